@@ -1,0 +1,36 @@
+"""The exceptions coprop raises for input it cannot use.
+
+Every message says what was given, what is accepted and how to mend it.
+"""
+
+
+class CoPropError(ValueError):
+    """Base of every error that coprop raises on purpose."""
+
+
+class MediaError(CoPropError):
+    """A video or audio file, array or stream that cannot be read as one."""
+
+
+class MissingAudioError(MediaError):
+    """A video without an audio track, where sound is needed."""
+
+
+class AudioError(CoPropError):
+    """Audio samples that are not finite, or not shaped as sound."""
+
+
+class ShapeError(CoPropError):
+    """A tensor whose shape or dtype a part of the pipeline cannot take."""
+
+
+class CheckpointError(CoPropError):
+    """A checkpoint that is not the expected one: wrong file, missing keys or other shapes."""
+
+
+class ModelOutputError(CoPropError):
+    """A wrapped model that returned something other than finite logits of the agreed shape."""
+
+
+class OutputError(CoPropError):
+    """Results that cannot be written where they were asked for."""
