@@ -1,0 +1,136 @@
+"""VGGish's front end: log-mel spectrograms of 16 kHz sound, and triangular mel filters.
+
+The figures are those of the AudioSet release of VGGish: 25 ms periodic Hann windows every 10 ms, a
+512-point FFT's magnitude, 64 mel bands over 125-7500 Hz, ``ln(mel + 0.01)``. Nothing is padded.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from coprop.errors import ShapeError
+
+SAMPLE_RATE = 16_000
+EXAMPLE_FRAMES = 96
+EXAMPLE_SAMPLES = 15_600  # 96 frames: 95 hops and one window
+_WINDOW, _HOP, _FFT = 400, 160, 512
+_BANDS, _LOW_HZ, _HIGH_HZ = 64, 125.0, 7500.0
+_OFFSET = 0.01
+
+
+class LogMel(nn.Module):
+    """Log-mel spectrogram as VGGish takes it.
+
+    Args:
+        dtype: of the filters, which are computed in float64 and then rounded to it; it is the
+            precision of the result too. Half precision has too few digits and reads as float32.
+    """
+
+    filters: Tensor
+
+    def __init__(self, dtype: torch.dtype = torch.float32) -> None:
+        super().__init__()
+        filters = mel_filters(SAMPLE_RATE, _FFT, _BANDS, _LOW_HZ, _HIGH_HZ)
+        self.register_buffer("filters", filters.to(dtype), persistent=False)
+
+    def forward(self, samples: Tensor) -> Tensor:
+        """(B, n) samples at 16 kHz in [-1, 1] -> (B, frames, 64), at least ln 0.01 = -4.605.
+
+        There are ``1 + (n - 400) // 160`` frames, and none where n < 400.
+
+        Raises:
+            ShapeError: samples that are not two-dimensional.
+        """
+        if samples.ndim != 2:
+            raise ShapeError(
+                f"samples must be (B, n), got {tuple(samples.shape)}; add a batch axis with "
+                "samples[None], and average the channels of stereo sound."
+            )
+        filters = self.filters if self.filters.dtype == torch.float64 else self.filters.float()
+        if samples.shape[1] < _WINDOW:
+            return filters.new_zeros(samples.shape[0], 0, _BANDS)
+        with _autocast_off(samples.device.type):
+            mel = _magnitudes(samples).to(filters.dtype) @ filters
+            return torch.log(mel + _OFFSET)
+
+
+def log_mel(samples: Tensor) -> Tensor:
+    """(B, n) samples at 16 kHz -> (B, frames, 64), in float64 where they are float64.
+
+    For single use; `LogMel` keeps the filters.
+    """
+    front_end = LogMel(torch.float64 if samples.dtype == torch.float64 else torch.float32)
+    return front_end.to(samples.device).forward(samples)
+
+
+def vggish_examples(samples: Tensor) -> Tensor:
+    """(B, n) samples at 16 kHz -> (B, examples, 96, 64): spectrograms of 0.96 s, end to end.
+
+    What is left after the last whole example is dropped: below 15,600 samples there is none.
+    """
+    spectrogram = log_mel(samples)
+    examples = spectrogram.shape[1] // EXAMPLE_FRAMES
+    whole = spectrogram[:, : examples * EXAMPLE_FRAMES]
+    return whole.reshape(len(samples), examples, EXAMPLE_FRAMES, _BANDS)
+
+
+def mel_filters(
+    sample_rate: int,
+    fft_size: int,
+    bands: int,
+    low_hz: float,
+    high_hz: float,
+    *,
+    straight_in: Literal["mel", "hertz"] = "mel",
+) -> Tensor:
+    """Triangular filters at equal distances on the HTK mel scale, each with peak 1.
+
+    Args:
+        sample_rate: of the sound, in Hz.
+        fft_size: of the transform whose ``fft_size // 2 + 1`` bins are weighted.
+        bands: how many filters.
+        low_hz: where the first filter begins.
+        high_hz: where the last filter ends.
+        straight_in: the scale on which the triangles' sides are straight: "mel" as VGGish has
+            them, or "hertz" as librosa has them.
+
+    Returns:
+        (fft_size // 2 + 1, bands) float64; ``spectrum @ filters`` applies them. Filters of equal
+        weight, librosa's ``norm=1``, are ``filters / filters.sum(0)``.
+    """
+    edges = torch.linspace(_mel(low_hz), _mel(high_hz), bands + 2, dtype=torch.float64)
+    bins = torch.linspace(0, sample_rate / 2, fft_size // 2 + 1, dtype=torch.float64)
+    if straight_in == "mel":
+        bins = _mel(bins)
+    else:
+        edges = 700 * torch.expm1(edges)
+    lower, centre, upper = edges[:-2], edges[1:-1], edges[2:]
+    rising = (bins[:, None] - lower) / (centre - lower)
+    falling = (upper - bins[:, None]) / (upper - centre)
+    return torch.minimum(rising, falling).clamp_min(0)
+
+
+def _magnitudes(samples: Tensor) -> Tensor:
+    """(B, n) -> (B, frames, 257)."""
+    # A float32 FFT of a loud sound is off by as much as the offset's last digits in quiet bands.
+    # Apple's GPU is the one device without float64.
+    dtype = torch.float32 if samples.device.type == "mps" else torch.float64
+    window = torch.hann_window(_WINDOW, periodic=True, dtype=dtype, device=samples.device)
+    frames = samples.to(dtype).unfold(1, _WINDOW, _HOP) * window
+    magnitudes: Tensor = torch.fft.rfft(frames, _FFT).abs()
+    return magnitudes
+
+
+def _mel(hertz: float | Tensor) -> Tensor:
+    """HTK's mel scale but for its factor, 1127, which equal distances do not need."""
+    return torch.log1p(torch.as_tensor(hertz, dtype=torch.float64) / 700)
+
+
+def _autocast_off(device_type: str) -> contextlib.AbstractContextManager[object]:
+    if torch.amp.is_autocast_available(device_type):
+        return torch.autocast(device_type, enabled=False)
+    return contextlib.nullcontext()
