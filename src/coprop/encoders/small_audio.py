@@ -1,0 +1,58 @@
+"""A small audio encoder for the default models: log-mel spectrogram, four convolutions, tokens."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from coprop.encoders.log_mel import EXAMPLE_SAMPLES, SAMPLE_RATE, LogMel
+
+
+class SmallAudioEncoder(nn.Module):
+    """About a second of sound as 24 tokens; 0.25 M parameters.
+
+    The log-mel spectrogram (96 frames x 64 bands) becomes a map of 6 x 4 places in time and
+    frequency, each a token of width 128 that knows its place.
+    """
+
+    sample_rate = SAMPLE_RATE
+    window_s = EXAMPLE_SAMPLES / SAMPLE_RATE
+    token_dim = 128
+    embedding_dim = 128
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log_mel = LogMel()
+        widths = (1, 32, 64, 128, self.token_dim)
+        layers: list[nn.Module] = []
+        for in_channels, out_channels in zip(widths[:-1], widths[1:], strict=True):
+            layers.append(nn.Conv2d(in_channels, out_channels, 3, stride=2, padding=1, bias=False))
+            layers.append(nn.GroupNorm(8, out_channels))
+            layers.append(nn.GELU())
+        self.convs = nn.Sequential(*layers)
+        self.position = nn.Parameter(0.02 * torch.randn(24, self.token_dim))
+
+    def tokens(self, samples: Tensor) -> Tensor:
+        """(B, n) mono samples at 16 kHz in [-1, 1] to (B, 24, 128).
+
+        Longer sound is cut to its middle; shorter sound is padded with silence on both sides.
+        """
+        spectrogram = self.log_mel(_centred(samples, EXAMPLE_SAMPLES))
+        features = self.convs(spectrogram[:, None].to(self.position.dtype))
+        tokens: Tensor = features.flatten(2).transpose(1, 2) + self.position
+        return tokens
+
+    def embedding(self, samples: Tensor) -> Tensor:
+        """(B, n) samples to one vector each, (B, 128): the mean of the tokens."""
+        return self.tokens(samples).mean(1)
+
+    def forward(self, samples: Tensor) -> Tensor:
+        return self.tokens(samples)
+
+
+def _centred(samples: Tensor, length: int) -> Tensor:
+    """The last axis cut or zero-padded, evenly on both sides, to ``length``."""
+    spare = length - samples.shape[-1]
+    before = spare // 2
+    return F.pad(samples, (before, spare - before))

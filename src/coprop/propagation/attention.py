@@ -1,0 +1,144 @@
+"""The attentions of AOT (Yang et al. 2021; paper section 3.4, "Propagation Process").
+
+Tokens are (B, N, C), row by row over an (H, W) grid where there is one. Parameter names follow the
+official AOT files.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from einops import einsum, rearrange
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+def sine_position(height: int, width: int, channels: int, like: Tensor) -> Tensor:
+    """Sine position embedding, (1, height * width, channels).
+
+    The first half of the channels encodes y and the second x, sine and cosine interleaved, over
+    coordinates scaled to [0, 2 pi].
+    """
+    half = channels // 2
+    exponent = torch.arange(half, device=like.device).div(2, rounding_mode="floor") * 2 / half
+    period = 10000.0**exponent
+
+    def axis(length: int) -> Tensor:
+        index = torch.arange(length, device=like.device, dtype=torch.float32)
+        angle = (index / (length - 1 + 1e-6) * 2 * math.pi)[:, None] / period
+        return torch.stack((angle[:, 0::2].sin(), angle[:, 1::2].cos()), dim=-1).flatten(1)
+
+    y = axis(height)[:, None].expand(height, width, half)
+    x = axis(width)[None].expand(height, width, half)
+    return torch.cat((y, x), dim=-1).view(1, height * width, channels).to(like.dtype)
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, num_heads: int) -> Tensor:
+    """Multi-head softmax attention: (B, N, C) over (B, M, C) gives (B, N, C)."""
+    q, k, v = (
+        rearrange(x, "b n (h d) -> b h n d", h=num_heads)
+        for x in (query, key.to(query.dtype), value.to(query.dtype))
+    )
+    return rearrange(F.scaled_dot_product_attention(q, k, v), "b h n d -> b n (h d)")
+
+
+class SelfAttention(nn.Module):
+    """Multi-head attention with its own projections of query, key and value."""
+
+    def __init__(self, channels: int, num_heads: int) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.linear_Q = nn.Linear(channels, channels)
+        self.linear_K = nn.Linear(channels, channels)
+        self.linear_V = nn.Linear(channels, channels)
+        self.projection = nn.Linear(channels, channels)
+
+    def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        q, k, v = self.linear_Q(query), self.linear_K(key), self.linear_V(value)
+        out: Tensor = self.projection(attend(q, k, v, self.num_heads))
+        return out
+
+
+class LongTermAttention(nn.Module):
+    """Attention over all tokens of all memory frames; the block projects query, key and value."""
+
+    def __init__(self, channels: int, num_heads: int) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.projection = nn.Linear(channels, channels)
+
+    def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        out: Tensor = self.projection(attend(query, key, value, self.num_heads))
+        return out
+
+
+class ShortTermAttention(nn.Module):
+    """Attention over a square window of the previous frame around the same place.
+
+    Scores carry a learnt relative term from the unscaled query, and each place in the window has
+    a learnt relative value. Places outside the image take no part.
+    """
+
+    def __init__(self, channels: int, num_heads: int, radius: int = 7) -> None:
+        super().__init__()
+        self.num_heads, self.radius = num_heads, radius
+        places = (2 * radius + 1) ** 2
+        head_dim = channels // num_heads
+        self.relative_emb_k = nn.Conv2d(channels, num_heads * places, 1, groups=num_heads)
+        self.relative_emb_v = nn.Parameter(torch.zeros(num_heads, head_dim, places))
+        self.projection = nn.Linear(channels, channels)
+
+    def forward(self, query: Tensor, key: Tensor, value: Tensor, height: int, width: int) -> Tensor:
+        """Attend from (B, H * W, C) to a grid of the same size."""
+        grid = {"y": height, "x": width}
+        relative = self.relative_emb_k(rearrange(query, "b (y x) c -> b c y x", **grid))
+        relative = rearrange(relative, "b (h w) y x -> b h y x w", h=self.num_heads)
+        q, k, v = (
+            rearrange(t, "b (y x) (h d) -> b h y x d", h=self.num_heads, **grid)
+            for t in (query, key.to(query.dtype), value.to(query.dtype))
+        )
+        scores = self._scores(q / math.sqrt(q.shape[-1]), k) + relative
+        outside = ~self._inside(height, width, query.device)
+        weights = scores.masked_fill(outside, -math.inf).softmax(-1)
+        out = self._gather(weights, v) + einsum(
+            weights, self.relative_emb_v.to(weights.dtype), "b h y x w, h d w -> b h y x d"
+        )
+        projected: Tensor = self.projection(rearrange(out, "b h y x d -> b (y x) (h d)"))
+        return projected
+
+    # One matrix product per row of queries covers the 2r+1 rows of keys around it. Its band along
+    # the diagonal is the window; reading the band by a change of row length ("skewing") costs no
+    # index tensors, and the product is (W + 2r) / 480 of what unfolding 256 channels would take.
+
+    def _rows(self, grid: Tensor) -> Tensor:
+        """(B, h, H, W, d) to the rows around each row: (B, h, H, 2r+1, W + 2r, d), zero-padded."""
+        r = self.radius
+        rows = F.pad(grid, (0, 0, r, r, r, r)).unfold(2, 2 * r + 1, 1)
+        return rearrange(rows, "b h y x d dy -> b h y dy x d")
+
+    def _scores(self, query: Tensor, key: Tensor) -> Tensor:
+        """Dot products with every place of the window: (B, h, H, W, (2r+1)^2)."""
+        rows = self._rows(key)
+        dense = query[:, :, :, None] @ rows.transpose(-1, -2)
+        width, padded = dense.shape[-2:]
+        band = F.pad(dense.flatten(-2), (0, width)).unflatten(-1, (width, padded + 1))
+        return rearrange(band[..., : 2 * self.radius + 1], "b h y dy x dx -> b h y x (dy dx)")
+
+    def _gather(self, weights: Tensor, value: Tensor) -> Tensor:
+        """Weighted sum of the window's values: (B, h, H, W, d)."""
+        side = 2 * self.radius + 1
+        band = rearrange(weights, "b h y x (dy dx) -> b h y dy x dx", dy=side)
+        width = band.shape[-2]
+        padded = width + 2 * self.radius
+        dense = F.pad(band, (0, padded + 1 - side)).flatten(-2)[..., : width * padded]
+        dense = rearrange(dense, "b h y dy (x k) -> b h y x dy k", x=width).flatten(-2)
+        return dense @ self._rows(value).flatten(3, 4).to(dense.dtype)
+
+    def _inside(self, height: int, width: int, device: torch.device) -> Tensor:
+        """Which places of each window lie in the image: (H, W, (2r+1)^2) bool."""
+        offset = torch.arange(-self.radius, self.radius + 1, device=device)
+        y = torch.arange(height, device=device)[:, None] + offset
+        x = torch.arange(width, device=device)[:, None] + offset
+        y_inside, x_inside = (y >= 0) & (y < height), (x >= 0) & (x < width)
+        return (y_inside[:, None, :, None] & x_inside[None, :, None, :]).flatten(-2)

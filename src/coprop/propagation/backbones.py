@@ -1,0 +1,211 @@
+"""Image encoders of the propagator: four feature maps of a frame, fine to coarse.
+
+The parameter names of ResNet-50 and MobileNetV2 are torchvision's, which the official AOT files
+keep; batch normalisation is frozen into buffers there as here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+EncoderName = Literal["resnet50", "mobilenetv2", "efficientnet_lite0"]
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class FrozenBatchNorm2d(nn.Module):
+    """Batch normalisation whose statistics and affine terms are buffers, never updated."""
+
+    weight: Tensor
+    bias: Tensor
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        for name, value in (("weight", 1.0), ("bias", 0.0)):
+            self.register_buffer(name, torch.full((channels,), value))
+        for name, value in (("running_mean", 0.0), ("running_var", 1.0)):
+            self.register_buffer(name, torch.full((channels,), value))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias)
+
+
+class Backbone(nn.Module):
+    """An encoder: (B, 3, H, W) RGB in [0, 1] to maps at strides 4, 8, 16 and 16.
+
+    The fourth map is the deepest one, which the transformer sees after projection; it may be the
+    third one itself. ``channels`` holds the four widths.
+    """
+
+    channels: tuple[int, int, int, int]
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
+
+    def normalise(self, frame: Tensor) -> Tensor:
+        return (frame - self.mean) / self.std
+
+
+class Bottleneck(nn.Module):
+    def __init__(self, in_channels: int, width: int, stride: int) -> None:
+        super().__init__()
+        out_channels = 4 * width
+        self.conv1 = nn.Conv2d(in_channels, width, 1, bias=False)
+        self.bn1 = FrozenBatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, stride, padding=1, bias=False)
+        self.bn2 = FrozenBatchNorm2d(width)
+        self.conv3 = nn.Conv2d(width, out_channels, 1, bias=False)
+        self.bn3 = FrozenBatchNorm2d(out_channels)
+        self.downsample = nn.Sequential()
+        if stride != 1 or in_channels != out_channels:
+            self.downsample.append(nn.Conv2d(in_channels, out_channels, 1, stride, bias=False))
+            self.downsample.append(FrozenBatchNorm2d(out_channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.relu(self.bn1(self.conv1(x)))
+        y = F.relu(self.bn2(self.conv2(y)))
+        return F.relu(self.bn3(self.conv3(y)) + self.downsample(x))
+
+
+def _bottlenecks(in_channels: int, width: int, count: int, stride: int) -> nn.Sequential:
+    blocks = [Bottleneck(in_channels, width, stride)]
+    blocks += [Bottleneck(4 * width, width, 1) for _ in range(count - 1)]
+    return nn.Sequential(*blocks)
+
+
+class ResNet50(Backbone):
+    """ResNet-50 up to stride 16; its stem and first stage do not train, as in AOT."""
+
+    channels = (256, 512, 1024, 1024)
+
+    def __init__(self) -> None:
+        super().__init__(IMAGENET_MEAN, IMAGENET_STD)
+        self.conv1 = nn.Conv2d(3, 64, 7, 2, padding=3, bias=False)
+        self.bn1 = FrozenBatchNorm2d(64)
+        self.layer1 = _bottlenecks(64, 64, 3, stride=1)
+        self.layer2 = _bottlenecks(256, 128, 4, stride=2)
+        self.layer3 = _bottlenecks(512, 256, 6, stride=2)
+        for stage in (self.conv1, self.layer1):
+            stage.requires_grad_(False)
+
+    def forward(self, frame: Tensor) -> list[Tensor]:
+        x = F.relu(self.bn1(self.conv1(self.normalise(frame))))
+        x = self.layer1(F.max_pool2d(x, 3, 2, padding=1))
+        y = self.layer2(x)
+        z = self.layer3(y)
+        return [x, y, z, z]
+
+
+def _conv_bn(
+    in_channels: int,
+    out_channels: int,
+    kernel: int,
+    stride: int,
+    groups: int = 1,
+    dilation: int = 1,
+) -> nn.Sequential:
+    padding = (kernel - 1) // 2 * dilation
+    conv = nn.Conv2d(
+        in_channels, out_channels, kernel, stride, padding, dilation, groups, bias=False
+    )
+    return nn.Sequential(conv, FrozenBatchNorm2d(out_channels), nn.ReLU6())
+
+
+class InvertedResidual(nn.Module):
+    def __init__(
+        self, in_channels: int, out_channels: int, expansion: int, stride: int, dilation: int
+    ) -> None:
+        super().__init__()
+        width = in_channels * expansion
+        expand = [_conv_bn(in_channels, width, 1, 1)] if expansion > 1 else []
+        self.conv = nn.Sequential(
+            *expand,
+            _conv_bn(width, width, 3, stride, groups=width, dilation=dilation),
+            nn.Conv2d(width, out_channels, 1, bias=False),
+            FrozenBatchNorm2d(out_channels),
+        )
+        self.residual = stride == 1 and in_channels == out_channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.conv(x)
+        return x + y if self.residual else y
+
+
+class MobileNetV2(Backbone):
+    """MobileNetV2 held at stride 16: its last stages are dilated instead of strided."""
+
+    channels = (24, 32, 96, 1280)
+    # expansion, channels, blocks, stride, dilation of the first block, dilation of the others
+    STAGES = (
+        (1, 16, 1, 1, 1, 1),
+        (6, 24, 2, 2, 1, 1),
+        (6, 32, 3, 2, 1, 1),
+        (6, 64, 4, 2, 1, 1),
+        (6, 96, 3, 1, 1, 1),
+        (6, 160, 3, 1, 1, 2),
+        (6, 320, 1, 1, 2, 2),
+    )
+    TAPS = (3, 6, 13, 18)
+
+    def __init__(self) -> None:
+        super().__init__(IMAGENET_MEAN, IMAGENET_STD)
+        layers: list[nn.Module] = [_conv_bn(3, 32, 3, 2)]
+        width = 32
+        for expansion, channels, blocks, stride, first_dilation, dilation in self.STAGES:
+            for i in range(blocks):
+                rate = dilation if i else first_dilation
+                step = 1 if i else stride
+                layers.append(InvertedResidual(width, channels, expansion, step, rate))
+                width = channels
+        layers.append(_conv_bn(width, self.channels[-1], 1, 1))
+        self.features = nn.Sequential(*layers)
+
+    def forward(self, frame: Tensor) -> list[Tensor]:
+        x = self.normalise(frame)
+        maps = []
+        for i, layer in enumerate(self.features):
+            x = layer(x)
+            if i in self.TAPS:
+                maps.append(x)
+        return maps
+
+
+class EfficientNetLite0(Backbone):
+    """timm's tf_efficientnet_lite0 cut after stride 16 and frozen; parameter names are timm's."""
+
+    channels = (24, 40, 112, 112)
+
+    def __init__(self) -> None:
+        import timm
+        from timm.layers import freeze_batch_norm_2d
+
+        super().__init__((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+        net = timm.create_model(
+            "tf_efficientnet_lite0", pretrained=False, features_only=True, out_indices=(1, 2, 3)
+        )
+        net.blocks = net.blocks[:5]
+        self.net = freeze_batch_norm_2d(net).requires_grad_(False)
+
+    def forward(self, frame: Tensor) -> list[Tensor]:
+        x, y, z = self.net(self.normalise(frame))
+        return [x, y, z, z]
+
+
+def build_backbone(name: EncoderName) -> Backbone:
+    """The encoder of that name, with random weights."""
+    return {
+        "resnet50": ResNet50,
+        "mobilenetv2": MobileNetV2,
+        "efficientnet_lite0": EfficientNetLite0,
+    }[name]()

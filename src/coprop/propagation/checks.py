@@ -1,0 +1,111 @@
+"""What the propagator says of input it cannot use."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from coprop.errors import AudioError, ShapeError
+from coprop.propagation.masks import VOID
+
+
+def check_frame(frame: Tensor, batch: int | None) -> None:
+    """Raise ShapeError unless (B, 3, H, W) float in [0, 1], with the state's B where one is given.
+
+    Up to 0.01 beyond the range passes: resizing overshoots.
+    """
+    if frame.ndim != 4 or frame.shape[1] != 3 or 0 in frame.shape:
+        raise ShapeError(
+            f"a frame must be (B, 3, H, W) RGB, got {tuple(frame.shape)}; add a batch axis with "
+            "frame[None], and move channels that come last with permute(0, 3, 1, 2)."
+        )
+    if not frame.is_floating_point():
+        raise ShapeError(
+            f"a frame must be float RGB in [0, 1], got {frame.dtype}; use frame.float() / 255."
+        )
+    if batch is not None and frame.shape[0] != batch:
+        raise ShapeError(
+            f"the state is of a batch of {batch}, but the frame has B = {frame.shape[0]}; step "
+            "with as many frames as start() was given."
+        )
+    if frame.is_meta:
+        return
+    low, high = (float(x) for x in torch.aminmax(frame))
+    if not (low >= -0.01 and high <= 1.01):
+        raise ShapeError(
+            f"a frame's values must lie in [0, 1], got {low:.3g} to {high:.3g}; divide 8-bit "
+            "values by 255, undo normalisation, and replace NaN."
+        )
+
+
+def check_audio(audio: Tensor | None, batch: int, sample_rate: int) -> None:
+    """Raise AudioError unless (B, n) finite float samples."""
+    wanted = f"(B, n) float samples at {sample_rate} Hz with B = {batch}"
+    if audio is None:
+        raise AudioError(
+            f"this propagator hears, so each frame needs its audio: {wanted}. A propagator with "
+            "insert_levels=() takes None."
+        )
+    if audio.ndim != 2 or audio.shape[0] != batch or audio.shape[1] == 0:
+        raise AudioError(
+            f"audio must be {wanted}, got {tuple(audio.shape)}; add a batch axis with audio[None], "
+            "and average the channels of stereo sound."
+        )
+    if not audio.is_floating_point():
+        raise AudioError(f"audio must be {wanted}, got {audio.dtype}; scale integers to [-1, 1].")
+    if not audio.is_meta and not bool(torch.isfinite(audio).all()):
+        raise AudioError("audio has NaN or infinite samples; replace them with torch.nan_to_num().")
+
+
+def check_mask(mask: Tensor, batch: int, num_objects: int | None) -> None:
+    """Raise ShapeError unless labels (B, H, W) or probabilities (B, K + 1, H, W)."""
+    if mask.ndim not in (3, 4) or 0 in mask.shape:
+        raise ShapeError(
+            "a mask must be labels (B, H, W) or probabilities (B, K + 1, H, W), got "
+            f"{tuple(mask.shape)}; add a batch axis with mask[None]."
+        )
+    if mask.shape[0] != batch:
+        raise ShapeError(f"the mask has B = {mask.shape[0]}, but the frame has B = {batch}.")
+    if mask.ndim == 3:
+        _check_labels(mask)
+    else:
+        _check_probabilities(mask, num_objects)
+
+
+def _check_labels(mask: Tensor) -> None:
+    if mask.is_floating_point() or mask.is_complex():
+        raise ShapeError(
+            f"labels must be integers, got {mask.dtype}; use mask.long(), or give probabilities "
+            "as (B, K + 1, H, W) with the background first."
+        )
+    if mask.dtype != torch.bool and not mask.is_meta and int(mask.min()) < 0:
+        raise ShapeError(f"labels must not be negative, got {int(mask.min())}; void is {VOID}.")
+
+
+def _check_probabilities(mask: Tensor, num_objects: int | None) -> None:
+    if not mask.is_floating_point():
+        raise ShapeError(
+            f"probabilities (B, K + 1, H, W) must be float, got {mask.dtype}; labels are (B, H, W)."
+        )
+    if num_objects is not None and mask.shape[1] > num_objects + 1:
+        raise ShapeError(
+            f"the mask has {mask.shape[1]} channels, but background and num_objects = "
+            f"{num_objects} objects make {num_objects + 1}."
+        )
+    if mask.is_meta:
+        return
+    low, high = (float(x) for x in torch.aminmax(mask))
+    if not (low >= -0.01 and high <= 1.01):
+        raise ShapeError(
+            f"probabilities must lie in [0, 1], got {low:.3g} to {high:.3g}; logits go through "
+            "softmax(1) first."
+        )
+
+
+def count_objects(mask: Tensor, num_objects: int | None) -> int:
+    """K of a checked mask: as told, or its channels less one, or its highest label but void."""
+    if num_objects is not None:
+        return num_objects
+    if mask.ndim == 4:
+        return mask.shape[1] - 1
+    return int(mask.masked_fill(mask == VOID, 0).max())

@@ -1,0 +1,373 @@
+"""The Audio-Insert Propagator (paper section 3.4): a keyframe's masks, carried through its segment.
+
+state = propagator.start(keyframe, audio, mask)
+logits, state = propagator.step(frame, audio, state)
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from huggingface_hub import PyTorchModelHubMixin, hf_hub_download
+from safetensors.torch import save_file
+from torch import Tensor
+
+from coprop.propagation.checkpoints import load_exactly, read_state_dict, recognise
+from coprop.propagation.checks import check_audio, check_frame, check_mask, count_objects
+from coprop.propagation.config import AudioEncoderName, PropagatorConfig
+from coprop.propagation.lstt import Draft
+from coprop.propagation.masks import (
+    Size,
+    aggregate,
+    group_mask,
+    resize_frame,
+    to_probabilities,
+    working_size,
+)
+from coprop.propagation.memory import KeysValues, LongTermMemory
+from coprop.propagation.network import FrameFeatures, PropagationNetwork, resize_logits
+
+
+@dataclass(frozen=True, eq=False)
+class GroupMemory:
+    """What is remembered of one group of objects: chosen earlier frames, and the last frame."""
+
+    long_term: LongTermMemory
+    short_term: KeysValues
+
+
+@dataclass(frozen=True, eq=False)
+class PropagationState:
+    """All that a step needs of the frames before it. Stepping leaves it as it is.
+
+    Args:
+        memories: one for each group of ``max_objects`` objects.
+        num_objects: K, the objects being followed.
+        step_index: frames since the keyframe.
+        size: (height, width) at which the frames are processed.
+    """
+
+    memories: tuple[GroupMemory, ...]
+    num_objects: int
+    step_index: int
+    size: Size
+
+
+class Propagator(Protocol):
+    """What carries a keyframe's mask through the frames after it."""
+
+    @property
+    def sample_rate(self) -> int:
+        """Sample rate of the audio that it takes, in Hz."""
+        ...
+
+    @property
+    def window_s(self) -> float:
+        """How much sound it takes with each frame, in seconds."""
+        ...
+
+    def start(self, frame: Tensor, audio: Tensor | None, mask: Tensor) -> Any:
+        """A state that knows the keyframe: frame (B, 3, H, W), audio (B, n), mask (B, H, W)."""
+        ...
+
+    def step(
+        self, frame: Tensor, audio: Tensor | None, state: Any, *, output_size: Size | None = None
+    ) -> tuple[Tensor, Any]:
+        """Logits (B, K + 1, H, W) of the next frame, and the state after it."""
+        ...
+
+
+class AudioInsertPropagator(
+    PropagationNetwork,
+    PyTorchModelHubMixin,
+    library_name="coprop",
+    license="apache-2.0",
+    tags=["video-object-segmentation", "audio-visual-segmentation"],
+):
+    """Follows the objects of a keyframe from frame to frame, led by each frame's own sound.
+
+    Frames are (B, 3, H, W) float RGB in [0, 1]; audio is (B, n) float samples at ``sample_rate``,
+    ``window_s`` of them around the frame, and is not looked at where ``config.insert_levels`` is
+    empty. Masks are labels (B, H, W), 0 for background and 255 for void, or probabilities
+    (B, K + 1, H, W), of any size. B segments run as one batch; they share the number of objects.
+
+    Args:
+        config: architecture and memory; the small model's by default.
+    """
+
+    def __init__(self, config: PropagatorConfig | None = None) -> None:
+        super().__init__(config or PropagatorConfig())
+
+    @property
+    def sample_rate(self) -> int:
+        """Sample rate of the audio, in Hz."""
+        return self.audio_insert.encoder.sample_rate if self.audio_insert else 16000
+
+    @property
+    def window_s(self) -> float:
+        """How much sound goes with a frame, in seconds."""
+        return self.audio_insert.encoder.window_s if self.audio_insert else 1.0
+
+    @torch.inference_mode()
+    def start(
+        self, frame: Tensor, audio: Tensor | None, mask: Tensor, *, num_objects: int | None = None
+    ) -> PropagationState:
+        """Begin a segment at its keyframe.
+
+        Args:
+            frame: the keyframe.
+            audio: its sound.
+            mask: its objects.
+            num_objects: K; by default the highest label, or the mask's channels less one.
+
+        Raises:
+            ShapeError: shapes, types or value ranges other than the class describes.
+            AudioError: no audio, where the propagator needs it, or samples that are not finite.
+        """
+        self._check(frame, audio)
+        check_mask(mask, frame.shape[0], num_objects)
+        return self._start(frame, audio, mask, count_objects(mask, num_objects))
+
+    @torch.inference_mode()
+    def step(
+        self,
+        frame: Tensor,
+        audio: Tensor | None,
+        state: PropagationState,
+        *,
+        output_size: Size | None = None,
+    ) -> tuple[Tensor, PropagationState]:
+        """Follow the objects into the next frame.
+
+        Args:
+            frame: the frame, of any size.
+            audio: its sound.
+            state: what `start`, or the step before, returned.
+            output_size: (height, width) of the logits; by default the frame's.
+
+        Returns:
+            Logits (B, K + 1, H, W), background first, and the state after this frame.
+
+        Raises:
+            ShapeError: shapes, types or value ranges other than the class describes.
+            AudioError: no audio, where the propagator needs it, or samples that are not finite.
+        """
+        self._check(frame, audio, state)
+        return self._step(frame, audio, state, output_size)
+
+    @torch.inference_mode()
+    def add(
+        self,
+        frame: Tensor,
+        audio: Tensor | None,
+        mask: Tensor,
+        state: PropagationState,
+        *,
+        num_objects: int | None = None,
+    ) -> PropagationState:
+        """Make the frame just stepped to a further reference, for new objects or better masks.
+
+        Args:
+            frame: the frame that `step` was last given.
+            audio: its sound.
+            mask: all objects in it: the old ones under their numbers, new ones after them.
+            state: the state that this step returned.
+            num_objects: K from now on; by default what the mask and the state tell.
+
+        Raises:
+            ShapeError: as for `start`.
+            AudioError: as for `start`.
+        """
+        self._check(frame, audio, state)
+        check_mask(mask, frame.shape[0], num_objects)
+        num_objects = max(state.num_objects, count_objects(mask, num_objects))
+        return self._add(frame, audio, mask, state, num_objects)
+
+    def unroll(
+        self,
+        frames: Tensor,
+        audio: Tensor | None,
+        first_mask: Tensor,
+        *,
+        num_objects: int | None = None,
+        masks: Sequence[Tensor | None] | None = None,
+    ) -> list[Tensor]:
+        """Run a clip with gradients, for training.
+
+        Identities that a clip has no object for are trained as well where ``num_objects`` is
+        ``max_objects`` and the labels are drawn at random from 1 to ``max_objects``.
+
+        Args:
+            frames: (B, T, 3, H, W), the keyframe first.
+            audio: (B, T, n).
+            first_mask: the keyframe's objects.
+            num_objects: as for `start`.
+            masks: for each of frames 1 to T - 1, the mask that memory keeps of it instead of the
+                prediction's labels, or None for these.
+
+        Returns:
+            Logits (B, K + 1, H, W) of frames 1 to T - 1.
+        """
+        sounds = [None] * frames.shape[1] if audio is None else audio.unbind(1)
+        self._check(frames[:, 0], sounds[0])
+        check_mask(first_mask, frames.shape[0], num_objects)
+        num_objects = count_objects(first_mask, num_objects)
+        state = self._start(frames[:, 0], sounds[0], first_mask, num_objects)
+        outputs = []
+        for t in range(1, frames.shape[1]):
+            kept = masks[t - 1] if masks is not None else None
+            logits, state = self._step(frames[:, t], sounds[t], state, None, kept)
+            outputs.append(logits)
+        return outputs
+
+    def _start(
+        self, frame: Tensor, audio: Tensor | None, mask: Tensor, num_objects: int
+    ) -> PropagationState:
+        height, width = frame.shape[-2:]
+        size = working_size(height, width, self.config.max_long_edge)
+        state = PropagationState((), num_objects, step_index=0, size=size)
+        return self._add(frame, audio, mask, state, num_objects)
+
+    def _add(
+        self,
+        frame: Tensor,
+        audio: Tensor | None,
+        mask: Tensor,
+        state: PropagationState,
+        num_objects: int,
+    ) -> PropagationState:
+        features = self.encode(resize_frame(frame, state.size), audio)
+        memories = []
+        for i, group in enumerate(self._group_masks(mask, num_objects, state.size, frame.dtype)):
+            reference = self.refer(features, group)
+            if i < len(state.memories):
+                long_term = state.memories[i].long_term
+                long_term = long_term.write(reference, state.step_index, is_reference=True)
+            else:
+                long_term = LongTermMemory.holding(
+                    reference, state.step_index, self.config.max_memory_frames
+                )
+            memories.append(GroupMemory(long_term, short_term=reference))
+        return replace(state, memories=tuple(memories), num_objects=num_objects)
+
+    def _step(
+        self,
+        frame: Tensor,
+        audio: Tensor | None,
+        state: PropagationState,
+        output_size: Size | None,
+        kept_mask: Tensor | None = None,
+    ) -> tuple[Tensor, PropagationState]:
+        features = self.encode(resize_frame(frame, state.size), audio)
+        groups, drafts = [], []
+        for i, memory in enumerate(state.memories):
+            logits, draft = self.propagate(features, memory.long_term.read(), memory.short_term)
+            own = 1 + min(self.config.max_objects, state.num_objects - i * self.config.max_objects)
+            groups.append(resize_logits(logits[:, :own].float(), output_size or frame.shape[-2:]))
+            drafts.append(draft)
+        logits = aggregate(groups)
+        mask = logits.argmax(1) if kept_mask is None else kept_mask
+        return logits, self._remember(features, drafts, mask, state, frame.dtype)
+
+    def _remember(
+        self,
+        features: FrameFeatures,
+        drafts: Sequence[Draft],
+        mask: Tensor,
+        state: PropagationState,
+        dtype: torch.dtype,
+    ) -> PropagationState:
+        """The state after a frame whose mask is now known: labels, as AOT feeds them back."""
+        step_index = state.step_index + 1
+        groups = self._group_masks(mask, state.num_objects, state.size, dtype)
+        memories = []
+        for memory, draft, group in zip(state.memories, drafts, groups, strict=True):
+            entry = self.remember(draft, features, group)
+            long_term = memory.long_term
+            if step_index - long_term.last_step >= self.config.long_term_gap:
+                long_term = long_term.write(entry, step_index)
+            memories.append(GroupMemory(long_term, short_term=entry))
+        return replace(state, memories=tuple(memories), step_index=step_index)
+
+    def _group_masks(
+        self, mask: Tensor, num_objects: int, size: Size, dtype: torch.dtype
+    ) -> list[Tensor]:
+        """The mask as the identity bank takes it, for each group of objects."""
+        group_size = self.config.max_objects
+        probabilities = to_probabilities(mask, num_objects, size, dtype)
+        num_groups = max(1, -(-num_objects // group_size))
+        return [group_mask(probabilities, i, group_size) for i in range(num_groups)]
+
+    def _check(
+        self, frame: Tensor, audio: Tensor | None, state: PropagationState | None = None
+    ) -> None:
+        batch = state.memories[0].short_term.keys.shape[1] if state else None
+        check_frame(frame, batch)
+        if self.audio_insert is not None:
+            check_audio(audio, frame.shape[0], self.sample_rate)
+
+    @classmethod
+    def from_checkpoint(
+        cls,
+        path: str | Path,
+        *,
+        insert_levels: Sequence[int] = (1, 2, 3, 4),
+        long_term_gap: int = 5,
+        max_memory_frames: int | None = 8,
+        max_long_edge: int = 1040,
+        audio_encoder: AudioEncoderName = "vggish",
+    ) -> AudioInsertPropagator:
+        """The propagator of an official AOT file, or of one trained from it.
+
+        A file without audio modules leaves these at their start: the gates are shut, and the
+        propagator is AOT until it is trained. Encoder, depth and widths come from the file.
+
+        Args:
+            path: the file, such as R50_AOTL_PRE_YTB_DAV.pth or a .safetensors.
+            insert_levels: (1, 2, 3, 4), (4,) and () are the paper's 4-layer, 1-layer and AOT.
+            long_term_gap: frames between two that long-term memory keeps.
+            max_memory_frames: bound of long-term memory; None lets it grow, as in the paper.
+            max_long_edge: longer frames are scaled down to this many pixels.
+            audio_encoder: what the audio modules hear through.
+
+        Raises:
+            CheckpointError: no checkpoint, or one that lacks tensors, has others or other shapes.
+        """
+        state = read_state_dict(path)
+        config = replace(
+            recognise(state),
+            insert_levels=tuple(insert_levels),
+            long_term_gap=long_term_gap,
+            max_memory_frames=max_memory_frames,
+            max_long_edge=max_long_edge,
+            audio_encoder=audio_encoder,
+        )
+        model = cls(config)
+        load_exactly(model, state, path)
+        return model.eval()
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        tensors = {key: value.contiguous() for key, value in self.state_dict().items()}
+        save_file(tensors, save_directory / "model.safetensors", metadata={"format": "pt"})
+        config = json.dumps(self.config.to_dict(), indent=2) + "\n"
+        (save_directory / "config.json").write_text(config, encoding="utf-8")
+
+    @classmethod
+    def _from_pretrained(
+        cls, *, model_id: str, config: Any = None, map_location: str = "cpu", **download: Any
+    ) -> AudioInsertPropagator:
+        """A folder's model, or the hub's where there is no such folder."""
+        folder = Path(model_id)
+        name = "model.safetensors"
+        known = ("revision", "cache_dir", "force_download", "token", "local_files_only")
+        options = {key: download[key] for key in known if key in download}
+        path = folder / name if folder.is_dir() else hf_hub_download(model_id, name, **options)
+        settings = config if isinstance(config, PropagatorConfig) else None
+        model = cls(settings or PropagatorConfig.from_dict(config or {}))
+        load_exactly(model, read_state_dict(path), path)
+        return model.to(map_location).eval()
