@@ -1,0 +1,152 @@
+"""Frames that are already in memory, or come from an iterator, as `Frame` values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import count, islice
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from coprop.errors import MediaError, ShapeError
+from coprop.media.reader import Frame
+
+MICROSECOND = Fraction(1, 1_000_000)
+
+
+def frames_from(
+    source: ArrayLike | torch.Tensor | Iterable[ArrayLike | torch.Tensor],
+    fps: float | Fraction | None = None,
+    times_s: Sequence[float] | NDArray[np.float64] | None = None,
+) -> Iterable[Frame]:
+    """Pictures as frames with times; pictures from an iterator stay lazy.
+
+    Args:
+        source: an array (T, H, W, 3), a tensor (T, 3, H, W), or an iterable of pictures: arrays
+            (H, W, 3), tensors (3, H, W) or PIL images. uint8, or float in [0, 1].
+        fps: frames per second, where frames are evenly spaced.
+        times_s: (T,) increasing times in seconds, where they are not; time zero is the first.
+
+    Returns:
+        An iterable, as often as ``source`` is one.
+
+    Raises:
+        ShapeError: another shape or dtype, values outside [0, 1], NaN, no picture, or pictures of
+            several sizes. For single pictures this comes when the picture does.
+        MediaError: neither or both of fps and times_s, an fps that is not positive, times that do
+            not increase, or fewer or more of them than pictures.
+    """
+    if isinstance(source, (np.ndarray, torch.Tensor)):
+        _check_video(source)
+    elif not isinstance(source, Iterable):
+        raise ShapeError(f"frames come as array, tensor or iterable, got {type(source).__name__}.")
+    return _Pictures(source, *_clock(fps, times_s))
+
+
+@dataclass(frozen=True, eq=False)
+class _Pictures:
+    pictures: Iterable[ArrayLike | torch.Tensor]
+    time_base: Fraction
+    pts: list[int] | None
+
+    def __iter__(self) -> Iterator[Frame]:
+        size: tuple[int, ...] | None = None
+        index = -1
+        for index, (picture, pts) in enumerate(self._timed()):
+            image = as_image(picture, index)
+            size = size or image.shape
+            if image.shape != size:
+                raise ShapeError(
+                    f"frame {index} is {image.shape[1]}x{image.shape[0]}, the frames before it "
+                    f"{size[1]}x{size[0]}; resize them to one size."
+                )
+            yield Frame(index, float(pts * self.time_base), image, pts, self.time_base)
+        if index < 0:
+            raise ShapeError("there is no frame; give at least one picture.")
+
+    def _timed(self) -> Iterator[tuple[ArrayLike | torch.Tensor, int]]:
+        pictures = iter(self.pictures)
+        if self.pts is None:
+            yield from zip(pictures, count(), strict=False)
+            return
+        for given, pts in enumerate(self.pts):
+            for picture in islice(pictures, 1):
+                yield picture, pts
+                break
+            else:
+                raise MediaError(f"{len(self.pts)} times_s were given for {given} frames.")
+        if next(pictures, None) is not None:
+            raise MediaError(f"{len(self.pts)} times_s were given, but there are more frames.")
+
+
+def as_image(picture: ArrayLike | torch.Tensor, index: int) -> NDArray[np.uint8]:
+    """One picture as (H, W, 3) uint8 RGB.
+
+    Args:
+        picture: (H, W, 3) array, (3, H, W) tensor or PIL image; uint8, or float in [0, 1].
+        index: its number, for the error.
+
+    Raises:
+        ShapeError: another shape or dtype, or values that are outside [0, 1] or not finite.
+    """
+    if isinstance(picture, torch.Tensor):
+        if picture.ndim == 3 and picture.shape[0] == 3:
+            picture = picture.detach().movedim(0, -1).cpu()
+        picture = picture.float().numpy() if picture.is_floating_point() else picture.numpy()
+    image = np.asarray(picture)
+    if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+        raise ShapeError(
+            f"frame {index} has shape {image.shape}; frames are RGB, (H, W, 3) as arrays or "
+            "(3, H, W) as tensors."
+        )
+    if np.issubdtype(image.dtype, np.floating):
+        return _from_unit(image, index)
+    if image.dtype != np.uint8:
+        raise ShapeError(f"frame {index} is {image.dtype}; give uint8, or float in [0, 1].")
+    return np.ascontiguousarray(image)
+
+
+def _from_unit(image: NDArray[np.floating], index: int) -> NDArray[np.uint8]:  # type: ignore[type-arg]
+    low, high = float(image.min()), float(image.max())
+    if not (low >= 0 and high <= 1):  # also true of NaN
+        raise ShapeError(
+            f"frame {index} is float with values from {low:g} to {high:g}; give float in [0, 1] "
+            "without NaN, or uint8 in [0, 255]."
+        )
+    return np.asarray(np.rint(image * 255), dtype=np.uint8)
+
+
+def _check_video(video: NDArray[np.generic] | torch.Tensor) -> None:
+    axis, form = (1, "(T, 3, H, W)") if isinstance(video, torch.Tensor) else (3, "(T, H, W, 3)")
+    if video.ndim != 4 or video.shape[axis] != 3 or 0 in video.shape:
+        kind = type(video).__name__
+        raise ShapeError(
+            f"a video given as {kind} has shape {form}, RGB, with T >= 1; got {tuple(video.shape)}."
+        )
+
+
+def _clock(
+    fps: float | Fraction | None, times_s: Sequence[float] | NDArray[np.float64] | None
+) -> tuple[Fraction, list[int] | None]:
+    """The time base and each frame's pts in it (None: 0, 1, 2, ...)."""
+    if (fps is None) == (times_s is None):
+        raise MediaError(
+            "frames without a file need their times: give either fps (frames per second) or "
+            "times_s (one time in seconds for each frame)."
+        )
+    if times_s is None:
+        if fps is None or not 0 < fps < float("inf"):
+            raise MediaError(f"fps must be a positive number of frames per second, got {fps}.")
+        # A float stands for a fraction with a small denominator: 29.97002997... for 30000/1001.
+        rate = Fraction(fps).limit_denominator(100_000)
+        return 1 / max(rate, Fraction(1, 100_000)), None
+    times = np.asarray(times_s, dtype=np.float64)
+    if times.ndim != 1 or times.size == 0 or not np.all(np.isfinite(times)):
+        raise MediaError(f"times_s must be finite seconds of shape (T,), got {times.shape}.")
+    pts = [round(float(time - times[0]) / MICROSECOND) for time in times]
+    if any(later <= earlier for earlier, later in zip(pts, pts[1:], strict=False)):
+        raise MediaError("times_s must increase from frame to frame, by a microsecond at least.")
+    return MICROSECOND, pts
