@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from coprop.encoders.audio import fit_window
 from coprop.encoders.log_mel import EXAMPLE_SAMPLES, SAMPLE_RATE, LogMel
 
 
@@ -26,7 +28,7 @@ class SmallAudioEncoder(nn.Module):
         self.log_mel = LogMel()
         widths = (1, 32, 64, 128, self.token_dim)
         layers: list[nn.Module] = []
-        for in_channels, out_channels in zip(widths[:-1], widths[1:], strict=True):
+        for in_channels, out_channels in pairwise(widths):
             layers.append(nn.Conv2d(in_channels, out_channels, 3, stride=2, padding=1, bias=False))
             layers.append(nn.GroupNorm(8, out_channels))
             layers.append(nn.GELU())
@@ -36,9 +38,9 @@ class SmallAudioEncoder(nn.Module):
     def tokens(self, samples: Tensor) -> Tensor:
         """(B, n) mono samples at 16 kHz in [-1, 1] to (B, 24, 128).
 
-        Longer sound is cut to its middle; shorter sound is padded with silence on both sides.
+        Of longer sound the middle is heard; shorter sound is followed by silence.
         """
-        spectrogram = self.log_mel(_centred(samples, EXAMPLE_SAMPLES))
+        spectrogram = self.log_mel(fit_window(samples, EXAMPLE_SAMPLES))
         features = self.convs(spectrogram[:, None].to(self.position.dtype))
         tokens: Tensor = features.flatten(2).transpose(1, 2) + self.position
         return tokens
@@ -49,10 +51,3 @@ class SmallAudioEncoder(nn.Module):
 
     def forward(self, samples: Tensor) -> Tensor:
         return self.tokens(samples)
-
-
-def _centred(samples: Tensor, length: int) -> Tensor:
-    """The last axis cut or zero-padded, evenly on both sides, to ``length``."""
-    spare = length - samples.shape[-1]
-    before = spare // 2
-    return F.pad(samples, (before, spare - before))

@@ -34,13 +34,24 @@ def sine_position(height: int, width: int, channels: int, like: Tensor) -> Tenso
     return torch.cat((y, x), dim=-1).view(1, height * width, channels).to(like.dtype)
 
 
+def to_tokens(grid: Tensor) -> Tensor:
+    """(B, C, H, W) to (B, H * W, C)."""
+    return grid.flatten(2).transpose(1, 2)
+
+
+def to_grid(tokens: Tensor, height: int, width: int) -> Tensor:
+    """(B, H * W, C) to (B, C, H, W)."""
+    return tokens.transpose(1, 2).reshape(tokens.shape[0], tokens.shape[2], height, width)
+
+
 def attend(query: Tensor, key: Tensor, value: Tensor, num_heads: int) -> Tensor:
     """Multi-head softmax attention: (B, N, C) over (B, M, C) gives (B, N, C)."""
     q, k, v = (
         rearrange(x, "b n (h d) -> b h n d", h=num_heads)
         for x in (query, key.to(query.dtype), value.to(query.dtype))
     )
-    return rearrange(F.scaled_dot_product_attention(q, k, v), "b h n d -> b n (h d)")
+    out: Tensor = rearrange(F.scaled_dot_product_attention(q, k, v), "b h n d -> b n (h d)")
+    return out
 
 
 class SelfAttention(nn.Module):
@@ -92,7 +103,7 @@ class ShortTermAttention(nn.Module):
     def forward(self, query: Tensor, key: Tensor, value: Tensor, height: int, width: int) -> Tensor:
         """Attend from (B, H * W, C) to a grid of the same size."""
         grid = {"y": height, "x": width}
-        relative = self.relative_emb_k(rearrange(query, "b (y x) c -> b c y x", **grid))
+        relative = self.relative_emb_k(to_grid(query, height, width))
         relative = rearrange(relative, "b (h w) y x -> b h y x w", h=self.num_heads)
         q, k, v = (
             rearrange(t, "b (y x) (h d) -> b h y x d", h=self.num_heads, **grid)

@@ -7,27 +7,14 @@ exactly as it did without, and training opens the gates.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
 
 import torch
-from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from coprop.propagation.attention import attend
+from coprop.encoders.audio import AudioEncoder
+from coprop.propagation.attention import attend, to_grid, to_tokens
 from coprop.propagation.config import AudioEncoderName
-
-
-class AudioEncoder(Protocol):
-    """What turns the sound of one frame into tokens."""
-
-    sample_rate: int
-    window_s: float
-    token_dim: int
-
-    def tokens(self, samples: Tensor) -> Tensor:
-        """(B, n) samples at ``sample_rate`` to (B, N, token_dim)."""
-        ...
 
 
 class AudioInsertBlock(nn.Module):
@@ -47,11 +34,11 @@ class AudioInsertBlock(nn.Module):
     def forward(self, video: Tensor, audio: Tensor) -> Tensor:
         """(B, C, H, W) and (B, N, audio_dim) to (B, C, H, W)."""
         height, width = video.shape[-2:]
-        tokens = self.video_norm(rearrange(video, "b c y x -> b (y x) c"))
+        tokens = self.video_norm(to_tokens(video))
         audio = self.audio_norm(audio)
         q, k, v = self.query(tokens), self.key(audio), self.value(audio)
         heard = self.gate * self.projection(attend(q, k, v, self.num_heads))
-        return video + rearrange(heard, "b (y x) c -> b c y x", y=height, x=width)
+        return video + to_grid(heard, height, width)
 
 
 class AudioIdentity(nn.Module):
@@ -119,4 +106,4 @@ def build_audio_encoder(name: AudioEncoderName) -> AudioEncoder:
         return SmallAudioEncoder()
     from coprop.encoders.vggish import VGGish
 
-    return VGGish()
+    return VGGish(embeddings=False)

@@ -6,11 +6,13 @@ import torch
 from torch import Tensor
 
 from coprop.errors import AudioError, ShapeError
+from coprop.propagation.config import PropagatorConfig
 from coprop.propagation.masks import VOID
+from coprop.propagation.memory import PropagationState
 
 
-def check_frame(frame: Tensor, batch: int | None) -> None:
-    """Raise ShapeError unless (B, 3, H, W) float in [0, 1], with the state's B where one is given.
+def check_frame(frame: Tensor) -> None:
+    """Raise ShapeError unless (B, 3, H, W) float in [0, 1].
 
     Up to 0.01 beyond the range passes: resizing overshoots.
     """
@@ -23,11 +25,6 @@ def check_frame(frame: Tensor, batch: int | None) -> None:
         raise ShapeError(
             f"a frame must be float RGB in [0, 1], got {frame.dtype}; use frame.float() / 255."
         )
-    if batch is not None and frame.shape[0] != batch:
-        raise ShapeError(
-            f"the state is of a batch of {batch}, but the frame has B = {frame.shape[0]}; step "
-            "with as many frames as start() was given."
-        )
     if frame.is_meta:
         return
     low, high = (float(x) for x in torch.aminmax(frame))
@@ -35,6 +32,32 @@ def check_frame(frame: Tensor, batch: int | None) -> None:
         raise ShapeError(
             f"a frame's values must lie in [0, 1], got {low:.3g} to {high:.3g}; divide 8-bit "
             "values by 255, undo normalisation, and replace NaN."
+        )
+
+
+def check_state(state: PropagationState, frame: Tensor, config: PropagatorConfig) -> None:
+    """Raise ShapeError unless the state is of such a propagator, and of the frame's batch."""
+    layers, batch, _, channels = state.memories[0].short_term.keys.shape
+    if (layers, channels) != (config.num_layers, config.embedding_dim):
+        raise ShapeError(
+            f"the state is of a propagator with {layers} layers of width {channels}, but this one "
+            f"has {config.num_layers} of {config.embedding_dim}; begin with its own start()."
+        )
+    if frame.shape[0] != batch:
+        raise ShapeError(
+            f"the state is of a batch of {batch}, but the frame has B = {frame.shape[0]}; step "
+            "with as many frames as start() was given."
+        )
+
+
+def check_clip(frames: Tensor, audio: Tensor | None) -> None:
+    """Raise ShapeError unless (B, T, 3, H, W), and (B, T, n) where there is audio."""
+    if frames.ndim != 5 or 0 in frames.shape:
+        raise ShapeError(f"a clip's frames must be (B, T, 3, H, W), got {tuple(frames.shape)}.")
+    if audio is not None and (audio.ndim != 3 or audio.shape[:2] != frames.shape[:2]):
+        raise ShapeError(
+            f"a clip's audio must be (B, T, n) with B, T = {tuple(frames.shape[:2])} as its frames "
+            f"have, got {tuple(audio.shape)}."
         )
 
 
@@ -100,12 +123,3 @@ def _check_probabilities(mask: Tensor, num_objects: int | None) -> None:
             f"probabilities must lie in [0, 1], got {low:.3g} to {high:.3g}; logits go through "
             "softmax(1) first."
         )
-
-
-def count_objects(mask: Tensor, num_objects: int | None) -> int:
-    """K of a checked mask: as told, or its channels less one, or its highest label but void."""
-    if num_objects is not None:
-        return num_objects
-    if mask.ndim == 4:
-        return mask.shape[1] - 1
-    return int(mask.masked_fill(mask == VOID, 0).max())

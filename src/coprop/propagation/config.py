@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from coprop.errors import CoPropError
 from coprop.propagation.backbones import EncoderName
@@ -50,6 +50,11 @@ class PropagatorConfig:
     def __post_init__(self) -> None:
         # JSON has no tuples, so a stored configuration brings a list.
         object.__setattr__(self, "insert_levels", tuple(self.insert_levels))
+        for name, names in (("encoder", EncoderName), ("audio_encoder", AudioEncoderName)):
+            _require(
+                getattr(self, name) in get_args(names),
+                f"{name} must be one of {get_args(names)}, got {getattr(self, name)!r}.",
+            )
         _require(
             set(self.insert_levels) <= {1, 2, 3, 4}
             and len(set(self.insert_levels)) == len(self.insert_levels),

@@ -1,6 +1,7 @@
-"""The long short-term transformer of AOT (Yang et al. 2021); paper section 3.4, the Propagator Block.
+"""AOT's long short-term transformer (Yang et al. 2021): paper section 3.4, the Propagator Block.
 
-Tokens are (B, N, C), row by row over the stride-16 grid. Parameter names follow the official files.
+Tokens are (B, N, C), row by row over the stride-16 grid. Parameters are named as in the official
+files.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -18,6 +18,8 @@ from coprop.propagation.attention import (
     SelfAttention,
     ShortTermAttention,
     sine_position,
+    to_grid,
+    to_tokens,
 )
 from coprop.propagation.memory import KeysValues
 
@@ -41,8 +43,7 @@ class DepthwiseActivation(nn.Module):
         self.conv = nn.Conv2d(channels, channels, 5, padding=2, groups=channels, bias=False)
 
     def forward(self, tokens: Tensor, grid: Grid) -> Tensor:
-        x = rearrange(tokens, "b (y x) c -> b c y x", y=grid[0], x=grid[1])
-        return rearrange(self.conv(F.gelu(self.gn(x))), "b c y x -> b (y x) c")
+        return to_tokens(self.conv(F.gelu(self.gn(to_grid(tokens, *grid)))))
 
 
 class PropagationBlock(nn.Module):

@@ -35,6 +35,15 @@ def resize_frame(frame: Tensor, size: Size) -> Tensor:
     return resized.clamp(0, 1)  # bicubic overshoots at edges
 
 
+def count_objects(mask: Tensor, num_objects: int | None) -> int:
+    """K of a checked mask: as told, or its channels less one, or its highest label but void."""
+    if num_objects is not None:
+        return num_objects
+    if mask.ndim == 4:
+        return mask.shape[1] - 1
+    return int(mask.masked_fill(mask == VOID, 0).max())
+
+
 def to_probabilities(mask: Tensor, num_objects: int, size: Size, dtype: torch.dtype) -> Tensor:
     """A mask at the working size, (B, 1 + num_objects, H, W), background first.
 
@@ -49,12 +58,20 @@ def to_probabilities(mask: Tensor, num_objects: int, size: Size, dtype: torch.dt
     mask = mask.to(dtype)
     if mask.shape[-2:] != size:
         mask = F.interpolate(mask, size=size, mode="bilinear", antialias=True)
-    return F.pad(mask, (0, 0, 0, 0, 0, num_objects + 1 - mask.shape[1]))
+    return _pad_channels(mask, num_objects + 1)
 
 
-def group_mask(probabilities: Tensor, group: int, group_size: int) -> Tensor:
-    """One group's objects, (B, 1 + group_size, H, W); all other objects count as background."""
-    first = 1 + group * group_size
+def split_groups(probabilities: Tensor, group_size: int) -> list[Tensor]:
+    """The objects of (B, 1 + K, H, W) in groups, each (B, 1 + group_size, H, W).
+
+    To a group, the objects of all others are background. There is always one group, if empty.
+    """
+    num_objects = probabilities.shape[1] - 1
+    firsts = range(1, max(num_objects, 1) + 1, group_size)
+    return [_group(probabilities, first, group_size) for first in firsts]
+
+
+def _group(probabilities: Tensor, first: int, group_size: int) -> Tensor:
     own = probabilities[:, first : first + group_size]
     others = (probabilities[:, 1:first], probabilities[:, first + group_size :])
     background = probabilities[:, :1] + sum(x.sum(1, keepdim=True) for x in others)

@@ -88,6 +88,31 @@ class LongTermMemory:
         return min(others or later, key=self.steps.__getitem__)
 
 
+@dataclass(frozen=True, eq=False)
+class GroupMemory:
+    """What is remembered of one group of objects: chosen earlier frames, and the last frame."""
+
+    long_term: LongTermMemory
+    short_term: KeysValues
+
+
+@dataclass(frozen=True, eq=False)
+class PropagationState:
+    """All that a step needs of the frames before it. Stepping leaves it as it is.
+
+    Args:
+        memories: one for each group of ``max_objects`` objects.
+        num_objects: K, the objects being followed.
+        step_index: frames since the keyframe.
+        size: (height, width) at which the frames are processed.
+    """
+
+    memories: tuple[GroupMemory, ...]
+    num_objects: int
+    step_index: int
+    size: tuple[int, int]
+
+
 def _put(slots: Tensor, slot: int, entry: Tensor) -> Tensor:
     """A copy of ``slots`` with ``entry`` in one slot, or after the last."""
     if slot == slots.shape[2]:

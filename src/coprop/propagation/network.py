@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from einops import rearrange
 from torch import Tensor, cat, nn
 from torch.nn import functional as F
 
+from coprop.propagation.attention import to_grid, to_tokens
 from coprop.propagation.audio_insert import AudioInsert, build_audio_encoder
 from coprop.propagation.backbones import build_backbone
 from coprop.propagation.config import PropagatorConfig
@@ -41,7 +41,7 @@ class FrameFeatures:
 
     @property
     def tokens(self) -> Tensor:
-        return rearrange(self.projected, "b c y x -> b (y x) c")
+        return to_tokens(self.projected)
 
 
 class PropagationNetwork(nn.Module):
@@ -102,7 +102,7 @@ class PropagationNetwork(nn.Module):
         if self.audio_insert is not None and features.audio is not None:
             objects = mask[:, 1:].sum(1, keepdim=True)
             identity = self.audio_insert.identity(identity, objects, features.audio)
-        return rearrange(identity, "b c y x -> b (y x) c")
+        return to_tokens(identity)
 
     def refer(self, features: FrameFeatures, mask: Tensor) -> KeysValues:
         """Memory of a frame whose mask is given; the mask is as `identify` takes it."""
@@ -121,8 +121,7 @@ class PropagationNetwork(nn.Module):
 
     def decode(self, outputs: Sequence[Tensor], features: FrameFeatures) -> Tensor:
         """Logits at stride 4 from the transformer's tokens and the frame's features."""
-        height, width = features.grid
-        maps = [rearrange(x, "b (y x) c -> b c y x", y=height, x=width) for x in outputs]
+        maps = [to_grid(x, *features.grid) for x in outputs]
         logits: Tensor = self.decoder(cat([features.projected, *maps], dim=1), features.shortcuts)
         return logits
 

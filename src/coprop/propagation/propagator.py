@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,45 +17,26 @@ from huggingface_hub import PyTorchModelHubMixin, hf_hub_download
 from safetensors.torch import save_file
 from torch import Tensor
 
-from coprop.propagation.checkpoints import load_exactly, read_state_dict, recognise
-from coprop.propagation.checks import check_audio, check_frame, check_mask, count_objects
+from coprop.propagation.checkpoints import (
+    load_audio_encoder,
+    load_weights,
+    read_weights,
+    recognise,
+)
+from coprop.propagation.checks import check_audio, check_clip, check_frame, check_mask, check_state
 from coprop.propagation.config import AudioEncoderName, PropagatorConfig
 from coprop.propagation.lstt import Draft
 from coprop.propagation.masks import (
     Size,
     aggregate,
-    group_mask,
+    count_objects,
     resize_frame,
+    split_groups,
     to_probabilities,
     working_size,
 )
-from coprop.propagation.memory import KeysValues, LongTermMemory
+from coprop.propagation.memory import GroupMemory, LongTermMemory, PropagationState
 from coprop.propagation.network import FrameFeatures, PropagationNetwork, resize_logits
-
-
-@dataclass(frozen=True, eq=False)
-class GroupMemory:
-    """What is remembered of one group of objects: chosen earlier frames, and the last frame."""
-
-    long_term: LongTermMemory
-    short_term: KeysValues
-
-
-@dataclass(frozen=True, eq=False)
-class PropagationState:
-    """All that a step needs of the frames before it. Stepping leaves it as it is.
-
-    Args:
-        memories: one for each group of ``max_objects`` objects.
-        num_objects: K, the objects being followed.
-        step_index: frames since the keyframe.
-        size: (height, width) at which the frames are processed.
-    """
-
-    memories: tuple[GroupMemory, ...]
-    num_objects: int
-    step_index: int
-    size: Size
 
 
 class Propagator(Protocol):
@@ -158,7 +139,7 @@ class AudioInsertPropagator(
             AudioError: no audio, where the propagator needs it, or samples that are not finite.
         """
         self._check(frame, audio, state)
-        return self._step(frame, audio, state, output_size)
+        return self._step(frame, audio, state, output_size or frame.shape[-2:])
 
     @torch.inference_mode()
     def add(
@@ -186,7 +167,7 @@ class AudioInsertPropagator(
         self._check(frame, audio, state)
         check_mask(mask, frame.shape[0], num_objects)
         num_objects = max(state.num_objects, count_objects(mask, num_objects))
-        return self._add(frame, audio, mask, state, num_objects)
+        return self._add(frame, audio, mask, replace(state, num_objects=num_objects))
 
     def unroll(
         self,
@@ -213,6 +194,7 @@ class AudioInsertPropagator(
         Returns:
             Logits (B, K + 1, H, W) of frames 1 to T - 1.
         """
+        check_clip(frames, audio)
         sounds = [None] * frames.shape[1] if audio is None else audio.unbind(1)
         self._check(frames[:, 0], sounds[0])
         check_mask(first_mask, frames.shape[0], num_objects)
@@ -221,7 +203,7 @@ class AudioInsertPropagator(
         outputs = []
         for t in range(1, frames.shape[1]):
             kept = masks[t - 1] if masks is not None else None
-            logits, state = self._step(frames[:, t], sounds[t], state, None, kept)
+            logits, state = self._step(frames[:, t], sounds[t], state, frames.shape[-2:], kept)
             outputs.append(logits)
         return outputs
 
@@ -231,48 +213,41 @@ class AudioInsertPropagator(
         height, width = frame.shape[-2:]
         size = working_size(height, width, self.config.max_long_edge)
         state = PropagationState((), num_objects, step_index=0, size=size)
-        return self._add(frame, audio, mask, state, num_objects)
+        return self._add(frame, audio, mask, state)
 
     def _add(
-        self,
-        frame: Tensor,
-        audio: Tensor | None,
-        mask: Tensor,
-        state: PropagationState,
-        num_objects: int,
+        self, frame: Tensor, audio: Tensor | None, mask: Tensor, state: PropagationState
     ) -> PropagationState:
-        features = self.encode(resize_frame(frame, state.size), audio)
+        features = self._see(frame, audio, state.size)
+        capacity, step_index = self.config.max_memory_frames, state.step_index
         memories = []
-        for i, group in enumerate(self._group_masks(mask, num_objects, state.size, frame.dtype)):
-            reference = self.refer(features, group)
+        for i, group in enumerate(self._groups(mask, state)):
+            entry = self.refer(features, group)
             if i < len(state.memories):
-                long_term = state.memories[i].long_term
-                long_term = long_term.write(reference, state.step_index, is_reference=True)
+                long_term = state.memories[i].long_term.write(entry, step_index, is_reference=True)
             else:
-                long_term = LongTermMemory.holding(
-                    reference, state.step_index, self.config.max_memory_frames
-                )
-            memories.append(GroupMemory(long_term, short_term=reference))
-        return replace(state, memories=tuple(memories), num_objects=num_objects)
+                long_term = LongTermMemory.holding(entry, step_index, capacity)
+            memories.append(GroupMemory(long_term, short_term=entry))
+        return replace(state, memories=tuple(memories))
 
     def _step(
         self,
         frame: Tensor,
         audio: Tensor | None,
         state: PropagationState,
-        output_size: Size | None,
+        output_size: Sequence[int],
         kept_mask: Tensor | None = None,
     ) -> tuple[Tensor, PropagationState]:
-        features = self.encode(resize_frame(frame, state.size), audio)
+        features = self._see(frame, audio, state.size)
         groups, drafts = [], []
         for i, memory in enumerate(state.memories):
             logits, draft = self.propagate(features, memory.long_term.read(), memory.short_term)
-            own = 1 + min(self.config.max_objects, state.num_objects - i * self.config.max_objects)
-            groups.append(resize_logits(logits[:, :own].float(), output_size or frame.shape[-2:]))
+            own = min(self.config.max_objects, state.num_objects - i * self.config.max_objects)
+            groups.append(resize_logits(logits[:, : 1 + own].float(), output_size))
             drafts.append(draft)
         logits = aggregate(groups)
         mask = logits.argmax(1) if kept_mask is None else kept_mask
-        return logits, self._remember(features, drafts, mask, state, frame.dtype)
+        return logits, self._remember(features, drafts, mask, state)
 
     def _remember(
         self,
@@ -280,34 +255,37 @@ class AudioInsertPropagator(
         drafts: Sequence[Draft],
         mask: Tensor,
         state: PropagationState,
-        dtype: torch.dtype,
     ) -> PropagationState:
-        """The state after a frame whose mask is now known: labels, as AOT feeds them back."""
+        """The state after a frame whose mask is now known."""
         step_index = state.step_index + 1
-        groups = self._group_masks(mask, state.num_objects, state.size, dtype)
         memories = []
-        for memory, draft, group in zip(state.memories, drafts, groups, strict=True):
-            entry = self.remember(draft, features, group)
-            long_term = memory.long_term
+        for memory, draft, group in zip(
+            state.memories, drafts, self._groups(mask, state), strict=True
+        ):
+            entry, long_term = self.remember(draft, features, group), memory.long_term
             if step_index - long_term.last_step >= self.config.long_term_gap:
                 long_term = long_term.write(entry, step_index)
             memories.append(GroupMemory(long_term, short_term=entry))
         return replace(state, memories=tuple(memories), step_index=step_index)
 
-    def _group_masks(
-        self, mask: Tensor, num_objects: int, size: Size, dtype: torch.dtype
-    ) -> list[Tensor]:
+    def _see(self, frame: Tensor, audio: Tensor | None, size: Size) -> FrameFeatures:
+        weight = self.encoder_projector.weight
+        samples = None if audio is None else audio.to(weight.device)
+        return self.encode(resize_frame(frame.to(weight), size), samples)
+
+    def _groups(self, mask: Tensor, state: PropagationState) -> list[Tensor]:
         """The mask as the identity bank takes it, for each group of objects."""
-        group_size = self.config.max_objects
-        probabilities = to_probabilities(mask, num_objects, size, dtype)
-        num_groups = max(1, -(-num_objects // group_size))
-        return [group_mask(probabilities, i, group_size) for i in range(num_groups)]
+        weight = self.encoder_projector.weight
+        mask = mask.to(weight.device)
+        probabilities = to_probabilities(mask, state.num_objects, state.size, weight.dtype)
+        return split_groups(probabilities, self.config.max_objects)
 
     def _check(
         self, frame: Tensor, audio: Tensor | None, state: PropagationState | None = None
     ) -> None:
-        batch = state.memories[0].short_term.keys.shape[1] if state else None
-        check_frame(frame, batch)
+        check_frame(frame)
+        if state is not None:
+            check_state(state, frame, self.config)
         if self.audio_insert is not None:
             check_audio(audio, frame.shape[0], self.sample_rate)
 
@@ -321,6 +299,7 @@ class AudioInsertPropagator(
         max_memory_frames: int | None = 8,
         max_long_edge: int = 1040,
         audio_encoder: AudioEncoderName = "vggish",
+        audio_checkpoint: str | Path | None = None,
     ) -> AudioInsertPropagator:
         """The propagator of an official AOT file, or of one trained from it.
 
@@ -334,13 +313,15 @@ class AudioInsertPropagator(
             max_memory_frames: bound of long-term memory; None lets it grow, as in the paper.
             max_long_edge: longer frames are scaled down to this many pixels.
             audio_encoder: what the audio modules hear through.
+            audio_checkpoint: its weights, for VGGish the file of the PyTorch port; by default those
+                in ``path``, or random ones where that has none.
 
         Raises:
             CheckpointError: no checkpoint, or one that lacks tensors, has others or other shapes.
         """
-        state = read_state_dict(path)
+        state = read_weights(path)
         config = replace(
-            recognise(state),
+            recognise(state, path),
             insert_levels=tuple(insert_levels),
             long_term_gap=long_term_gap,
             max_memory_frames=max_memory_frames,
@@ -348,7 +329,9 @@ class AudioInsertPropagator(
             audio_encoder=audio_encoder,
         )
         model = cls(config)
-        load_exactly(model, state, path)
+        load_weights(model, state, path)
+        if audio_checkpoint is not None and model.audio_insert is not None:
+            load_audio_encoder(model.audio_insert.encoder, audio_checkpoint)
         return model.eval()
 
     def _save_pretrained(self, save_directory: Path) -> None:
@@ -369,5 +352,5 @@ class AudioInsertPropagator(
         path = folder / name if folder.is_dir() else hf_hub_download(model_id, name, **options)
         settings = config if isinstance(config, PropagatorConfig) else None
         model = cls(settings or PropagatorConfig.from_dict(config or {}))
-        load_exactly(model, read_state_dict(path), path)
+        load_weights(model, read_weights(path), path)
         return model.to(map_location).eval()
