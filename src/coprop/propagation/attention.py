@@ -118,33 +118,33 @@ class ShortTermAttention(nn.Module):
         projected: Tensor = self.projection(rearrange(out, "b h y x d -> b (y x) (h d)"))
         return projected
 
-    # One matrix product per row of queries covers the 2r+1 rows of keys around it. Its band along
-    # the diagonal is the window; reading the band by a change of row length ("skewing") costs no
-    # index tensors, and the product is (W + 2r) / 480 of what unfolding 256 channels would take.
+    # One matrix product for each row of queries covers the 2r+1 rows of keys around it; the window
+    # is a band along its diagonal. The band is read, and written, by a change of row length: no
+    # index tensors, and (W + 2r) / 480 of the memory that unfolding 256 channels would take.
 
     def _rows(self, grid: Tensor) -> Tensor:
-        """(B, h, H, W, d) to the rows around each row: (B, h, H, 2r+1, W + 2r, d), zero-padded."""
+        """(B, h, H, W, d) to the rows around each row, (B, h, H, (2r+1) (W+2r), d), zero-padded."""
         r = self.radius
         rows = F.pad(grid, (0, 0, r, r, r, r)).unfold(2, 2 * r + 1, 1)
-        return rearrange(rows, "b h y x d dy -> b h y dy x d")
+        return rows.movedim(-1, 3).flatten(3, 4)
 
     def _scores(self, query: Tensor, key: Tensor) -> Tensor:
         """Dot products with every place of the window: (B, h, H, W, (2r+1)^2)."""
-        rows = self._rows(key)
-        dense = query[:, :, :, None] @ rows.transpose(-1, -2)
-        width, padded = dense.shape[-2:]
-        band = F.pad(dense.flatten(-2), (0, width)).unflatten(-1, (width, padded + 1))
-        return rearrange(band[..., : 2 * self.radius + 1], "b h y dy x dx -> b h y x (dy dx)")
+        side = 2 * self.radius + 1
+        dense = query @ self._rows(key).transpose(-1, -2)
+        width, reach = dense.shape[-2:]
+        band = F.pad(dense.flatten(-2), (0, width)).view(*dense.shape[:-1], reach + 1)
+        rows = band[..., :reach].view(*dense.shape[:-1], side, reach // side)
+        return rows[..., :side].flatten(-2)
 
     def _gather(self, weights: Tensor, value: Tensor) -> Tensor:
         """Weighted sum of the window's values: (B, h, H, W, d)."""
-        side = 2 * self.radius + 1
-        band = rearrange(weights, "b h y x (dy dx) -> b h y dy x dx", dy=side)
-        width = band.shape[-2]
-        padded = width + 2 * self.radius
-        dense = F.pad(band, (0, padded + 1 - side)).flatten(-2)[..., : width * padded]
-        dense = rearrange(dense, "b h y dy (x k) -> b h y x dy k", x=width).flatten(-2)
-        return dense @ self._rows(value).flatten(3, 4).to(dense.dtype)
+        side, width = 2 * self.radius + 1, weights.shape[-2]
+        rows = weights.view(*weights.shape[:-1], side, side)
+        band = F.pad(rows, (0, width - 1)).flatten(-2)
+        reach = band.shape[-1]
+        dense = F.pad(band, (0, 1)).flatten(-2)[..., : width * reach]
+        return dense.view(band.shape) @ self._rows(value).to(weights.dtype)
 
     def _inside(self, height: int, width: int, device: torch.device) -> Tensor:
         """Which places of each window lie in the image: (H, W, (2r+1)^2) bool."""

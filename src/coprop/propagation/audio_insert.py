@@ -57,7 +57,7 @@ class AudioIdentity(nn.Module):
     def forward(self, identity: Tensor, objects: Tensor, audio: Tensor) -> Tensor:
         """Identity (B, C, h, w), object probability (B, 1, 16h - 15, 16w - 15), audio tokens."""
         coverage = F.avg_pool2d(objects, 17, 16, padding=8, count_include_pad=False)
-        heard = self.gate * self.projection(self.norm(audio).mean(1))
+        heard: Tensor = self.gate * self.projection(self.norm(audio).mean(1))
         return identity + coverage * heard[:, :, None, None]
 
 

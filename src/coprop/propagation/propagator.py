@@ -6,25 +6,14 @@ logits, state = propagator.step(frame, audio, state)
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from huggingface_hub import PyTorchModelHubMixin, hf_hub_download
-from safetensors.torch import save_file
 from torch import Tensor
 
-from coprop.propagation.checkpoints import (
-    load_audio_encoder,
-    load_weights,
-    read_weights,
-    recognise,
-)
 from coprop.propagation.checks import check_audio, check_clip, check_frame, check_mask, check_state
-from coprop.propagation.config import AudioEncoderName, PropagatorConfig
 from coprop.propagation.lstt import Draft
 from coprop.propagation.masks import (
     Size,
@@ -36,7 +25,8 @@ from coprop.propagation.masks import (
     working_size,
 )
 from coprop.propagation.memory import GroupMemory, LongTermMemory, PropagationState
-from coprop.propagation.network import FrameFeatures, PropagationNetwork, resize_logits
+from coprop.propagation.network import FrameFeatures, resize_logits
+from coprop.propagation.pretrained import PretrainedNetwork
 
 
 class Propagator(Protocol):
@@ -63,13 +53,7 @@ class Propagator(Protocol):
         ...
 
 
-class AudioInsertPropagator(
-    PropagationNetwork,
-    PyTorchModelHubMixin,
-    library_name="coprop",
-    license="apache-2.0",
-    tags=["video-object-segmentation", "audio-visual-segmentation"],
-):
+class AudioInsertPropagator(PretrainedNetwork):
     """Follows the objects of a keyframe from frame to frame, led by each frame's own sound.
 
     Frames are (B, 3, H, W) float RGB in [0, 1]; audio is (B, n) float samples at ``sample_rate``,
@@ -77,12 +61,11 @@ class AudioInsertPropagator(
     empty. Masks are labels (B, H, W), 0 for background and 255 for void, or probabilities
     (B, K + 1, H, W), of any size. B segments run as one batch; they share the number of objects.
 
+    Weights come from `from_pretrained` (a folder or the hub) or `from_checkpoint` (official files).
+
     Args:
         config: architecture and memory; the small model's by default.
     """
-
-    def __init__(self, config: PropagatorConfig | None = None) -> None:
-        super().__init__(config or PropagatorConfig())
 
     @property
     def sample_rate(self) -> int:
@@ -288,69 +271,3 @@ class AudioInsertPropagator(
             check_state(state, frame, self.config)
         if self.audio_insert is not None:
             check_audio(audio, frame.shape[0], self.sample_rate)
-
-    @classmethod
-    def from_checkpoint(
-        cls,
-        path: str | Path,
-        *,
-        insert_levels: Sequence[int] = (1, 2, 3, 4),
-        long_term_gap: int = 5,
-        max_memory_frames: int | None = 8,
-        max_long_edge: int = 1040,
-        audio_encoder: AudioEncoderName = "vggish",
-        audio_checkpoint: str | Path | None = None,
-    ) -> AudioInsertPropagator:
-        """The propagator of an official AOT file, or of one trained from it.
-
-        A file without audio modules leaves these at their start: the gates are shut, and the
-        propagator is AOT until it is trained. Encoder, depth and widths come from the file.
-
-        Args:
-            path: the file, such as R50_AOTL_PRE_YTB_DAV.pth or a .safetensors.
-            insert_levels: (1, 2, 3, 4), (4,) and () are the paper's 4-layer, 1-layer and AOT.
-            long_term_gap: frames between two that long-term memory keeps.
-            max_memory_frames: bound of long-term memory; None lets it grow, as in the paper.
-            max_long_edge: longer frames are scaled down to this many pixels.
-            audio_encoder: what the audio modules hear through.
-            audio_checkpoint: its weights, for VGGish the file of the PyTorch port; by default those
-                in ``path``, or random ones where that has none.
-
-        Raises:
-            CheckpointError: no checkpoint, or one that lacks tensors, has others or other shapes.
-        """
-        state = read_weights(path)
-        config = replace(
-            recognise(state, path),
-            insert_levels=tuple(insert_levels),
-            long_term_gap=long_term_gap,
-            max_memory_frames=max_memory_frames,
-            max_long_edge=max_long_edge,
-            audio_encoder=audio_encoder,
-        )
-        model = cls(config)
-        load_weights(model, state, path)
-        if audio_checkpoint is not None and model.audio_insert is not None:
-            load_audio_encoder(model.audio_insert.encoder, audio_checkpoint)
-        return model.eval()
-
-    def _save_pretrained(self, save_directory: Path) -> None:
-        tensors = {key: value.contiguous() for key, value in self.state_dict().items()}
-        save_file(tensors, save_directory / "model.safetensors", metadata={"format": "pt"})
-        config = json.dumps(self.config.to_dict(), indent=2) + "\n"
-        (save_directory / "config.json").write_text(config, encoding="utf-8")
-
-    @classmethod
-    def _from_pretrained(
-        cls, *, model_id: str, config: Any = None, map_location: str = "cpu", **download: Any
-    ) -> AudioInsertPropagator:
-        """A folder's model, or the hub's where there is no such folder."""
-        folder = Path(model_id)
-        name = "model.safetensors"
-        known = ("revision", "cache_dir", "force_download", "token", "local_files_only")
-        options = {key: download[key] for key in known if key in download}
-        path = folder / name if folder.is_dir() else hf_hub_download(model_id, name, **options)
-        settings = config if isinstance(config, PropagatorConfig) else None
-        model = cls(settings or PropagatorConfig.from_dict(config or {}))
-        load_weights(model, read_weights(path), path)
-        return model.to(map_location).eval()
