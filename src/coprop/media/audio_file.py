@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import av
 import numpy as np
@@ -94,7 +95,7 @@ class SoundBlocks:
         if ahead > LONGEST_GAP_S * self.sample_rate:
             raise MediaError(
                 f"{self.path}: the sound's time stamps leap from {position / self.sample_rate:.3f} "
-                f"s by {ahead / self.sample_rate:.0f} s; write the file anew with sound time stamps."
+                f"s by {ahead / self.sample_rate:.0f} s; the file needs rewriting."
             )
         return ahead if position == 0 or abs(ahead) > JITTER_S * self.sample_rate else 0
 
@@ -267,11 +268,11 @@ def _time(frame: AudioFrame) -> Fraction | None:
 
 def _planar(frame: AudioFrame) -> NDArray[np.float32]:
     """(channels, n) float32 in [-1, 1] from any of FFmpeg's sample formats."""
-    samples = frame.to_ndarray()
+    samples: NDArray[Any] = frame.to_ndarray()
     if not frame.format.is_planar:
         samples = samples.reshape(-1, frame.layout.nb_channels).T
     if samples.dtype == np.uint8:
-        return (samples.astype(np.float32) - 128) / 128
-    if np.issubdtype(samples.dtype, np.signedinteger):
-        return (samples / -float(np.iinfo(samples.dtype).min)).astype(np.float32)
-    return samples.astype(np.float32)
+        samples = (samples.astype(np.float32) - 128) / 128
+    elif np.issubdtype(samples.dtype, np.signedinteger):
+        samples = samples / -float(np.iinfo(samples.dtype).min)
+    return np.asarray(samples, dtype=np.float32)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import count, islice
+from itertools import count, islice, pairwise
+from typing import Any
 
 import numpy as np
 import torch
@@ -109,7 +110,7 @@ def as_image(picture: ArrayLike | torch.Tensor, index: int) -> NDArray[np.uint8]
     return np.ascontiguousarray(image)
 
 
-def _from_unit(image: NDArray[np.floating], index: int) -> NDArray[np.uint8]:  # type: ignore[type-arg]
+def _from_unit(image: NDArray[np.floating[Any]], index: int) -> NDArray[np.uint8]:
     low, high = float(image.min()), float(image.max())
     if not (low >= 0 and high <= 1):  # also true of NaN
         raise ShapeError(
@@ -147,6 +148,6 @@ def _clock(
     if times.ndim != 1 or times.size == 0 or not np.all(np.isfinite(times)):
         raise MediaError(f"times_s must be finite seconds of shape (T,), got {times.shape}.")
     pts = [round(float(time - times[0]) / MICROSECOND) for time in times]
-    if any(later <= earlier for earlier, later in zip(pts, pts[1:], strict=False)):
+    if any(later <= earlier for earlier, later in pairwise(pts)):
         raise MediaError("times_s must increase from frame to frame, by a microsecond at least.")
     return MICROSECOND, pts

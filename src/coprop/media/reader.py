@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import cast
 
 import av
 import numpy as np
+from av.buffer import Buffer
 from av.container import InputContainer
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
@@ -164,7 +166,7 @@ def _rgb(frame: av.VideoFrame, size: tuple[int, int]) -> NDArray[np.uint8]:
 
 def _upright(image: NDArray[np.uint8], frame: av.VideoFrame) -> NDArray[np.uint8]:
     """Applies the display matrix: a transposition and flips, as (H, W, 3)."""
-    matrix = frame.side_data.get("DISPLAYMATRIX")
+    matrix = cast(Buffer | None, frame.side_data.get("DISPLAYMATRIX"))
     if matrix is None:
         return image
     a, b, _, c, d = np.frombuffer(bytes(matrix), dtype="=i4")[:5]

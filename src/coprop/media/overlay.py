@@ -1,0 +1,183 @@
+"""The overlay: the video with its masks painted in and its own sound, frame times kept."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from contextlib import suppress
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, cast
+
+import av
+import numpy as np
+from av.container import OutputContainer
+from av.packet import Packet
+from av.video.codeccontext import VideoCodecContext
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from coprop.media.frames import MICROSECOND
+from coprop.media.palette import voc_palette
+from coprop.media.reader import Frame
+from coprop.media.sound import Sound, sound_packets
+
+ENCODERS = ("libx264", "mpeg4")
+"""In order of preference; not every FFmpeg is built with the first."""
+
+LONGEST_SIDE = 8192
+"""Pixels; larger pictures are scaled down in the overlay, since H.264 decoders refuse them."""
+
+BT709, LIMITED_RANGE = 1, 1
+
+
+def paint(image: NDArray[np.uint8], labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The picture with each label's area tinted half and half and outlined in white.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        labels: (H, W) uint8 label map, 0 = background.
+
+    Returns:
+        (H, W, 3) uint8 RGB, a new array.
+    """
+    painted: NDArray[np.uint8] = image.copy()
+    inside = labels > 0
+    if not inside.any():
+        return painted
+    bright = np.minimum(voc_palette().astype(np.uint16) * 2, 255)
+    painted[inside] = ((image[inside] + bright[labels[inside]]) // 2).astype(np.uint8)
+    painted[_contour(labels, thickness=max(1, round(min(labels.shape) / 240)))] = 255
+    return painted
+
+
+def _contour(labels: NDArray[np.uint8], thickness: int) -> NDArray[np.bool_]:
+    """Pixels of an area that lie within ``thickness`` of another label, along rows and columns."""
+    edge = np.zeros(labels.shape, dtype=bool)
+    for shift in range(1, thickness + 1):
+        down = labels[shift:] != labels[:-shift]
+        edge[shift:] |= down
+        edge[:-shift] |= down
+        across = labels[:, shift:] != labels[:, :-shift]
+        edge[:, shift:] |= across
+        edge[:, :-shift] |= across
+    inside: NDArray[np.bool_] = edge & (labels > 0)
+    return inside
+
+
+class OverlayFile:
+    """An MP4 that is written frame by frame, with the sound interleaved as it goes.
+
+    Args:
+        path: the file to write.
+        first: the first frame; its size and time base become the overlay's.
+        sound: a file with an audio track, a track in memory, or None for a silent overlay.
+    """
+
+    def __init__(self, path: Path, first: Frame, sound: Sound | None) -> None:
+        self._time_base = first.time_base or MICROSECOND
+        self._container: OutputContainer = av.open(f"file:{path}", "w", format="mp4")
+        try:
+            self._open_video(*first.image.shape[:2])
+            self._sound: Iterator[Packet[Any]] = iter(())
+            if sound is not None:
+                self._sound = sound_packets(self._container, sound)
+            self._next_sound = next(self._sound, None)
+        except BaseException:
+            self.abort()
+            raise
+
+    def _open_video(self, height: int, width: int) -> None:
+        scale = max(1.0, max(height, width) / LONGEST_SIDE)
+        encoder = next(name for name in ENCODERS if name in av.codecs_available)
+        # The encoder counts frames; true times are put on its packets (see _mux), which spares
+        # it odd time bases. Without B-frames one packet leaves for each frame, in order.
+        self._video = cast(VideoStream, self._container.add_stream(encoder, rate=25))
+        self._video.time_base = self._time_base
+        self._video.width = _even(round(width / scale))
+        self._video.height = _even(round(height / scale))
+        self._video.pix_fmt = "yuv420p"
+        context: VideoCodecContext = self._video.codec_context
+        context.max_b_frames = 0
+        context.colorspace = context.color_primaries = context.color_trc = BT709
+        context.color_range = LIMITED_RANGE
+        if encoder == "libx264":
+            context.options = {"preset": "veryfast", "crf": "20"}
+        else:
+            context.bit_rate = max(self._video.width * self._video.height * 4, 64_000)
+        self._count = 0
+        self._times: deque[int] = deque()
+        self._last, self._step = 0, max(round(Fraction(1, 25) / self._time_base), 1)
+
+    def pts(self, frame: Frame) -> int:
+        """The frame's time in units of the overlay's time base."""
+        if frame.pts is not None and frame.time_base == self._time_base:
+            return frame.pts
+        return round(Fraction(frame.time_s) / self._time_base)
+
+    def write(self, frame: Frame, labels: NDArray[np.uint8]) -> None:
+        """Encodes a frame with its mask, and the sound up to it.
+
+        Args:
+            frame: (H, W, 3) picture, later than the last one.
+            labels: (H, W) uint8 label map.
+        """
+        pts = self.pts(frame)
+        if self._count:
+            self._step = pts - self._last
+        self._last = pts
+        self._times.append(pts)
+        picture = av.VideoFrame.from_ndarray(_padded(paint(frame.image, labels)), format="rgb24")
+        picture = picture.reformat(
+            width=self._video.width,
+            height=self._video.height,
+            format="yuv420p",
+            dst_colorspace=BT709,
+            dst_color_range=LIMITED_RANGE,
+        )
+        picture.pts, picture.time_base = self._count, Fraction(1, 25)
+        self._count += 1
+        self._mux(self._video.encode(picture))
+        self._mux_sound(until=pts * self._time_base)
+
+    def close(self) -> None:
+        """Writes what is still held back, the rest of the sound and the index."""
+        try:
+            self._mux(self._video.encode(None))
+            self._mux_sound(until=None)
+            self._container.close()
+        except BaseException:
+            self.abort()
+            raise
+
+    def abort(self) -> None:
+        """Closes the file as it is."""
+        with suppress(av.FFmpegError, OSError):
+            self._container.close()
+
+    def _mux(self, packets: list[Packet[Any]]) -> None:
+        for packet in packets:
+            packet.time_base = self._time_base
+            packet.pts = packet.dts = self._times.popleft()
+            packet.duration = self._step
+            self._container.mux(packet)
+
+    def _mux_sound(self, until: Fraction | None) -> None:
+        while (packet := self._next_sound) is not None:
+            if until is not None and (packet.pts or 0) * packet.time_base > until:
+                return
+            # Asked for first: muxing may rescale the packet, and the next one may need it whole.
+            self._next_sound = next(self._sound, None)
+            self._container.mux(packet)
+
+
+def _even(length: int) -> int:
+    return length + length % 2
+
+
+def _padded(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Repeats the last row and column of odd sizes, which 4:2:0 video cannot have."""
+    height, width = image.shape[:2]
+    if height % 2 == width % 2 == 0:
+        return image
+    return np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")

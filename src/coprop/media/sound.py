@@ -1,0 +1,110 @@
+"""The overlay's sound: the source's own packets where MP4 takes them, AAC otherwise."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from av.container import OutputContainer
+from av.packet import Packet
+from numpy.typing import NDArray
+
+from coprop.media.audio_file import SoundBlocks
+from coprop.media.container import open_media
+from coprop.media.resample import BLOCK
+from coprop.types import AudioTrack
+
+logger = logging.getLogger(__name__)
+
+Sound = str | Path | AudioTrack
+
+COPIED_CODECS = frozenset({"aac", "mp3", "ac3", "eac3", "alac", "opus"})
+"""What MP4 files hold and players play."""
+
+AAC_RATES = frozenset({8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 88200, 96000})
+
+
+def sound_packets(output: OutputContainer, sound: Sound) -> Iterator[Packet[Any]]:
+    """Adds an audio stream to a file that is about to be written, and makes its packets.
+
+    A file's sound keeps its time to the file's first video frame, which becomes time zero. Its
+    packets are copied as they are, where MP4 takes their codec and none would have to be cut;
+    otherwise it is encoded anew.
+
+    Args:
+        output: an MP4 of which nothing has been written yet.
+        sound: a file with an audio track, or a track in memory.
+
+    Returns:
+        The packets in order of time, made while one iterates.
+
+    Raises:
+        MissingAudioError: the file has no audio track.
+        MediaError: the file cannot be read.
+    """
+    if not isinstance(sound, (str, Path)):
+        return _encoded(output, _track_blocks(sound), sound.sample_rate, "mono")
+    blocks = SoundBlocks(sound)
+    if blocks.codec in COPIED_CODECS and blocks.offset_s >= 0:
+        return _copied(output, blocks)
+    return _encoded(output, blocks, blocks.sample_rate, blocks.layout)
+
+
+def _track_blocks(track: AudioTrack) -> Iterator[NDArray[np.float32]]:
+    for start in range(0, track.num_samples, BLOCK):
+        yield track.read(start, min(start + BLOCK, track.num_samples))[None]
+
+
+def _copied(output: OutputContainer, source: SoundBlocks) -> Iterator[Packet[Any]]:
+    container = open_media(source.path)
+    stream = container.streams.audio[0]
+    copy = output.add_stream_from_template(stream)
+
+    def packets() -> Iterator[Packet[Any]]:
+        with container:
+            last = None
+            for packet in _whole(container.demux(stream), source.path):
+                if packet.pts is None or packet.dts is None or not packet.size:
+                    continue
+                shift = round(source.origin_s / packet.time_base)
+                packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
+                if last is None or packet.dts > last:  # MP4 takes increasing times only
+                    last = packet.dts
+                    packet.stream = copy
+                    yield packet
+
+    return packets()
+
+
+def _whole(packets: Iterator[Packet[Any]], path: Path) -> Iterator[Packet[Any]]:
+    try:
+        yield from packets
+    except av.FFmpegError as error:
+        logger.warning("%s: the sound breaks off: %s", path, error)
+
+
+def _encoded(
+    output: OutputContainer, blocks: Iterable[NDArray[np.float32]], rate: int, layout: str
+) -> Iterator[Packet[Any]]:
+    aac_rate = rate if rate in AAC_RATES else 48_000
+    stream = output.add_stream("aac", rate=aac_rate)
+    stream.layout = layout if layout in ("mono", "stereo") else "stereo"
+    stream.codec_context.bit_rate = 96_000 * stream.layout.nb_channels
+
+    def packets() -> Iterator[Packet[Any]]:
+        position = 0
+        for block in blocks:
+            clipped = np.ascontiguousarray(np.clip(block, -1, 1), dtype=np.float32)
+            frame = av.AudioFrame.from_ndarray(clipped, format="fltp", layout=layout)
+            frame.sample_rate, frame.pts, frame.time_base = rate, position, Fraction(1, rate)
+            position += clipped.shape[1]
+            yield from stream.encode(frame)
+        if position:
+            yield from stream.encode(None)
+
+    return packets()

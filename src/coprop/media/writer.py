@@ -1,0 +1,249 @@
+"""Writing a result folder: masks, overlay, timeline and the result as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from coprop.errors import CoPropError, OutputError, ShapeError
+from coprop.media.atomic import output_errors, part_of, remove, replacing
+from coprop.media.overlay import OverlayFile
+from coprop.media.palette import voc_palette
+from coprop.media.reader import Frame
+from coprop.media.sound import Sound
+from coprop.media.timeline import envelope, plot_timeline
+from coprop.types import AudioTrack, ControlPoints, FrameMask
+
+MASKS, OVERLAY, TIMELINE, RESULT = "masks", "overlay.mp4", "timeline.png", "result.json"
+
+
+class ResultWriter:
+    """Writes a result folder while the masks come in, at bounded memory.
+
+    ``masks/000000.png`` and on are 8-bit palette PNGs of the label maps at the video's size;
+    ``overlay.mp4`` is the video with its masks and its sound, frame times kept; ``timeline.png``
+    and ``result.json`` are written by `finish`, the JSON last: where it exists, all is complete.
+    Each file appears under its name only when it is whole. ::
+
+        with ResultWriter("out", sound="clip.mp4") as writer:
+            for frame, mask in ...:
+                writer.write(frame, mask)
+            writer.finish(report, audio=audio, control_points=points)
+
+    If the block is left by an exception (or Ctrl-C), the masks stay and the unfinished overlay is
+    removed. If it is left without `finish`, the overlay is completed and no result.json written.
+
+    Args:
+        directory: where to write; made if it is not there.
+        sound: what the overlay sounds like: a media file (the video itself, usually), whose sound
+            is copied unchanged where MP4 allows it, a track in memory, or None.
+        force: write into a directory that is not empty. An earlier result there is removed, other
+            files are left alone.
+
+    Raises:
+        OutputError: the directory is not empty, is a file, or cannot be written; while writing,
+            also a full disk.
+    """
+
+    def __init__(
+        self, directory: str | Path, *, sound: Sound | None = None, force: bool = False
+    ) -> None:
+        self.directory = Path(directory)
+        self._sound = sound
+        self._overlay: OverlayFile | None = None
+        self._shape: tuple[int, int] | None = None
+        self._index = -1
+        self._times_s: list[float] = []
+        self._areas: list[float] = []
+        self._keyframe_times_s: list[float] = []
+        with output_errors(self.directory):
+            self._prepare(force)
+
+    def __enter__(self) -> ResultWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None:
+            self._close_overlay()
+        else:
+            self._abandon_overlay()
+
+    def write(self, frame: Frame, mask: FrameMask) -> None:
+        """Writes one frame's mask, and the frame into the overlay.
+
+        Args:
+            frame: (H, W, 3) uint8, of one size throughout and later than the last one.
+            mask: its mask; (H, W) uint8 labels.
+
+        Raises:
+            ShapeError: labels of another size or dtype than the frame, or a frame of another size.
+            CoPropError: a mask of another frame, or frames out of order.
+            OutputError: the files cannot be written.
+            MediaError: the sound cannot be read.
+        """
+        self._check(frame, mask)
+        path = self.directory / MASKS / f"{frame.index:06d}.png"
+        with replacing(path) as part:
+            save_labels(part, mask.labels)
+        overlay = self.directory / OVERLAY
+        with output_errors(overlay):
+            if self._overlay is None:
+                self._overlay = OverlayFile(part_of(overlay), frame, self._sound)
+            self._overlay.write(frame, mask.labels)
+        self._index = frame.index
+        self._times_s.append(frame.time_s)
+        self._areas.append(mask.area)
+        if mask.is_keyframe:
+            self._keyframe_times_s.append(frame.time_s)
+
+    def finish(
+        self,
+        report: Mapping[str, Any],
+        *,
+        audio: AudioTrack | None = None,
+        control_points: ControlPoints | None = None,
+        title: str = "",
+    ) -> None:
+        """Completes the overlay, draws the timeline and writes result.json, in this order.
+
+        Args:
+            report: what result.json holds; numbers of numpy are written as plain ones.
+            audio: the sound, for the timeline.
+            control_points: its control points; without them no timeline is drawn.
+            title: a line above the timeline.
+
+        Raises:
+            OutputError: a file cannot be written.
+            CoPropError: a report that JSON cannot hold, such as one with NaN, or no frame written.
+        """
+        if not self._times_s:
+            raise CoPropError("there is nothing to finish: no frame has been written.")
+        text = _as_json(report)
+        self._close_overlay()
+        if control_points is not None:
+            self._draw_timeline(control_points, audio, title)
+        with replacing(self.directory / RESULT) as part:
+            part.write_text(text, encoding="utf-8")
+
+    @property
+    def end_s(self) -> float:
+        """When the last frame ends, in seconds, if it is shown as long as the one before it.
+
+        A single frame is taken to last 1/25 s.
+        """
+        times = self._times_s
+        return times[-1] + (times[-1] - times[-2] if len(times) > 1 else 1 / 25)
+
+    def _prepare(self, force: bool) -> None:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        if any(self.directory.iterdir()):
+            if not force:
+                raise OutputError(
+                    f"{self.directory} is not empty. Choose another directory, or replace the "
+                    "result in it with force=True (on the command line, --force)."
+                )
+            self._remove_previous()
+        (self.directory / MASKS).mkdir(exist_ok=True)
+
+    def _remove_previous(self) -> None:
+        for name in (RESULT, TIMELINE, OVERLAY):
+            path = self.directory / name
+            path.unlink(missing_ok=True)
+            part_of(path).unlink(missing_ok=True)
+        for path in (self.directory / MASKS).glob("*.png*"):
+            if path.name.removesuffix(".part").removesuffix(".png").isdecimal():
+                path.unlink()
+
+    def _check(self, frame: Frame, mask: FrameMask) -> None:
+        if mask.index != frame.index or abs(mask.time_s - frame.time_s) > 1e-6:
+            raise CoPropError(
+                f"the mask is of frame {mask.index} at {mask.time_s:.6f} s, the frame is "
+                f"{frame.index} at {frame.time_s:.6f} s; write each frame with its own mask."
+            )
+        shape = frame.image.shape
+        if frame.image.dtype != np.uint8 or len(shape) != 3 or shape[2] != 3 or 0 in shape:
+            raise ShapeError(
+                f"a frame is (H, W, 3) uint8, got {shape} {frame.image.dtype} at {frame.index}."
+            )
+        if mask.labels.shape != shape[:2] or mask.labels.dtype != np.uint8:
+            raise ShapeError(
+                f"frame {frame.index} is {shape[:2]} and takes uint8 labels of that shape, got "
+                f"{mask.labels.dtype} of shape {mask.labels.shape}."
+            )
+        self._shape = self._shape or (shape[0], shape[1])
+        if self._shape != shape[:2]:
+            raise ShapeError(f"frame {frame.index} is {shape[:2]}, the first was {self._shape}.")
+        if self._times_s and (frame.index <= self._index or frame.time_s <= self._times_s[-1]):
+            raise CoPropError(
+                f"frame {frame.index} at {frame.time_s:.6f} s does not come after frame "
+                f"{self._index} at {self._times_s[-1]:.6f} s; write frames in order."
+            )
+
+    def _close_overlay(self) -> None:
+        if self._overlay is None:
+            return
+        overlay, self._overlay = self._overlay, None
+        with replacing(self.directory / OVERLAY):
+            overlay.close()
+
+    def _abandon_overlay(self) -> None:
+        if self._overlay is not None:
+            self._overlay.abort()
+            self._overlay = None
+        remove(part_of(self.directory / OVERLAY))
+
+    def _draw_timeline(self, points: ControlPoints, audio: AudioTrack | None, title: str) -> None:
+        with replacing(self.directory / TIMELINE) as part:
+            plot_timeline(
+                part,
+                waveform=np.zeros((2, 0)) if audio is None else envelope(audio),
+                waveform_duration_s=None if audio is None else audio.duration_s,
+                duration_s=self.end_s,
+                control_points=points,
+                segments=points.segments(self.end_s),
+                keyframe_times_s=self._keyframe_times_s,
+                mask_area=(self._times_s, self._areas),
+                title=title,
+            )
+
+
+def save_labels(path: Path, labels: NDArray[np.uint8]) -> None:
+    """Writes a label map as an 8-bit palette PNG with the VOC colours.
+
+    Args:
+        path: the file.
+        labels: (H, W) uint8.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    picture = Image.fromarray(labels)
+    picture.putpalette(voc_palette().tobytes())
+    picture.save(path, format="PNG")
+
+
+def _as_json(report: Mapping[str, Any]) -> str:
+    try:
+        return json.dumps(report, indent=2, allow_nan=False, default=_plain) + "\n"
+    except (TypeError, ValueError) as error:
+        raise CoPropError(f"the report cannot be written as JSON: {error}.") from error
+
+
+def _plain(value: object) -> Any:
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.tolist()
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} is not a JSON value")
