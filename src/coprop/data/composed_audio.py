@@ -7,6 +7,7 @@ measured on it. Loudness drift, reverberation and background noise are added; no
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -24,6 +25,7 @@ _SHORTEST_STATE_S = 1.0
 _LONGEST_STATE_S = 4.0
 _LONGEST_PAUSE_S = 0.3
 _FADE_S = 0.01
+_NUMBERING = re.compile(r"([._-]\d+)+$")
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +55,7 @@ def load_sounds(folder: Path, split: str, sample_rate: int) -> list[Sound]:
     """The sounds of one split ("train" or "test") of a sources folder, at ``sample_rate``.
 
     The folder's manifest.jsonl has one object a line, with the keys kind, path, group and split.
-    Sounds without a group count as a kind of their own. Long pauses inside are shortened.
+    Sounds without a group are grouped by file name, less its numbering. Long pauses inside are shortened.
 
     Raises:
         CoPropError: no sound of that split.
@@ -68,7 +70,7 @@ def load_sounds(folder: Path, split: str, sample_rate: int) -> list[Sound]:
             samples, rate = soundfile.read(Path(folder) / entry["path"], dtype="float64")
             tight = shorten_pauses(fourier_resample(samples, rate, sample_rate), sample_rate)
             if len(tight) >= 0.1 * sample_rate:
-                group = entry["group"] or entry["path"]
+                group = entry["group"] or _NUMBERING.sub("", Path(entry["path"]).stem)
                 sounds.append(Sound(tight.astype(np.float32), group))
     if not sounds:
         raise CoPropError(

@@ -1,0 +1,283 @@
+# ruff: noqa: T201
+"""Fit the novelty detector's network to composed audio, and calibrate its scores.
+
+    python scripts/fit_novelty.py src/coprop/control_points/novelty.npz SOURCES [SOURCES ...]
+
+SOURCES are folders with a manifest.jsonl (see coprop.data.composed_audio). Only their train split is
+used: nine tenths of the recordings to fit, one tenth to calibrate and to choose the threshold.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from coprop.control_points import novelty
+from coprop.control_points.detector import pick_peaks
+from coprop.control_points.features import STEP_S, log_mel, relative_log_mel
+from coprop.data.composed_audio import (
+    Sound,
+    compose,
+    fourier_resample,
+    load_sounds,
+    match_times,
+)
+
+RATE = 22050
+STEPS_PER_CLIP = 240  # twelve seconds
+Example = tuple[NDArray[np.float16], NDArray[np.float32], int, NDArray[np.float32]]
+
+
+class NoveltyNetwork(nn.Module):
+    """The network that `novelty.network_logits` evaluates in numpy, with the same weights."""
+
+    def __init__(self, bands: int, width: int, groups: int) -> None:
+        super().__init__()
+        self.stem = nn.Conv1d(bands, width, 5, stride=2, padding=2)
+        self.blocks = nn.ModuleList(
+            nn.ModuleList(
+                [nn.Conv1d(width, width, 3, padding=d, dilation=d), nn.Linear(width, width)]
+            )
+            for d in novelty.DILATIONS
+        )
+        self.describe = nn.Linear(width, width // 2)
+        self.hidden = nn.Linear(width // 2 * novelty.NUM_CONTEXT_FEATURES, width)
+        self.out = nn.Linear(width, 1)
+        self.kinds = nn.Linear(width, groups)  # an extra task while fitting, not kept
+
+    def forward(self, bands: Tensor) -> tuple[Tensor, Tensor]:
+        x = F.relu(self.stem(bands.transpose(1, 2)))
+        for conv, mix in self.blocks:
+            y = F.relu(conv(x)).transpose(1, 2)
+            x = x + mix(y).transpose(1, 2)
+        steps = x.transpose(1, 2)
+        described = self.describe(F.relu(steps)).transpose(1, 2)
+        hidden = F.relu(self.hidden(F.dropout(context_features(described), 0.1, self.training)))
+        return self.out(hidden)[..., 0], self.kinds(F.relu(steps))
+
+
+def context_features(x: Tensor) -> Tensor:
+    """(B, width, T) to (B, T, features): what `novelty.context_features` computes."""
+    steps = x.shape[2]
+    parts = [x]
+    sums = F.pad(x.cumsum(2), (1, 0))
+    clock = torch.arange(steps, device=x.device)
+    for radius in novelty.MEAN_RADII:
+        earlier = F.pad(sums, (radius, 0))[..., :steps]
+        later = F.pad(sums, (0, radius), mode="replicate")[..., radius : radius + steps]
+        behind, ahead = clock.clamp(1, radius), (steps - clock).clamp(max=radius)
+        before, after = (sums[..., :steps] - earlier) / behind, (later - sums[..., :steps]) / ahead
+        parts.append((after - before).abs())
+        parts.append(after - before)
+    for radius in novelty.MAX_RADII:
+        before = F.max_pool1d(F.pad(x, (radius, 0), mode="replicate"), radius, 1)[..., :steps]
+        after = F.max_pool1d(F.pad(x, (0, radius), mode="replicate"), radius, 1)[..., :steps]
+        parts.append((after - before).abs())
+        parts.append(after - before)
+    return torch.cat(parts, 1).transpose(1, 2)
+
+
+_sounds: list[Sound] = []
+_groups: list[str] = []
+
+
+def _start_worker(sounds: list[Sound], groups: list[str]) -> None:
+    _sounds[:], _groups[:] = sounds, groups
+
+
+def _example(seed: int) -> Example:
+    """Features, soft targets, length in steps and sounding groups of one composed clip."""
+    rng = np.random.default_rng(seed)
+    few = [_sounds[i] for i in rng.choice(len(_sounds), min(40, len(_sounds)), replace=False)]
+    clip = compose([_varied(sound, rng) for sound in _distinct(few, rng)], RATE, seed)
+    mel = log_mel(clip.audio) + _equaliser(rng)
+    bands = relative_log_mel(mel)[: 2 * STEPS_PER_CLIP]
+    steps = min(len(bands) // 2, STEPS_PER_CLIP)
+    clock = np.arange(STEPS_PER_CLIP) * STEP_S
+    target, kinds = np.zeros(STEPS_PER_CLIP), np.zeros((STEPS_PER_CLIP, len(_groups)))
+    edges = [0.0, *clip.change_times_s, np.inf]
+    for time_s in clip.change_times_s:
+        target = np.maximum(target, np.exp(-0.5 * ((clock - time_s) / 0.07) ** 2))
+    for start, stop, state in zip(edges, edges[1:], clip.states, strict=False):
+        for group in state:
+            kinds[(clock >= start) & (clock < stop), _groups.index(group)] = 1
+    padded = np.zeros((2 * STEPS_PER_CLIP, bands.shape[1]), dtype=np.float16)
+    padded[: len(bands)] = bands
+    return padded, target.astype(np.float32), steps, kinds.astype(np.float32)
+
+
+def _distinct(sounds: list[Sound], rng: np.random.Generator) -> list[Sound]:
+    """Up to four sounds of different groups, at least two."""
+    by_group = {sound.group: sound for sound in sounds}
+    names = rng.permutation(sorted(by_group))[:4]
+    return [by_group[name] for name in names]
+
+
+def _varied(sound: Sound, rng: np.random.Generator) -> Sound:
+    """The sound played faster or slower, and so higher or lower, by up to a fifth."""
+    speed = rng.uniform(0.75, 1.33) if rng.random() < 0.6 else 1.0
+    whole = sound.samples[: 8 * RATE].astype(np.float64)
+    return Sound(fourier_resample(whole, speed, 1.0).astype(np.float32), sound.group)
+
+
+def _equaliser(rng: np.random.Generator) -> NDArray[np.float32]:
+    """(64,) a smooth random frequency response, in dB."""
+    knots = rng.normal(0.0, 3.0, 5)
+    return np.interp(np.arange(64), np.linspace(0, 63, 5), knots).astype(np.float32)
+
+
+def _batches(
+    pool: ProcessPoolExecutor, count: int, size: int, first_seed: int
+) -> Iterator[list[Tensor]]:
+    """Batches of clips; each clip is used several times, from a reservoir that is renewed."""
+    rng = np.random.default_rng(first_seed)
+    reservoir: list[Example] = list(pool.map(_example, range(first_seed, first_seed + 16 * size)))
+    seed = first_seed + len(reservoir)
+    pending = [pool.submit(_example, s) for s in range(seed, seed + 4 * size)]
+    seed += len(pending)
+    for _ in range(count):
+        while pending and pending[0].done():
+            if len(reservoir) < 6000:
+                reservoir.append(pending.pop(0).result())
+            else:
+                reservoir[int(rng.integers(len(reservoir)))] = pending.pop(0).result()
+            pending.append(pool.submit(_example, seed))
+            seed += 1
+        chosen = [reservoir[i] for i in rng.choice(len(reservoir), size, replace=False)]
+        yield [torch.tensor(np.stack([e[i] for e in chosen])) for i in range(4)]
+
+
+def fit(
+    sounds: list[Sound], *, width: int, updates: int, batch_size: int, workers: int, minutes: float
+) -> NoveltyNetwork:
+    """A network fitted to clips composed of ``sounds``, on CUDA where there is one."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    groups = sorted({sound.group for sound in sounds})
+    torch.manual_seed(0)
+    network = NoveltyNetwork(64, width, len(groups)).to(device).train()
+    optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=1e-3)
+    begin = time.monotonic()
+    with ProcessPoolExecutor(workers, initializer=_start_worker, initargs=(sounds, groups)) as pool:
+        for update, batch in enumerate(_batches(pool, updates, batch_size, first_seed=10**6)):
+            done = max(update / updates, (time.monotonic() - begin) / (60 * minutes))
+            if done >= 1:
+                break
+            for group in optimizer.param_groups:
+                group["lr"] = 2e-3 * min(1.0, update / 100, 0.02 + 1.3 * (1 - done))
+            bands, target, steps, kinds = (x.to(device) for x in batch)
+            logits, kind_logits = network(bands.float())
+            valid = (torch.arange(target.shape[1], device=device) < steps[:, None]).float()
+            loss = F.binary_cross_entropy_with_logits(logits, target, reduction="none") * (
+                1 + 3 * target
+            )
+            kind_loss = F.binary_cross_entropy_with_logits(kind_logits, kinds, reduction="none")
+            total = (loss * valid).sum() / valid.sum()
+            extra = (kind_loss.sum(-1) * valid).sum() / valid.sum()
+            optimizer.zero_grad()
+            (total + 0.03 * extra).backward()
+            nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            optimizer.step()
+            if update % 200 == 0:
+                elapsed = time.monotonic() - begin
+                print(
+                    f"{elapsed:5.0f} s {update:6d} {total.item():.4f} {extra.item():.3f}",
+                    flush=True,
+                )
+        pool.shutdown(cancel_futures=True)
+    return network.cpu().eval()
+
+
+def weights_of(network: NoveltyNetwork) -> dict[str, NDArray[np.float32]]:
+    """The arrays that `novelty.network_logits` takes, all as (inputs, outputs)."""
+    arrays = {"stem.weight": network.stem.weight.permute(2, 1, 0).flatten(0, 1)}
+    arrays["stem.bias"] = network.stem.bias
+    for index, (conv, mix) in enumerate(network.blocks):
+        arrays[f"blocks.{index}.conv.weight"] = conv.weight.permute(2, 1, 0).flatten(0, 1)
+        arrays[f"blocks.{index}.conv.bias"] = conv.bias
+        arrays[f"blocks.{index}.mix.weight"] = mix.weight.T
+        arrays[f"blocks.{index}.mix.bias"] = mix.bias
+    for name, layer in (
+        ("describe", network.describe),
+        ("hidden", network.hidden),
+        ("out", network.out),
+    ):
+        arrays[f"{name}.weight"], arrays[f"{name}.bias"] = layer.weight.T, layer.bias
+    return {name: tensor.detach().numpy().astype(np.float32) for name, tensor in arrays.items()}
+
+
+def calibrate(
+    weights: dict[str, NDArray[np.float32]], sounds: list[Sound], clips: int
+) -> NDArray[np.float32]:
+    """Slope and offset that turn a peak's logit into its chance to be a change within 0.25 s.
+
+    The offset is then moved so that 0.5 is the threshold of the best F1.
+    """
+    logits, hits, missed = [], [], 0
+    for seed in range(clips):
+        clip = compose(sounds, RATE, seed)
+        raw = novelty.network_logits(relative_log_mel(log_mel(clip.audio)), weights)
+        clock = np.arange(len(raw)) * STEP_S
+        raw[0] = -30.0
+        peaks = np.flatnonzero(pick_peaks(clock, raw.astype(np.float64), -4.0, novelty.MIN_GAP_S))
+        matched = match_times(clock[peaks], np.array(clip.change_times_s), 0.25)
+        logits += list(raw[peaks])
+        hits += list(matched)
+        missed += len(clip.change_times_s) - int(matched.sum())
+    return _logistic_fit(np.array(logits), np.array(hits), missed)
+
+
+def _logistic_fit(
+    x: NDArray[np.float64], hit: NDArray[np.bool_], missed: int
+) -> NDArray[np.float32]:
+    slope, offset = 1.0, 0.0
+    for _ in range(3000):
+        error = 1.0 / (1.0 + np.exp(-(slope * x + offset))) - hit
+        slope, offset = slope - 0.1 * np.mean(error * x), offset - 0.1 * np.mean(error)
+    order = np.argsort(-x)
+    found = np.cumsum(hit[order])
+    f1 = 2 * found / (np.arange(1, len(x) + 1) + hit.sum() + missed)
+    best = int(np.argmax(f1))
+    print(
+        f"held-out recordings: F1 {f1[best]:.3f}, chance at that threshold "
+        f"{1 / (1 + np.exp(-(slope * x[order][best] + offset))):.2f}"
+    )
+    return np.array([slope, offset], dtype=np.float32)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("sources", type=Path, nargs="+")
+    parser.add_argument("--width", type=int, default=64)
+    parser.add_argument("--updates", type=int, default=12000)
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--minutes", type=float, default=600.0, help="stop by then at the latest")
+    options = parser.parse_args()
+    sounds = [s for folder in options.sources for s in load_sounds(folder, "train", RATE)]
+    held_out = sounds[::10]
+    kept = [sound for index, sound in enumerate(sounds) if index % 10]
+    network = fit(
+        kept,
+        width=options.width,
+        updates=options.updates,
+        batch_size=options.batch_size,
+        workers=options.workers,
+        minutes=options.minutes,
+    )
+    weights = weights_of(network)
+    weights["calibration"] = calibrate(weights, held_out, 300)
+    np.savez_compressed(options.output, **{k: v.astype(np.float16) for k, v in weights.items()})
+
+
+if __name__ == "__main__":
+    main()

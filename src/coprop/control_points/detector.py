@@ -1,0 +1,192 @@
+"""`ControlPointDetector`: where in a track the set of sounding sources changes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coprop.control_points import novelty as _novelty
+from coprop.control_points import similarity as _similarity
+from coprop.control_points.features import STEP_S
+from coprop.control_points.similarity import Embed
+from coprop.errors import CoPropError
+from coprop.types import AudioTrack, ControlPoints
+
+ScoreFunction = Callable[[AudioTrack, int | None], NDArray[np.float64]]
+"""``score(audio, windows)`` gives (windows,) scores in [0, 1], one for the start of each window, or
+where ``windows`` is None one each 50 ms from the start of the track."""
+
+
+class ControlPointDetector:
+    """Finds the control points of a track (paper section 3.2), by any score of change.
+
+    A control point is where the score reaches ``threshold`` and is the highest within ``min_gap_s``
+    on either side. Constructors: `novelty` (the default of the library) and `cosine` (the paper's
+    baseline). A plain function from a track to `ControlPoints` can be used in its place.
+
+    Args:
+        score: how sure it is that the sources change at each step, see `ScoreFunction`.
+        threshold: in [0, 1]; lower finds more changes.
+        min_gap_s: the shortest time between two changes, in seconds; 0 for none.
+
+    Raises:
+        CoPropError: a threshold outside [0, 1] or a negative or infinite gap.
+    """
+
+    def __init__(self, score: ScoreFunction, *, threshold: float, min_gap_s: float = 0.0) -> None:
+        if not 0.0 <= threshold <= 1.0:
+            raise CoPropError(
+                f"threshold must lie in [0, 1], got {threshold}; lower finds more changes."
+            )
+        if not (math.isfinite(min_gap_s) and min_gap_s >= 0.0):
+            raise CoPropError(f"min_gap_s must be a number of seconds, 0 or more, got {min_gap_s}.")
+        self.score = score
+        self.threshold = threshold
+        self.min_gap_s = min_gap_s
+
+    @classmethod
+    def novelty(
+        cls,
+        embed: Embed | None = None,
+        *,
+        sample_rate: int | None = None,
+        window_s: float = 0.5,
+        threshold: float | None = None,
+        min_gap_s: float = _novelty.MIN_GAP_S,
+    ) -> ControlPointDetector:
+        """Compares what is heard before and after each moment, over several context lengths.
+
+        Without ``embed``, a small network that comes with the library scores log-mel features; the
+        score is the chance of a change. With it, the embeddings of windows of ``window_s`` are
+        averaged over up to two seconds on either side, and the score is the cosine distance.
+
+        Args:
+            embed: (n, m) float32 samples at ``sample_rate`` to (n, d) embeddings.
+            sample_rate: the rate that ``embed`` takes, in Hz; None for the track's own.
+            window_s: length of the windows given to ``embed``, in seconds.
+            threshold: in [0, 1]; None for the fitted one, or 0.3 with ``embed``.
+            min_gap_s: the shortest time between two changes, in seconds.
+
+        Raises:
+            CoPropError: a parameter outside its range.
+        """
+        if embed is None:
+            score, usual = _novelty.novelty_scores, NOVELTY_THRESHOLD
+        else:
+            embedding = _similarity.Embedding(embed, sample_rate, window_s)
+            score, usual = embedding.novelty_scores, EMBEDDING_THRESHOLD
+        chosen = usual if threshold is None else threshold
+        return cls(_by_nearest_edge(score, min_gap_s), threshold=chosen, min_gap_s=min_gap_s)
+
+    @classmethod
+    def cosine(
+        cls,
+        embed: Embed | None = None,
+        *,
+        sample_rate: int | None = None,
+        window_s: float = 1.0,
+        threshold: float = 0.15,
+        min_gap_s: float = 0.5,
+    ) -> ControlPointDetector:
+        """The paper's baseline (table 2): cosine distance between consecutive windows' features.
+
+        Given a number of windows, each is compared with the one before it. Otherwise the
+        ``window_s`` before and after each step of the fine grid are compared.
+
+        Args:
+            embed: (n, m) float32 samples at ``sample_rate`` to (n, d) embeddings; None for the mean
+                of the window's log-mel bands.
+            sample_rate: the rate that ``embed`` takes, in Hz; None for the track's own.
+            window_s: window length on the fine grid, in seconds.
+            threshold: in [0, 1], on 1 - cosine similarity (distances above 1 count as 1).
+            min_gap_s: the shortest time between two changes, in seconds.
+
+        Raises:
+            CoPropError: a parameter outside its range.
+        """
+        features = _similarity.Embedding(embed, sample_rate, window_s)
+        return cls(features.cosine_scores, threshold=threshold, min_gap_s=min_gap_s)
+
+    def __call__(self, audio: AudioTrack, *, windows: int | None = None) -> ControlPoints:
+        """The control points of a track of any length.
+
+        Args:
+            audio: the sound.
+            windows: N >= 1 for N equal windows with one flag each; flag i says that the sources of
+                window i differ from those of window i - 1. A change inside a window belongs to the
+                nearest edge between two windows, so one in a window's first half flags that window
+                and a later one the next. None for a grid of 50 ms.
+
+        Returns:
+            Times at which the windows (or steps of the grid) start, scores and flags. The first
+            flag is always set and its score is 1. An empty track counts as one second long.
+
+        Raises:
+            CoPropError: windows below 1, or a score function that breaks its contract.
+        """
+        if windows is not None and windows < 1:
+            raise CoPropError(f"windows must be at least 1, got {windows}; None uses a 50 ms grid.")
+        scores = _checked(self.score(audio, windows), windows)
+        step_s = STEP_S if windows is None else (audio.duration_s or 1.0) / windows
+        times_s = np.arange(len(scores), dtype=np.float64) * step_s
+        scores[0] = 0.0  # the start must not outshine a change just after it
+        flags = pick_peaks(times_s, scores, self.threshold, self.min_gap_s)
+        flags[0], scores[0] = True, 1.0
+        return ControlPoints(times_s, scores, flags)
+
+
+def pick_peaks(
+    times_s: NDArray[np.float64], scores: NDArray[np.float64], threshold: float, min_gap_s: float
+) -> NDArray[np.bool_]:
+    """(T,) True where a score reaches the threshold and none less than the gap away is higher.
+
+    Times are increasing and evenly spaced; of equal neighbours the first is taken.
+    """
+    flags = scores >= threshold
+    candidates = np.flatnonzero(flags)
+    low = np.searchsorted(times_s, times_s[candidates] - min_gap_s + 1e-9, side="left")
+    high = np.searchsorted(times_s, times_s[candidates] + min_gap_s - 1e-9, side="right")
+    for index, first, stop in zip(candidates, low, high, strict=True):
+        earlier, later = scores[first:index], scores[index + 1 : stop]
+        flags[index] = not (np.any(earlier >= scores[index]) or np.any(later > scores[index]))
+    return flags
+
+
+def _by_nearest_edge(
+    fine_score: Callable[[AudioTrack], NDArray[np.float64]], min_gap_s: float
+) -> ScoreFunction:
+    """A score for windows too: the highest peak of the fine scores nearest to a window's start."""
+
+    def score(audio: AudioTrack, windows: int | None) -> NDArray[np.float64]:
+        fine = fine_score(audio)
+        if windows is None:
+            return fine
+        times_s = np.arange(len(fine), dtype=np.float64) * STEP_S
+        peaks = np.flatnonzero(pick_peaks(times_s, fine, 0.0, max(min_gap_s, STEP_S)))
+        edges = np.floor(times_s[peaks] * windows / (audio.duration_s or 1.0) + 0.5).astype(int)
+        inside = edges < windows  # nearest to the end of the track: no window starts there
+        scores = np.zeros(windows)
+        np.maximum.at(scores, edges[inside], fine[peaks[inside]])
+        return scores
+
+    return score
+
+
+def _checked(scores: NDArray[np.float64], windows: int | None) -> NDArray[np.float64]:
+    array = np.array(scores, dtype=np.float64)
+    expected = "(steps,)" if windows is None else f"({windows},)"
+    if array.ndim != 1 or not array.size or windows not in (None, len(array)):
+        raise CoPropError(f"the score function must return {expected} scores, got {array.shape}.")
+    if not np.all((array >= 0.0) & (array <= 1.0)):
+        raise CoPropError(
+            f"the score function must return finite scores in [0, 1], got {array.min()} to "
+            f"{array.max()}."
+        )
+    return array
+
+
+NOVELTY_THRESHOLD = 0.5
+EMBEDDING_THRESHOLD = 0.3
