@@ -50,7 +50,7 @@ class SoundBlocks:
 
     Attributes:
         sample_rate: samples per second, in Hz.
-        layout: FFmpeg's name of the channel layout, such as "stereo".
+        channels: number of channels.
         codec: FFmpeg's name of the codec.
         offset_s: when the sound begins, in seconds from time zero plus ``start_s``.
         origin_s: time zero plus ``start_s`` on the file's own clock.
@@ -66,8 +66,7 @@ class SoundBlocks:
                 raise MediaError(f"{self.path} has an audio track, but no sound can be decoded.")
             self.codec = container.streams.audio[0].codec_context.name
         self.sample_rate = first.sample_rate
-        self.layout = first.layout.name
-        self._channels = first.layout.nb_channels
+        self.channels = first.layout.nb_channels
         first_s = _time(first) or Fraction(0)
         self.origin_s = (first_s if video_s is None else video_s) + Fraction(start_s)
         self.offset_s = float(first_s - self.origin_s)
@@ -101,13 +100,13 @@ class SoundBlocks:
 
     def _silence(self, length: int) -> Iterator[NDArray[np.float32]]:
         for start in range(0, length, BLOCK):
-            yield np.zeros((self._channels, min(BLOCK, length - start)), dtype=np.float32)
+            yield np.zeros((self.channels, min(BLOCK, length - start)), dtype=np.float32)
 
     def _samples(self, frame: AudioFrame, position: int) -> NDArray[np.float32]:
         where = f"{self.path} at {position / self.sample_rate:.3f} s"
-        if (frame.layout.nb_channels, frame.sample_rate) != (self._channels, self.sample_rate):
+        if (frame.layout.nb_channels, frame.sample_rate) != (self.channels, self.sample_rate):
             raise MediaError(
-                f"{where}: the sound changes from {self._channels} channels at {self.sample_rate} "
+                f"{where}: the sound changes from {self.channels} channels at {self.sample_rate} "
                 f"Hz to {frame.layout.nb_channels} at {frame.sample_rate} Hz; convert it first, "
                 "for instance to a WAV file."
             )

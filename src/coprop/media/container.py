@@ -66,7 +66,7 @@ def is_cut_short(container: InputContainer, stream: VideoStream, end_s: Fraction
     Args:
         container: the open file.
         stream: its video, read to the end.
-        end_s: where the last packet read ends, in seconds from the stream's beginning.
+        end_s: where the last packet read ends, in seconds on the container's clock.
     """
     last = max((entry.pos + entry.size for entry in stream.index_entries), default=0)
     if last > container.size:

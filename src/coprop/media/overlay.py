@@ -25,8 +25,8 @@ from coprop.media.sound import Sound, sound_packets
 ENCODERS = ("libx264", "mpeg4")
 """In order of preference; not every FFmpeg is built with the first."""
 
-LONGEST_SIDE = 8192
-"""Pixels; larger pictures are scaled down in the overlay, since H.264 decoders refuse them."""
+LONGEST_SIDE = 4096
+"""Pixels; larger pictures are scaled down in the overlay, since few decoders take more."""
 
 BT709, LIMITED_RANGE = 1, 1
 

@@ -135,8 +135,7 @@ def _decoded(container: InputContainer, stream: VideoStream, path: Path) -> Iter
     try:
         for packet in container.demux(stream):
             if packet.pts is not None and packet.time_base is not None:
-                length = packet.pts - (stream.start_time or 0) + (packet.duration or 0)
-                end_s = max(end_s, length * packet.time_base)
+                end_s = max(end_s, (packet.pts + (packet.duration or 0)) * packet.time_base)
             try:
                 frames = packet.decode()
             except av.FFmpegError:

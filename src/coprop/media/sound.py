@@ -26,6 +26,9 @@ Sound = str | Path | AudioTrack
 COPIED_CODECS = frozenset({"aac", "mp3", "ac3", "eac3", "alac", "opus"})
 """What MP4 files hold and players play."""
 
+ROUNDING_S = 0.002
+"""MP4 keeps a stream's start in milliseconds; sound this much too early needs no cutting."""
+
 AAC_RATES = frozenset({8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 88200, 96000})
 
 
@@ -34,7 +37,7 @@ def sound_packets(output: OutputContainer, sound: Sound) -> Iterator[Packet[Any]
 
     A file's sound keeps its time to the file's first video frame, which becomes time zero. Its
     packets are copied as they are, where MP4 takes their codec and none would have to be cut;
-    otherwise it is encoded anew.
+    otherwise it is encoded anew, more than two channels as their mean.
 
     Args:
         output: an MP4 of which nothing has been written yet.
@@ -50,9 +53,12 @@ def sound_packets(output: OutputContainer, sound: Sound) -> Iterator[Packet[Any]
     if not isinstance(sound, (str, Path)):
         return _encoded(output, _track_blocks(sound), sound.sample_rate, "mono")
     blocks = SoundBlocks(sound)
-    if blocks.codec in COPIED_CODECS and blocks.offset_s >= 0:
+    if blocks.codec in COPIED_CODECS and blocks.offset_s > -ROUNDING_S:
         return _copied(output, blocks)
-    return _encoded(output, blocks, blocks.sample_rate, blocks.layout)
+    if blocks.channels == 2:
+        return _encoded(output, blocks, blocks.sample_rate, "stereo")
+    mono = (block.mean(axis=0, keepdims=True) for block in blocks)
+    return _encoded(output, mono, blocks.sample_rate, "mono")
 
 
 def _track_blocks(track: AudioTrack) -> Iterator[NDArray[np.float32]]:
@@ -93,7 +99,7 @@ def _encoded(
 ) -> Iterator[Packet[Any]]:
     aac_rate = rate if rate in AAC_RATES else 48_000
     stream = output.add_stream("aac", rate=aac_rate)
-    stream.layout = layout if layout in ("mono", "stereo") else "stereo"
+    stream.layout = layout
     stream.codec_context.bit_rate = 96_000 * stream.layout.nb_channels
 
     def packets() -> Iterator[Packet[Any]]:

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from PIL import Image
+
+from coprop.errors import CoPropError, MediaError, ShapeError
+from coprop.media.frames import frames_from
+
+VIDEO = np.random.default_rng(0).integers(0, 255, (4, 5, 7, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        VIDEO,
+        VIDEO.astype(np.float32) / 255,
+        VIDEO.astype(np.float64) / 255,
+        torch.from_numpy(VIDEO).movedim(3, 1),
+        torch.from_numpy(VIDEO).movedim(3, 1).float() / 255,
+        (torch.from_numpy(VIDEO).movedim(3, 1).double() / 255).requires_grad_(),
+        list(VIDEO),
+        [torch.from_numpy(image).movedim(2, 0) for image in VIDEO],
+        [Image.fromarray(image) for image in VIDEO],
+    ],
+)
+def test_every_form_gives_the_same_frames(source: object) -> None:
+    frames = frames_from(source, fps=25)  # type: ignore[arg-type]
+    for _ in range(2):
+        got = list(frames)
+        assert [frame.index for frame in got] == [0, 1, 2, 3]
+        assert [frame.time_s for frame in got] == pytest.approx([0, 0.04, 0.08, 0.12])
+        np.testing.assert_array_equal(np.stack([frame.image for frame in got]), VIDEO)
+
+
+@settings(deadline=None, max_examples=20)
+@given(
+    video=hnp.arrays(
+        np.uint8,
+        st.tuples(st.integers(1, 4), st.integers(1, 6), st.integers(1, 6), st.just(3)),
+    ),
+    fps=st.fractions(Fraction(1, 10), Fraction(240), max_denominator=1001),
+)
+def test_times_are_exact(video: np.ndarray, fps: Fraction) -> None:  # type: ignore[type-arg]
+    for frame in frames_from(video, fps=fps):
+        assert frame.pts is not None
+        assert frame.time_base is not None
+        assert frame.pts * frame.time_base == frame.index / fps
+        assert frame.time_s == pytest.approx(float(frame.index / fps))
+        np.testing.assert_array_equal(frame.image, video[frame.index])
+
+
+def test_float_rates_mean_their_fractions() -> None:
+    def second(fps: float) -> Fraction:
+        frame = list(frames_from(VIDEO, fps=fps))[1]
+        assert frame.time_base is not None
+        return frame.time_base
+
+    assert second(30_000 / 1001) == Fraction(1001, 30_000)
+    assert second(29.97) == Fraction(100, 2997)
+    assert second(0.5) == 2
+
+
+def test_explicit_times_start_at_zero() -> None:
+    frames = list(frames_from(VIDEO, times_s=[2.0, 2.1, 2.5, 9.0]))
+    assert [frame.time_s for frame in frames] == pytest.approx([0, 0.1, 0.5, 7.0], abs=1e-6)
+
+
+def test_iterators_stay_lazy() -> None:
+    taken = []
+
+    def pictures() -> Iterator[np.ndarray]:  # type: ignore[type-arg]
+        for index in range(1000):
+            taken.append(index)
+            yield VIDEO[0]
+
+    frames = iter(frames_from(pictures(), fps=30))
+    next(frames)
+    next(frames)
+    assert taken == [0, 1]
+
+
+NAN = np.full((2, 4, 4, 3), np.nan, dtype=np.float32)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (np.zeros((4, 5, 7), np.uint8), r"\(T, H, W, 3\).*\(4, 5, 7\)"),
+        (np.zeros((4, 3, 5, 7), np.uint8), r"\(T, H, W, 3\)"),
+        (torch.zeros(4, 5, 7, 3), r"\(T, 3, H, W\)"),
+        (np.zeros((0, 5, 7, 3), np.uint8), "T >= 1"),
+        (np.zeros((2, 5, 7, 3), np.int64), "int64"),
+        (NAN, "frame 0 .*nan"),
+        (np.full((2, 4, 4, 3), 200.0), r"values from 200 to 200.*\[0, 1\]"),
+        (np.full((2, 4, 4, 3), -0.5), "from -0.5"),
+        ([VIDEO[0], VIDEO[1, :4]], "frame 1 is 7x4, the frames before it 7x5"),
+        ([VIDEO[0, ..., 0]], r"frame 0 has shape \(5, 7\)"),
+        ([], "no frame"),
+        (iter(()), "no frame"),
+        (7, "got int"),
+    ],
+)
+def test_wrong_pictures(source: object, message: str) -> None:
+    with pytest.raises(ShapeError, match=message):
+        list(frames_from(source, fps=25))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("fps", [0, -1, float("nan"), float("inf")])
+def test_wrong_rates(fps: float) -> None:
+    with pytest.raises(MediaError, match="fps must be a positive number"):
+        frames_from(VIDEO, fps=fps)
+
+
+@pytest.mark.parametrize(
+    "times",
+    [[0, 1, 1, 2], [0, 2, 1, 3], [0, 1, 2], [0, 1, 2, 3, 4], [0, 1, 2, float("nan")], []],
+)
+def test_wrong_times(times: list[float]) -> None:
+    with pytest.raises(MediaError, match="times_s"):
+        list(frames_from(VIDEO, times_s=times))
+
+
+def test_times_are_needed_once() -> None:
+    with pytest.raises(MediaError, match="either fps"):
+        frames_from(VIDEO)
+    with pytest.raises(CoPropError, match="either fps"):
+        frames_from(VIDEO, fps=25, times_s=[0, 1, 2, 3])
