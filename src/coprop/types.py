@@ -189,8 +189,9 @@ class FrameMask:
         time_s: when it is shown.
         labels: (H, W) uint8 at the frame's own size: 0 is background; 1 is "sounding" (binary
             models) or the class id (semantic models).
-        probabilities: (C, H, W) float32 in [0, 1], summing to one over C; channel 0 is background.
-            None where they were not kept.
+        probabilities: (C, H, W) float32 in [0, 1], summing to one over C. None where they were
+            not kept.
+        classes: the label that each of the C channels stands for; the first is 0, background.
         is_keyframe: True where the mask is the keyframe segmenter's own, False where propagated.
     """
 
@@ -198,6 +199,10 @@ class FrameMask:
     time_s: float
     labels: NDArray[np.uint8]
     probabilities: NDArray[np.float32] | None
+    classes: tuple[int, ...]
     is_keyframe: bool
 
-
+    @property
+    def area(self) -> float:
+        """Share of the frame that sounds, in [0, 1]."""
+        return float(np.count_nonzero(self.labels) / max(self.labels.size, 1))

@@ -1,0 +1,139 @@
+"""Trains the default's two models, and writes what goes into the package.
+
+    python scripts/train_default.py keyframes   --sources SOURCES --encoders ENCODERS --run RUN
+    python scripts/train_default.py propagation --sources SOURCES --encoders ENCODERS --run RUN
+    python scripts/train_default.py export      --encoders ENCODERS --run RUN --out src/coprop/weights
+
+SOURCES is made by scripts/build_sources.py, ENCODERS by scripts/convert_backbones.py. Each training
+continues from the checkpoint in RUN where it was stopped. The two can run side by side.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+
+from coprop.data.library import Library
+from coprop.keyframes.segmenter import KeyframeSegmenter
+from coprop.propagation.config import PropagatorConfig
+from coprop.propagation.propagator import AudioInsertPropagator
+from coprop.training.grounding import GroundingOptions, train_grounding
+from coprop.training.hearing import cached_examples, hearing_accuracy, train_hearing
+from coprop.training.propagation import PropagationOptions, train_propagation
+
+PROPAGATOR = PropagatorConfig(insert_dim=64, max_long_edge=448)
+
+
+def new_segmenter(encoders: Path) -> KeyframeSegmenter:
+    """The default segmenter with its two pretrained encoders and nothing else learned."""
+    segmenter = KeyframeSegmenter("grounded", working_edge=448)
+    segmenter.network.visual.load_state_dict(load_file(encoders / "efficientnet_lite0.safetensors"))
+    segmenter.network.audio.load_state_dict(load_file(encoders / "aisfx.safetensors"))
+    return segmenter.eval()
+
+
+def new_propagator(encoders: Path, config: PropagatorConfig) -> AudioInsertPropagator:
+    """The small propagator with its pretrained image encoder and nothing else learned."""
+    propagator = AudioInsertPropagator(config)
+    weights = load_file(encoders / "efficientnet_lite0.safetensors")
+    wanted = propagator.encoder.net.state_dict()
+    propagator.encoder.net.load_state_dict({key: weights[key] for key in wanted})
+    return propagator
+
+
+def train_keyframes(arguments: argparse.Namespace) -> None:
+    torch.manual_seed(0)
+    segmenter = new_segmenter(arguments.encoders)
+    network = segmenter.network
+    library = Library(arguments.sources, "train", shipping=True)
+    head = arguments.run / "hearing.pt"
+    rng = np.random.default_rng(0)
+    heard = cached_examples(
+        arguments.run / "heard_train.pt", network, library, rng, arguments.sounds
+    )
+    if head.exists():
+        network.audio_head.load_state_dict(torch.load(head, weights_only=True))
+    else:
+        train_hearing(network, heard)
+        torch.save(network.audio_head.state_dict(), head)
+    # The test split is only looked at here, to tell how well new recordings are named.
+    unheard = cached_examples(
+        arguments.run / "heard_test.pt",
+        network,
+        Library(arguments.sources, "test"),
+        np.random.default_rng(1),
+        1500,
+    )
+    logging.info("hearing: %.3f of new recordings named", hearing_accuracy(network, unheard))
+    options = GroundingOptions(steps=arguments.steps)
+    train_grounding(network, library, heard, options, arguments.run / "grounding.pt")
+
+
+def train_propagator(arguments: argparse.Namespace) -> None:
+    torch.manual_seed(0)
+    # Training clips are short, so memory is written more often than in use.
+    propagator = new_propagator(arguments.encoders, replace(PROPAGATOR, long_term_gap=2))
+    library = Library(arguments.sources, "train", shipping=True)
+    options = PropagationOptions(steps=arguments.steps)
+    train_propagation(propagator, library, options, arguments.run / "propagation.pt")
+
+
+def export(arguments: argparse.Namespace) -> None:
+    segmenter = new_segmenter(arguments.encoders)
+    network = segmenter.network
+    network.audio_head.load_state_dict(torch.load(arguments.run / "hearing.pt", weights_only=True))
+    grounding = torch.load(arguments.run / "grounding.pt", weights_only=True)
+    for name in ("refinement", "person"):
+        part = getattr(network, name)
+        part.load_state_dict(subset(grounding["learned"], name))
+    propagator = new_propagator(arguments.encoders, PROPAGATOR)
+    propagation = torch.load(arguments.run / "propagation.pt", weights_only=True)
+    propagator.load_state_dict(subset(propagation["learned"], "all"))
+    for folder, model in (("keyframe_segmenter", segmenter), ("propagator", propagator)):
+        model.save_pretrained(arguments.out / folder)
+        (arguments.out / folder / "README.md").unlink(missing_ok=True)
+        halve(arguments.out / folder / "model.safetensors")
+    logging.info("grounding step %d, propagation step %d", grounding["step"], propagation["step"])
+
+
+def subset(state: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    """The entries below a name, without it."""
+    below = prefix + "."
+    return {key.removeprefix(below): v for key, v in state.items() if key.startswith(below)}
+
+
+def halve(path: Path) -> None:
+    """Stores floating-point tensors as float16: half the size, and no change that can be seen."""
+    tensors = {k: v.half() if v.is_floating_point() else v for k, v in load_file(path).items()}
+    save_file(tensors, path, metadata={"format": "pt"})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("what", choices=["keyframes", "propagation", "export"])
+    parser.add_argument("--sources", type=Path)
+    parser.add_argument("--encoders", type=Path, required=True)
+    parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--sounds", type=int, default=12000)
+    parser.add_argument("--threads", type=int)
+    arguments = parser.parse_args()
+    arguments.run.mkdir(parents=True, exist_ok=True)
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    jobs = {"keyframes": train_keyframes, "propagation": train_propagator, "export": export}
+    jobs[arguments.what](arguments)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""The pictures and recordings that clips are composed from."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coprop.errors import CoPropError
+
+SAMPLE_RATE = 44_100
+
+
+@dataclass(frozen=True)
+class Source:
+    """One picture or recording of a sources folder.
+
+    Args:
+        path: the file: RGBA PNG with the object's mask as alpha, or mono 44.1 kHz sound.
+        group: what it shows or what sounds (a name of `coprop.keyframes.grounded`), or None for
+            things that make no sound and sounds that show nowhere.
+        origin: the collection it comes from.
+    """
+
+    path: Path
+    group: str | None
+    origin: str
+
+
+class Library:
+    """A sources folder: ``manifest.jsonl`` and the files it names.
+
+    Args:
+        folder: made by ``scripts/build_sources.py``.
+        split: "train" or "test"; the two share neither picture nor recording.
+        shipping: leave out what may not train weights that are passed on.
+
+    Raises:
+        CoPropError: no manifest there, or nothing of that split in it.
+    """
+
+    def __init__(self, folder: str | Path, split: str, *, shipping: bool = False) -> None:
+        manifest = Path(folder) / "manifest.jsonl"
+        if not manifest.is_file():
+            raise CoPropError(
+                f"{manifest} does not exist; build the sources with scripts/build_sources.py."
+            )
+        kinds: dict[str, dict[str | None, list[Source]]] = defaultdict(lambda: defaultdict(list))
+        for line in manifest.read_text(encoding="utf-8").splitlines():
+            row = json.loads(line)
+            if row["split"] == split and (row["ships"] or not shipping):
+                source = Source(manifest.parent / row["path"], row["group"], row["source"])
+                kinds[row["kind"]][row["group"]].append(source)
+        self.pictures = dict(kinds["picture"])
+        self.sounds = dict(kinds["sound"])
+        self.backgrounds = [s for sources in kinds["background"].values() for s in sources]
+        self.photographs = [
+            s
+            for sources in self.pictures.values()
+            for s in sources
+            if s.origin.lower().startswith("caltech")  # the others are cut out of their background
+        ]
+        self.groups = sorted(g for g in self.pictures if g is not None and g in self.sounds)
+        if not self.groups or not self.backgrounds:
+            raise CoPropError(
+                f"{manifest} has no {split} backgrounds, or no group with both pictures and sounds."
+            )
+
+
+@lru_cache(maxsize=512)
+def load_picture(path: Path) -> NDArray[np.uint8]:
+    """(H, W, 4) RGBA."""
+    from PIL import Image
+
+    return np.asarray(Image.open(path).convert("RGBA"))
+
+
+@lru_cache(maxsize=512)
+def load_sound(path: Path) -> NDArray[np.float32]:
+    """(n,) mono at 44.1 kHz."""
+    import soundfile
+
+    samples, sample_rate = soundfile.read(path, dtype="float32")
+    if sample_rate != SAMPLE_RATE or samples.ndim != 1:
+        raise CoPropError(f"{path} is not mono at {SAMPLE_RATE} Hz; rebuild the sources folder.")
+    return np.asarray(samples, dtype=np.float32)

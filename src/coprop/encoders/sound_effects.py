@@ -1,0 +1,99 @@
+"""The default's audio encoder: a convolutional network that names sound effects.
+
+The network, its front end and its weights are those of aiSFX (Ma et al., "Representation learning
+for the automatic indexing of sound effects libraries", ISMIR 2022; weights CC BY 4.0).
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+_FFT, _HOP, _BANDS, _FRAMES = 2048, 1024, 96, 100
+_LARGEST_LOG_MEL = 9.457798957824707  # the front end's largest value over the network's training set
+_QUIETEST_PEAK = 1e-3  # louder windows are scaled to full range; quieter ones are left as noise
+
+
+class SoundEffectsEncoder(nn.Module):
+    """Mono sound at 44.1 kHz -> a 512-d embedding, and a map of 144 tokens of 512.
+
+    Takes ``(B, n)`` samples of any length n >= 1: longer windows are centre-cropped to `window_s`
+    (2.35 s), shorter ones padded with zeros at the end. Each window is scaled to a peak of one, so
+    the embedding says what sounds and not how loud it is.
+    """
+
+    sample_rate = 44_100
+    window_s = (_FFT + (_FRAMES - 1) * _HOP) / sample_rate
+    token_dim = 512
+    embedding_dim = 512
+
+    mel_bands: Tensor
+    hann: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        widths = (1, 64, 128, 256, 512)
+        for i, (before, after) in enumerate(zip(widths, widths[1:], strict=False), start=1):
+            self.add_module(f"conv_block{i}", _ConvBlock(before, after))
+        self.register_buffer("mel_bands", _mel_bands(self.sample_rate), persistent=False)
+        self.register_buffer("hann", torch.hann_window(_FFT), persistent=False)
+
+    def embedding(self, samples: Tensor) -> Tensor:
+        """(B, n) -> (B, 512): the mean over frequency, then the strongest moment in time."""
+        return self._map(samples).mean(dim=3).amax(dim=2)
+
+    def tokens(self, samples: Tensor) -> Tensor:
+        """(B, n) -> (B, 144, 512): 12 steps in time by 12 in frequency, time first."""
+        return self._map(samples).flatten(2).transpose(1, 2)
+
+    def log_mel(self, samples: Tensor) -> Tensor:
+        """(B, n) -> (B, 100, 96), mostly in [0, 1]."""
+        samples = _fit(samples, _FFT + (_FRAMES - 1) * _HOP)
+        peak = samples.abs().amax(dim=1, keepdim=True).clamp_min(_QUIETEST_PEAK)
+        spectrum = torch.stft(
+            samples / peak, _FFT, _HOP, window=self.hann, center=False, return_complex=True
+        )
+        mel = spectrum.abs().square().transpose(1, 2) @ self.mel_bands
+        return torch.log10(10_000 * mel + 1) / _LARGEST_LOG_MEL
+
+    def _map(self, samples: Tensor) -> Tensor:
+        x = self.log_mel(samples).unsqueeze(1)
+        for i in range(1, 5):
+            x = self.get_submodule(f"conv_block{i}")(x)
+            if i < 4:
+                x = F.max_pool2d(x, 2)
+        return x
+
+
+class _ConvBlock(nn.Module):
+    def __init__(self, before: int, after: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(before, after, 3, padding=1, bias=False)
+        self.conv2 = nn.Conv2d(after, after, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(after)
+        self.bn2 = nn.BatchNorm2d(after)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.bn1(self.conv1(x)))
+        return F.relu(self.bn2(self.conv2(x)))
+
+
+def _fit(samples: Tensor, length: int) -> Tensor:
+    """Crops the middle ``length`` samples, or pads with zeros at the end."""
+    start = max((samples.shape[1] - length) // 2, 0)
+    samples = samples[:, start : start + length]
+    return F.pad(samples, (0, length - samples.shape[1]))
+
+
+def _mel_bands(sample_rate: int) -> Tensor:
+    """(1025, 96) triangular filters on the HTK mel scale over 0 Hz to Nyquist, each summing to 1."""
+    top = 2595 * math.log10(1 + sample_rate / 2 / 700)
+    edges = 700 * (10 ** (torch.linspace(0, top, _BANDS + 2, dtype=torch.float64) / 2595) - 1)
+    lower, centre, upper = edges[:-2], edges[1:-1], edges[2:]
+    bins = torch.linspace(0, sample_rate / 2, _FFT // 2 + 1, dtype=torch.float64).unsqueeze(1)
+    rising, falling = (bins - lower) / (centre - lower), (upper - bins) / (upper - centre)
+    bands = torch.minimum(rising, falling).clamp_min(0)
+    return (bands / bands.sum(dim=0).clamp_min(1e-12)).float()

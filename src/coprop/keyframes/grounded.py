@@ -1,0 +1,179 @@
+"""The default keyframe network: what an ImageNet classifier sees, weighted by what is heard.
+
+An image classifier already knows what most sounding things look like, and where they are: its last
+feature map, classified place by place, is a map of evidence for every class. So the network hears
+which *groups* of classes sound (dogs, drums, cars, ...), keeps the evidence of those, and refines
+it with the backbone's finer features into a crisp mask. Only the step from sound to groups, the
+group "person", which ImageNet lacks, and the refinement are learned; the refinement never sees a
+class, so it works the same for all of them.
+"""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from coprop.encoders.sound_effects import SoundEffectsEncoder
+
+_IMAGENET_CLASSES = 1000
+_PYRAMID = (24, 40, 112)  # channels of efficientnet-lite0 at strides 4, 8 and 16
+_FINAL = 1280
+
+
+def sounding_groups() -> dict[str, tuple[int, ...]]:
+    """Names of the groups of things that sound -> their ImageNet-1k class indices."""
+    text = resources.files(__package__).joinpath("groups.json").read_text(encoding="utf-8")
+    return {name: tuple(indices) for name, indices in json.loads(text).items()}
+
+
+class GroundedNetwork(nn.Module):
+    """Frames and the sound around them -> logits of "this pixel sounds", at stride 4.
+
+    ``forward`` takes ``(K, 3, h, w)`` RGB in [0, 1] with sides that are multiples of 32, and
+    ``(K, n)`` samples at 44.1 kHz; it returns ``(K, 1, h / 4, w / 4)`` logits. The three steps can
+    be called one by one: `see`, `hear` and `ground`.
+
+    Args:
+        width: channels of the refinement.
+    """
+
+    sample_rate = SoundEffectsEncoder.sample_rate
+    window_s = SoundEffectsEncoder.window_s
+    num_classes = 1
+
+    def __init__(self, width: int = 48) -> None:
+        super().__init__()
+        from timm import create_model
+
+        self.groups = tuple(sounding_groups())
+        self.visual = create_model("tf_efficientnet_lite0", pretrained=False)
+        self.audio = SoundEffectsEncoder()
+        self.person = nn.Conv2d(_FINAL, 1, 1)
+        self.audio_head = nn.Sequential(
+            nn.LayerNorm(self.audio.embedding_dim),
+            nn.Linear(self.audio.embedding_dim, 256),
+            nn.ReLU(),
+            nn.Dropout(0.3),
+            nn.Linear(256, len(self.groups)),
+        )
+        self.refinement = _Refinement(width)
+        self.register_buffer("membership", _membership(), persistent=False)
+
+    membership: Tensor
+
+    def forward(self, frames: Tensor, audio: Tensor) -> Tensor:
+        pyramid, evidence = self.see(frames)
+        return self.ground(pyramid, evidence, self.hear(audio).sigmoid())
+
+    def see(self, frames: Tensor) -> tuple[list[Tensor], Tensor]:
+        """What is visible where.
+
+        Args:
+            frames: (K, 3, h, w) RGB in [0, 1].
+
+        Returns:
+            the feature maps at strides 4, 8 and 16, and (K, G + 1, h / 32, w / 32) probabilities of
+            the groups at each place; the last channel is everything else.
+        """
+        features, pyramid = self.visual.forward_intermediates(frames * 2 - 1, indices=(1, 2, 3))
+        return pyramid, self.evidence(features)
+
+    def hear(self, audio: Tensor) -> Tensor:
+        """(K, n) samples -> (K, G) logits of "a thing of this group sounds"."""
+        logits: Tensor = self.audio_head(self.audio.embedding(audio))
+        return logits
+
+    def ground(self, pyramid: list[Tensor], evidence: Tensor, heard: Tensor) -> Tensor:
+        """Mask logits (K, 1, h / 4, w / 4) from `see`'s output and (K, G) probabilities heard."""
+        groups, rest = evidence[:, :-1], evidence[:, -1:]
+        weights = heard[:, :, None, None]
+        sounding = (groups * weights).sum(dim=1, keepdim=True)
+        silent = (groups * (1 - weights)).sum(dim=1, keepdim=True)
+        # The square root spreads small probabilities, which matter: a large object's evidence is
+        # high only at its most telling parts.
+        cues = torch.cat([sounding, sounding.sqrt(), silent, rest], dim=1)
+        logits: Tensor = self.refinement(pyramid, cues)
+        return logits
+
+    def evidence(self, features: Tensor) -> Tensor:
+        """(K, 1280, h, w) last feature map -> (K, G + 1, h, w) probabilities of the groups."""
+        classifier = self.visual.classifier
+        logits = F.conv2d(features, classifier.weight[:, :, None, None], classifier.bias)
+        # Pooling logits by log-sum-exp is adding the classes' probabilities.
+        pooled = torch.logsumexp(logits.unsqueeze(1) + self.membership[:, :, None, None], dim=2)
+        person = torch.zeros_like(pooled) - torch.inf
+        person[:, self.groups.index("person")] = self.person(features).squeeze(1)
+        return torch.logaddexp(pooled, person).softmax(dim=1)
+
+
+class _Refinement(nn.Module):
+    """From coarse cues to a mask: spread them over what looks alike, then sharpen, fine by fine."""
+
+    def __init__(self, width: int, cues: int = 4) -> None:
+        super().__init__()
+        fine, middle, coarse = _PYRAMID
+        self.spread = _Spread(coarse, width, cues)
+        self.at_16 = _conv(coarse + 2 * cues, 2 * width)
+        self.at_8 = _conv(2 * width + middle + cues, width)
+        self.at_4 = _conv(width + fine + cues, width // 2)
+        self.mask = nn.Conv2d(width // 2, 1, 1)
+
+    def forward(self, pyramid: list[Tensor], cues: Tensor) -> Tensor:
+        fine, middle, coarse = pyramid
+        at_16 = _resize(cues, coarse)
+        x = self.at_16(torch.cat([coarse, at_16, self.spread(coarse, at_16)], dim=1))
+        x = self.at_8(torch.cat([_resize(x, middle), middle, _resize(cues, middle)], dim=1))
+        x = self.at_4(torch.cat([_resize(x, fine), fine, _resize(cues, fine)], dim=1))
+        logits: Tensor = self.mask(x)
+        return logits
+
+
+class _Spread(nn.Module):
+    """Attention over the picture that carries cues to every place that looks alike."""
+
+    def __init__(self, channels: int, width: int, cues: int, heads: int = 4) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query_key = nn.Sequential(
+            nn.GroupNorm(1, channels), nn.Conv2d(channels, 2 * width * heads // 2, 1)
+        )
+        self.mix = nn.Conv2d(heads * cues, cues, 1)
+
+    def forward(self, features: Tensor, cues: Tensor) -> Tensor:
+        h, w = features.shape[-2:]
+        query, key = (
+            x.unflatten(1, (self.heads, -1)).flatten(3).transpose(2, 3)
+            for x in self.query_key(features).chunk(2, dim=1)
+        )
+        value = cues.flatten(2).transpose(1, 2).unsqueeze(1).expand(-1, self.heads, -1, -1)
+        spread = F.scaled_dot_product_attention(query, key, value)
+        return cues + self.mix(spread.transpose(2, 3).flatten(1, 2).unflatten(2, (h, w)))
+
+
+def _conv(before: int, after: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(before, after, 3, padding=1, bias=False),
+        nn.GroupNorm(8, after),
+        nn.ReLU(),
+        nn.Conv2d(after, after, 3, padding=1, bias=False),
+        nn.GroupNorm(8, after),
+        nn.ReLU(),
+    )
+
+
+def _resize(x: Tensor, like: Tensor) -> Tensor:
+    return F.interpolate(x, like.shape[-2:], mode="bilinear", align_corners=False)
+
+
+def _membership() -> Tensor:
+    """(G + 1, 1000): 0 where a class belongs to the group, -inf elsewhere; last row: no group."""
+    rows = torch.full((len(sounding_groups()) + 1, _IMAGENET_CLASSES), -torch.inf)
+    rows[-1] = 0.0
+    for row, indices in enumerate(sounding_groups().values()):
+        rows[row, list(indices)] = 0.0
+        rows[-1, list(indices)] = -torch.inf
+    return rows

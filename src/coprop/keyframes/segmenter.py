@@ -1,0 +1,139 @@
+"""The keyframe segmenter: one frame and its sound -> a mask of what sounds (paper section 3.3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+import torch
+import torch.nn.functional as F
+from huggingface_hub import PyTorchModelHubMixin
+from torch import Tensor, nn
+
+from coprop.errors import ShapeError
+from coprop.keyframes.grounded import GroundedNetwork
+from coprop.keyframes.network import AudioQueriedConfig, AudioQueriedNetwork
+
+AudioSpan = Literal["frame", "segment"]
+_STRIDE = 32  # the coarsest feature map's; working sizes are multiples of it
+
+
+class KeyframeModel(Protocol):
+    """What fills the keyframe slot of the pipeline.
+
+    Attributes:
+        sample_rate: of the sound it takes, in Hz.
+        window_s: how much sound it takes with a frame, in seconds.
+        audio_span: "frame" for the window centred on the frame's time, whatever it holds;
+            "segment" for the same window moved, where it must be, to lie inside the segment, since
+            beyond the control point other objects sound.
+    """
+
+    sample_rate: int
+    window_s: float
+    audio_span: AudioSpan
+
+    def __call__(self, frames: Tensor, audio: Tensor) -> Tensor:
+        """Logits (K, C, H, W) for frames (K, 3, H, W) in [0, 1] and their sound (K, samples).
+
+        C = 1: probability of sounding by the sigmoid. C > 1: classes by the softmax, 0 being
+        background.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class CallableSegmenter:
+    """A plain function as keyframe model: ``fn(frames, audio) -> logits``.
+
+    Args:
+        fn: takes frames (K, 3, H, W) RGB in [0, 1] and their sound (K, samples); returns logits
+            (K, C, H, W).
+        sample_rate: of the sound it takes, in Hz.
+        window_s: how much sound it takes with a frame, in seconds.
+        audio_span: see `KeyframeModel`.
+    """
+
+    fn: KeyframeFunction
+    sample_rate: int = 16_000
+    window_s: float = 1.0
+    audio_span: AudioSpan = "frame"
+
+    def __call__(self, frames: Tensor, audio: Tensor) -> Tensor:
+        return self.fn(frames, audio)
+
+
+class KeyframeFunction(Protocol):
+    """``fn(frames (K, 3, H, W), audio (K, samples)) -> logits (K, C, H, W)``."""
+
+    def __call__(self, frames: Tensor, audio: Tensor, /) -> Tensor: ...
+
+
+class KeyframeSegmenter(nn.Module, PyTorchModelHubMixin):
+    """An audio-guided image segmentation model, with its working size and normalisation.
+
+    `from_pretrained(folder or hub id)`, `save_pretrained` and `push_to_hub` store it as
+    safetensors and config.json.
+
+    Args:
+        architecture: "grounded", the default's small network, or "audio_queried", the paper's.
+        working_edge: frames are resized to this longer side, in pixels.
+        audio_queried: options of the paper's network.
+    """
+
+    audio_span: AudioSpan = "segment"
+
+    def __init__(
+        self,
+        architecture: Literal["grounded", "audio_queried"] = "audio_queried",
+        *,
+        working_edge: int = 448,
+        audio_queried: AudioQueriedConfig | None = None,
+    ) -> None:
+        super().__init__()
+        self.network: GroundedNetwork | AudioQueriedNetwork
+        if architecture == "grounded":
+            self.network = GroundedNetwork()
+        else:
+            self.network = AudioQueriedNetwork(audio_queried or AudioQueriedConfig())
+        self.working_edge = working_edge
+        self.sample_rate = int(self.network.sample_rate)
+        self.window_s = float(self.network.window_s)
+
+    @torch.inference_mode()
+    def forward(self, frames: Tensor, audio: Tensor) -> Tensor:
+        """Logits of what sounds, at the frames' size.
+
+        Args:
+            frames: (K, 3, H, W) RGB in [0, 1].
+            audio: (K, samples) mono sound around each frame, at `sample_rate`.
+
+        Returns:
+            (K, C, H, W) logits; C = 1 for binary networks.
+
+        Raises:
+            ShapeError: other shapes.
+        """
+        if frames.ndim != 4 or frames.shape[1] != 3 or audio.ndim != 2:
+            raise ShapeError(
+                "the keyframe segmenter takes frames (K, 3, H, W) and audio (K, samples), got "
+                f"{tuple(frames.shape)} and {tuple(audio.shape)}."
+            )
+        size = (frames.shape[2], frames.shape[3])
+        small = F.interpolate(
+            frames, self._working_size(*size), mode="bilinear", antialias=True, align_corners=False
+        )
+        return F.interpolate(
+            self.network(small, audio), size, mode="bilinear", align_corners=False
+        )
+
+    def _working_size(self, height: int, width: int) -> tuple[int, int]:
+        scale = self.working_edge / max(height, width)
+        return (
+            max(round(height * scale / _STRIDE), 1) * _STRIDE,
+            max(round(width * scale / _STRIDE), 1) * _STRIDE,
+        )
+
+
+DEFAULT_WEIGHTS = Path(__file__).parent.parent / "weights" / "keyframe_segmenter"

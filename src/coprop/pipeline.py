@@ -1,0 +1,212 @@
+"""Co-Prop: anchor where the sounding objects change, segment a keyframe there, propagate it.
+
+    audio --ControlPointDetector--> control points --> segments, inside which the sources are constant
+    first frame of a segment --keyframe model--> its mask
+    the segment's other frames, one by one, with their sound --propagator--> their masks
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from coprop.control_points.detector import ControlPointDetector
+from coprop.errors import CoPropError, ModelOutputError
+from coprop.keyframes.segmenter import (
+    CallableSegmenter,
+    KeyframeFunction,
+    KeyframeModel,
+    KeyframeSegmenter,
+)
+from coprop.media.clip import Clip
+from coprop.media.reader import Frame
+from coprop.propagation.propagator import AudioInsertPropagator, Propagator
+from coprop.result import Result
+from coprop.types import AudioTrack, ControlPoints, FrameMask, Progress, Segment
+from coprop.windows import AudioWindows, is_silent
+
+Detector = Callable[[AudioTrack], ControlPoints]
+"""What fills the control point slot: a `ControlPointDetector` or any such function."""
+
+
+class CoProp:
+    """Masks of what sounds, in time, for every frame of a video.
+
+    Args:
+        keyframes: segments one frame with its sound.
+        detector: finds where the sounding objects change.
+        propagator: carries a keyframe's mask through its segment.
+        max_segment_s: longest time between keyframes, in seconds; longer segments get another
+            keyframe, which catches what came into view. None for the paper's: one a segment.
+        working_edge: frames with a longer side are shown to the parts reduced to this, in pixels;
+            masks still have the frame's own size.
+        device: where frames and sound are put; by default where the propagator's, or else the
+            keyframe model's, parameters are.
+    """
+
+    def __init__(
+        self,
+        keyframes: KeyframeModel,
+        *,
+        detector: Detector,
+        propagator: Propagator,
+        max_segment_s: float | None = None,
+        working_edge: int = 1040,
+        device: torch.device | str | None = None,
+    ) -> None:
+        if max_segment_s is not None and max_segment_s <= 0:
+            raise CoPropError(f"max_segment_s must be positive or None, got {max_segment_s}.")
+        self.keyframes = keyframes
+        self.detector = detector
+        self.propagator = propagator
+        self.max_segment_s = max_segment_s
+        self.working_edge = working_edge
+        self.device = torch.device(device) if device else _device_of(propagator, keyframes)
+
+    @classmethod
+    def from_pretrained(
+        cls, folder: str | Path | None = None, *, device: torch.device | str | None = None
+    ) -> CoProp:
+        """The default pipeline, with the weights inside the package; no network is used.
+
+        Args:
+            folder: another folder that holds ``keyframe_segmenter`` and ``propagator``, each as
+                their ``save_pretrained`` writes it.
+            device: where to run; the CPU by default.
+        """
+        folder = Path(folder) if folder else WEIGHTS
+        keyframes = KeyframeSegmenter.from_pretrained(folder / "keyframe_segmenter")
+        propagator = AudioInsertPropagator.from_pretrained(folder / "propagator")
+        return cls(
+            keyframes.eval().to(device),
+            detector=ControlPointDetector.novelty(),
+            propagator=propagator.eval().to(device),
+            max_segment_s=DEFAULT_MAX_SEGMENT_S,
+        )
+
+    @classmethod
+    def wrap(
+        cls,
+        model: KeyframeFunction | KeyframeModel,
+        *,
+        detector: Detector | None = None,
+        propagator: Propagator | None = None,
+        window_s: float = 1.0,
+        max_segment_s: float | None = None,
+        device: torch.device | str | None = None,
+    ) -> CoProp:
+        """Keeps any audio-visual segmentation model in time.
+
+        Args:
+            model: ``fn(frames (K, 3, H, W) RGB in [0, 1], audio (K, samples) at 16 kHz) ->
+                logits (K, C, H, W)``; C = 1 for "sounds", C > 1 for classes with background
+                first. A `KeyframeModel` is taken as it is.
+            detector: by default `ControlPointDetector.novelty()`.
+            propagator: by default the one whose weights are inside the package.
+            window_s: length of the sound given with a frame, centred on the frame's time.
+            max_segment_s: see `CoProp`.
+            device: see `CoProp`.
+
+        Raises:
+            CoPropError: the model cannot be called.
+        """
+        if not callable(model):
+            raise CoPropError(
+                f"wrap() takes a callable fn(frames, audio) -> logits, got {type(model).__name__}."
+            )
+        if not hasattr(model, "audio_span"):
+            model = CallableSegmenter(model, window_s=window_s)
+        if propagator is None:
+            default = AudioInsertPropagator.from_pretrained(WEIGHTS / "propagator")
+            propagator = default.eval().to(device)
+        return cls(
+            model,
+            detector=detector or ControlPointDetector.novelty(),
+            propagator=propagator,
+            max_segment_s=max_segment_s,
+            device=device,
+        )
+
+    def __call__(
+        self,
+        frames: ClipSource,
+        audio: AudioSource | None = None,
+        *,
+        fps: float | Fraction | None = None,
+        keep_probabilities: bool = False,
+        progress: Progress | None = None,
+    ) -> Result:
+        """Masks for every frame, collected.
+
+        Args:
+            frames: a video file's path; (T, H, W, 3) uint8 or (T, 3, H, W) float in [0, 1]; or an
+                iterable of such images.
+            audio: the sound: an `Audio`, or an audio file's path. By default the video's own.
+            fps: frames per second; needed where ``frames`` is not a file.
+            keep_probabilities: keep the soft masks too (they take 8 times the memory).
+            progress: called as the work proceeds.
+
+        Raises:
+            MediaError, AudioError, ShapeError: input that cannot be used.
+            ModelOutputError: a wrapped model broke its contract.
+        """
+        with Clip.open(frames, audio, fps=fps) as clip:
+            points = self.anchor(clip.audio)
+            masks = [
+                mask if keep_probabilities else replace(mask, probabilities=None)
+                for _, mask in self.track(clip, points, progress=progress)
+            ]
+            return Result(tuple(masks), points, self.segments(points, clip.audio), clip.source)
+
+    def stream(
+        self,
+        frames: ClipSource,
+        audio: AudioSource | None = None,
+        *,
+        fps: float | Fraction | None = None,
+        progress: Progress | None = None,
+    ) -> Iterator[FrameMask]:
+        """Yields the mask of one frame after another, in memory that does not grow with length.
+
+        Takes what `__call__` takes.
+        """
+        with Clip.open(frames, audio, fps=fps) as clip:
+            for _, mask in self.track(clip, self.anchor(clip.audio), progress=progress):
+                yield mask
+
+    def anchor(self, audio: AudioTrack) -> ControlPoints:
+        """Where the sounding objects change (paper section 3.2)."""
+        return self.detector(audio)
+
+    def segments(self, points: ControlPoints, audio: AudioTrack) -> tuple[Segment, ...]:
+        """The segments that are given one keyframe each."""
+        spans = points.segments(max(audio.duration_s, MIN_DURATION_S))
+        return tuple(part for span in spans for part in _split(span, self.max_segment_s))
+
+    def track(
+        self, clip: Clip, points: ControlPoints, *, progress: Progress | None = None
+    ) -> Iterator[tuple[Frame, FrameMask]]:
+        """Yields every frame of a clip with its mask, given its control points."""
+        parts = _Parts(self, clip.audio)
+        segments = iter(self.segments(points, clip.audio))
+        segment, upcoming = next(segments), next(segments, None)
+        state: _SegmentState | None = None
+        for frame in clip.frames:
+            while upcoming is not None and frame.time_s >= upcoming.start_s:
+                segment, upcoming, state = upcoming, next(segments, None), None
+            if state is None:
+                state = parts.keyframe(frame, segment)
+            else:
+                state = parts.propagate(frame, state)
+            yield frame, state.mask
+            if progress is not None:
+                progress("segment", frame.index + 1, clip.num_frames)

@@ -1,0 +1,174 @@
+"""Inside one segment: a keyframe's mask, carried from frame to frame with each frame's sound."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from coprop.errors import ModelOutputError
+from coprop.keyframes.segmenter import KeyframeModel
+from coprop.media.reader import Frame
+from coprop.propagation.propagator import Propagator, PropagatorState
+from coprop.types import AudioTrack, FrameMask, Segment
+from coprop.windows import AudioWindows, is_silent
+
+_SMALLEST_OBJECT = 1e-3  # share of the frame; smaller specks on a keyframe are not propagated
+
+
+@dataclass(frozen=True)
+class SegmentState:
+    """How far a segment has been tracked.
+
+    Args:
+        mask: of the last frame.
+        memory: the propagator's state; None where nothing visible sounds, so that nothing is
+            propagated until the next segment.
+    """
+
+    mask: FrameMask
+    memory: PropagatorState | None
+
+
+class SegmentTracker:
+    """Runs the keyframe model at a segment's first frame and the propagator after it.
+
+    Args:
+        keyframes: the keyframe model.
+        propagator: the propagator.
+        audio: the clip's sound.
+        working_edge: longer side of the frames shown to both, in pixels, at most.
+        device: where they run.
+    """
+
+    def __init__(
+        self,
+        keyframes: KeyframeModel,
+        propagator: Propagator,
+        audio: AudioTrack,
+        *,
+        working_edge: int,
+        device: torch.device,
+    ) -> None:
+        self._keyframes = keyframes
+        self._propagator = propagator
+        self._audio = audio
+        self._working_edge = working_edge
+        self._device = device
+        self._keyframe_windows = AudioWindows(audio, keyframes.sample_rate, keyframes.window_s)
+        self._frame_windows = AudioWindows(audio, propagator.sample_rate, propagator.window_s)
+
+    @torch.inference_mode()
+    def start(self, frame: Frame, segment: Segment) -> SegmentState:
+        """The keyframe's mask. Silent segments are empty without asking the model."""
+        if is_silent(self._audio, segment):
+            return SegmentState(_empty_mask(frame), None)
+        image = self._image(frame)
+        probabilities = _probabilities(self._keyframe_logits(image, frame, segment))
+        classes = _visible_classes(probabilities)
+        probabilities = _select(probabilities, classes)
+        mask = _frame_mask(frame, probabilities, classes, is_keyframe=True)
+        if len(classes) == 1 or not mask.labels.any():
+            return SegmentState(mask, None)
+        sound = self._frame_windows.centred(frame.time_s).to(self._device)
+        return SegmentState(mask, self._propagator.start(image, sound, probabilities))
+
+    @torch.inference_mode()
+    def step(self, frame: Frame, state: SegmentState) -> SegmentState:
+        """The next frame's mask, from the last one's."""
+        if state.memory is None:
+            return SegmentState(_empty_mask(frame, state.mask.classes), None)
+        sound = self._frame_windows.centred(frame.time_s).to(self._device)
+        logits, memory = self._propagator.step(self._image(frame), sound, state.memory)
+        mask = _frame_mask(frame, logits.softmax(dim=1), state.mask.classes, is_keyframe=False)
+        return SegmentState(mask, memory)
+
+    def _image(self, frame: Frame) -> Tensor:
+        """(1, 3, h, w) in [0, 1], with its longer side at most the working edge."""
+        image = torch.from_numpy(frame.image).to(self._device)
+        image = image.permute(2, 0, 1).unsqueeze(0).float() / 255
+        scale = self._working_edge / max(image.shape[-2:])
+        if scale >= 1:
+            return image
+        size = [max(round(side * scale), 1) for side in image.shape[-2:]]
+        return F.interpolate(image, size, mode="bilinear", antialias=True, align_corners=False)
+
+    def _keyframe_logits(self, image: Tensor, frame: Frame, segment: Segment) -> Tensor:
+        if self._keyframes.audio_span == "segment":
+            sound = self._keyframe_windows.within(frame.time_s, segment)
+        else:
+            sound = self._keyframe_windows.centred(frame.time_s)
+        logits = self._keyframes(image, sound.to(self._device))
+        if not isinstance(logits, Tensor) or logits.ndim != 4:
+            given = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+            raise ModelOutputError(
+                f"the keyframe model must return logits as a tensor (K, C, H, W), got {given}."
+            )
+        expected = (1, logits.shape[1], *image.shape[-2:])
+        if logits.shape != expected or logits.shape[1] == 0:
+            raise ModelOutputError(
+                f"the keyframe model returned logits of shape {tuple(logits.shape)} for one frame "
+                f"of {image.shape[-2]} x {image.shape[-1]}; expected {expected} with C >= 1."
+            )
+        if not torch.isfinite(logits).all():
+            raise ModelOutputError(
+                f"the keyframe model returned NaN or infinite logits at {frame.time_s:.3f} s."
+            )
+        return logits.to(self._device, torch.float32)
+
+
+def _probabilities(logits: Tensor) -> Tensor:
+    """(1, C, H, W) logits -> (1, K + 1, H, W) probabilities with background first."""
+    if logits.shape[1] > 1:
+        return logits.softmax(dim=1)
+    sounding = logits.sigmoid()
+    return torch.cat([1 - sounding, sounding], dim=1)
+
+
+def _visible_classes(probabilities: Tensor) -> tuple[int, ...]:
+    """0, and the classes that cover more than specks of the frame."""
+    labels = probabilities.argmax(dim=1)
+    counts = torch.bincount(labels.flatten(), minlength=probabilities.shape[1])
+    shares = (counts / labels.numel()).tolist()
+    if probabilities.shape[1] == 2:
+        return (0, 1)
+    return (0, *(c for c in range(1, len(shares)) if shares[c] >= _SMALLEST_OBJECT))
+
+
+def _select(probabilities: Tensor, classes: tuple[int, ...]) -> Tensor:
+    """The given classes' channels; whatever the others had goes to background."""
+    objects = probabilities[:, list(classes[1:])]
+    return torch.cat([1 - objects.sum(dim=1, keepdim=True), objects], dim=1)
+
+
+def _frame_mask(
+    frame: Frame, probabilities: Tensor, classes: tuple[int, ...], *, is_keyframe: bool
+) -> FrameMask:
+    """A mask at the frame's own size; thresholded once, here."""
+    size = frame.image.shape[:2]
+    if probabilities.shape[-2:] != size:
+        probabilities = F.interpolate(
+            probabilities, size, mode="bilinear", align_corners=False
+        )
+    channels = probabilities.argmax(dim=1)[0]
+    labels = torch.tensor(classes, device=channels.device, dtype=torch.uint8)[channels]
+    return FrameMask(
+        frame.index,
+        frame.time_s,
+        labels.cpu().numpy(),
+        probabilities[0].float().cpu().numpy(),
+        classes,
+        is_keyframe,
+    )
+
+
+def _empty_mask(frame: Frame, classes: tuple[int, ...] = (0, 1)) -> FrameMask:
+    shape = frame.image.shape[:2]
+    probabilities: NDArray[np.float32] = np.zeros((len(classes), *shape), dtype=np.float32)
+    probabilities[0] = 1
+    labels = np.zeros(shape, dtype=np.uint8)
+    return FrameMask(frame.index, frame.time_s, labels, probabilities, classes, False)

@@ -1,0 +1,236 @@
+"""Training what the default makes of it: from coarse evidence to a crisp mask of what sounds."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from coprop.data.composer import random_picture
+from coprop.data.library import Library, load_picture
+from coprop.data.scene import random_scene
+from coprop.keyframes.grounded import GroundedNetwork
+from coprop.training.common import Checkpoint, soft_jaccard_loss
+from coprop.training.hearing import HeardExamples
+
+_log = logging.getLogger(__name__)
+_QUERIES = 4  # different sounds asked of one picture; the backbone runs once for all of them
+
+
+@dataclass(frozen=True)
+class GroundingOptions:
+    """How long and with what the refinement is trained.
+
+    Args:
+        steps: batches.
+        batch: pictures in a batch; each is asked four different sounds.
+        learning_rate: the highest; it follows one cosine to zero.
+        checkpoint_every: steps between checkpoints.
+        seed: of everything random.
+    """
+
+    steps: int = 4000
+    batch: int = 4
+    learning_rate: float = 2e-3
+    checkpoint_every: int = 100
+    seed: int = 0
+
+
+def train_grounding(
+    network: GroundedNetwork,
+    library: Library,
+    heard: HeardExamples,
+    options: GroundingOptions,
+    checkpoint: Path,
+) -> None:
+    """Fits the refinement and the group "person"; everything else stays as it is.
+
+    Continues from ``checkpoint`` where it exists: step k sees the same pictures and sounds in a
+    resumed training as in an uninterrupted one.
+    """
+    for parameter in network.parameters():
+        parameter.requires_grad_(False)
+    learned = [*network.refinement.parameters(), *network.person.parameters()]
+    for parameter in learned:
+        parameter.requires_grad_(True)
+    network.eval()
+    network.visual.to(memory_format=torch.channels_last)  # twice as fast on CPUs
+    optimizer = torch.optim.AdamW(learned, lr=options.learning_rate, weight_decay=1e-3)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, options.steps)
+    parts = nn.ModuleDict({"refinement": network.refinement, "person": network.person})
+    stored = Checkpoint(checkpoint, parts, optimizer, schedule)
+    done = stored.resume()
+    voices = _Voices(network, heard)
+    average = 0.0
+    for step in range(done, options.steps):
+        rng = np.random.default_rng((options.seed, step))
+        frames, queries, targets, people = _batch(network, library, voices, rng, options.batch)
+        loss = _loss(network, frames, queries, targets, people)
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(learned, 1.0)
+        optimizer.step()
+        schedule.step()
+        average += (loss.item() - average) / min(step - done + 1, 100)
+        if (step + 1) % 20 == 0:
+            _log.info("grounding: step %d of %d, loss %.4f", step + 1, options.steps, average)
+        if (step + 1) % options.checkpoint_every == 0 or step + 1 == options.steps:
+            stored.save(step + 1)
+
+
+def _loss(
+    network: GroundedNetwork, frames: Tensor, queries: Tensor, targets: Tensor, people: Tensor
+) -> Tensor:
+    """Cross-entropy and soft Jaccard of the masks; cross-entropy of where people are.
+
+    Args:
+        frames: (B, 3, h, w) in [0, 1].
+        queries: (B, Q, G) probabilities of the groups heard.
+        targets: (B, Q, h, w) in [0, 1].
+        people: (B, h, w) in [0, 1].
+    """
+    with torch.no_grad(), torch.autocast(frames.device.type, torch.bfloat16):
+        features, pyramid = network.visual.forward_intermediates(
+            (frames * 2 - 1).contiguous(memory_format=torch.channels_last), indices=(1, 2, 3)
+        )
+    evidence = network.evidence(features.float())
+    asked = queries.shape[1]
+    pyramid = [level.float().repeat_interleave(asked, dim=0) for level in pyramid]
+    logits = network.ground(pyramid, evidence.repeat_interleave(asked, dim=0), queries.flatten(0, 1))
+    target = F.interpolate(targets.flatten(0, 1).unsqueeze(1), logits.shape[-2:], mode="area")
+    seen = evidence[:, network.groups.index("person")]
+    shown = F.interpolate(people.unsqueeze(1), seen.shape[-2:], mode="area").squeeze(1)
+    return (
+        F.binary_cross_entropy_with_logits(logits, target)
+        + soft_jaccard_loss(logits.sigmoid().squeeze(1), target.squeeze(1))
+        + F.binary_cross_entropy(seen.clamp(1e-4, 1 - 1e-4), shown)
+    )
+
+
+class _Voices:
+    """What the network hears of each group: its own answers to real sounds, mistakes included."""
+
+    def __init__(self, network: GroundedNetwork, heard: HeardExamples) -> None:
+        with torch.no_grad():
+            answers = network.audio_head(heard.embeddings).sigmoid()
+        kinds = heard.groups.sum(dim=1)
+        self._silence = answers[kinds == 0]
+        self._by_group = [
+            answers[(kinds == 1) & (heard.groups[:, g] == 1)] for g in range(len(network.groups))
+        ]
+
+    def of(self, groups: list[int], rng: np.random.Generator) -> Tensor:
+        """(G,) probabilities for a mixture of groups; of a sound that shows nowhere for []."""
+        pools = [self._by_group[g] for g in groups if len(self._by_group[g])]
+        pools = pools or [self._silence]
+        answers = torch.stack([pool[rng.integers(len(pool))] for pool in pools]).amax(dim=0)
+        if rng.random() < 0.5:  # what a better ear would say, so that refinement can rely on it
+            clean = torch.zeros_like(answers)
+            clean[groups] = 1
+            answers = torch.lerp(answers, clean, float(rng.uniform(0.3, 1)))
+        return answers
+
+
+def _batch(
+    network: GroundedNetwork,
+    library: Library,
+    voices: _Voices,
+    rng: np.random.Generator,
+    count: int,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    # One shape a batch, another for the next: videos come in all of them.
+    size = [(288, 384), (320, 320), (256, 448), (384, 288)][int(rng.integers(4))]
+    rows = [_example(network, library, voices, rng, size) for _ in range(count)]
+    frames, queries, targets, people = (torch.stack(parts) for parts in zip(*rows, strict=True))
+    return frames, queries, targets, people
+
+
+def _example(
+    network: GroundedNetwork,
+    library: Library,
+    voices: _Voices,
+    rng: np.random.Generator,
+    size: tuple[int, int],
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    if rng.random() < 0.35:
+        frame, masks, groups = _natural(library, rng, size)
+    else:
+        frame, masks, groups = _composed(library, rng, size)
+    frame = _camera(frame, rng)
+    indices = [network.groups.index(g) for g in groups]
+    queries, targets = [], []
+    for asked in _questions(indices, len(network.groups), rng):
+        queries.append(voices.of(asked, rng))
+        sounding = masks[[g in asked for g in indices]]
+        targets.append(torch.from_numpy(sounding.any(axis=0)).float())
+    people = masks[[g == "person" for g in groups]].any(axis=0)
+    return (
+        torch.from_numpy(frame).permute(2, 0, 1).float() / 255,
+        torch.stack(queries),
+        torch.stack(targets),
+        torch.from_numpy(people).float(),
+    )
+
+
+def _questions(
+    visible: list[int], num_groups: int, rng: np.random.Generator
+) -> Iterator[list[int]]:
+    """Each picture is asked for single objects, a pair, and something that cannot be seen."""
+    for _ in range(_QUERIES - 1):
+        count = 1 if rng.random() < 0.8 else 2
+        yield [int(g) for g in rng.permutation(visible)[:count]]
+    absent = [g for g in range(num_groups) if g not in visible]
+    yield [int(rng.choice(absent))] if rng.random() < 0.7 else []
+
+
+def _composed(
+    library: Library, rng: np.random.Generator, size: tuple[int, int]
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_], list[str]]:
+    groups = [str(g) for g in rng.choice(library.groups, rng.integers(1, 4), replace=False)]
+    pictures = [random_picture(library, rng, group) for group in groups]
+    if rng.random() < 0.3:
+        pictures.append(random_picture(library, rng, None))
+    scene = random_scene(library, rng, pictures, size=size)
+    frame, masks = scene.render(0.0)
+    return frame, masks[: len(groups)], groups
+
+
+def _natural(
+    library: Library, rng: np.random.Generator, size: tuple[int, int]
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_], list[str]]:
+    """A photograph as it was taken: its object in its own surroundings."""
+    from PIL import Image
+
+    source = library.photographs[rng.integers(len(library.photographs))]
+    picture = Image.fromarray(load_picture(source.path))
+    scale = rng.uniform(1.0, 1.4) * max(size[0] / picture.height, size[1] / picture.width)
+    shape = (int(np.ceil(picture.width * scale)), int(np.ceil(picture.height * scale)))
+    rgba = np.asarray(picture.resize(shape, Image.Resampling.BILINEAR))
+    top, left = (int(rng.integers(rgba.shape[i] - size[i] + 1)) for i in (0, 1))
+    rgba = rgba[top : top + size[0], left : left + size[1]]
+    if rng.random() < 0.5:
+        rgba = rgba[:, ::-1]
+    groups = [source.group] if source.group is not None else []
+    return rgba[..., :3], (rgba[..., 3] >= 128)[None][: len(groups)], groups
+
+
+def _camera(frame: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Exposure, contrast, colour, blur and noise of a cheap camera."""
+    from PIL import Image, ImageFilter
+
+    image = Image.fromarray(np.ascontiguousarray(frame))
+    if rng.random() < 0.3:
+        image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 1.6)))
+    pixels = np.asarray(image, dtype=np.float32) / 255
+    pixels = pixels ** rng.uniform(0.7, 1.5) * rng.uniform(0.85, 1.15, 3)
+    if rng.random() < 0.1:
+        pixels = np.repeat(pixels.mean(axis=2, keepdims=True), 3, axis=2)
+    pixels = pixels + rng.normal(0, rng.uniform(0, 0.03), pixels.shape)
+    return np.asarray((pixels * 255).clip(0, 255).astype(np.uint8))

@@ -1,0 +1,121 @@
+"""Training what the default hears: from a sound's embedding to the groups of things that sound."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from coprop.data.library import SAMPLE_RATE, Library
+from coprop.data.soundtrack import continuous_sound
+from coprop.keyframes.grounded import GroundedNetwork
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class HeardExamples:
+    """Embeddings (N, 512) of sounds, and (N, G) which groups sound in each."""
+
+    embeddings: Tensor
+    groups: Tensor
+
+
+def embed_examples(
+    network: GroundedNetwork, library: Library, rng: np.random.Generator, count: int
+) -> HeardExamples:
+    """Embeddings of random windows: one source, two mixed, or one that belongs to no group."""
+    embeddings, targets = [], []
+    for start in range(0, count, 64):
+        batch = [_random_window(network, library, rng) for _ in range(min(64, count - start))]
+        samples = torch.from_numpy(np.stack([window for window, _ in batch]))
+        with torch.inference_mode():
+            embeddings.append(network.audio.embedding(samples).clone())
+        targets.append(torch.stack([target for _, target in batch]))
+        _log.info("embedded %d of %d sounds", start + len(batch), count)
+    return HeardExamples(torch.cat(embeddings), torch.cat(targets))
+
+
+def cached_examples(path: Path, *args: object, **kwargs: object) -> HeardExamples:
+    """`embed_examples`, kept in a file so that a restarted training does not repeat it."""
+    if not path.exists():
+        examples = embed_examples(*args, **kwargs)  # type: ignore[arg-type]
+        torch.save({"embeddings": examples.embeddings, "groups": examples.groups}, path)
+    stored = torch.load(path, weights_only=True)
+    return HeardExamples(stored["embeddings"], stored["groups"])
+
+
+def train_hearing(
+    network: GroundedNetwork, examples: HeardExamples, *, steps: int = 3000, seed: int = 0
+) -> None:
+    """Fits ``network.audio_head`` to the examples, group by group (a multi-label problem)."""
+    generator = torch.Generator().manual_seed(seed)
+    optimizer = torch.optim.AdamW(network.audio_head.parameters(), lr=1e-3, weight_decay=1e-2)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=2e-3, total_steps=steps)
+    network.audio_head.train()
+    for step in range(steps):
+        chosen = torch.randint(len(examples.embeddings), (256,), generator=generator)
+        embeddings = examples.embeddings[chosen]
+        noise = torch.randn(embeddings.shape, generator=generator)
+        logits = network.audio_head(embeddings + 0.05 * embeddings.std() * noise)
+        loss = F.binary_cross_entropy_with_logits(logits, examples.groups[chosen])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        if step % 500 == 0:
+            _log.info("hearing: step %d, loss %.4f", step, loss.item())
+    network.audio_head.eval()
+
+
+@torch.no_grad()
+def hearing_accuracy(network: GroundedNetwork, examples: HeardExamples) -> float:
+    """Share of single-source examples whose most probable group is the true one."""
+    single = examples.groups.sum(dim=1) == 1
+    guesses = network.audio_head(examples.embeddings[single]).argmax(dim=1)
+    return float((guesses == examples.groups[single].argmax(dim=1)).float().mean())
+
+
+def _random_window(
+    network: GroundedNetwork, library: Library, rng: np.random.Generator
+) -> tuple[NDArray[np.float32], Tensor]:
+    length = round(network.window_s * SAMPLE_RATE)
+    hearable = [g for g in network.groups if g in library.sounds]
+    count = int(rng.choice(3, p=(0.1, 0.6, 0.3)))
+    chosen = [str(g) for g in rng.choice(hearable, count, replace=False)]
+    mix = np.zeros(length, dtype=np.float32)
+    for group in chosen or [None]:
+        if group in library.sounds:
+            level = 10 ** (rng.uniform(-6, 0) / 20) if chosen else 1.0
+            mix += level * continuous_sound(library, rng, group, length)
+    target = torch.zeros(len(network.groups))
+    target[[network.groups.index(g) for g in chosen]] = 1
+    return degrade(mix, rng), target
+
+
+def degrade(samples: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    """A cheap microphone: another bandwidth, some echo, some noise, a part of the window empty.
+
+    Without it, the head would tell sources apart by how their collections were recorded.
+    """
+    spectrum = np.fft.rfft(samples)
+    frequencies = np.fft.rfftfreq(len(samples), 1 / SAMPLE_RATE)
+    if rng.random() < 0.6:
+        spectrum *= 1 / (1 + (frequencies / rng.uniform(3000, 18000)) ** 8)
+    tilt_db = rng.uniform(-4, 4) * np.log2(np.maximum(frequencies, 50) / 1000)
+    samples = np.fft.irfft(spectrum * 10 ** (tilt_db / 20), len(samples))
+    if rng.random() < 0.4:
+        delay = int(rng.uniform(0.01, 0.12) * SAMPLE_RATE)
+        samples[delay:] += rng.uniform(0.1, 0.5) * samples[:-delay]
+    if rng.random() < 0.3:
+        keep = int(rng.uniform(0.3, 1.0) * len(samples))
+        samples[keep:] = 0
+    noise = rng.standard_normal(len(samples)) * 10 ** (rng.uniform(-70, -30) / 20)
+    peak = max(float(np.abs(samples).max()), 1e-6)
+    return (samples / peak + noise).astype(np.float32)
