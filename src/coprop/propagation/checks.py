@@ -50,6 +50,12 @@ def check_state(state: PropagationState, frame: Tensor, config: PropagatorConfig
         )
 
 
+def check_output_size(size: tuple[int, int] | None) -> None:
+    """Raise ShapeError unless None or a (height, width) of at least one pixel."""
+    if size is not None and (len(size) != 2 or min(size) < 1):
+        raise ShapeError(f"output_size must be (height, width) in pixels, got {size}.")
+
+
 def check_clip(frames: Tensor, audio: Tensor | None) -> None:
     """Raise ShapeError unless (B, T, 3, H, W), and (B, T, n) where there is audio."""
     if frames.ndim != 5 or 0 in frames.shape:
@@ -82,6 +88,8 @@ def check_audio(audio: Tensor | None, batch: int, sample_rate: int) -> None:
 
 def check_mask(mask: Tensor, batch: int, num_objects: int | None) -> None:
     """Raise ShapeError unless labels (B, H, W) or probabilities (B, K + 1, H, W)."""
+    if num_objects is not None and num_objects < 0:
+        raise ShapeError(f"num_objects must not be negative, got {num_objects}.")
     if mask.ndim not in (3, 4) or 0 in mask.shape:
         raise ShapeError(
             "a mask must be labels (B, H, W) or probabilities (B, K + 1, H, W), got "

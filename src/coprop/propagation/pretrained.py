@@ -59,7 +59,7 @@ class PretrainedNetwork(
         Args:
             path: the file, such as R50_AOTL_PRE_YTB_DAV.pth or a .safetensors.
             insert_levels: (1, 2, 3, 4), (4,) and () are the paper's 4-layer, 1-layer and AOT.
-            long_term_gap: frames between two that long-term memory keeps.
+            long_term_gap: frames between two that long-term memory keeps; AOT-T's own is 9999.
             max_memory_frames: bound of long-term memory; None lets it grow, as in the paper.
             max_long_edge: longer frames are scaled down to this many pixels.
             audio_encoder: what the audio modules hear through.

@@ -13,7 +13,14 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from coprop.propagation.checks import check_audio, check_clip, check_frame, check_mask, check_state
+from coprop.propagation.checks import (
+    check_audio,
+    check_clip,
+    check_frame,
+    check_mask,
+    check_output_size,
+    check_state,
+)
 from coprop.propagation.lstt import Draft
 from coprop.propagation.masks import (
     Size,
@@ -122,6 +129,7 @@ class AudioInsertPropagator(PretrainedNetwork):
             AudioError: no audio, where the propagator needs it, or samples that are not finite.
         """
         self._check(frame, audio, state)
+        check_output_size(output_size)
         return self._step(frame, audio, state, output_size or frame.shape[-2:])
 
     @torch.inference_mode()

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import torch
+
+from coprop.propagation.audio_insert import AudioIdentity, AudioInsertBlock
+
+
+def test_a_fresh_block_is_the_identity_and_an_open_one_hears() -> None:
+    torch.manual_seed(0)
+    block = AudioInsertBlock(channels=8, audio_dim=6, width=16, num_heads=4)
+    video, audio = torch.randn(2, 8, 3, 5), torch.randn(2, 4, 6)
+    assert torch.equal(block(video, audio), video)
+    torch.nn.init.ones_(block.gate)
+    heard = block(video, audio)
+    assert heard.shape == video.shape
+    assert (heard - video).abs().min() > 0
+    assert (heard - block(video, audio.flip(0))).abs().max() > 1e-3
+
+
+def test_the_block_is_cross_attention_place_by_place() -> None:
+    """Moving a place of the video moves its result; the order of the audio tokens is nothing."""
+    torch.manual_seed(0)
+    block = AudioInsertBlock(channels=8, audio_dim=6, width=16, num_heads=4)
+    torch.nn.init.ones_(block.gate)
+    video, audio = torch.randn(1, 8, 3, 5), torch.randn(1, 4, 6)
+    heard = block(video, audio)
+    torch.testing.assert_close(block(video.flip(2, 3), audio), heard.flip(2, 3))
+    torch.testing.assert_close(block(video, audio.flip(1)), heard)
+
+
+def test_identities_hear_where_objects_are() -> None:
+    torch.manual_seed(0)
+    identity = AudioIdentity(channels=8, audio_dim=6)
+    embedding, audio = torch.randn(1, 8, 3, 5), torch.randn(1, 4, 6)
+    objects = torch.zeros(1, 1, 33, 65)
+    objects[..., :40] = 0.5
+    assert torch.equal(identity(embedding, objects, audio), embedding)
+    torch.nn.init.ones_(identity.gate)
+    added = identity(embedding, objects, audio) - embedding
+    assert not added[..., 4].any()
+    torch.testing.assert_close(added[..., 0], added[..., 1])
+    torch.testing.assert_close(
+        identity(embedding, 2 * objects, audio) - embedding, 2 * added, rtol=1e-4, atol=1e-5
+    )
