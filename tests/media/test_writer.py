@@ -189,7 +189,7 @@ def test_sound_stays_in_step(
     start_s: float,
     copied: bool,
 ) -> None:
-    # In an MP4 that starts late, FFmpeg's AAC begins audibly before the picture (see the last case).
+    # In an MP4 that starts late, FFmpeg's AAC begins before the picture (as in the last case).
     start_pts = 0 if suffix == ".mp4" else 1000
     path = write_video(
         tmp_path / f"v{suffix}",
