@@ -3,8 +3,8 @@
 
     python scripts/fit_novelty.py src/coprop/control_points/novelty.npz SOURCES [SOURCES ...]
 
-SOURCES are folders with a manifest.jsonl (see coprop.data.composed_audio). Only their train split is
-used: nine tenths of the recordings to fit, one tenth to calibrate and to choose the threshold.
+SOURCES are folders with a manifest.jsonl (see coprop.data.composed_audio). Only their train split
+is used: nine tenths of the recordings to fit, one tenth to calibrate and to choose the threshold.
 """
 
 from __future__ import annotations

@@ -19,6 +19,10 @@ ScoreFunction = Callable[[AudioTrack, int | None], NDArray[np.float64]]
 """``score(audio, windows)`` gives (windows,) scores in [0, 1], one for the start of each window, or
 where ``windows`` is None one each 50 ms from the start of the track."""
 
+NOVELTY_THRESHOLD = 0.5
+COSINE_THRESHOLD = 0.025
+EMBEDDING_THRESHOLD = 0.3
+
 
 class ControlPointDetector:
     """Finds the control points of a track (paper section 3.2), by any score of change.
@@ -88,7 +92,7 @@ class ControlPointDetector:
         *,
         sample_rate: int | None = None,
         window_s: float = 1.0,
-        threshold: float = 0.15,
+        threshold: float | None = None,
         min_gap_s: float = 0.5,
     ) -> ControlPointDetector:
         """The paper's baseline (table 2): cosine distance between consecutive windows' features.
@@ -101,14 +105,17 @@ class ControlPointDetector:
                 of the window's log-mel bands.
             sample_rate: the rate that ``embed`` takes, in Hz; None for the track's own.
             window_s: window length on the fine grid, in seconds.
-            threshold: in [0, 1], on 1 - cosine similarity (distances above 1 count as 1).
+            threshold: in [0, 1], on 1 - cosine similarity (distances above 1 count as 1); None for
+                0.025, fitted to the log-mel bands, or 0.3 with ``embed``.
             min_gap_s: the shortest time between two changes, in seconds.
 
         Raises:
             CoPropError: a parameter outside its range.
         """
         features = _similarity.Embedding(embed, sample_rate, window_s)
-        return cls(features.cosine_scores, threshold=threshold, min_gap_s=min_gap_s)
+        usual = COSINE_THRESHOLD if embed is None else EMBEDDING_THRESHOLD
+        chosen = usual if threshold is None else threshold
+        return cls(features.cosine_scores, threshold=chosen, min_gap_s=min_gap_s)
 
     def __call__(self, audio: AudioTrack, *, windows: int | None = None) -> ControlPoints:
         """The control points of a track of any length.
@@ -186,7 +193,3 @@ def _checked(scores: NDArray[np.float64], windows: int | None) -> NDArray[np.flo
             f"{array.max()}."
         )
     return array
-
-
-NOVELTY_THRESHOLD = 0.5
-EMBEDDING_THRESHOLD = 0.3

@@ -62,7 +62,7 @@ class Embedding:
         stop = np.maximum(clock - lag + 1, 0)  # windows that end before the step
         before = sums[stop] - sums[np.maximum(stop - context, 0)]
         after = sums[np.minimum(clock + context, steps)] - sums[clock]
-        return cosine_distance(before, after)
+        return np.where(stop > 0, cosine_distance(before, after), 0.0)
 
     def _fine_windows(self, audio: AudioTrack, lag: int) -> tuple[NDArray[np.float64], float]:
         """Start times, from ``lag`` steps before the track, moved to lie inside it, and length."""

@@ -55,7 +55,8 @@ def load_sounds(folder: Path, split: str, sample_rate: int) -> list[Sound]:
     """The sounds of one split ("train" or "test") of a sources folder, at ``sample_rate``.
 
     The folder's manifest.jsonl has one object a line, with the keys kind, path, group and split.
-    Sounds without a group are grouped by file name, less its numbering. Long pauses inside are shortened.
+    Sounds without a group are grouped by file name, less its numbering. Long pauses inside are
+    shortened.
 
     Raises:
         CoPropError: no sound of that split.
