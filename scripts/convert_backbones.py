@@ -58,7 +58,9 @@ def main() -> None:
 
     stored, _ = torch.load(member(arguments.wheels, *AISFX), "cpu", weights_only=False)
     prefix = "embedding_net."
-    network = {k.removeprefix(prefix): v.contiguous() for k, v in stored.items() if k.startswith(prefix)}
+    network = {
+        k.removeprefix(prefix): v.contiguous() for k, v in stored.items() if k.startswith(prefix)
+    }
     save_file(network, arguments.out / "aisfx.safetensors")
 
 

@@ -20,7 +20,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from coprop.data.library import Library
-from coprop.keyframes.segmenter import KeyframeSegmenter
+from coprop.keyframes.segmenter import KeyframeSegmenter, SegmenterConfig
 from coprop.propagation.config import PropagatorConfig
 from coprop.propagation.propagator import AudioInsertPropagator
 from coprop.training.grounding import GroundingOptions, train_grounding
@@ -32,7 +32,7 @@ PROPAGATOR = PropagatorConfig(insert_dim=64, max_long_edge=448)
 
 def new_segmenter(encoders: Path) -> KeyframeSegmenter:
     """The default segmenter with its two pretrained encoders and nothing else learned."""
-    segmenter = KeyframeSegmenter("grounded", working_edge=448)
+    segmenter = KeyframeSegmenter(SegmenterConfig("grounded", working_edge=448))
     segmenter.network.visual.load_state_dict(load_file(encoders / "efficientnet_lite0.safetensors"))
     segmenter.network.audio.load_state_dict(load_file(encoders / "aisfx.safetensors"))
     return segmenter.eval()

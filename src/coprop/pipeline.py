@@ -1,41 +1,47 @@
 """Co-Prop: anchor where the sounding objects change, segment a keyframe there, propagate it.
 
-    audio --ControlPointDetector--> control points --> segments, inside which the sources are constant
-    first frame of a segment --keyframe model--> its mask
-    the segment's other frames, one by one, with their sound --propagator--> their masks
+audio --ControlPointDetector--> control points --> segments, inside which the sources are constant
+first frame of a segment --keyframe model--> its mask
+the segment's other frames, one by one, with their sound --propagator--> their masks
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from numpy.typing import ArrayLike, NDArray
-from torch import Tensor
+from torch import nn
 
 from coprop.control_points.detector import ControlPointDetector
-from coprop.errors import CoPropError, ModelOutputError
+from coprop.errors import CoPropError
 from coprop.keyframes.segmenter import (
     CallableSegmenter,
     KeyframeFunction,
     KeyframeModel,
     KeyframeSegmenter,
 )
-from coprop.media.clip import Clip
-from coprop.media.reader import Frame
+from coprop.media.clip import AudioSource, Clip, ClipSource
 from coprop.propagation.propagator import AudioInsertPropagator, Propagator
 from coprop.result import Result
+from coprop.tracking import SegmentState, SegmentTracker
 from coprop.types import AudioTrack, ControlPoints, FrameMask, Progress, Segment
-from coprop.windows import AudioWindows, is_silent
+
+if TYPE_CHECKING:
+    from coprop.media.reader import Frame
 
 Detector = Callable[[AudioTrack], ControlPoints]
 """What fills the control point slot: a `ControlPointDetector` or any such function."""
+
+WEIGHTS = Path(__file__).parent / "weights"
+DEFAULT_MAX_SEGMENT_S = 2.0
+_TAIL_S = 0.25  # sound this much shorter than the video is taken to last to its end
 
 
 class CoProp:
@@ -123,13 +129,15 @@ class CoProp:
             raise CoPropError(
                 f"wrap() takes a callable fn(frames, audio) -> logits, got {type(model).__name__}."
             )
-        if not hasattr(model, "audio_span"):
-            model = CallableSegmenter(model, window_s=window_s)
+        if isinstance(model, KeyframeModel):
+            keyframes = model
+        else:
+            keyframes = CallableSegmenter(model, window_s=window_s)
         if propagator is None:
             default = AudioInsertPropagator.from_pretrained(WEIGHTS / "propagator")
             propagator = default.eval().to(device)
         return cls(
-            model,
+            keyframes,
             detector=detector or ControlPointDetector.novelty(),
             propagator=propagator,
             max_segment_s=max_segment_s,
@@ -159,13 +167,16 @@ class CoProp:
             MediaError, AudioError, ShapeError: input that cannot be used.
             ModelOutputError: a wrapped model broke its contract.
         """
-        with Clip.open(frames, audio, fps=fps) as clip:
+        if isinstance(frames, Iterator):
+            frames = list(frames)  # the result is saved from them
+        with Clip(frames, audio, fps=fps, progress=progress) as clip:
             points = self.anchor(clip.audio)
-            masks = [
+            masks = tuple(
                 mask if keep_probabilities else replace(mask, probabilities=None)
                 for _, mask in self.track(clip, points, progress=progress)
-            ]
-            return Result(tuple(masks), points, self.segments(points, clip.audio), clip.source)
+            )
+            segments = self.segments(points, clip.audio)
+        return Result(masks, points, segments, frames, audio, fps)
 
     def stream(
         self,
@@ -179,8 +190,9 @@ class CoProp:
 
         Takes what `__call__` takes.
         """
-        with Clip.open(frames, audio, fps=fps) as clip:
-            for _, mask in self.track(clip, self.anchor(clip.audio), progress=progress):
+        with Clip(frames, audio, fps=fps, progress=progress) as clip:
+            points = self.anchor(clip.audio)
+            for _, mask in self.track(clip, points, progress=progress):
                 yield mask
 
     def anchor(self, audio: AudioTrack) -> ControlPoints:
@@ -188,25 +200,49 @@ class CoProp:
         return self.detector(audio)
 
     def segments(self, points: ControlPoints, audio: AudioTrack) -> tuple[Segment, ...]:
-        """The segments that are given one keyframe each."""
-        spans = points.segments(max(audio.duration_s, MIN_DURATION_S))
-        return tuple(part for span in spans for part in _split(span, self.max_segment_s))
+        """The spans that are given one keyframe each."""
+        return tuple(
+            part
+            for segment in points.segments(audio.duration_s + _TAIL_S)
+            for part in _split(segment, self.max_segment_s)
+        )
 
     def track(
         self, clip: Clip, points: ControlPoints, *, progress: Progress | None = None
     ) -> Iterator[tuple[Frame, FrameMask]]:
         """Yields every frame of a clip with its mask, given its control points."""
-        parts = _Parts(self, clip.audio)
-        segments = iter(self.segments(points, clip.audio))
+        tracker = SegmentTracker(
+            self.keyframes,
+            self.propagator,
+            clip.audio,
+            working_edge=self.working_edge,
+            device=self.device,
+        )
+        spans = self.segments(points, clip.audio)
+        # Frames after the end of the sound are a segment of their own, a silent one.
+        segments = iter((*spans, Segment(spans[-1].end_s, math.inf)))
         segment, upcoming = next(segments), next(segments, None)
-        state: _SegmentState | None = None
+        state: SegmentState | None = None
         for frame in clip.frames:
             while upcoming is not None and frame.time_s >= upcoming.start_s:
                 segment, upcoming, state = upcoming, next(segments, None), None
-            if state is None:
-                state = parts.keyframe(frame, segment)
-            else:
-                state = parts.propagate(frame, state)
+            # The keyframe is the first frame at or after the control point.
+            state = tracker.start(frame, segment) if state is None else tracker.step(frame, state)
             yield frame, state.mask
             if progress is not None:
-                progress("segment", frame.index + 1, clip.num_frames)
+                progress("frames", frame.index + 1, clip.num_frames)
+
+
+def _split(segment: Segment, longest_s: float | None) -> list[Segment]:
+    """A segment in equal parts, none longer than ``longest_s``."""
+    length = segment.end_s - segment.start_s
+    count = 1 if longest_s is None else max(int(np.ceil(length / longest_s)), 1)
+    edges = np.linspace(segment.start_s, segment.end_s, count + 1)
+    return [Segment(float(start), float(end)) for start, end in pairwise(edges)]
+
+
+def _device_of(*parts: object) -> torch.device:
+    for part in parts:
+        if isinstance(part, nn.Module):
+            return next(part.parameters()).device
+    return torch.device("cpu")

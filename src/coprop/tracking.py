@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -12,10 +13,12 @@ from torch import Tensor
 
 from coprop.errors import ModelOutputError
 from coprop.keyframes.segmenter import KeyframeModel
-from coprop.media.reader import Frame
-from coprop.propagation.propagator import Propagator, PropagatorState
+from coprop.propagation.propagator import Propagator
 from coprop.types import AudioTrack, FrameMask, Segment
 from coprop.windows import AudioWindows, is_silent
+
+if TYPE_CHECKING:
+    from coprop.media.reader import Frame
 
 _SMALLEST_OBJECT = 1e-3  # share of the frame; smaller specks on a keyframe are not propagated
 
@@ -31,7 +34,7 @@ class SegmentState:
     """
 
     mask: FrameMask
-    memory: PropagatorState | None
+    memory: Any
 
 
 class SegmentTracker:
@@ -151,9 +154,7 @@ def _frame_mask(
     """A mask at the frame's own size; thresholded once, here."""
     size = frame.image.shape[:2]
     if probabilities.shape[-2:] != size:
-        probabilities = F.interpolate(
-            probabilities, size, mode="bilinear", align_corners=False
-        )
+        probabilities = F.interpolate(probabilities, size, mode="bilinear", align_corners=False)
     channels = probabilities.argmax(dim=1)[0]
     labels = torch.tensor(classes, device=channels.device, dtype=torch.uint8)[channels]
     return FrameMask(

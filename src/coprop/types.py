@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -124,9 +124,9 @@ class Audio:
         return Audio(resample(self.samples, self.sample_rate, sample_rate), sample_rate)
 
 
-def _as_float(array: NDArray[np.generic]) -> NDArray[np.float32]:
+def _as_float(array: NDArray[Any]) -> NDArray[np.float32]:
     if np.issubdtype(array.dtype, np.signedinteger):
-        return (array / -float(np.iinfo(array.dtype).min)).astype(np.float32)
+        return np.asarray(array / -float(np.iinfo(array.dtype).min), dtype=np.float32)
     if np.issubdtype(array.dtype, np.floating):
         return array.astype(np.float32)
     raise AudioError(f"audio samples must be float or signed integer, got {array.dtype}.")
@@ -134,7 +134,7 @@ def _as_float(array: NDArray[np.generic]) -> NDArray[np.float32]:
 
 @dataclass(frozen=True)
 class Segment:
-    """A span of time, ``[start_s, end_s)``, inside which the set of sounding objects is constant."""
+    """A span ``[start_s, end_s)`` inside which the set of sounding objects is constant."""
 
     start_s: float
     end_s: float

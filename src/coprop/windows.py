@@ -48,7 +48,8 @@ class AudioWindows:
 
 def is_silent(track: AudioTrack, segment: Segment) -> bool:
     """Whether nothing is heard in a segment: every sample below -60 dB of full scale."""
-    first, last = (round(t * track.sample_rate) for t in (segment.start_s, segment.end_s))
+    end_s = min(segment.end_s, track.duration_s)
+    first, last = (round(t * track.sample_rate) for t in (segment.start_s, end_s))
     block = track.sample_rate  # one second at a time, so that hours of silence take no memory
     return all(
         np.abs(track.read(start, min(start + block, last))).max(initial=0) < _SILENCE

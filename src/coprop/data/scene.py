@@ -110,7 +110,7 @@ class Scene:
         top = int(np.clip(y + vy * time_s, 0, limit_y))
         left = int(np.clip(x + vx * time_s, 0, limit_x))
         crop = self.background[top : top + height, left : left + width]
-        return crop.astype(np.float32) / 255
+        return np.asarray(crop / np.float32(255), dtype=np.float32)
 
 
 def random_scene(

@@ -113,9 +113,10 @@ def _envelope(schedule: Schedule, source: int, length: int) -> NDArray[np.float3
         if source in sounding:
             gate[round(start * SAMPLE_RATE) : round(end * SAMPLE_RATE)] = 1
     ramp = np.ones(_FADE, dtype=np.float32) / _FADE
-    return np.convolve(gate, ramp, mode="full")[:length]
+    return np.convolve(gate, ramp, mode="full")[:length].astype(np.float32)
 
 
 def _room_noise(rng: np.random.Generator, length: int) -> NDArray[np.float32]:
     white = rng.standard_normal(length).astype(np.float32)
-    return np.convolve(white, np.ones(8, dtype=np.float32) / 8, mode="same") * 2
+    smooth = np.convolve(white, np.ones(8) / 8, mode="same") * 2
+    return smooth.astype(np.float32)

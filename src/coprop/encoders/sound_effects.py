@@ -6,14 +6,17 @@ for the automatic indexing of sound effects libraries", ISMIR 2022; weights CC B
 
 from __future__ import annotations
 
-import math
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from coprop.encoders.audio import fit_window
+from coprop.encoders.log_mel import mel_filters
+
 _FFT, _HOP, _BANDS, _FRAMES = 2048, 1024, 96, 100
-_LARGEST_LOG_MEL = 9.457798957824707  # the front end's largest value over the network's training set
+_LARGEST_LOG_MEL = 9.457798957824707  # over the network's own training set
 _QUIETEST_PEAK = 1e-3  # louder windows are scaled to full range; quieter ones are left as noise
 
 
@@ -36,9 +39,9 @@ class SoundEffectsEncoder(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         widths = (1, 64, 128, 256, 512)
-        for i, (before, after) in enumerate(zip(widths, widths[1:], strict=False), start=1):
+        for i, (before, after) in enumerate(pairwise(widths), start=1):
             self.add_module(f"conv_block{i}", _ConvBlock(before, after))
-        self.register_buffer("mel_bands", _mel_bands(self.sample_rate), persistent=False)
+        self.register_buffer("mel_bands", _mel_bands(), persistent=False)
         self.register_buffer("hann", torch.hann_window(_FFT), persistent=False)
 
     def embedding(self, samples: Tensor) -> Tensor:
@@ -51,7 +54,7 @@ class SoundEffectsEncoder(nn.Module):
 
     def log_mel(self, samples: Tensor) -> Tensor:
         """(B, n) -> (B, 100, 96), mostly in [0, 1]."""
-        samples = _fit(samples, _FFT + (_FRAMES - 1) * _HOP)
+        samples = fit_window(samples, _FFT + (_FRAMES - 1) * _HOP)
         peak = samples.abs().amax(dim=1, keepdim=True).clamp_min(_QUIETEST_PEAK)
         spectrum = torch.stft(
             samples / peak, _FFT, _HOP, window=self.hann, center=False, return_complex=True
@@ -81,19 +84,8 @@ class _ConvBlock(nn.Module):
         return F.relu(self.bn2(self.conv2(x)))
 
 
-def _fit(samples: Tensor, length: int) -> Tensor:
-    """Crops the middle ``length`` samples, or pads with zeros at the end."""
-    start = max((samples.shape[1] - length) // 2, 0)
-    samples = samples[:, start : start + length]
-    return F.pad(samples, (0, length - samples.shape[1]))
-
-
-def _mel_bands(sample_rate: int) -> Tensor:
-    """(1025, 96) triangular filters on the HTK mel scale over 0 Hz to Nyquist, each summing to 1."""
-    top = 2595 * math.log10(1 + sample_rate / 2 / 700)
-    edges = 700 * (10 ** (torch.linspace(0, top, _BANDS + 2, dtype=torch.float64) / 2595) - 1)
-    lower, centre, upper = edges[:-2], edges[1:-1], edges[2:]
-    bins = torch.linspace(0, sample_rate / 2, _FFT // 2 + 1, dtype=torch.float64).unsqueeze(1)
-    rising, falling = (bins - lower) / (centre - lower), (upper - bins) / (upper - centre)
-    bands = torch.minimum(rising, falling).clamp_min(0)
-    return (bands / bands.sum(dim=0).clamp_min(1e-12)).float()
+def _mel_bands() -> Tensor:
+    """(1025, 96) filters on the HTK mel scale from 0 Hz to Nyquist, each summing to one."""
+    rate = SoundEffectsEncoder.sample_rate
+    filters = mel_filters(rate, _FFT, _BANDS, 0, rate / 2, straight_in="hertz")
+    return (filters / filters.sum(dim=0)).float()

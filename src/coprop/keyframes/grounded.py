@@ -15,6 +15,7 @@ from importlib import resources
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange, repeat
 from torch import Tensor, nn
 
 from coprop.encoders.sound_effects import SoundEffectsEncoder
@@ -146,12 +147,13 @@ class _Spread(nn.Module):
     def forward(self, features: Tensor, cues: Tensor) -> Tensor:
         h, w = features.shape[-2:]
         query, key = (
-            x.unflatten(1, (self.heads, -1)).flatten(3).transpose(2, 3)
+            rearrange(x, "k (heads c) h w -> k heads (h w) c", heads=self.heads)
             for x in self.query_key(features).chunk(2, dim=1)
         )
-        value = cues.flatten(2).transpose(1, 2).unsqueeze(1).expand(-1, self.heads, -1, -1)
+        value = repeat(cues, "k c h w -> k heads (h w) c", heads=self.heads)
         spread = F.scaled_dot_product_attention(query, key, value)
-        return cues + self.mix(spread.transpose(2, 3).flatten(1, 2).unflatten(2, (h, w)))
+        mixed: Tensor = self.mix(rearrange(spread, "k heads (h w) c -> k (heads c) h w", h=h, w=w))
+        return cues + mixed
 
 
 def _conv(before: int, after: int) -> nn.Sequential:

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal, Protocol
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
-from huggingface_hub import PyTorchModelHubMixin
-from torch import Tensor, nn
+from torch import Tensor
 
 from coprop.errors import ShapeError
 from coprop.keyframes.grounded import GroundedNetwork
 from coprop.keyframes.network import AudioQueriedConfig, AudioQueriedNetwork
+from coprop.pretrained import PretrainedModel
 
 AudioSpan = Literal["frame", "segment"]
 _STRIDE = 32  # the coarsest feature map's; working sizes are multiples of it
 
 
+@runtime_checkable
 class KeyframeModel(Protocol):
     """What fills the keyframe slot of the pipeline.
 
@@ -70,11 +70,9 @@ class KeyframeFunction(Protocol):
     def __call__(self, frames: Tensor, audio: Tensor, /) -> Tensor: ...
 
 
-class KeyframeSegmenter(nn.Module, PyTorchModelHubMixin):
-    """An audio-guided image segmentation model, with its working size and normalisation.
-
-    `from_pretrained(folder or hub id)`, `save_pretrained` and `push_to_hub` store it as
-    safetensors and config.json.
+@dataclass(frozen=True)
+class SegmenterConfig:
+    """What a `KeyframeSegmenter` is built from.
 
     Args:
         architecture: "grounded", the default's small network, or "audio_queried", the paper's.
@@ -82,22 +80,40 @@ class KeyframeSegmenter(nn.Module, PyTorchModelHubMixin):
         audio_queried: options of the paper's network.
     """
 
-    audio_span: AudioSpan = "segment"
+    architecture: Literal["grounded", "audio_queried"] = "audio_queried"
+    working_edge: int = 448
+    audio_queried: AudioQueriedConfig = field(default_factory=AudioQueriedConfig)
 
-    def __init__(
-        self,
-        architecture: Literal["grounded", "audio_queried"] = "audio_queried",
-        *,
-        working_edge: int = 448,
-        audio_queried: AudioQueriedConfig | None = None,
-    ) -> None:
+    def to_dict(self) -> dict[str, Any]:
+        """The configuration as a dict that JSON can hold."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> SegmenterConfig:
+        """The configuration stored as a dict."""
+        known = {key: value for key, value in values.items() if key != "audio_queried"}
+        return cls(**known, audio_queried=AudioQueriedConfig(**values.get("audio_queried", {})))
+
+
+class KeyframeSegmenter(PretrainedModel, tags=["audio-visual-segmentation"]):
+    """An audio-guided image segmentation model, with its working size.
+
+    Args:
+        config: which network, and its size; the paper's with ResNet-50 by default. Its weights are
+            random until they are trained or loaded.
+    """
+
+    audio_span: AudioSpan = "segment"
+    config_type = SegmenterConfig
+
+    def __init__(self, config: SegmenterConfig | None = None) -> None:
         super().__init__()
+        self.config: SegmenterConfig = config or SegmenterConfig()
         self.network: GroundedNetwork | AudioQueriedNetwork
-        if architecture == "grounded":
+        if self.config.architecture == "grounded":
             self.network = GroundedNetwork()
         else:
-            self.network = AudioQueriedNetwork(audio_queried or AudioQueriedConfig())
-        self.working_edge = working_edge
+            self.network = AudioQueriedNetwork(self.config.audio_queried)
         self.sample_rate = int(self.network.sample_rate)
         self.window_s = float(self.network.window_s)
 
@@ -124,16 +140,11 @@ class KeyframeSegmenter(nn.Module, PyTorchModelHubMixin):
         small = F.interpolate(
             frames, self._working_size(*size), mode="bilinear", antialias=True, align_corners=False
         )
-        return F.interpolate(
-            self.network(small, audio), size, mode="bilinear", align_corners=False
-        )
+        return F.interpolate(self.network(small, audio), size, mode="bilinear", align_corners=False)
 
     def _working_size(self, height: int, width: int) -> tuple[int, int]:
-        scale = self.working_edge / max(height, width)
+        scale = self.config.working_edge / max(height, width)
         return (
             max(round(height * scale / _STRIDE), 1) * _STRIDE,
             max(round(width * scale / _STRIDE), 1) * _STRIDE,
         )
-
-
-DEFAULT_WEIGHTS = Path(__file__).parent.parent / "weights" / "keyframe_segmenter"

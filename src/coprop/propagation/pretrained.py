@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from huggingface_hub import PyTorchModelHubMixin, hf_hub_download
-from safetensors.torch import save_file
-
+from coprop.pretrained import PretrainedModel
 from coprop.propagation.checkpoints import (
     load_audio_encoder,
     load_weights,
@@ -25,16 +22,12 @@ _Network = TypeVar("_Network", bound="PretrainedNetwork")
 
 class PretrainedNetwork(
     PropagationNetwork,
-    PyTorchModelHubMixin,
-    library_name="coprop",
-    license="apache-2.0",
+    PretrainedModel,
     tags=["video-object-segmentation", "audio-visual-segmentation"],
 ):
-    """A `PropagationNetwork` that can be loaded and saved.
+    """A `PropagationNetwork` that can be loaded and saved, and read from official files."""
 
-    A folder holds model.safetensors and config.json; its weights may be stored in half precision
-    and are used in single.
-    """
+    config_type = PropagatorConfig
 
     def __init__(self, config: PropagatorConfig | None = None) -> None:
         super().__init__(config or PropagatorConfig())
@@ -83,29 +76,3 @@ class PretrainedNetwork(
         if audio_checkpoint is not None and model.audio_insert is not None:
             load_audio_encoder(model.audio_insert.get_submodule("encoder"), audio_checkpoint)
         return model.eval()
-
-    def _save_pretrained(self, save_directory: Path) -> None:
-        tensors = {key: value.contiguous() for key, value in self.state_dict().items()}
-        save_file(tensors, save_directory / "model.safetensors", metadata={"format": "pt"})
-        config = json.dumps(self.config.to_dict(), indent=2) + "\n"
-        (save_directory / "config.json").write_text(config, encoding="utf-8")
-
-    @classmethod
-    def _from_pretrained(
-        cls: type[_Network],
-        *,
-        model_id: str,
-        config: Any = None,
-        map_location: str = "cpu",
-        **download: Any,
-    ) -> _Network:
-        """A folder's model, or the hub's where there is no such folder."""
-        folder = Path(model_id)
-        name = "model.safetensors"
-        known = ("revision", "cache_dir", "force_download", "token", "local_files_only")
-        options = {key: download[key] for key in known if key in download}
-        path = folder / name if folder.is_dir() else hf_hub_download(model_id, name, **options)
-        settings = config if isinstance(config, PropagatorConfig) else None
-        model = cls(settings or PropagatorConfig.from_dict(config or {}))
-        load_weights(model, read_weights(path), path)
-        return model.to(map_location).eval()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +27,11 @@ class Checkpoint:
         schedule: torch.optim.lr_scheduler.LRScheduler,
     ) -> None:
         self._path = path
-        self._parts = {"learned": learned, "optimizer": optimizer, "schedule": schedule}
+        self._parts: dict[str, Any] = {
+            "learned": learned,
+            "optimizer": optimizer,
+            "schedule": schedule,
+        }
 
     def resume(self) -> int:
         """Restores everything and returns the number of steps done: 0 where there is no file."""

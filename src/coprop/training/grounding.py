@@ -74,7 +74,7 @@ def train_grounding(
         frames, queries, targets, people = _batch(network, library, voices, rng, options.batch)
         loss = _loss(network, frames, queries, targets, people)
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(learned, 1.0)
         optimizer.step()
         schedule.step()
@@ -103,7 +103,9 @@ def _loss(
     evidence = network.evidence(features.float())
     asked = queries.shape[1]
     pyramid = [level.float().repeat_interleave(asked, dim=0) for level in pyramid]
-    logits = network.ground(pyramid, evidence.repeat_interleave(asked, dim=0), queries.flatten(0, 1))
+    logits = network.ground(
+        pyramid, evidence.repeat_interleave(asked, dim=0), queries.flatten(0, 1)
+    )
     target = F.interpolate(targets.flatten(0, 1).unsqueeze(1), logits.shape[-2:], mode="area")
     seen = evidence[:, network.groups.index("person")]
     shown = F.interpolate(people.unsqueeze(1), seen.shape[-2:], mode="area").squeeze(1)

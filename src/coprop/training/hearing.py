@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -66,7 +67,7 @@ def train_hearing(
         logits = network.audio_head(embeddings + 0.05 * embeddings.std() * noise)
         loss = F.binary_cross_entropy_with_logits(logits, examples.groups[chosen])
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
         if step % 500 == 0:
@@ -88,18 +89,18 @@ def _random_window(
     length = round(network.window_s * SAMPLE_RATE)
     hearable = [g for g in network.groups if g in library.sounds]
     count = int(rng.choice(3, p=(0.1, 0.6, 0.3)))
-    chosen = [str(g) for g in rng.choice(hearable, count, replace=False)]
+    chosen: list[str | None] = [str(g) for g in rng.choice(hearable, count, replace=False)]
     mix = np.zeros(length, dtype=np.float32)
     for group in chosen or [None]:
         if group in library.sounds:
             level = 10 ** (rng.uniform(-6, 0) / 20) if chosen else 1.0
             mix += level * continuous_sound(library, rng, group, length)
     target = torch.zeros(len(network.groups))
-    target[[network.groups.index(g) for g in chosen]] = 1
+    target[[i for i, g in enumerate(network.groups) if g in chosen]] = 1
     return degrade(mix, rng), target
 
 
-def degrade(samples: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+def degrade(samples: NDArray[Any], rng: np.random.Generator) -> NDArray[np.float32]:
     """A cheap microphone: another bandwidth, some echo, some noise, a part of the window empty.
 
     Without it, the head would tell sources apart by how their collections were recorded.

@@ -68,7 +68,7 @@ def train_propagation(
         rng = np.random.default_rng((options.seed, step))
         loss = _loss(propagator, *_batch(propagator, library, rng, options))
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(learned, 1.0)
         optimizer.step()
         schedule.step()

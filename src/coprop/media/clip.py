@@ -1,0 +1,95 @@
+"""A video with its sound, wherever the two come from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sized
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import torch
+from numpy.typing import ArrayLike
+
+from coprop.errors import MissingAudioError
+from coprop.types import Audio, AudioTrack, Progress
+
+if TYPE_CHECKING:  # PyAV is loaded when a clip is opened, not when coprop is imported
+    from coprop.media.audio_file import AudioFile
+    from coprop.media.reader import Frame
+
+ClipSource = str | Path | ArrayLike | torch.Tensor | Iterable[ArrayLike | torch.Tensor]
+"""A video file, an array (T, H, W, 3), a tensor (T, 3, H, W), or an iterable of pictures."""
+
+AudioSource = str | Path | Audio
+"""A file with sound, or sound in memory."""
+
+_SAMPLE_RATE = 44_100  # the highest that a part takes; others are made from it
+
+
+class Clip:
+    """Frames and their sound, on one clock; a context manager, since sound lies in a file.
+
+    Args:
+        frames: the pictures.
+        audio: the sound; by default the video file's own.
+        fps: frames per second, for pictures that are not a file.
+        progress: called while sound is decoded.
+
+    Raises:
+        MissingAudioError: no sound is given, and the video has none.
+        MediaError, ShapeError, AudioError: files or arrays that cannot be used.
+
+    Attributes:
+        frames: iterable of `Frame`; one that was given as an iterator can be gone through once.
+        audio: the sound.
+        num_frames: how many frames there are, or None where only iterating tells.
+        sound: what an overlay sounds like: the file it is copied from, or the track.
+        name: of the file, or "" where there is none.
+    """
+
+    def __init__(
+        self,
+        frames: ClipSource,
+        audio: AudioSource | None = None,
+        *,
+        fps: float | Fraction | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        from coprop.media.audio_file import AudioFile
+        from coprop.media.frames import frames_from
+        from coprop.media.reader import VideoFile
+
+        self.name = ""
+        self.num_frames: int | None = None
+        self.frames: Iterable[Frame]
+        self.audio: AudioTrack
+        if isinstance(frames, (str, Path)):
+            video = VideoFile(frames)
+            self.frames, self.num_frames, self.name = video, video.num_frames, video.path.name
+            audio = video.path if audio is None else audio
+        else:
+            self.frames = frames_from(frames, fps=fps)
+            self.num_frames = len(frames) if isinstance(frames, Sized) else None
+        if audio is None:
+            raise MissingAudioError(
+                "frames came without sound; give it as audio=, an Audio or an audio file's path."
+            )
+        self.sound = audio
+        self._file: AudioFile | None = None
+        if isinstance(audio, (str, Path)):
+            self.audio = self._file = AudioFile(audio, _SAMPLE_RATE, progress=progress)
+        else:
+            self.audio = audio
+
+    def __enter__(self) -> Clip:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._file is not None:
+            self._file.close()

@@ -1,0 +1,152 @@
+"""What the pipeline returns, and the report it is saved with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coprop.media.clip import AudioSource, Clip, ClipSource
+from coprop.types import ControlPoints, FrameMask, Segment
+
+SCHEMA = 1
+
+
+@dataclass
+class Report:
+    """Collects what ``result.json`` says of each frame while the masks pass by.
+
+    The schema is described in docs/result.md.
+    """
+
+    frames: list[dict[str, Any]] = field(default_factory=list)
+    size: tuple[int, int] = (0, 0)
+
+    def add(self, mask: FrameMask) -> None:
+        """Notes one frame's mask."""
+        self.size = (mask.labels.shape[0], mask.labels.shape[1])
+        labels = [int(label) for label in np.unique(mask.labels) if label]
+        self.frames.append(
+            {
+                "index": mask.index,
+                "time_s": round(mask.time_s, 6),
+                "keyframe": mask.is_keyframe,
+                "area": round(mask.area, 6),
+                "labels": labels,
+            }
+        )
+
+    def to_dict(
+        self, name: str, points: ControlPoints, segments: Sequence[Segment]
+    ) -> dict[str, Any]:
+        """The whole report.
+
+        Args:
+            name: the video's file name.
+            points: the control points.
+            segments: the segments that were given a keyframe each.
+        """
+        from coprop import __version__
+
+        flagged = np.flatnonzero(points.flags)
+        return {
+            "schema": SCHEMA,
+            "coprop": __version__,
+            "video": name,
+            "height": self.size[0],
+            "width": self.size[1],
+            "num_frames": len(self.frames),
+            "control_points": [
+                {
+                    "time_s": round(float(points.times_s[i]), 3),
+                    "score": round(float(points.scores[i]), 4),
+                }
+                for i in flagged
+            ],
+            "segments": [
+                {"start_s": round(s.start_s, 3), "end_s": round(s.end_s, 3)} for s in segments
+            ],
+            "frames": self.frames,
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """Masks of what sounds in a whole clip.
+
+    Args:
+        masks: one for each frame.
+        control_points: where the sounding objects change.
+        segments: the spans that were given one keyframe each.
+        frames, audio, fps: what the pipeline was given, for `save`.
+    """
+
+    masks: tuple[FrameMask, ...]
+    control_points: ControlPoints
+    segments: tuple[Segment, ...]
+    frames: ClipSource
+    audio: AudioSource | None
+    fps: float | Fraction | None
+
+    @property
+    def labels(self) -> NDArray[np.uint8]:
+        """(T, H, W) label maps, 0 for background."""
+        return np.stack([mask.labels for mask in self.masks])
+
+    @property
+    def times_s(self) -> NDArray[np.float64]:
+        """(T,) times of the frames, in seconds."""
+        return np.array([mask.time_s for mask in self.masks])
+
+    def save(self, directory: str | Path, *, force: bool = False) -> None:
+        """Writes masks/*.png, overlay.mp4 with its sound, timeline.png and result.json.
+
+        Args:
+            directory: where to write; made if it is not there.
+            force: replace an earlier result there.
+
+        Raises:
+            OutputError: the directory is not empty, or cannot be written.
+        """
+        with Clip(self.frames, self.audio, fps=self.fps) as clip:
+            pairs = zip(clip.frames, self.masks, strict=True)
+            save(directory, clip, pairs, self.control_points, self.segments, force=force)
+
+
+def save(
+    directory: str | Path,
+    clip: Clip,
+    masked_frames: Iterable[tuple[Any, FrameMask]],
+    points: ControlPoints,
+    segments: Sequence[Segment],
+    *,
+    force: bool = False,
+) -> dict[str, Any]:
+    """Writes a result folder frame by frame, so that its length costs no memory.
+
+    Args:
+        directory: where to write.
+        clip: the clip.
+        masked_frames: (frame, mask) pairs in order.
+        points: its control points.
+        segments: its segments.
+        force: replace an earlier result there.
+
+    Returns:
+        the content of result.json.
+    """
+    from coprop.media.writer import ResultWriter
+
+    report = Report()
+    with ResultWriter(directory, sound=clip.sound, force=force) as writer:
+        for frame, mask in masked_frames:
+            writer.write(frame, mask)
+            report.add(mask)
+        content = report.to_dict(clip.name, points, segments)
+        writer.finish(content, audio=clip.audio, control_points=points, title=clip.name)
+    return content
