@@ -129,10 +129,11 @@ class CoProp:
             raise CoPropError(
                 f"wrap() takes a callable fn(frames, audio) -> logits, got {type(model).__name__}."
             )
-        if isinstance(model, KeyframeModel):
-            keyframes = model
-        else:
-            keyframes = CallableSegmenter(model, window_s=window_s)
+        keyframes: KeyframeModel = (
+            model
+            if isinstance(model, KeyframeModel)
+            else CallableSegmenter(model, window_s=window_s)
+        )
         if propagator is None:
             default = AudioInsertPropagator.from_pretrained(WEIGHTS / "propagator")
             propagator = default.eval().to(device)

@@ -20,19 +20,27 @@ _STRIDE = 32  # the coarsest feature map's; working sizes are multiples of it
 
 @runtime_checkable
 class KeyframeModel(Protocol):
-    """What fills the keyframe slot of the pipeline.
+    """What fills the keyframe slot of the pipeline."""
 
-    Attributes:
-        sample_rate: of the sound it takes, in Hz.
-        window_s: how much sound it takes with a frame, in seconds.
-        audio_span: "frame" for the window centred on the frame's time, whatever it holds;
-            "segment" for the same window moved, where it must be, to lie inside the segment, since
-            beyond the control point other objects sound.
-    """
+    @property
+    def sample_rate(self) -> int:
+        """Of the sound it takes, in Hz."""
+        ...
 
-    sample_rate: int
-    window_s: float
-    audio_span: AudioSpan
+    @property
+    def window_s(self) -> float:
+        """How much sound it takes with a frame, in seconds."""
+        ...
+
+    @property
+    def audio_span(self) -> AudioSpan:
+        """Which sound goes with a frame.
+
+        "frame" for the window centred on the frame's time, whatever it holds; "segment" for the
+        same window moved, where it must be, to lie inside the segment, since beyond the control
+        point other objects sound.
+        """
+        ...
 
     def __call__(self, frames: Tensor, audio: Tensor) -> Tensor:
         """Logits (K, C, H, W) for frames (K, 3, H, W) in [0, 1] and their sound (K, samples).
