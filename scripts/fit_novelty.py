@@ -10,6 +10,7 @@ is used: nine tenths of the recordings to fit, one tenth to calibrate and to cho
 from __future__ import annotations
 
 import argparse
+import re
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -157,13 +158,22 @@ def _batches(
 
 
 def fit(
-    sounds: list[Sound], *, width: int, updates: int, batch_size: int, workers: int, minutes: float
+    sounds: list[Sound],
+    *,
+    width: int,
+    updates: int,
+    batch_size: int,
+    workers: int,
+    minutes: float,
+    start_from: Path | None,
 ) -> NoveltyNetwork:
     """A network fitted to clips composed of ``sounds``, on CUDA where there is one."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     groups = sorted({sound.group for sound in sounds})
     torch.manual_seed(0)
     network = NoveltyNetwork(64, width, len(groups)).to(device).train()
+    if start_from:
+        load_weights(network, start_from)
     optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=1e-3)
     begin = time.monotonic()
     with ProcessPoolExecutor(workers, initializer=_start_worker, initargs=(sounds, groups)) as pool:
@@ -214,6 +224,23 @@ def weights_of(network: NoveltyNetwork) -> dict[str, NDArray[np.float32]]:
     return {name: tensor.detach().numpy().astype(np.float32) for name, tensor in arrays.items()}
 
 
+def load_weights(network: NoveltyNetwork, path: Path) -> None:
+    """Start from weights fitted before; what is not kept in the file stays as it is."""
+    with torch.no_grad(), np.load(path) as arrays:
+        for name, parameter in network.named_parameters():
+            stored = _STORED_NAMES.sub(lambda found: _STORED[found[0]], name)
+            if stored in arrays:
+                array = torch.tensor(arrays[stored].astype(np.float32))
+                if parameter.ndim == 3:
+                    array = array.unflatten(0, (parameter.shape[2], parameter.shape[1]))
+                parameter.copy_(array.permute(*reversed(range(array.ndim))))
+
+
+_STORED = {".0.weight": ".conv.weight", ".0.bias": ".conv.bias"}
+_STORED |= {".1.weight": ".mix.weight", ".1.bias": ".mix.bias"}
+_STORED_NAMES = re.compile(r"(?<=\d)\.[01]\.(weight|bias)$")
+
+
 def calibrate(
     weights: dict[str, NDArray[np.float32]], sounds: list[Sound], clips: int
 ) -> NDArray[np.float32]:
@@ -262,6 +289,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=600.0, help="stop by then at the latest")
+    parser.add_argument("--start-from", type=Path, help="weights fitted before")
     options = parser.parse_args()
     sounds = [s for folder in options.sources for s in load_sounds(folder, "train", RATE)]
     held_out = sounds[::10]
@@ -273,6 +301,7 @@ def main() -> None:
         batch_size=options.batch_size,
         workers=options.workers,
         minutes=options.minutes,
+        start_from=options.start_from,
     )
     weights = weights_of(network)
     weights["calibration"] = calibrate(weights, held_out, 300)
