@@ -1,0 +1,63 @@
+"""The commands under one name."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from coprop.cli.detect import detect
+from coprop.cli.doctor import doctor
+from coprop.cli.run import run
+
+_HELP = """Masks of the objects that make sound, for every frame of a video.
+
+\b
+Start with:
+  coprop run clip.mp4 --out result
+  coprop doctor
+
+\b
+Exit codes:
+  0    done
+  1    input, files or an installation that cannot be used; one line on stderr says why
+  2    a wrong command line
+  130  interrupted (Ctrl-C)
+"""
+
+app = typer.Typer(
+    help=_HELP,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(run)
+app.command()(detect)
+app.command()(doctor)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from coprop import __version__
+
+        typer.echo(f"coprop {__version__}")
+        raise typer.Exit
+
+
+@app.callback(help=_HELP)
+def _main(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """What the command ``coprop`` runs."""
+    app(prog_name="coprop")

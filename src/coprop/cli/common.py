@@ -1,0 +1,119 @@
+"""What the commands share: options, errors, exit codes and the choice of parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import Enum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from coprop.errors import CoPropError
+
+if TYPE_CHECKING:
+    import torch
+
+    from coprop.control_points.detector import ControlPointDetector
+
+FAILED, INTERRUPTED = 1, 130
+
+
+class Method(str, Enum):
+    """Ways to find control points that need nothing but the package."""
+
+    novelty = "novelty"
+    cosine = "cosine"
+
+
+MethodOption = Annotated[
+    Method,
+    typer.Option(
+        help="How control points are found: the default network, or the paper's baseline."
+    ),
+]
+ThresholdOption = Annotated[
+    float | None,
+    typer.Option(
+        min=0.0,
+        max=1.0,
+        metavar="SCORE",
+        show_default="the method's own",
+        help="Score from which a change of sound is a control point; lower finds more.",
+    ),
+]
+MinGapOption = Annotated[
+    float | None,
+    typer.Option(
+        min=0.0,
+        metavar="SECONDS",
+        show_default="0.5",
+        help="Shortest time between two control points.",
+    ),
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print JSON, and nothing else, to stdout.")
+]
+DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+
+@contextmanager
+def reported(
+    *, debug: bool, interrupted: Callable[[], str] = lambda: "interrupted."
+) -> Iterator[None]:
+    """Turns coprop's errors and Ctrl-C into one line on stderr and an exit code.
+
+    Args:
+        debug: let coprop's errors pass, with their traceback.
+        interrupted: makes the line after Ctrl-C.
+    """
+    try:
+        yield
+    except CoPropError as error:
+        if debug:
+            raise
+        typer.echo(f"coprop: {error}", err=True)
+        raise typer.Exit(FAILED) from error
+    except KeyboardInterrupt as error:
+        typer.echo(f"coprop: {interrupted()}", err=True)
+        raise typer.Exit(INTERRUPTED) from error
+
+
+def detector_for(
+    method: Method, threshold: float | None, min_gap_s: float | None
+) -> ControlPointDetector:
+    """The detector that the options describe; None stands for the method's own value."""
+    from coprop.control_points.detector import ControlPointDetector
+
+    make = ControlPointDetector.novelty if method is Method.novelty else ControlPointDetector.cosine
+    if min_gap_s is None:
+        return make(threshold=threshold)
+    return make(threshold=threshold, min_gap_s=min_gap_s)
+
+
+def available_devices() -> list[str]:
+    """Names of the devices that this machine can compute on, the CPU first."""
+    import torch
+
+    names = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+    return [*names, "mps"] if torch.backends.mps.is_available() else names
+
+
+def checked_device(name: str) -> torch.device:
+    """The device of that name.
+
+    Raises:
+        typer.BadParameter: there is none, or it does not compute.
+    """
+    import torch
+
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device).item()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise typer.BadParameter(
+            f"{name!r} cannot be used on this machine. Available: "
+            f"{', '.join(available_devices())}.",
+            param_hint="--device",
+        ) from error
+    return device

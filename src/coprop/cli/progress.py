@@ -1,0 +1,86 @@
+"""A progress bar on stderr for the `Progress` callback."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+_STEPS = {
+    "audio": "Reading the sound",
+    "control points": "Finding control points",
+    "frames": "Segmenting frames",
+}
+
+
+class ProgressBars:
+    """One bar for each step of the work; a context manager and a `Progress` callback.
+
+    Args:
+        shown: draw the bars. They are never drawn where stderr is not a terminal.
+    """
+
+    def __init__(self, *, shown: bool) -> None:
+        self._bars = _rich_bars() if shown and sys.stderr.isatty() else None
+        self._tasks: dict[str, TaskID] = {}
+        self._completed: dict[str, int] = {}
+
+    def __enter__(self) -> ProgressBars:
+        if self._bars is not None:
+            self._bars.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._bars is not None:
+            if error is None:
+                self._finish_others(None)
+            self._bars.stop()
+
+    def __call__(self, step: str, completed: int, total: int | None) -> None:
+        self._completed[step] = completed
+        if self._bars is None:
+            return
+        if step not in self._tasks:
+            self._finish_others(step)
+            self._tasks[step] = self._bars.add_task(_STEPS.get(step, step), total=total)
+        self._bars.update(self._tasks[step], completed=completed, total=total)
+
+    def completed(self, step: str) -> int:
+        """How far a step has come."""
+        return self._completed.get(step, 0)
+
+    def _finish_others(self, step: str | None) -> None:
+        """Fills the bars of earlier steps, whose length was not known until now."""
+        for name, task in self._tasks.items():
+            if self._bars is not None and name != step:
+                done = max(self._completed[name], 1)
+                self._bars.update(task, completed=done, total=done)
+
+
+def _rich_bars() -> Progress:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )

@@ -1,0 +1,241 @@
+"""``coprop run``: a video in, a folder of masks out."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from coprop.cli.common import (
+    DebugOption,
+    JsonOption,
+    Method,
+    MethodOption,
+    MinGapOption,
+    ThresholdOption,
+    checked_device,
+    detector_for,
+    reported,
+)
+from coprop.cli.progress import ProgressBars
+from coprop.errors import CheckpointError, MissingAudioError, OutputError
+
+if TYPE_CHECKING:
+    from coprop.pipeline import CoProp
+
+_LISTED_SEGMENTS = 20
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be read and where the result goes."""
+
+    video: Path
+    audio: Path | None
+    out: Path
+    force: bool
+
+
+def run(
+    video: Annotated[
+        Path,
+        typer.Argument(metavar="VIDEO", show_default=False, readable=False, help="The video file."),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="DIR",
+            readable=False,
+            show_default=False,
+            help="Folder to write; made if needed.",
+        ),
+    ],
+    audio: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            readable=False,
+            show_default="the video's own",
+            help="File with the sound.",
+        ),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace an earlier result in DIR; other files stay.")
+    ] = False,
+    device: Annotated[
+        str, typer.Option(metavar="NAME", help="Where to compute: cpu, cuda, cuda:1, mps.")
+    ] = "cpu",
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            readable=False,
+            show_default="the package's own",
+            help="Folder with keyframe_segmenter/ and propagator/, as save_pretrained writes them.",
+        ),
+    ] = None,
+    method: MethodOption = Method.novelty,
+    threshold: ThresholdOption = None,
+    min_gap: MinGapOption = None,
+    max_segment: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            metavar="SECONDS",
+            show_default="2",
+            help="Longest time between keyframes; 0 for one a segment, as in the paper.",
+        ),
+    ] = None,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="No progress bar and no summary.")
+    ] = False,
+    as_json: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Masks of what sounds in a video, frame by frame.
+
+    Writes masks/000000.png and on (palette PNGs, 0 = background), overlay.mp4 with the video's
+    sound, timeline.png and result.json. Frames are read one at a time, so memory does not grow
+    with the video's length. After Ctrl-C the masks written so far stay.
+
+    --json prints what result.json holds, without the rows of single frames, and the folder.
+
+    \b
+    Examples:
+      coprop run clip.mp4 --out result
+      coprop run silent.mp4 --audio sound.wav --out result --force
+      coprop run long.mp4 --out result --device cuda --json > summary.json
+    """
+    job = Job(video, audio, out, force)
+    bars = ProgressBars(shown=not quiet)
+    with reported(debug=debug, interrupted=lambda: _what_stays(job, bars.completed("frames"))):
+        check_output(job)
+        check_input(job)
+        pipeline = _pipeline(model, device, max_segment)
+        pipeline.detector = detector_for(method, threshold, min_gap)
+        with bars:
+            content = _process(job, pipeline, bars)
+    if as_json:
+        brief = {key: value for key, value in content.items() if key != "frames"}
+        typer.echo(json.dumps({**brief, "out": str(out)}, indent=2))
+    elif not quiet:
+        typer.echo(summary(content, out))
+
+
+def check_input(job: Job) -> None:
+    """Refuses what is no video, or has no sound, before the weights are loaded.
+
+    Raises:
+        MediaError: the video cannot be read.
+        MissingAudioError: there is no sound in it, nor from elsewhere.
+    """
+    from coprop.media.reader import VideoFile
+
+    if not VideoFile(job.video).has_audio and job.audio is None:
+        raise MissingAudioError(
+            f"{job.video} has no audio track. Give the sound separately, with --audio FILE."
+        )
+
+
+def check_output(job: Job) -> None:
+    """Refuses, before any work is done, what could not be written at its end.
+
+    Raises:
+        OutputError: the folder has something in it and is not to be replaced, cannot be written,
+            or holds the input under a name that the result would take.
+    """
+    from coprop.media.atomic import output_errors
+
+    with output_errors(job.out):
+        existing = next(path for path in (job.out, *job.out.absolute().parents) if path.exists())
+        if not existing.is_dir():
+            raise OutputError(f"cannot write {job.out}: {existing} is a file. Choose a folder.")
+        if not os.access(existing, os.W_OK | os.X_OK):
+            raise OutputError(f"cannot write {job.out}: no permission to write in {existing}.")
+        if existing != job.out or not any(job.out.iterdir()):
+            return
+    if not job.force:
+        raise OutputError(
+            f"{job.out} is not empty. Choose another folder, or replace the result in it with "
+            "--force."
+        )
+    _spare_input(job)
+
+
+def _spare_input(job: Job) -> None:
+    from coprop.media.writer import MASKS, OVERLAY, RESULT, TIMELINE
+
+    results = {(job.out / name).resolve() for name in (MASKS, OVERLAY, TIMELINE, RESULT)}
+    for path in filter(None, (job.video, job.audio)):
+        if {path.resolve(), path.resolve().parent} & results:
+            raise OutputError(
+                f"{path} is part of the result in {job.out}, which --force would remove. Choose "
+                "another folder."
+            )
+
+
+def _pipeline(model: Path | None, device: str, max_segment_s: float | None) -> CoProp:
+    from coprop.pipeline import CoProp
+
+    where = checked_device(device)
+    for name in ("keyframe_segmenter", "propagator"):
+        if model is not None and not (model / name).is_dir():
+            raise CheckpointError(
+                f"{model} has no folder {name}. --model takes a folder with keyframe_segmenter and "
+                "propagator, each with model.safetensors and config.json."
+            )
+    pipeline = CoProp.from_pretrained(model, device=where)
+    if max_segment_s is not None:
+        pipeline.max_segment_s = max_segment_s or None
+    return pipeline
+
+
+def _process(job: Job, pipeline: CoProp, bars: ProgressBars) -> dict[str, Any]:
+    from coprop.media.clip import Clip
+    from coprop.result import save
+
+    with Clip(job.video, job.audio, progress=bars) as clip:
+        bars("control points", 0, None)
+        points = pipeline.anchor(clip.audio)
+        segments = pipeline.segments(points, clip.audio)
+        pairs = pipeline.track(clip, points, progress=bars)
+        return save(job.out, clip, pairs, points, segments, force=job.force)
+
+
+def _what_stays(job: Job, frames: int) -> str:
+    if not frames:
+        return "interrupted before the first mask was written."
+    return (
+        f"interrupted after {frames} frames. Their masks are complete, in {job.out / 'masks'}; "
+        "there is no overlay and no result.json. --force begins anew."
+    )
+
+
+def summary(content: dict[str, Any], out: Path) -> str:
+    """What the command prints at the end.
+
+    Args:
+        content: what result.json holds.
+        out: the folder.
+    """
+    frames = content["frames"]
+    starts = [point["time_s"] for point in content["control_points"]]
+    end_s = max(frames[-1]["time_s"], starts[-1])
+    size = f"{content['width']} x {content['height']}"
+    lines = [f"{content['video']}: {len(frames)} frames of {size}, {len(starts)} segments", ""]
+    lines.append("    from       to   sounding area")
+    for start, end in list(zip(starts, [*starts[1:], end_s], strict=True))[:_LISTED_SEGMENTS]:
+        areas = [f["area"] for f in frames if start <= f["time_s"] < end or f["time_s"] == end_s]
+        area = f"{sum(areas) / len(areas):7.1%}" if areas else "      -"
+        lines.append(f"{start:8.2f} {end:8.2f} s {area}")
+    if len(starts) > _LISTED_SEGMENTS:
+        lines.append(f"     and {len(starts) - _LISTED_SEGMENTS} more, in result.json")
+    return "\n".join(
+        [*lines, "", f"Written to {out}: masks/, overlay.mp4, timeline.png, result.json"]
+    )

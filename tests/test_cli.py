@@ -1,0 +1,408 @@
+"""The command ``coprop``: what it writes, prints and returns."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+import coprop
+from coprop import ControlPointDetector, CoProp
+from coprop.cli import app
+from coprop.cli.run import summary
+from small_clips import write_clip
+
+WRITTEN = {"masks", "overlay.mp4", "timeline.png", "result.json"}
+
+
+class Copying:
+    """A propagator that repeats the keyframe's mask."""
+
+    sample_rate, window_s = 16_000, 0.1
+
+    def start(self, frame: torch.Tensor, audio: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        return mask
+
+    def step(
+        self, frame: torch.Tensor, audio: torch.Tensor, state: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        return state.clamp(1e-6).log(), state
+
+
+def red(frames: torch.Tensor, audio: torch.Tensor) -> torch.Tensor:
+    """Logits that are high where a frame is red."""
+    return 20 * (frames[:, :1] - frames[:, 1:2] - 0.3)
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_clip(tmp_path_factory.mktemp("clip") / "clip.mp4")
+
+
+@pytest.fixture
+def red_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Puts a small function in the place of the default weights."""
+
+    def pretrained(folder: Path | None = None, *, device: Any = None) -> CoProp:
+        return CoProp.wrap(red, detector=ControlPointDetector.cosine(), propagator=Copying())
+
+    monkeypatch.setattr(CoProp, "from_pretrained", staticmethod(pretrained))
+
+
+def coprop_command(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def test_help_and_version() -> None:
+    assert coprop_command("--version").stdout == f"coprop {coprop.__version__}\n"
+    for command in ([], ["run"], ["detect"], ["doctor"]):
+        result = coprop_command(*command, "--help")
+        assert result.exit_code == 0
+    assert "coprop run clip.mp4 --out result" in coprop_command("run", "--help").stdout
+    assert "130" in coprop_command("--help").stdout
+
+
+def test_the_default_end_to_end_in_a_process_of_its_own(clip: Path, tmp_path: Path) -> None:
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "coprop", "run", str(clip), "--out", str(tmp_path / "out")]
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=environment, cwd=tmp_path, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert names(tmp_path / "out") == WRITTEN
+    assert len(list((tmp_path / "out" / "masks").iterdir())) == 5
+    assert "5 frames of 64 x 48" in done.stdout
+    assert done.stderr == ""  # no terminal, so no progress bar
+
+
+@pytest.mark.usefixtures("red_model")
+class TestRun:
+    def test_masks_overlay_and_report(self, clip: Path, tmp_path: Path) -> None:
+        result = coprop_command("run", clip, "--out", tmp_path / "deep" / "out")
+        assert result.exit_code == 0, result.output
+        out = tmp_path / "deep" / "out"
+        assert names(out) == WRITTEN
+        mask = np.asarray(Image.open(out / "masks" / "000003.png"))
+        assert mask.shape == (48, 64)
+        assert mask[24, 20] == 1
+        assert mask[2, 2] == 0
+        report = json.loads((out / "result.json").read_text())
+        assert report["num_frames"] == 5
+        assert [row["index"] for row in report["frames"]] == [0, 1, 2, 3, 4]
+        with av.open(str(out / "overlay.mp4")) as overlay:
+            assert overlay.streams.audio
+        assert str(out) in result.stdout
+
+    def test_json_is_all_that_is_printed(self, clip: Path, tmp_path: Path) -> None:
+        result = coprop_command("run", clip, "--out", tmp_path / "out", "--json")
+        printed = json.loads(result.stdout)
+        report = json.loads((tmp_path / "out" / "result.json").read_text())
+        del report["frames"]
+        assert printed == {**report, "out": str(tmp_path / "out")}
+
+    def test_quiet_prints_nothing(self, clip: Path, tmp_path: Path) -> None:
+        result = coprop_command("run", clip, "--out", tmp_path / "out", "--quiet")
+        assert result.exit_code == 0
+        assert result.output == ""
+        assert names(tmp_path / "out") == WRITTEN
+
+    def test_sound_from_another_file(self, clip: Path, tmp_path: Path) -> None:
+        silent = write_clip(tmp_path / "silent.mp4", sound=False)
+        result = coprop_command("run", silent, "--out", tmp_path / "out", "--audio", clip)
+        assert result.exit_code == 0, result.output
+
+    def test_longest_segment(self, clip: Path, tmp_path: Path) -> None:
+        counts = []
+        for seconds in ("0", "0.2"):
+            result = coprop_command(
+                *("run", clip, "-o", tmp_path / "out", "--force", "--json"),
+                *("--max-segment", seconds, "--threshold", "1"),
+            )
+            counts.append(len(json.loads(result.stdout)["segments"]))
+        assert counts[0] == 1
+        assert counts[1] >= 5
+
+    def test_an_earlier_result_is_kept_without_force(self, clip: Path, tmp_path: Path) -> None:
+        (tmp_path / "result.json").write_text("earlier")
+        refused = coprop_command("run", clip, "--out", tmp_path)
+        assert refused.exit_code == 1
+        assert "not empty" in refused.stderr
+        assert "--force" in refused.stderr
+        assert names(tmp_path) == {"result.json"}
+        (tmp_path / "notes.txt").write_text("mine")
+        replaced = coprop_command("run", clip, "--out", tmp_path, "--force")
+        assert replaced.exit_code == 0
+        assert names(tmp_path) == WRITTEN | {"notes.txt"}
+        assert json.loads((tmp_path / "result.json").read_text())["num_frames"] == 5
+
+    def test_the_folder_is_looked_at_before_any_work(
+        self, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refuse(folder: Any = None, *, device: Any = None) -> CoProp:
+            raise AssertionError("the weights were loaded")
+
+        monkeypatch.setattr(CoProp, "from_pretrained", staticmethod(refuse))
+        (tmp_path / "file").write_text("")
+        assert coprop_command("run", clip, "--out", tmp_path).exit_code == 1
+
+    def test_the_input_is_not_removed_as_an_earlier_result(self, tmp_path: Path) -> None:
+        video = write_clip(tmp_path / "overlay.mp4")
+        result = coprop_command("run", video, "--out", tmp_path, "--force")
+        assert result.exit_code == 1
+        assert "would remove" in result.stderr
+        assert video.exists()
+
+
+def no_such_file(folder: Path) -> Path:
+    return folder / "absent.mp4"
+
+
+def a_folder(folder: Path) -> Path:
+    return folder
+
+
+def a_text_file(folder: Path) -> Path:
+    path = folder / "notes.mp4"
+    path.write_text("no video at all\n" * 20)
+    return path
+
+
+def a_silent_video(folder: Path) -> Path:
+    return write_clip(folder / "silent.mp4", sound=False)
+
+
+@pytest.mark.usefixtures("red_model")
+class TestErrors:
+    @pytest.mark.parametrize(
+        ("make", "said"),
+        [
+            (no_such_file, "no such file"),
+            (a_folder, "is a directory"),
+            (a_text_file, "cannot be opened"),
+            (a_silent_video, "no audio track"),
+        ],
+    )
+    def test_input(self, make: Callable[[Path], Path], said: str, tmp_path: Path) -> None:
+        source = make(tmp_path)
+        result = coprop_command("run", source, "--out", tmp_path / "out")
+        assert result.exit_code == 1
+        assert said in result.stderr
+        assert str(source) in result.stderr
+        assert result.stderr.count("\n") == 1
+        assert result.stdout == ""
+        assert not (tmp_path / "out").exists()
+        detected = coprop_command("detect", source, "--method", "cosine")
+        assert detected.exit_code == 1
+        assert said in detected.stderr
+
+    def test_out_below_a_file(self, clip: Path, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("")
+        for out in (tmp_path / "file", tmp_path / "file" / "out"):
+            result = coprop_command("run", clip, "--out", out)
+            assert result.exit_code == 1
+            assert "is a file" in result.stderr
+
+    def test_out_without_permission(
+        self, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write everywhere
+        result = coprop_command("run", clip, "--out", tmp_path / "out")
+        assert result.exit_code == 1
+        assert "permission" in result.stderr
+
+    def test_model_folder(self, clip: Path, tmp_path: Path) -> None:
+        result = coprop_command("run", clip, "--out", tmp_path / "out", "--model", tmp_path)
+        assert result.exit_code == 1
+        assert "keyframe_segmenter" in result.stderr
+
+    def test_debug_shows_the_exception(self, tmp_path: Path) -> None:
+        arguments = ("run", tmp_path / "absent.mp4", "--out", tmp_path / "out", "--debug")
+        assert isinstance(coprop_command(*arguments).exception, coprop.CoPropError)
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            ("--device", "toaster"),
+            ("--device", "cuda:99"),
+            ("--device", "meta"),
+            ("--threshold", "2"),
+            ("--min-gap", "-1"),
+            ("--method", "magic"),
+            ("--bogus",),
+        ],
+    )
+    def test_usage(self, wrong: tuple[str, ...], clip: Path, tmp_path: Path) -> None:
+        result = coprop_command("run", clip, "--out", tmp_path / "out", *wrong)
+        assert result.exit_code == 2
+        assert wrong[0] in result.stderr
+        assert "Traceback" not in result.stderr
+
+    def test_no_out(self, clip: Path) -> None:
+        assert coprop_command("run", clip).exit_code == 2
+
+
+SLOW = """
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from coprop import CoProp, ControlPointDetector
+from coprop.cli import main
+from test_cli import Copying, red
+
+class Slow(Copying):
+    def step(self, frame, audio, state):
+        time.sleep(0.2)
+        return super().step(frame, audio, state)
+
+CoProp.from_pretrained = lambda folder=None, device=None: CoProp.wrap(
+    red, detector=ControlPointDetector.cosine(threshold=1.0), propagator=Slow()
+)
+main()
+"""
+
+
+def test_interrupted_in_a_terminal(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", frames=200, fps=25)
+    out = tmp_path / "out"
+    terminal, stderr = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", SLOW, "run", str(clip), "--out", str(out)],
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent), "TERM": "xterm"},
+    )
+    os.close(stderr)
+    deadline = time.monotonic() + 120
+    while not (out / "masks" / "000004.png").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    said = read_all(terminal)
+    stdout, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert stdout == b""
+    assert "Segmenting frames" in said
+    assert "interrupted after" in said
+    assert "Traceback" not in said
+    assert names(out) == {"masks"}
+    masks = sorted((out / "masks").iterdir())
+    assert 5 <= len(masks) < 200
+    for path in masks:
+        assert np.asarray(Image.open(path)).shape == (48, 64)
+
+
+def read_all(descriptor: int) -> str:
+    """What a terminal shows until its other side is closed."""
+    parts = []
+    while True:
+        try:
+            part = os.read(descriptor, 1 << 16)
+        except OSError:  # how Linux says that nobody writes any more
+            part = b""
+        if not part:
+            os.close(descriptor)
+            return b"".join(parts).decode(errors="replace")
+        parts.append(part)
+
+
+class TestDetect:
+    def test_table(self, clip: Path) -> None:
+        result = coprop_command("detect", clip, "--method", "cosine")
+        assert result.exit_code == 0, result.output
+        lines = result.stdout.splitlines()
+        assert lines[0].startswith("clip.mp4: 1.")
+        assert lines[3].split() == ["0.00", "1.000"]
+
+    def test_json_finds_the_change(self, tmp_path: Path) -> None:
+        clip = write_clip(tmp_path / "clip.mp4", frames=20)
+        result = coprop_command("detect", clip, "--method", "cosine", "--json")
+        times = [point["time_s"] for point in json.loads(result.stdout)["control_points"]]
+        assert times == pytest.approx([0.0, 2.0], abs=0.15)
+
+    def test_windows(self, clip: Path) -> None:
+        result = coprop_command("detect", clip, "--method", "cosine", "--windows", "5", "--json")
+        content = json.loads(result.stdout)
+        assert content["windows"][0] == {"time_s": 0.0, "score": 1.0, "flag": 1}
+        assert len(content["windows"]) == 5
+        table = coprop_command("detect", clip, "--method", "cosine", "--windows", "5").stdout
+        assert len(table.splitlines()) == 8
+
+    def test_threshold_and_gap_reach_the_detector(self, clip: Path) -> None:
+        arguments = ("detect", clip, "--method", "cosine", "--json", "--min-gap", "0")
+        few = json.loads(coprop_command(*arguments, "--threshold", "1").stdout)
+        many = json.loads(coprop_command(*arguments, "--threshold", "0").stdout)
+        assert few["threshold"] == 1
+        assert len(few["control_points"]) < len(many["control_points"])
+
+    def test_no_windows(self, clip: Path) -> None:
+        assert coprop_command("detect", clip, "--windows", "0").exit_code == 2
+
+
+class TestDoctor:
+    def test_all_is_well(self) -> None:
+        result = coprop_command("doctor")
+        assert result.exit_code == 0, result.stdout
+        assert "Everything needed is there." in result.stdout
+        report = json.loads(coprop_command("doctor", "--json").stdout)
+        assert report["ok"]
+        assert report["versions"]["torch"] == importlib.metadata.version("torch")
+        assert report["devices"][0] == "cpu"
+        assert all(file["bytes"] > 0 for file in report["files"])
+
+    def test_missing_and_damaged_files(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        module = sys.modules["coprop.cli.doctor"]
+        monkeypatch.setattr(module, "PACKAGE", tmp_path)
+        pointer = tmp_path / "weights" / "propagator" / "model.safetensors"
+        pointer.parent.mkdir(parents=True)
+        pointer.write_text("version https://git-lfs.github.com/spec/v1\n")
+        result = coprop_command("doctor")
+        assert result.exit_code == 1
+        assert "weights/propagator/model.safetensors is damaged" in result.stdout
+        assert "control_points/novelty.npz is missing" in result.stdout
+        assert "pip install" in result.stdout
+
+    def test_changed_file(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        module = sys.modules["coprop.cli.doctor"]
+        monkeypatch.setattr(module, "_noted_checksum", lambda name: "0" * 64)
+        report = json.loads(coprop_command("doctor", "--json").stdout)
+        assert not report["ok"]
+        assert {file["state"] for file in report["files"]} == {"changed"}
+
+    def test_module_that_does_not_import(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(sys.modules, "timm", None)
+        result = coprop_command("doctor")
+        assert result.exit_code == 1
+        assert "timm cannot be imported" in result.stdout
+
+
+def test_summary_of_many_segments() -> None:
+    content = {
+        "video": "long.mp4",
+        "width": 64,
+        "height": 48,
+        "control_points": [{"time_s": float(i), "score": 1.0} for i in range(30)],
+        "frames": [{"time_s": float(i), "area": 0.5} for i in range(30)],
+    }
+    text = summary(content, Path("out"))
+    assert "30 frames of 64 x 48, 30 segments" in text
+    assert "and 10 more" in text
+    assert text.count("50.0%") == 20
