@@ -41,6 +41,7 @@ Detector = Callable[[AudioTrack], ControlPoints]
 
 WEIGHTS = Path(__file__).parent / "weights"
 DEFAULT_MAX_SEGMENT_S = 2.0
+_ROUNDING_S = 1e-6  # times that differ by less are the same
 _TAIL_S = 0.25  # sound this much shorter than the video is taken to last to its end
 
 
@@ -69,8 +70,10 @@ class CoProp:
         working_edge: int = 1040,
         device: torch.device | str | None = None,
     ) -> None:
-        if max_segment_s is not None and max_segment_s <= 0:
+        if max_segment_s is not None and not max_segment_s > 0:
             raise CoPropError(f"max_segment_s must be positive or None, got {max_segment_s}.")
+        if working_edge < 1:
+            raise CoPropError(f"working_edge must be at least 1 pixel, got {working_edge}.")
         self.keyframes = keyframes
         self.detector = detector
         self.propagator = propagator
@@ -120,10 +123,10 @@ class CoProp:
             propagator: by default the one whose weights are inside the package.
             window_s: length of the sound given with a frame, centred on the frame's time.
             max_segment_s: see `CoProp`.
-            device: see `CoProp`.
+            device: see `CoProp`; the default propagator goes to the model's.
 
         Raises:
-            CoPropError: the model cannot be called.
+            CoPropError: the model cannot be called, or an option is out of range.
         """
         if not callable(model):
             raise CoPropError(
@@ -134,6 +137,8 @@ class CoProp:
             if isinstance(model, KeyframeModel)
             else CallableSegmenter(model, window_s=window_s)
         )
+        if device is None:
+            device = _device_of(propagator, model)
         if propagator is None:
             default = AudioInsertPropagator.from_pretrained(WEIGHTS / "propagator")
             propagator = default.eval().to(device)
@@ -198,7 +203,13 @@ class CoProp:
 
     def anchor(self, audio: AudioTrack) -> ControlPoints:
         """Where the sounding objects change (paper section 3.2)."""
-        return self.detector(audio)
+        points = self.detector(audio)
+        if not isinstance(points, ControlPoints):
+            raise CoPropError(
+                f"the detector must return ControlPoints, got {type(points).__name__}; "
+                "ControlPoints(times_s, scores, flags) makes them from arrays."
+            )
+        return points
 
     def segments(self, points: ControlPoints, audio: AudioTrack) -> tuple[Segment, ...]:
         """The spans that are given one keyframe each."""
@@ -225,7 +236,7 @@ class CoProp:
         segment, upcoming = next(segments), next(segments, None)
         state: SegmentState | None = None
         for frame in clip.frames:
-            while upcoming is not None and frame.time_s >= upcoming.start_s:
+            while upcoming is not None and frame.time_s >= upcoming.start_s - _ROUNDING_S:
                 segment, upcoming, state = upcoming, next(segments, None), None
             # The keyframe is the first frame at or after the control point.
             state = tracker.start(frame, segment) if state is None else tracker.step(frame, state)
@@ -244,6 +255,6 @@ def _split(segment: Segment, longest_s: float | None) -> list[Segment]:
 
 def _device_of(*parts: object) -> torch.device:
     for part in parts:
-        if isinstance(part, nn.Module):
-            return next(part.parameters()).device
+        for parameter in part.parameters() if isinstance(part, nn.Module) else ():
+            return parameter.device
     return torch.device("cpu")

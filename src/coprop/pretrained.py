@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from huggingface_hub import PyTorchModelHubMixin, hf_hub_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from safetensors.torch import save_file
 from torch import nn
 
 from coprop.checkpoints import load_state_dict, read_state_dict
+from coprop.errors import CheckpointError, CoPropError
 
 _WEIGHTS = "model.safetensors"
 _DOWNLOAD_OPTIONS = ("revision", "cache_dir", "force_download", "token", "local_files_only")
@@ -47,6 +49,35 @@ class PretrainedModel(nn.Module, PyTorchModelHubMixin, library_name="coprop", li
         (save_directory / "config.json").write_text(text, encoding="utf-8")
 
     @classmethod
+    def from_pretrained(
+        cls: type[_Model], pretrained_model_name_or_path: str | Path, **options: Any
+    ) -> _Model:
+        """The model in a folder that `save_pretrained` wrote, or on the hub.
+
+        Args:
+            pretrained_model_name_or_path: the folder, or the id of a model on the hub.
+            options: for the hub: revision, cache_dir, force_download, token, local_files_only.
+
+        Raises:
+            CheckpointError: no such folder or model, no network to ask the hub, or files that are
+                damaged or of another model.
+        """
+        name = pretrained_model_name_or_path
+        if isinstance(name, Path) and not name.is_dir():
+            raise _not_found(name, "there is no such folder")
+        try:
+            model: _Model = super().from_pretrained(name, **options)
+        except CoPropError:
+            raise
+        except (HFValidationError, HfHubHTTPError, OSError) as error:
+            raise _not_found(name, str(error)) from error
+        except ValueError as error:
+            raise CheckpointError(
+                f"the config.json of {name} is damaged ({error}); save the model again."
+            ) from error
+        return model
+
+    @classmethod
     def _from_pretrained(
         cls: type[_Model],
         *,
@@ -60,7 +91,28 @@ class PretrainedModel(nn.Module, PyTorchModelHubMixin, library_name="coprop", li
         options = {key: download[key] for key in _DOWNLOAD_OPTIONS if key in download}
         local = folder.is_dir()
         path = folder / _WEIGHTS if local else hf_hub_download(model_id, _WEIGHTS, **options)
-        settings = config if isinstance(config, cls.config_type) else None
-        model = cls(settings or cls.config_type.from_dict(config or {}))
+        if config is None:
+            raise _not_found(model_id, "it has no config.json")
+        model = cls(_as_config(cls.config_type, config, model_id))
         load_state_dict(model, read_state_dict(path), str(path))
         return model.to(map_location).eval()
+
+
+def _as_config(config_type: type[Config], config: Any, source: str) -> Config:
+    if isinstance(config, config_type):
+        return config
+    try:
+        return config_type.from_dict(config)
+    except (CoPropError, TypeError, AttributeError) as error:
+        raise CheckpointError(
+            f"the config.json of {source} is not one of this model: {error} It may be another "
+            "model's, or of a newer version of coprop."
+        ) from error
+
+
+def _not_found(name: str | Path, reason: str) -> CheckpointError:
+    first_line = reason.strip().partition("\n")[0].rstrip(".")
+    return CheckpointError(
+        f"there is no model at {name}: {first_line}. Give a folder that save_pretrained() wrote, "
+        "or the id of a model on the hub, such as owner/name."
+    )

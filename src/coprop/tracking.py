@@ -20,6 +20,7 @@ from coprop.windows import AudioWindows, is_silent
 if TYPE_CHECKING:
     from coprop.media.reader import Frame
 
+_MOST_CLASSES = 256
 _SMALLEST_OBJECT = 1e-3  # share of the frame; smaller specks on a keyframe are not propagated
 
 
@@ -65,7 +66,8 @@ class SegmentTracker:
         self._keyframe_windows = AudioWindows(audio, keyframes.sample_rate, keyframes.window_s)
         self._frame_windows = AudioWindows(audio, propagator.sample_rate, propagator.window_s)
 
-    @torch.inference_mode()
+    # Not inference_mode: what a wrapped model keeps of these calls must stay usable in training.
+    @torch.no_grad()
     def start(self, frame: Frame, segment: Segment) -> SegmentState:
         """The keyframe's mask. Silent segments are empty without asking the model."""
         if is_silent(self._audio, segment):
@@ -80,7 +82,7 @@ class SegmentTracker:
         sound = self._frame_windows.centred(frame.time_s).to(self._device)
         return SegmentState(mask, self._propagator.start(image, sound, probabilities))
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def step(self, frame: Frame, state: SegmentState) -> SegmentState:
         """The next frame's mask, from the last one's."""
         if state.memory is None:
@@ -92,7 +94,7 @@ class SegmentTracker:
 
     def _image(self, frame: Frame) -> Tensor:
         """(1, 3, h, w) in [0, 1], with its longer side at most the working edge."""
-        image = torch.from_numpy(frame.image).to(self._device)
+        image = torch.tensor(frame.image, device=self._device)  # a copy: arrays may be read-only
         image = image.permute(2, 0, 1).unsqueeze(0).float() / 255
         scale = self._working_edge / max(image.shape[-2:])
         if scale >= 1:
@@ -116,6 +118,11 @@ class SegmentTracker:
             raise ModelOutputError(
                 f"the keyframe model returned logits of shape {tuple(logits.shape)} for one frame "
                 f"of {image.shape[-2]} x {image.shape[-1]}; expected {expected} with C >= 1."
+            )
+        if logits.shape[1] > _MOST_CLASSES:
+            raise ModelOutputError(
+                f"the keyframe model returned {logits.shape[1]} classes; label maps are 8-bit and "
+                f"hold {_MOST_CLASSES}, background included. Merge or leave out some."
             )
         if not torch.isfinite(logits).all():
             raise ModelOutputError(
@@ -145,7 +152,8 @@ def _visible_classes(probabilities: Tensor) -> tuple[int, ...]:
 def _select(probabilities: Tensor, classes: tuple[int, ...]) -> Tensor:
     """The given classes' channels; whatever the others had goes to background."""
     objects = probabilities[:, list(classes[1:])]
-    return torch.cat([1 - objects.sum(dim=1, keepdim=True), objects], dim=1)
+    background = (1 - objects.sum(dim=1, keepdim=True)).clamp_min(0)  # rounding may go below
+    return torch.cat([background, objects], dim=1)
 
 
 def _frame_mask(

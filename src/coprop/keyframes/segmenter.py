@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from coprop.errors import ShapeError
+from coprop.errors import CoPropError, ShapeError
 from coprop.keyframes.grounded import GroundedNetwork
 from coprop.keyframes.network import AudioQueriedConfig, AudioQueriedNetwork
 from coprop.pretrained import PretrainedModel
 
 AudioSpan = Literal["frame", "segment"]
+Architecture = Literal["grounded", "audio_queried"]
 _STRIDE = 32  # the coarsest feature map's; working sizes are multiples of it
 
 
@@ -68,6 +69,13 @@ class CallableSegmenter:
     window_s: float = 1.0
     audio_span: AudioSpan = "frame"
 
+    def __post_init__(self) -> None:
+        if not 1 <= self.window_s * self.sample_rate < float("inf"):
+            raise CoPropError(
+                f"window_s must be a length of sound in seconds, got {self.window_s}; models of "
+                "audio-visual segmentation usually take 1."
+            )
+
     def __call__(self, frames: Tensor, audio: Tensor) -> Tensor:
         return self.fn(frames, audio)
 
@@ -88,9 +96,17 @@ class SegmenterConfig:
         audio_queried: options of the paper's network.
     """
 
-    architecture: Literal["grounded", "audio_queried"] = "audio_queried"
+    architecture: Architecture = "audio_queried"
     working_edge: int = 448
     audio_queried: AudioQueriedConfig = field(default_factory=AudioQueriedConfig)
+
+    def __post_init__(self) -> None:
+        if self.architecture not in get_args(Architecture):
+            raise CoPropError(
+                f"architecture must be one of {get_args(Architecture)}, got {self.architecture!r}."
+            )
+        if self.working_edge < 1:
+            raise CoPropError(f"working_edge must be at least 1 pixel, got {self.working_edge}.")
 
     def to_dict(self) -> dict[str, Any]:
         """The configuration as a dict that JSON can hold."""
@@ -99,8 +115,8 @@ class SegmenterConfig:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> SegmenterConfig:
         """The configuration stored as a dict."""
-        known = {key: value for key, value in values.items() if key != "audio_queried"}
-        return cls(**known, audio_queried=AudioQueriedConfig(**values.get("audio_queried", {})))
+        own = {key: value for key, value in values.items() if key != "audio_queried"}
+        return cls(**own, audio_queried=AudioQueriedConfig(**(values.get("audio_queried") or {})))
 
 
 class KeyframeSegmenter(PretrainedModel, tags=["audio-visual-segmentation"]):

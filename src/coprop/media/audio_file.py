@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
+import weakref
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -244,6 +245,7 @@ class AudioFile:
         resampler = Resampler(from_rate, to_rate)
         self._sample_rate, self._num_samples = to_rate, 0
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
+        weakref.finalize(self, self._file.close)  # or with the track
         try:
             for block in blocks:
                 self._append(resampler.feed(block))

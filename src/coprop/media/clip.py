@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from numpy.typing import ArrayLike
 
-from coprop.errors import MissingAudioError
+from coprop.errors import AudioError, MissingAudioError
 from coprop.types import Audio, AudioTrack, Progress
 
 if TYPE_CHECKING:  # PyAV is loaded when a clip is opened, not when coprop is imported
@@ -74,6 +74,11 @@ class Clip:
         if audio is None:
             raise MissingAudioError(
                 "frames came without sound; give it as audio=, an Audio or an audio file's path."
+            )
+        if not isinstance(audio, (str, Path)) and not hasattr(audio, "resampled"):
+            raise AudioError(
+                f"audio= takes an Audio or an audio file's path, got {type(audio).__name__}; "
+                "Audio.from_array(samples, sample_rate) makes one from an array."
             )
         self.sound = audio
         self._file: AudioFile | None = None
