@@ -1,0 +1,149 @@
+"""Builds the folder of pictures and recordings that clips are composed from.
+
+    python scripts/build_sources.py --debs UNPACKED --caltech PICTURES --backgrounds BACKGROUNDS \
+        --freesound SOUNDS --animals SOUNDS --soundfont FluidR3_GM.sf2 --out sources
+
+Every argument but --out may be left out; what it would bring is then missing. A file that is
+already there is kept, so a second run only adds. `manifest.jsonl` names every file with its group,
+split, source and licence. The split follows from the content: the same input gives the same split.
+Needs ffmpeg, fluidsynth and espeak-ng on the path.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import source_pictures
+import source_sounds
+from source_common import Entry
+
+TEST_SHARE = 0.2
+
+
+def main() -> None:
+    """Builds or completes the folder and prints what it holds."""
+    arguments = _arguments()
+    out: Path = arguments.out
+    out.mkdir(parents=True, exist_ok=True)
+    entries: list[Entry] = []
+    first_time = not (out / "manifest.jsonl").exists()
+    for collected in _collectors(arguments, out):
+        entries += collected
+        if first_time:  # the folder is of use before everything is there
+            _write_manifest(out, entries)
+    sys.stdout.write(_table(_write_manifest(out, entries)))
+
+
+def _collectors(arguments: argparse.Namespace, out: Path) -> Iterator[list[Entry]]:
+    given = arguments
+    if given.caltech:
+        yield source_pictures.caltech(given.caltech, out)
+    if given.backgrounds:
+        yield source_pictures.backgrounds(given.backgrounds, out)
+    if given.freesound:
+        yield source_sounds.freesound(given.freesound, out)
+    if given.animals:
+        yield source_sounds.animals(given.animals, out)
+    if given.debs:
+        yield source_pictures.stamps(given.debs, out)
+        yield source_pictures.scratch(given.debs, out)
+        yield source_pictures.scratch_backgrounds(given.debs, out)
+        yield source_sounds.stamps(given.debs, out)
+        yield from source_sounds.packs(given.debs, out)
+    yield source_sounds.synthesised(out)
+    if given.soundfont:
+        yield source_sounds.renders(given.soundfont, out, source="FluidR3_GM", licence="MIT")
+    if given.test_soundfont:
+        yield source_sounds.renders(
+            given.test_soundfont, out, source="TimGM6mb", licence="GPL-2", test_only=True
+        )
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Builds the sources of composed clips.")
+    for name, text in (
+        ("debs", "folder with the unpacked Debian packages (it holds usr/share)"),
+        ("caltech", "folder CATEGORY/*.jpg with *.png masks"),
+        ("backgrounds", "folder of background pictures"),
+        ("freesound", "folder CLASS/*.ogg"),
+        ("animals", "folder CLASS/*.ogg without a licence: for testing only"),
+        ("soundfont", "FluidR3_GM.sf2"),
+        ("test-soundfont", "TimGM6mb.sf2: for testing only"),
+    ):
+        parser.add_argument(f"--{name}", type=Path, help=text)
+    parser.add_argument("--out", type=Path, required=True, help="folder to build")
+    return parser.parse_args()
+
+
+def _write_manifest(out: Path, entries: list[Entry]) -> list[dict[str, object]]:
+    rows = []
+    for entry, split in _with_splits(out, entries):
+        for path in entry.paths:
+            rows.append(
+                {
+                    "kind": entry.kind,
+                    "path": str(path.relative_to(out)),
+                    "group": entry.group,
+                    "split": split,
+                    "source": entry.source,
+                    "licence": entry.licence,
+                    "sha256": _digest(path),
+                    "ships": entry.ships,
+                }
+            )
+    partial = out / "manifest.jsonl.partial"
+    partial.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    partial.replace(out / "manifest.jsonl")
+    return rows
+
+
+def _with_splits(out: Path, entries: list[Entry]) -> Iterator[tuple[Entry, str]]:
+    """A fifth to the test split, by the digest of the content; copies of a file are dropped."""
+    strata: dict[tuple[str, str | None, str], list[tuple[str, Entry]]] = defaultdict(list)
+    seen: set[str] = set()
+    for entry in entries:
+        digest = _digest(entry.paths[0])
+        if digest not in seen:
+            seen.add(digest)
+            strata[entry.kind, entry.group, entry.source].append((digest, entry))
+    for members in strata.values():
+        members.sort(key=lambda member: member[0])
+        tested, total = 0, sum(len(entry.paths) for _, entry in members)
+        for rank, (digest, entry) in enumerate(members):
+            chosen = int(digest[:8], 16) < TEST_SHARE * 2**32
+            # Small strata: one to test if there are three, never the last one, never too many.
+            chosen = (chosen or (rank == 0 and len(members) >= 3)) and rank < len(members) - 1
+            chosen = chosen and tested < 0.25 * total
+            tested += chosen * len(entry.paths)
+            yield entry, "test" if chosen or entry.test_only else "train"
+
+
+_digests: dict[Path, str] = {}
+
+
+def _digest(path: Path) -> str:
+    if path not in _digests:
+        _digests[path] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return _digests[path]
+
+
+def _table(rows: list[dict[str, object]]) -> str:
+    counts: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for row in rows:
+        counts[str(row["group"])][f"{row['kind']}s {row['split']}"] += 1
+    columns = ["pictures train", "pictures test", "sounds train", "sounds test"]
+    columns += ["backgrounds train", "backgrounds test"]
+    lines = [f"{'group':16}" + "".join(f"{column:>18}" for column in columns)]
+    for group in sorted(counts):
+        lines.append(f"{group:16}" + "".join(f"{counts[group][column]:18}" for column in columns))
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,204 @@
+"""Short phrases as standard MIDI files, rendered with FluidSynth."""
+
+from __future__ import annotations
+
+import random
+import struct
+import subprocess
+from pathlib import Path
+
+from source_tables import DRUM_KITS, EFFECT_PROGRAMS, PROGRAMS
+
+Note = tuple[float, float, int, int]  # start and length in seconds, key, velocity
+TICKS_PER_S = 960
+SLOT_S = 9.0
+SCALES = ((0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10), (0, 2, 4, 7, 9))
+KICK, SNARE, CLOSED, OPEN, CRASH, RIDE = 36, 38, 42, 46, 49, 51
+TOMS = (50, 48, 47, 45, 43, 41)
+
+
+def phrases(program: int, count: int, seed: str) -> list[list[Note]]:
+    """`count` phrases of 2 to 6 s proper to one melodic program."""
+    _, low, high, chords = PROGRAMS[program]
+    rng = random.Random(f"{seed}/{program}")
+    if program in EFFECT_PROGRAMS:
+        return [_effect(rng, low, high) for _ in range(count)]
+    makers = [_melody, _melody, _run, _sustained, _repeated] + [_chords, _arpeggio] * chords
+    return [rng.choice(makers)(rng, low, high) for _ in range(count)]
+
+
+def drum_phrases(kit: int, count: int, seed: str) -> list[list[Note]]:
+    """`count` patterns for one drum kit of channel 10."""
+    rng = random.Random(f"{seed}/kit{kit}")
+    return [rng.choice([_beat, _beat, _fill, _single_drum, _ride])(rng) for _ in range(count)]
+
+
+def render(
+    phrases_: list[list[Note]], program: int, *, drums: bool, font: Path, wav: Path
+) -> list[tuple[float, float]]:
+    """Writes all phrases into one wav and returns where (start and end in seconds) each lies."""
+    midi = wav.with_suffix(".mid")
+    midi.write_bytes(_midi_file(phrases_, program, channel=9 if drums else 0))
+    command = ["fluidsynth", "-ni", "-q", "-g", "0.5", "-r", "44100", "-T", "wav", "-F"]
+    subprocess.run([*command, str(wav), str(font), str(midi)], check=True, capture_output=True)
+    midi.unlink()
+    return [(i * SLOT_S, (i + 1) * SLOT_S) for i in range(len(phrases_))]
+
+
+def kits() -> tuple[int, ...]:
+    """The drum kits rendered."""
+    return DRUM_KITS
+
+
+def _midi_file(phrases_: list[list[Note]], program: int, *, channel: int) -> bytes:
+    events: list[tuple[int, int, bytes]] = [(0, 0, bytes([0xC0 | channel, program]))]
+    for slot, notes in enumerate(phrases_):
+        for start, length, key, velocity in notes:
+            on = round((slot * SLOT_S + 0.05 + start) * TICKS_PER_S)
+            off = on + max(1, round(length * TICKS_PER_S))
+            events.append((on, 2, bytes([0x90 | channel, key, velocity])))
+            events.append((off, 1, bytes([0x80 | channel, key, 0])))
+    end = round(len(phrases_) * SLOT_S * TICKS_PER_S)
+    track, last = b"", 0
+    for tick, _, message in [*sorted(events), (end, 3, b"\xff\x2f\x00")]:
+        track += _variable_length(tick - last) + message
+        last = tick
+    # 480 ticks a quarter at the standard tempo of 120 quarters a minute: 960 ticks a second.
+    return (
+        b"MThd"
+        + struct.pack(">IHHHI", 6, 0, 1, 480, 0x4D54726B)
+        + struct.pack(">I", len(track))
+        + track
+    )
+
+
+def _variable_length(value: int) -> bytes:
+    groups = [value & 0x7F]
+    while value := value >> 7:
+        groups.insert(0, 0x80 | value & 0x7F)
+    return bytes(groups)
+
+
+def _velocity(rng: random.Random) -> int:
+    return rng.randint(60, 120)
+
+
+def _keys(rng: random.Random, low: int, high: int, count: int, leap: int) -> list[int]:
+    """A random walk over a scale inside a range."""
+    scale, tonic = rng.choice(SCALES), rng.randrange(12)
+    allowed = [k for k in range(low, high + 1) if (k - tonic) % 12 in scale]
+    at, keys = rng.randrange(len(allowed)), []
+    for _ in range(count):
+        keys.append(allowed[at])
+        at = min(max(at + rng.randint(-leap, leap), 0), len(allowed) - 1)
+    return keys
+
+
+def _melody(rng: random.Random, low: int, high: int) -> list[Note]:
+    beat, total = rng.uniform(0.18, 0.6), rng.uniform(2.0, 6.0)
+    notes: list[Note] = []
+    at = 0.0
+    for key in _keys(rng, low, high, 40, 3):
+        length = beat * rng.choice([0.5, 1, 1, 1, 2])
+        if at + length > total:
+            break
+        if rng.random() > 0.1:
+            notes.append((at, length * rng.uniform(0.5, 1.0), key, _velocity(rng)))
+        at += length
+    return notes or [(0.0, 2.0, (low + high) // 2, 90)]
+
+
+def _run(rng: random.Random, low: int, high: int) -> list[Note]:
+    beat = rng.uniform(0.12, 0.3)
+    count = min(int(rng.uniform(2.0, 5.0) / beat), 24)
+    scale, tonic = rng.choice(SCALES), rng.randint(low, max(low, high - 24))
+    keys = [tonic + 12 * octave + step for octave in range(3) for step in scale]
+    keys = [k for k in keys if k <= high]
+    path = keys + keys[-2:0:-1] if len(keys) > 2 else keys
+    velocity = _velocity(rng)
+    return [(i * beat, beat, path[i % len(path)], velocity) for i in range(count)]
+
+
+def _sustained(rng: random.Random, low: int, high: int) -> list[Note]:
+    count = rng.choice([1, 1, 2, 3])
+    length = rng.uniform(2.0, 5.0) / count
+    keys = _keys(rng, low, high, count, 5)
+    return [(i * length, length * 0.97, key, _velocity(rng)) for i, key in enumerate(keys)]
+
+
+def _repeated(rng: random.Random, low: int, high: int) -> list[Note]:
+    beat = rng.uniform(0.15, 0.7)
+    keys = _keys(rng, low, high, 3, 2)
+    count = max(3, int(rng.uniform(2.0, 4.5) / beat))
+    return [(i * beat, beat * 0.6, keys[i * 3 // count], _velocity(rng)) for i in range(count)]
+
+
+def _triad(rng: random.Random, low: int, high: int) -> list[int]:
+    root = rng.randint(low, max(low, high - 19))
+    third = rng.choice([3, 4])
+    return [k for k in (root, root + third, root + 7, root + 12, root + 12 + third) if k <= high]
+
+
+def _chords(rng: random.Random, low: int, high: int) -> list[Note]:
+    count, velocity = rng.choice([1, 2, 3, 4, 6]), _velocity(rng)
+    length, spread = rng.uniform(2.5, 5.5) / count, rng.choice([0.0, 0.0, 0.03])
+    return [
+        (i * length + n * spread, length * 0.9, key, velocity)
+        for i in range(count)
+        for n, key in enumerate(_triad(rng, low, high))
+    ]
+
+
+def _arpeggio(rng: random.Random, low: int, high: int) -> list[Note]:
+    beat, notes = rng.uniform(0.1, 0.3), []
+    at, total = 0.0, rng.uniform(2.0, 5.5)
+    while at < total:
+        for key in _triad(rng, low, high):
+            notes.append((at, beat * rng.choice([1, 3]), key, _velocity(rng)))
+            at += beat
+    return notes
+
+
+def _effect(rng: random.Random, low: int, high: int) -> list[Note]:
+    count = rng.choice([1, 1, 2, 3])
+    length = rng.uniform(2.0, 5.0) / count
+    return [
+        (i * length, length * 0.95, rng.randint(low, high), _velocity(rng)) for i in range(count)
+    ]
+
+
+def _hit(at: float, key: int, velocity: int) -> Note:
+    return (at, 0.1, key, velocity)
+
+
+def _beat(rng: random.Random) -> list[Note]:
+    step, steps = rng.uniform(0.1, 0.18), rng.choice([16, 24, 32])
+    hat, pulse = rng.choice([CLOSED, CLOSED, RIDE, OPEN]), rng.choice([1, 2])
+    kicks = {0, 8} | {rng.randrange(16) for _ in range(3)}
+    notes = [_hit(i * step, hat, rng.randint(50, 90)) for i in range(0, steps, pulse)]
+    notes += [_hit(i * step, KICK, rng.randint(85, 120)) for i in range(steps) if i % 16 in kicks]
+    notes += [_hit(i * step, SNARE, rng.randint(85, 120)) for i in range(4, steps, 8)]
+    return [n for n in notes if n[0] < 6.0] + [_hit(0.0, CRASH, 100)] * (rng.random() < 0.3)
+
+
+def _fill(rng: random.Random) -> list[Note]:
+    step, count = rng.uniform(0.08, 0.2), rng.randint(12, 28)
+    drums = [SNARE, SNARE, *TOMS]
+    notes = [
+        _hit(i * step, drums[i * len(drums) // count], rng.randint(70, 120)) for i in range(count)
+    ]
+    return [*notes, _hit(count * step, CRASH, 115), _hit(count * step, KICK, 115)]
+
+
+def _single_drum(rng: random.Random) -> list[Note]:
+    key = rng.choice([KICK, SNARE, SNARE, CLOSED, OPEN, CRASH, *TOMS])
+    step = rng.uniform(0.1, 0.9)
+    count = max(2, int(rng.uniform(2.0, 4.0) / step))
+    return [_hit(i * step, key, rng.randint(60, 120)) for i in range(count)]
+
+
+def _ride(rng: random.Random) -> list[Note]:
+    step, count = rng.uniform(0.2, 0.35), rng.randint(10, 18)
+    notes = [_hit(i * step, RIDE, rng.randint(60, 100)) for i in range(count)]
+    notes += [_hit((i + 0.66) * step, RIDE, 60) for i in range(1, count, 2)]
+    return notes + [_hit(i * step, rng.choice([KICK, SNARE]), 70) for i in range(count)]
