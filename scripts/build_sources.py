@@ -6,7 +6,7 @@
 Every argument but --out may be left out; what it would bring is then missing. A file that is
 already there is kept, so a second run only adds. `manifest.jsonl` names every file with its group,
 split, source and licence. The split follows from the content: the same input gives the same split.
-Needs ffmpeg, fluidsynth and espeak-ng on the path.
+Needs ffmpeg, fluidsynth, espeak-ng and rsvg-convert on the path.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ def _collectors(arguments: argparse.Namespace, out: Path) -> Iterator[list[Entry
         yield source_sounds.animals(given.animals, out)
     if given.debs:
         yield source_pictures.stamps(given.debs, out)
+        yield source_pictures.drawings(given.debs, out)
         yield source_pictures.scratch(given.debs, out)
         yield source_pictures.scratch_backgrounds(given.debs, out)
         yield source_sounds.stamps(given.debs, out)

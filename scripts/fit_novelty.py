@@ -4,7 +4,7 @@
     python scripts/fit_novelty.py src/coprop/control_points/novelty.npz SOURCES [SOURCES ...]
 
 SOURCES are folders with a manifest.jsonl (see coprop.data.composed_audio). Only their train split
-is used: nine tenths of the recordings to fit, one tenth to calibrate and to choose the threshold.
+is used: nine tenths of the recordings to fit, one tenth to calibrate.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from __future__ import annotations
 import argparse
 import re
 import time
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import torch
+from novelty_examples import RATE, batches, start_worker
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -25,17 +25,7 @@ from torch.nn import functional as F
 from coprop.control_points import novelty
 from coprop.control_points.detector import pick_peaks
 from coprop.control_points.features import STEP_S, log_mel, relative_log_mel
-from coprop.data.composed_audio import (
-    Sound,
-    compose,
-    fourier_resample,
-    load_sounds,
-    match_times,
-)
-
-RATE = 22050
-STEPS_PER_CLIP = 240  # twelve seconds
-Example = tuple[NDArray[np.float16], NDArray[np.float32], int, NDArray[np.float32]]
+from coprop.data.composed_audio import Sound, compose, load_sounds, match_times
 
 
 class NoveltyNetwork(nn.Module):
@@ -87,76 +77,6 @@ def context_features(x: Tensor) -> Tensor:
     return torch.cat(parts, 1).transpose(1, 2)
 
 
-_sounds: list[Sound] = []
-_groups: list[str] = []
-
-
-def _start_worker(sounds: list[Sound], groups: list[str]) -> None:
-    _sounds[:], _groups[:] = sounds, groups
-
-
-def _example(seed: int) -> Example:
-    """Features, soft targets, length in steps and sounding groups of one composed clip."""
-    rng = np.random.default_rng(seed)
-    few = [_sounds[i] for i in rng.choice(len(_sounds), min(40, len(_sounds)), replace=False)]
-    clip = compose([_varied(sound, rng) for sound in _distinct(few, rng)], RATE, seed)
-    mel = log_mel(clip.audio) + _equaliser(rng)
-    bands = relative_log_mel(mel)[: 2 * STEPS_PER_CLIP]
-    steps = min(len(bands) // 2, STEPS_PER_CLIP)
-    clock = np.arange(STEPS_PER_CLIP) * STEP_S
-    target, kinds = np.zeros(STEPS_PER_CLIP), np.zeros((STEPS_PER_CLIP, len(_groups)))
-    edges = [0.0, *clip.change_times_s, np.inf]
-    for time_s in clip.change_times_s:
-        target = np.maximum(target, np.exp(-0.5 * ((clock - time_s) / 0.07) ** 2))
-    for start, stop, state in zip(edges, edges[1:], clip.states, strict=False):
-        for group in state:
-            kinds[(clock >= start) & (clock < stop), _groups.index(group)] = 1
-    padded = np.zeros((2 * STEPS_PER_CLIP, bands.shape[1]), dtype=np.float16)
-    padded[: len(bands)] = bands
-    return padded, target.astype(np.float32), steps, kinds.astype(np.float32)
-
-
-def _distinct(sounds: list[Sound], rng: np.random.Generator) -> list[Sound]:
-    """Up to four sounds of different groups, at least two."""
-    by_group = {sound.group: sound for sound in sounds}
-    names = rng.permutation(sorted(by_group))[:4]
-    return [by_group[name] for name in names]
-
-
-def _varied(sound: Sound, rng: np.random.Generator) -> Sound:
-    """The sound played faster or slower, and so higher or lower, by up to a fifth."""
-    speed = rng.uniform(0.75, 1.33) if rng.random() < 0.6 else 1.0
-    whole = sound.samples[: 8 * RATE].astype(np.float64)
-    return Sound(fourier_resample(whole, speed, 1.0).astype(np.float32), sound.group)
-
-
-def _equaliser(rng: np.random.Generator) -> NDArray[np.float32]:
-    """(64,) a smooth random frequency response, in dB."""
-    knots = rng.normal(0.0, 3.0, 5)
-    return np.interp(np.arange(64), np.linspace(0, 63, 5), knots).astype(np.float32)
-
-
-def _batches(
-    pool: ProcessPoolExecutor, count: int, size: int, first_seed: int
-) -> Iterator[list[Tensor]]:
-    """Batches of clips; each clip is used several times, from a reservoir that is renewed."""
-    rng = np.random.default_rng(first_seed)
-    reservoir: list[Example] = list(pool.map(_example, range(first_seed, first_seed + 16 * size)))
-    seed = first_seed + len(reservoir)
-    pending = [pool.submit(_example, s) for s in range(seed, seed + 4 * size)]
-    seed += len(pending)
-    for _ in range(count):
-        while pending and pending[0].done():
-            if len(reservoir) < 6000:
-                reservoir.append(pending.pop(0).result())
-            else:
-                reservoir[int(rng.integers(len(reservoir)))] = pending.pop(0).result()
-            pending.append(pool.submit(_example, seed))
-            seed += 1
-        chosen = [reservoir[i] for i in rng.choice(len(reservoir), size, replace=False)]
-        yield [torch.tensor(np.stack([e[i] for e in chosen])) for i in range(4)]
-
-
 def fit(
     sounds: list[Sound],
     *,
@@ -176,22 +96,14 @@ def fit(
         load_weights(network, start_from)
     optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=1e-3)
     begin = time.monotonic()
-    with ProcessPoolExecutor(workers, initializer=_start_worker, initargs=(sounds, groups)) as pool:
-        for update, batch in enumerate(_batches(pool, updates, batch_size, first_seed=10**6)):
+    with ProcessPoolExecutor(workers, initializer=start_worker, initargs=(sounds, groups)) as pool:
+        for update, batch in enumerate(batches(pool, updates, batch_size, first_seed=10**6)):
             done = max(update / updates, (time.monotonic() - begin) / (60 * minutes))
             if done >= 1:
                 break
             for group in optimizer.param_groups:
                 group["lr"] = 2e-3 * min(1.0, update / 100, 0.02 + 1.3 * (1 - done))
-            bands, target, steps, kinds = (x.to(device) for x in batch)
-            logits, kind_logits = network(bands.float())
-            valid = (torch.arange(target.shape[1], device=device) < steps[:, None]).float()
-            loss = F.binary_cross_entropy_with_logits(logits, target, reduction="none") * (
-                1 + 3 * target
-            )
-            kind_loss = F.binary_cross_entropy_with_logits(kind_logits, kinds, reduction="none")
-            total = (loss * valid).sum() / valid.sum()
-            extra = (kind_loss.sum(-1) * valid).sum() / valid.sum()
+            total, extra = losses(network, [x.to(device) for x in batch])
             optimizer.zero_grad()
             (total + 0.03 * extra).backward()
             nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -204,6 +116,17 @@ def fit(
                 )
         pool.shutdown(cancel_futures=True)
     return network.cpu().eval()
+
+
+def losses(network: NoveltyNetwork, batch: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """Of the change logits against the soft targets, and of the kinds that sound; padding aside."""
+    bands, target, steps, kinds = batch
+    logits, kind_logits = network(bands.float())
+    valid = (torch.arange(target.shape[1], device=target.device) < steps[:, None]).float()
+    weight = valid * (1 + 3 * target) / valid.sum()
+    change = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    kind = F.binary_cross_entropy_with_logits(kind_logits, kinds, reduction="none").sum(-1)
+    return (change * weight).sum(), (kind * valid).sum() / valid.sum()
 
 
 def weights_of(network: NoveltyNetwork) -> dict[str, NDArray[np.float32]]:
@@ -244,10 +167,7 @@ _STORED_NAMES = re.compile(r"(?<=\d)\.[01]\.(weight|bias)$")
 def calibrate(
     weights: dict[str, NDArray[np.float32]], sounds: list[Sound], clips: int
 ) -> NDArray[np.float32]:
-    """Slope and offset that turn a peak's logit into its chance to be a change within 0.25 s.
-
-    The offset is then moved so that 0.5 is the threshold of the best F1.
-    """
+    """Slope and offset that turn a peak's logit into its chance to be a change within 0.25 s."""
     logits, hits, missed = [], [], 0
     for seed in range(clips):
         clip = compose(sounds, RATE, seed)

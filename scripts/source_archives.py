@@ -29,8 +29,8 @@ def zipped(path: Path) -> Iterator[tuple[str, bytes]]:
                 yield name, archive.read(name)
 
 
-def qt_resources(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Sound files in a compiled Qt resource file."""
+def qt_resources(path: Path, suffixes: tuple[str, ...] = SOUNDS) -> Iterator[tuple[str, bytes]]:
+    """Files in a compiled Qt resource file."""
     content = path.read_bytes()
     version, tree, data, names = struct.unpack(">4I", content[4:20])
     node_size = 22 if version >= 2 else 14
@@ -45,7 +45,7 @@ def qt_resources(path: Path) -> Iterator[tuple[str, bytes]]:
             count, first = struct.unpack(">II", content[at + 6 : at + 14])
             for child in range(first, first + count):
                 yield from walk(child, f"{name}/")
-        elif name.endswith(SOUNDS):
+        elif name.endswith(suffixes):
             start = data + struct.unpack(">I", content[at + 10 : at + 14])[0]
             size = struct.unpack(">I", content[start : start + 4])[0]
             body = content[start + 4 : start + 4 + size]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 TUXPAINT = "usr/share/tuxpaint/stamps"
+RCC = "usr/share/gcompris-qt/rcc"
 SCRATCH_MEDIA = "usr/share/scratch/Media"
 
 

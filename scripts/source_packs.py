@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from source_archives import folder, opensfx, qt_resources, xmoto, zipped
+from source_common import RCC
 
 GAMES = "usr/share/games"
-RCC = "usr/share/gcompris-qt/rcc"
 KTUBERLING_TONGUES = "da/* de/* es/* fi/* fr/* it/* nl/* ru/* sv/* uk/*"
 SPOKEN_STAMPS = (
     "*_desc_ru.ogg *_desc_fr.ogg *_desc_ca.ogg *_desc_bg.ogg *_desc_ro.ogg *_desc_be.ogg "

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import re
+import subprocess
 from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageFilter
-from source_common import SCRATCH_MEDIA, TUXPAINT, Entry
+from source_archives import qt_resources
+from source_common import RCC, SCRATCH_MEDIA, TUXPAINT, Entry
 from source_tables import (
     CALTECH,
+    CLIP_ART,
+    DRAWN_INSTRUMENTS,
     SCRATCH,
     STAMP_FOLDERS,
     STAMP_NAMES,
@@ -99,6 +104,29 @@ def scratch(debs: Path, out: Path) -> list[Entry]:
         Entry("picture", tuple(paths), group, "scratch", "CC-BY-SA-3.0")
         for (group, _), paths in takes.items()
     ]
+
+
+def drawings(debs: Path, out: Path) -> list[Entry]:
+    """Clip art in the public domain, and the instruments of gcompris."""
+    entries = []
+    for name, group in CLIP_ART.items():
+        path = debs / "usr/share/openclipart/png" / f"{name}.png"
+        target = out / "pictures" / "openclipart" / f"{path.stem}.png"
+        if path.exists() and (target.exists() or _crop(Image.open(path).convert("RGBA"), target)):
+            entries.append(Entry("picture", (target,), group, "drawings", "public domain"))
+    instruments = debs / RCC / "instruments.rcc"
+    for name, svg in qt_resources(instruments, (".svg",)) if instruments.exists() else ():
+        group, stem = DRAWN_INSTRUMENTS.get(Path(name).stem), Path(name).stem
+        target = out / "pictures" / "gcompris" / f"{stem}.png"
+        if group and (target.exists() or _crop(_rasterised(svg), target)):
+            entries.append(Entry("picture", (target,), group, "drawings", "GPL-3+"))
+    return entries
+
+
+def _rasterised(svg: bytes) -> Image.Image:
+    command = ["rsvg-convert", "-h", str(LONG_SIDE)]
+    png = subprocess.run(command, input=svg, check=True, capture_output=True).stdout
+    return Image.open(io.BytesIO(png)).convert("RGBA")
 
 
 def scratch_backgrounds(debs: Path, out: Path) -> list[Entry]:

@@ -184,6 +184,39 @@ SCRATCH: dict[str, str | None] = {
     name: group for group, names in _SCRATCH.items() for name in names.split()
 }
 
+# Drawings that an ImageNet network takes for what they show, for groups short of photographs.
+_DRAWN_INSTRUMENTS: dict[str, str] = {
+    "bowed_strings": "cello violin",
+    "brass": "horn trombone trumpet tuba",
+    "drum": "bongo cymbal drum_kit snare_drum timpani",
+    "flute": "flute_traversiere",
+    "harp": "harp",
+    "reed": "clarinet saxophone",
+}
+DRAWN_INSTRUMENTS = {
+    name: group for group, names in _DRAWN_INSTRUMENTS.items() for name in names.split()
+}
+CLIP_ART = {
+    "animals/mammals/big_cats/tigre04_architetto_franc_01": "big_cat",
+    "animals/mammals/dogs/beagle_copper_ganson": "dog",
+    "animals/fish/orca_matthew_gates_r": "sea_mammal",
+    "animals/bugs/ant": "insect",
+    "animals/bugs/cavalletta_architetto_fr_01": "insect",
+    "food/beverages/teapot_ganson": "household",
+    "recreation/music/africandrum_benji_park2": "drum",
+    "recreation/music/djambf_ganson": "drum",
+    "recreation/music/harp1_ganson": "harp",
+    "recreation/music/harp_mo_01": "harp",
+    "recreation/music/oboe_ganson": "reed",
+    "recreation/music/trumpet_pocket_colour_ganso": "brass",
+    "tools/blue_vacuum_cleaner_jaim_01": "household",
+    "tools/construction_hammer_jon__01": "tool",
+    "tools/ferro_da_stiro_architett_01": "household",
+    "transportation/boating/boat_jarno_vasamaa1": "boat",
+    "transportation/boating/sailboat_illustration_labels": "boat",
+    "transportation/vehicles/trawler_01": "boat",
+}
+
 # General MIDI programs from 0: (programs, group, lowest and highest note, may sound chords).
 _PROGRAMS: list[tuple[str, str | None, int, int, bool]] = [
     ("0 1 2 3 4 5 6", "piano", 33, 96, True),

@@ -23,8 +23,14 @@ from coprop.data.library import Library
 from coprop.keyframes.segmenter import KeyframeSegmenter, SegmenterConfig
 from coprop.propagation.config import PropagatorConfig
 from coprop.propagation.propagator import AudioInsertPropagator
-from coprop.training.grounding import GroundingOptions, train_grounding
-from coprop.training.hearing import cached_examples, hearing_accuracy, train_hearing
+from coprop.training.grounding import GroundingOptions, Voices, train_grounding
+from coprop.training.hearing import (
+    cached_examples,
+    cross_fitted_answers,
+    hearing_accuracy,
+    join,
+    train_hearing,
+)
 from coprop.training.propagation import PropagationOptions, train_propagation
 
 PROPAGATOR = PropagatorConfig(insert_dim=64, max_long_edge=448)
@@ -52,27 +58,30 @@ def train_keyframes(arguments: argparse.Namespace) -> None:
     segmenter = new_segmenter(arguments.encoders)
     network = segmenter.network
     library = Library(arguments.sources, "train", shipping=True)
-    head = arguments.run / "hearing.pt"
-    rng = np.random.default_rng(0)
-    heard = cached_examples(
-        arguments.run / "heard_train.pt", network, library, rng, arguments.sounds
-    )
-    if head.exists():
-        network.audio_head.load_state_dict(torch.load(head, weights_only=True))
-    else:
-        train_hearing(network, heard)
-        torch.save(network.audio_head.state_dict(), head)
+    halves = [
+        cached_examples(
+            arguments.run / f"heard_{half}.pt",
+            network,
+            library.half_of_sounds(half),
+            np.random.default_rng(half),
+            arguments.sounds // 2,
+        )
+        for half in (0, 1)
+    ]
+    voices = Voices(*cross_fitted_answers(network, halves))
+    train_hearing(network, join(halves))
+    torch.save(network.audio_head.state_dict(), arguments.run / "hearing.pt")
     # The test split is only looked at here, to tell how well new recordings are named.
     unheard = cached_examples(
         arguments.run / "heard_test.pt",
         network,
         Library(arguments.sources, "test"),
-        np.random.default_rng(1),
-        1500,
+        np.random.default_rng(2),
+        1000,
     )
     logging.info("hearing: %.3f of new recordings named", hearing_accuracy(network, unheard))
     options = GroundingOptions(steps=arguments.steps)
-    train_grounding(network, library, heard, options, arguments.run / "grounding.pt")
+    train_grounding(network, library, voices, options, arguments.run / "grounding.pt")
 
 
 def train_propagator(arguments: argparse.Namespace) -> None:

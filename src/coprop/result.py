@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from coprop.errors import MediaError
 from coprop.media.clip import AudioSource, Clip, ClipSource
 from coprop.types import ControlPoints, FrameMask, Segment
+
+if TYPE_CHECKING:
+    from coprop.media.reader import Frame
 
 SCHEMA = 1
 
@@ -112,10 +117,22 @@ class Result:
 
         Raises:
             OutputError: the directory is not empty, or cannot be written.
+            MediaError: the video is not what it was.
         """
         with Clip(self.frames, self.audio, fps=self.fps) as clip:
-            pairs = zip(clip.frames, self.masks, strict=True)
-            save(directory, clip, pairs, self.control_points, self.segments, force=force)
+            save(
+                directory, clip, self._pairs(clip), self.control_points, self.segments, force=force
+            )
+
+    def _pairs(self, clip: Clip) -> Iterator[tuple[Frame, FrameMask]]:
+        for frame, mask in zip_longest(clip.frames, self.masks):
+            if frame is None or mask is None:
+                raise MediaError(
+                    f"there are {len(self.masks)} masks, but {clip.name or 'the video'} has "
+                    f"{'fewer' if frame is None else 'more'} frames now; it has changed since. Run "
+                    "the pipeline again."
+                )
+            yield frame, mask
 
 
 def save(

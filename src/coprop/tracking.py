@@ -108,27 +108,34 @@ class SegmentTracker:
         else:
             sound = self._keyframe_windows.centred(frame.time_s)
         logits = self._keyframes(image, sound.to(self._device))
-        if not isinstance(logits, Tensor) or logits.ndim != 4:
-            given = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-            raise ModelOutputError(
-                f"the keyframe model must return logits as a tensor (K, C, H, W), got {given}."
-            )
-        expected = (1, logits.shape[1], *image.shape[-2:])
-        if logits.shape != expected or logits.shape[1] == 0:
-            raise ModelOutputError(
-                f"the keyframe model returned logits of shape {tuple(logits.shape)} for one frame "
-                f"of {image.shape[-2]} x {image.shape[-1]}; expected {expected} with C >= 1."
-            )
-        if logits.shape[1] > _MOST_CLASSES:
-            raise ModelOutputError(
-                f"the keyframe model returned {logits.shape[1]} classes; label maps are 8-bit and "
-                f"hold {_MOST_CLASSES}, background included. Merge or leave out some."
-            )
+        _check_logits(logits, image)
         if not torch.isfinite(logits).all():
             raise ModelOutputError(
-                f"the keyframe model returned NaN or infinite logits at {frame.time_s:.3f} s."
+                f"the keyframe model returned NaN or infinite logits at {frame.time_s:.3f} s; "
+                "check its weights, and in half precision its range."
             )
         return logits.to(self._device, torch.float32)
+
+
+def _check_logits(logits: object, image: Tensor) -> None:
+    if not isinstance(logits, Tensor) or logits.ndim != 4 or logits.is_complex():
+        given = type(logits).__name__
+        if isinstance(logits, Tensor):
+            given = f"{tuple(logits.shape)} {logits.dtype}"
+        raise ModelOutputError(
+            f"the keyframe model must return logits as a real tensor (K, C, H, W), got {given}."
+        )
+    expected = (1, logits.shape[1], *image.shape[-2:])
+    if logits.shape != expected or logits.shape[1] == 0:
+        raise ModelOutputError(
+            f"the keyframe model returned logits of shape {tuple(logits.shape)} for one frame "
+            f"of {image.shape[-2]} x {image.shape[-1]}; expected {expected} with C >= 1."
+        )
+    if logits.shape[1] > _MOST_CLASSES:
+        raise ModelOutputError(
+            f"the keyframe model returned {logits.shape[1]} classes; label maps are 8-bit and "
+            f"hold {_MOST_CLASSES}, background included. Merge or leave out some."
+        )
 
 
 def _probabilities(logits: Tensor) -> Tensor:

@@ -1,1 +1,1 @@
-"""TODO"""
+"""Where in a track the set of sounding sources changes (paper section 3.2)."""

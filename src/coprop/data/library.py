@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from copy import copy
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -71,6 +72,13 @@ class Library:
                 f"{manifest} has no {split} backgrounds, or no group with both pictures and sounds."
             )
 
+    def half_of_sounds(self, half: int) -> Library:
+        """The same pictures with every second recording of each group, the even or odd ones."""
+        other = copy(self)
+        other.sounds = {group: sounds[half::2] for group, sounds in self.sounds.items()}
+        other.sounds = {group: sounds for group, sounds in other.sounds.items() if sounds}
+        return other
+
 
 @lru_cache(maxsize=512)
 def load_picture(path: Path) -> NDArray[np.uint8]:
@@ -80,7 +88,7 @@ def load_picture(path: Path) -> NDArray[np.uint8]:
     return np.asarray(Image.open(path).convert("RGBA"))
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=2048)
 def load_sound(path: Path) -> NDArray[np.float32]:
     """(n,) mono at 44.1 kHz."""
     import soundfile

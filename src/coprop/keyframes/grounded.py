@@ -56,10 +56,10 @@ class GroundedNetwork(nn.Module):
         self.person = nn.Conv2d(_FINAL, 1, 1)
         self.audio_head = nn.Sequential(
             nn.LayerNorm(self.audio.embedding_dim),
-            nn.Linear(self.audio.embedding_dim, 256),
+            nn.Linear(self.audio.embedding_dim, 512),
             nn.ReLU(),
-            nn.Dropout(0.3),
-            nn.Linear(256, len(self.groups)),
+            nn.Dropout(0.6),
+            nn.Linear(512, len(self.groups)),
         )
         self.refinement = _Refinement(width)
         self.register_buffer("membership", _membership(), persistent=False)
@@ -94,9 +94,13 @@ class GroundedNetwork(nn.Module):
         weights = heard[:, :, None, None]
         sounding = (groups * weights).sum(dim=1, keepdim=True)
         silent = (groups * (1 - weights)).sum(dim=1, keepdim=True)
+        # What is heard is seldom certain. Of what is seen, the most probable source counts fully.
+        likely = (heard * groups.amax(dim=(2, 3)))[:, :, None, None]
+        relative = likely / likely.amax(dim=1, keepdim=True).clamp_min(1e-6)
+        relative = (groups * relative).sum(dim=1, keepdim=True)
         # The square root spreads small probabilities, which matter: a large object's evidence is
         # high only at its most telling parts.
-        cues = torch.cat([sounding, sounding.sqrt(), silent, rest], dim=1)
+        cues = torch.cat([sounding, sounding.sqrt(), relative, silent, rest], dim=1)
         logits: Tensor = self.refinement(pyramid, cues)
         return logits
 
@@ -114,7 +118,7 @@ class GroundedNetwork(nn.Module):
 class _Refinement(nn.Module):
     """From coarse cues to a mask: spread them over what looks alike, then sharpen, fine by fine."""
 
-    def __init__(self, width: int, cues: int = 4) -> None:
+    def __init__(self, width: int, cues: int = 5) -> None:
         super().__init__()
         fine, middle, coarse = _PYRAMID
         self.spread = _Spread(coarse, width, cues)

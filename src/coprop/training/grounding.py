@@ -18,7 +18,6 @@ from coprop.data.library import Library, load_picture
 from coprop.data.scene import random_scene
 from coprop.keyframes.grounded import GroundedNetwork
 from coprop.training.common import Checkpoint, soft_jaccard_loss
-from coprop.training.hearing import HeardExamples
 
 _log = logging.getLogger(__name__)
 _QUERIES = 4  # different sounds asked of one picture; the backbone runs once for all of them
@@ -46,7 +45,7 @@ class GroundingOptions:
 def train_grounding(
     network: GroundedNetwork,
     library: Library,
-    heard: HeardExamples,
+    voices: Voices,
     options: GroundingOptions,
     checkpoint: Path,
 ) -> None:
@@ -67,7 +66,6 @@ def train_grounding(
     parts = nn.ModuleDict({"refinement": network.refinement, "person": network.person})
     stored = Checkpoint(checkpoint, parts, optimizer, schedule)
     done = stored.resume()
-    voices = _Voices(network, heard)
     average = 0.0
     for step in range(done, options.steps):
         rng = np.random.default_rng((options.seed, step))
@@ -116,24 +114,25 @@ def _loss(
     )
 
 
-class _Voices:
-    """What the network hears of each group: its own answers to real sounds, mistakes included."""
+class Voices:
+    """What the network hears of each group: its own answers to real sounds, mistakes included.
 
-    def __init__(self, network: GroundedNetwork, heard: HeardExamples) -> None:
-        with torch.no_grad():
-            answers = network.audio_head(heard.embeddings).sigmoid()
-        kinds = heard.groups.sum(dim=1)
+    Args:
+        answers: (N, G) probabilities that were heard.
+        truth: (N, G) which groups sounded.
+    """
+
+    def __init__(self, answers: Tensor, truth: Tensor) -> None:
+        kinds = truth.sum(dim=1)
         self._silence = answers[kinds == 0]
-        self._by_group = [
-            answers[(kinds == 1) & (heard.groups[:, g] == 1)] for g in range(len(network.groups))
-        ]
+        self._by_group = [answers[(kinds == 1) & (group == 1)] for group in truth.unbind(1)]
 
     def of(self, groups: list[int], rng: np.random.Generator) -> Tensor:
         """(G,) probabilities for a mixture of groups; of a sound that shows nowhere for []."""
         pools = [self._by_group[g] for g in groups if len(self._by_group[g])]
         pools = pools or [self._silence]
         answers = torch.stack([pool[rng.integers(len(pool))] for pool in pools]).amax(dim=0)
-        if rng.random() < 0.5:  # what a better ear would say, so that refinement can rely on it
+        if rng.random() < 0.3:  # what a better ear would say, which refinement should rely on
             clean = torch.zeros_like(answers)
             clean[groups] = 1
             answers = torch.lerp(answers, clean, float(rng.uniform(0.3, 1)))
@@ -143,7 +142,7 @@ class _Voices:
 def _batch(
     network: GroundedNetwork,
     library: Library,
-    voices: _Voices,
+    voices: Voices,
     rng: np.random.Generator,
     count: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -157,7 +156,7 @@ def _batch(
 def _example(
     network: GroundedNetwork,
     library: Library,
-    voices: _Voices,
+    voices: Voices,
     rng: np.random.Generator,
     size: tuple[int, int],
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -39,7 +39,7 @@ class PropagationOptions:
     steps: int = 4000
     batch: int = 2
     frames: int = 3
-    learning_rate: float = 6e-4
+    learning_rate: float = 1e-3
     checkpoint_every: int = 100
     seed: int = 0
 
@@ -54,6 +54,8 @@ def train_propagation(
 
     Continues from ``checkpoint`` where it exists, with the clips it would have seen next.
     """
+    if not checkpoint.exists():
+        _spread_identities(propagator)
     propagator.train()
     propagator.encoder.eval()
     propagator.encoder.requires_grad_(False)
@@ -78,6 +80,18 @@ def train_propagation(
         if (step + 1) % options.checkpoint_every == 0 or step + 1 == options.steps:
             stored.save(step + 1)
     propagator.eval()
+
+
+def _spread_identities(propagator: AudioInsertPropagator) -> None:
+    """Starts each identity as a random direction of the size of the features it is added to.
+
+    AOT starts them some thousand times smaller and takes 100,000 steps to tell them apart; a short
+    training has no time for that.
+    """
+    bank = propagator.patch_wise_id_bank
+    directions = torch.randn(*bank.weight.shape[:2], 1, 1) / (17 * 17)
+    with torch.no_grad():
+        bank.weight.copy_(directions.expand_as(bank.weight))
 
 
 def _warm_cosine(step: int, steps: int) -> float:
@@ -155,9 +169,9 @@ def _clip(
     schedule = Schedule((0.0, end_s, duration_s + 0.1), (followed, rest))
     audio = Audio(render_soundtrack(library, rng, list(groups), schedule), SAMPLE_RATE)
     windows = AudioWindows(audio, propagator.sample_rate, propagator.window_s)
-    identities = rng.permutation(propagator.config.max_objects)[: len(groups)] + 1
-    if rng.random() < 0.4:
-        identities[:] = identities[0]
+    identities = np.ones(len(groups), dtype=np.int64)  # what binary keyframes ask for
+    if rng.random() < 0.3:
+        identities = rng.permutation(propagator.config.max_objects)[: len(groups)] + 1
     frames, labels = [], []
     for time_s in times_s:
         frame, masks = scene.render(float(time_s))
