@@ -77,7 +77,7 @@ def train_keyframes(arguments: argparse.Namespace) -> None:
         network,
         Library(arguments.sources, "test"),
         np.random.default_rng(2),
-        1000,
+        600,
     )
     logging.info("hearing: %.3f of new recordings named", hearing_accuracy(network, unheard))
     options = GroundingOptions(steps=arguments.steps)

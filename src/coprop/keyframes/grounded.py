@@ -94,8 +94,9 @@ class GroundedNetwork(nn.Module):
         weights = heard[:, :, None, None]
         sounding = (groups * weights).sum(dim=1, keepdim=True)
         silent = (groups * (1 - weights)).sum(dim=1, keepdim=True)
-        # What is heard is seldom certain. Of what is seen, the most probable source counts fully.
-        likely = (heard * groups.amax(dim=(2, 3)))[:, :, None, None]
+        # What is heard is seldom certain: of what is seen, the most probable source counts fully.
+        # The square root is for ears that are too sure of the wrong thing.
+        likely = (heard.sqrt() * groups.amax(dim=(2, 3)))[:, :, None, None]
         relative = likely / likely.amax(dim=1, keepdim=True).clamp_min(1e-6)
         relative = (groups * relative).sum(dim=1, keepdim=True)
         # The square root spreads small probabilities, which matter: a large object's evidence is

@@ -132,7 +132,7 @@ def _random_window(
 
 
 def degrade(samples: NDArray[Any], rng: np.random.Generator) -> NDArray[np.float32]:
-    """A cheap microphone: another bandwidth, some echo, some noise, a part of the window empty.
+    """A cheap microphone in a room: bandwidth, echo, overdrive, noise, part of the window empty.
 
     Without it, the head would tell sources apart by how their collections were recorded.
     """
@@ -142,12 +142,25 @@ def degrade(samples: NDArray[Any], rng: np.random.Generator) -> NDArray[np.float
         spectrum *= 1 / (1 + (frequencies / rng.uniform(3000, 18000)) ** 8)
     tilt_db = rng.uniform(-4, 4) * np.log2(np.maximum(frequencies, 50) / 1000)
     samples = np.fft.irfft(spectrum * 10 ** (tilt_db / 20), len(samples))
-    if rng.random() < 0.4:
-        delay = int(rng.uniform(0.01, 0.12) * SAMPLE_RATE)
-        samples[delay:] += rng.uniform(0.1, 0.5) * samples[:-delay]
+    if rng.random() < 0.6:
+        samples = _in_a_room(samples, rng)
+    if rng.random() < 0.3:  # overdriven
+        samples = np.tanh(rng.uniform(1, 6) * samples / max(float(np.abs(samples).max()), 1e-6))
     if rng.random() < 0.3:
         keep = int(rng.uniform(0.3, 1.0) * len(samples))
         samples[keep:] = 0
     noise = rng.standard_normal(len(samples)) * 10 ** (rng.uniform(-70, -30) / 20)
     peak = max(float(np.abs(samples).max()), 1e-6)
     return (samples / peak + noise).astype(np.float32)
+
+
+def _in_a_room(samples: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
+    """With the decaying noise of 0.15 to 1.2 s that a room answers."""
+    decay_s = rng.uniform(0.15, 1.2)
+    time_s = np.arange(int(decay_s * SAMPLE_RATE)) / SAMPLE_RATE
+    response = rng.standard_normal(len(time_s)) * 10 ** (-3 * time_s / decay_s)
+    response *= 10 ** (rng.uniform(-15, 3) / 20) / np.sqrt(np.sum(response**2))
+    response[0] = 1.0
+    size = 1 << (len(samples) + len(response)).bit_length()
+    wet = np.fft.irfft(np.fft.rfft(samples, size) * np.fft.rfft(response, size), size)
+    return wet[: len(samples)]
