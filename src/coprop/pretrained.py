@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
 
+import torch
 from huggingface_hub import PyTorchModelHubMixin, hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from safetensors.torch import save_file
@@ -93,7 +94,8 @@ class PretrainedModel(nn.Module, PyTorchModelHubMixin, library_name="coprop", li
         path = folder / _WEIGHTS if local else hf_hub_download(model_id, _WEIGHTS, **options)
         if config is None:
             raise _not_found(model_id, "it has no config.json")
-        model = cls(_as_config(cls.config_type, config, model_id))
+        with torch.random.fork_rng(devices=[]):  # loading draws none of the caller's numbers
+            model = cls(_as_config(cls.config_type, config, model_id))
         load_state_dict(model, read_state_dict(path), str(path))
         return model.to(map_location).eval()
 

@@ -155,7 +155,8 @@ class KeyframeSegmenter(PretrainedModel, tags=["audio-visual-segmentation"]):
         Raises:
             ShapeError: other shapes.
         """
-        if frames.ndim != 4 or frames.shape[1] != 3 or audio.ndim != 2:
+        matched = audio.ndim == 2 and len(audio) == len(frames) and 0 not in audio.shape
+        if frames.ndim != 4 or frames.shape[1] != 3 or 0 in frames.shape or not matched:
             raise ShapeError(
                 "the keyframe segmenter takes frames (K, 3, H, W) and audio (K, samples), got "
                 f"{tuple(frames.shape)} and {tuple(audio.shape)}."

@@ -1,0 +1,179 @@
+"""Models saved to a folder and loaded back, without a word and without a network."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from coprop import AudioInsertPropagator, CoProp, KeyframeSegmenter
+from coprop.errors import CheckpointError
+from coprop.keyframes.network import AudioQueriedConfig
+from coprop.keyframes.segmenter import SegmenterConfig
+from coprop.pretrained import PretrainedModel
+from pipeline_samples import small_propagator
+
+QUERIED = AudioQueriedConfig(
+    visual="resnet18", width=32, heads=2, encoder_layers=1, decoder_layers=1, num_classes=3
+)
+
+
+def grounded() -> KeyframeSegmenter:
+    return KeyframeSegmenter(SegmenterConfig("grounded", working_edge=64))
+
+
+def audio_queried() -> KeyframeSegmenter:
+    return KeyframeSegmenter(SegmenterConfig("audio_queried", 64, QUERIED))
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: Any, **options: Any) -> Any:
+        raise AssertionError("the network was asked")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "create_connection", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    """A folder with a small propagator."""
+    small_propagator().save_pretrained(tmp_path / "model")
+    return tmp_path / "model"
+
+
+@pytest.mark.usefixtures("no_network")
+@pytest.mark.parametrize("build", [grounded, audio_queried, small_propagator])
+@pytest.mark.parametrize("half", [False, True])
+def test_what_is_saved_comes_back(
+    build: Callable[[], PretrainedModel],
+    half: bool,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    model = build()
+    if half:
+        model = model.half()
+    model.save_pretrained(tmp_path / "model")
+    stored = load_file(tmp_path / "model" / "model.safetensors")
+    assert all(t.dtype == torch.float16 for t in stored.values() if t.is_floating_point()) is half
+    for place in (tmp_path / "model", str(tmp_path / "model")):
+        loaded = type(model).from_pretrained(place)
+        assert loaded.config == model.config
+        assert not loaded.training
+        expected, found = model.state_dict(), loaded.state_dict()
+        assert found.keys() == expected.keys()
+        for name, value in found.items():
+            if value.is_floating_point():
+                assert value.dtype == torch.float32
+            torch.testing.assert_close(value, expected[name].to(value.dtype), rtol=0, atol=0)
+    assert capfd.readouterr().out == ""
+
+
+@pytest.mark.usefixtures("no_network")
+def test_a_pipeline_is_loaded_from_a_folder(tmp_path: Path) -> None:
+    grounded().half().save_pretrained(tmp_path / "keyframe_segmenter")
+    small_propagator().half().save_pretrained(tmp_path / "propagator")
+    pipeline = CoProp.from_pretrained(tmp_path)
+    assert isinstance(pipeline.keyframes, KeyframeSegmenter)
+    assert isinstance(pipeline.propagator, AudioInsertPropagator)
+    assert pipeline.keyframes.config.working_edge == 64
+    assert pipeline.propagator.config.embedding_dim == 32
+    assert CoProp.from_pretrained(tmp_path, device="meta").device.type == "meta"
+
+
+@pytest.mark.usefixtures("no_network")
+def test_a_folder_that_is_missing(tmp_path: Path) -> None:
+    for model in (KeyframeSegmenter, AudioInsertPropagator):
+        for place in (tmp_path / "nothing", str(tmp_path / "nothing")):
+            with pytest.raises(CheckpointError, match=r"no model at .*nothing.*save_pretrained"):
+                model.from_pretrained(place)
+    for folder in ("models", tmp_path / "nothing"):
+        with pytest.raises(CheckpointError, match=r"no model at .*keyframe_segmenter"):
+            CoProp.from_pretrained(folder)
+
+
+def test_a_model_of_the_hub_that_cannot_be_reached(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"no model at owner/name.*id of a model on the hub"):
+        KeyframeSegmenter.from_pretrained("owner/name", cache_dir=tmp_path, local_files_only=True)
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_a_folder_that_lacks_a_file(saved: Path, name: str) -> None:
+    (saved / name).unlink()
+    with pytest.raises(CheckpointError, match=name):
+        AudioInsertPropagator.from_pretrained(saved)
+
+
+def test_another_model_s_folder(saved: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"config\.json of .* is not one of this model"):
+        KeyframeSegmenter.from_pretrained(saved)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", r"config\.json of .* is damaged"),
+        ('{"width_of_hat": 3}', r"width_of_hat"),
+        ('{"encoder": "vgg"}', r"encoder must be one of"),
+    ],
+)
+def test_a_config_that_is_none(saved: Path, text: str, message: str) -> None:
+    (saved / "config.json").write_text(text)
+    with pytest.raises(CheckpointError, match=message):
+        AudioInsertPropagator.from_pretrained(saved)
+
+
+def test_an_unknown_architecture(tmp_path: Path) -> None:
+    grounded().save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text()) | {"architecture": "gronded"}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match=r"architecture must be one of .* got 'gronded'"):
+        KeyframeSegmenter.from_pretrained(tmp_path)
+
+
+def change(folder: Path, edit: Callable[[dict[str, torch.Tensor]], Any]) -> None:
+    path = folder / "model.safetensors"
+    tensors = load_file(path)
+    edit(tensors)
+    save_file(tensors, path)
+
+
+def test_weights_with_missing_unknown_or_misshapen_tensors(saved: Path) -> None:
+    def edit(tensors: dict[str, torch.Tensor]) -> None:
+        del tensors["encoder_projector.bias"]
+        tensors["hat.weight"] = torch.zeros(3)
+        tensors["patch_wise_id_bank.weight"] = torch.zeros(3, 4)
+
+    change(saved, edit)
+    with pytest.raises(CheckpointError) as caught:
+        AudioInsertPropagator.from_pretrained(saved)
+    message = str(caught.value)
+    assert "1 missing: encoder_projector.bias" in message
+    assert "1 unknown: hat.weight" in message
+    assert "patch_wise_id_bank.weight is (3, 4), expected (32, 11, 17, 17)" in message
+
+
+@pytest.mark.parametrize("size", [0, 5, 1000])
+def test_weights_that_break_off(saved: Path, size: int) -> None:
+    path = saved / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:size])
+    with pytest.raises(CheckpointError, match="damaged or incomplete"):
+        AudioInsertPropagator.from_pretrained(saved)
+
+
+def test_loading_leaves_the_random_numbers_of_the_user_alone(saved: Path) -> None:
+    torch.manual_seed(0)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    AudioInsertPropagator.from_pretrained(saved)
+    torch.testing.assert_close(torch.rand(3), expected, rtol=0, atol=0)
