@@ -2,10 +2,11 @@
 
     python scripts/train_default.py keyframes   --sources SOURCES --encoders ENCODERS --run RUN
     python scripts/train_default.py propagation --sources SOURCES --encoders ENCODERS --run RUN
-    python scripts/train_default.py export      --encoders ENCODERS --run RUN --out src/coprop/weights
+    python scripts/train_default.py export      --encoders ENCODERS --run RUN --out WEIGHTS
 
-SOURCES is made by scripts/build_sources.py, ENCODERS by scripts/convert_backbones.py. Each training
-continues from the checkpoint in RUN where it was stopped. The two can run side by side.
+WEIGHTS is src/coprop/weights. SOURCES is made by scripts/build_sources.py, ENCODERS by
+scripts/convert_backbones.py. Each training continues from the checkpoint in RUN where it was
+stopped. The two can run side by side.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from coprop.data.library import Library
 from coprop.keyframes.segmenter import KeyframeSegmenter, SegmenterConfig
 from coprop.propagation.config import PropagatorConfig
 from coprop.propagation.propagator import AudioInsertPropagator
-from coprop.training.grounding import GroundingOptions, Voices, train_grounding
+from coprop.training.grounding import Voices, train_grounding
 from coprop.training.hearing import (
     cached_examples,
     cross_fitted_answers,
@@ -31,7 +32,7 @@ from coprop.training.hearing import (
     join,
     train_hearing,
 )
-from coprop.training.propagation import PropagationOptions, train_propagation
+from coprop.training.propagation import train_propagation
 
 PROPAGATOR = PropagatorConfig(insert_dim=64, max_long_edge=448)
 
@@ -80,8 +81,8 @@ def train_keyframes(arguments: argparse.Namespace) -> None:
         600,
     )
     logging.info("hearing: %.3f of new recordings named", hearing_accuracy(network, unheard))
-    options = GroundingOptions(steps=arguments.steps)
-    train_grounding(network, library, voices, options, arguments.run / "grounding.pt")
+    checkpoint = arguments.run / "grounding.pt"
+    train_grounding(network, library, voices, checkpoint, steps=arguments.steps)
 
 
 def train_propagator(arguments: argparse.Namespace) -> None:
@@ -89,8 +90,8 @@ def train_propagator(arguments: argparse.Namespace) -> None:
     # Training clips are short, so memory is written more often than in use.
     propagator = new_propagator(arguments.encoders, replace(PROPAGATOR, long_term_gap=2))
     library = Library(arguments.sources, "train", shipping=True)
-    options = PropagationOptions(steps=arguments.steps)
-    train_propagation(propagator, library, options, arguments.run / "propagation.pt")
+    checkpoint = arguments.run / "propagation.pt"
+    train_propagation(propagator, library, checkpoint, steps=arguments.steps)
 
 
 def export(arguments: argparse.Namespace) -> None:

@@ -1,8 +1,9 @@
-"""Makes the helper modules of tests/ and tests/media importable from every test."""
+"""Makes the helper modules of tests/media and tests/data importable from every test."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent / "media"))
+for folder in ("media", "data"):
+    sys.path.insert(0, str(Path(__file__).parent / folder))

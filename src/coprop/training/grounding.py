@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,70 +15,42 @@ from coprop.data.composer import random_picture
 from coprop.data.library import Library, load_picture
 from coprop.data.scene import random_scene
 from coprop.keyframes.grounded import GroundedNetwork
-from coprop.training.common import Checkpoint, soft_jaccard_loss
+from coprop.training.loop import LoopOptions, soft_jaccard_loss, train
 
-_log = logging.getLogger(__name__)
 _QUERIES = 4  # different sounds asked of one picture; the backbone runs once for all of them
-
-
-@dataclass(frozen=True)
-class GroundingOptions:
-    """How long and with what the refinement is trained.
-
-    Args:
-        steps: batches.
-        batch: pictures in a batch; each is asked four different sounds.
-        learning_rate: the highest; it follows one cosine to zero.
-        checkpoint_every: steps between checkpoints.
-        seed: of everything random.
-    """
-
-    steps: int = 4000
-    batch: int = 4
-    learning_rate: float = 2e-3
-    checkpoint_every: int = 100
-    seed: int = 0
 
 
 def train_grounding(
     network: GroundedNetwork,
     library: Library,
     voices: Voices,
-    options: GroundingOptions,
     checkpoint: Path,
+    *,
+    steps: int = 4000,
+    batch: int = 4,
 ) -> None:
     """Fits the refinement and the group "person"; everything else stays as it is.
 
-    Continues from ``checkpoint`` where it exists: step k sees the same pictures and sounds in a
-    resumed training as in an uninterrupted one.
+    Args:
+        network: with its encoders and its audio head trained.
+        library: pictures to compose scenes from.
+        voices: what is heard of each group.
+        checkpoint: continued from where it exists.
+        steps: batches.
+        batch: pictures in a batch; each is asked four different sounds.
     """
-    for parameter in network.parameters():
-        parameter.requires_grad_(False)
-    learned = [*network.refinement.parameters(), *network.person.parameters()]
-    for parameter in learned:
-        parameter.requires_grad_(True)
+    learned = nn.ModuleDict({"refinement": network.refinement, "person": network.person})
+    network.requires_grad_(False)
+    learned.requires_grad_(True)
     network.eval()
     network.visual.to(memory_format=torch.channels_last)  # twice as fast on CPUs
-    optimizer = torch.optim.AdamW(learned, lr=options.learning_rate, weight_decay=1e-3)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, options.steps)
-    parts = nn.ModuleDict({"refinement": network.refinement, "person": network.person})
-    stored = Checkpoint(checkpoint, parts, optimizer, schedule)
-    done = stored.resume()
-    average = 0.0
-    for step in range(done, options.steps):
-        rng = np.random.default_rng((options.seed, step))
-        frames, queries, targets, people = _batch(network, library, voices, rng, options.batch)
-        loss = _loss(network, frames, queries, targets, people)
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(learned, 1.0)
-        optimizer.step()
-        schedule.step()
-        average += (loss.item() - average) / min(step - done + 1, 100)
-        if (step + 1) % 20 == 0:
-            _log.info("grounding: step %d of %d, loss %.4f", step + 1, options.steps, average)
-        if (step + 1) % options.checkpoint_every == 0 or step + 1 == options.steps:
-            stored.save(step + 1)
+    train(
+        "grounding",
+        learned,
+        lambda rng: _loss(network, *_batch(network, library, voices, rng, batch)),
+        LoopOptions(steps, learning_rate=2e-3, weight_decay=1e-3),
+        checkpoint,
+    )
 
 
 def _loss(

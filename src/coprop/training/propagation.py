@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,69 +14,42 @@ from coprop.data.library import SAMPLE_RATE, Library
 from coprop.data.scene import random_scene
 from coprop.data.soundtrack import Schedule, render_soundtrack
 from coprop.propagation.propagator import AudioInsertPropagator
-from coprop.training.common import Checkpoint, soft_jaccard_loss
+from coprop.training.loop import LoopOptions, soft_jaccard_loss, train
 from coprop.types import Audio
 from coprop.windows import AudioWindows
-
-_log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class PropagationOptions:
-    """How long and with what the propagator is trained.
-
-    Args:
-        steps: batches.
-        batch: clips in a batch.
-        frames: frames of a clip, the keyframe included.
-        learning_rate: the highest; it follows one cosine to zero.
-        checkpoint_every: steps between checkpoints.
-        seed: of everything random.
-    """
-
-    steps: int = 4000
-    batch: int = 2
-    frames: int = 3
-    learning_rate: float = 1e-3
-    checkpoint_every: int = 100
-    seed: int = 0
 
 
 def train_propagation(
     propagator: AudioInsertPropagator,
     library: Library,
-    options: PropagationOptions,
     checkpoint: Path,
+    *,
+    steps: int = 4000,
+    batch: int = 2,
+    frames: int = 3,
 ) -> None:
     """Fits everything but the image encoder, which stays as it was trained on ImageNet.
 
-    Continues from ``checkpoint`` where it exists, with the clips it would have seen next.
+    Args:
+        propagator: with its image encoder trained.
+        library: pictures and recordings to compose clips from.
+        checkpoint: continued from where it exists.
+        steps: batches.
+        batch: clips in a batch.
+        frames: frames of a clip, the keyframe included.
     """
     if not checkpoint.exists():
         _spread_identities(propagator)
     propagator.train()
     propagator.encoder.eval()
     propagator.encoder.requires_grad_(False)
-    learned = [p for p in propagator.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(learned, lr=options.learning_rate, weight_decay=0.03)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: _warm_cosine(step, options.steps)
+    train(
+        "propagation",
+        nn.ModuleDict({"all": propagator}),
+        lambda rng: _loss(propagator, *_batch(propagator, library, rng, batch, frames)),
+        LoopOptions(steps, learning_rate=1e-3, weight_decay=0.03),
+        checkpoint,
     )
-    stored = Checkpoint(checkpoint, nn.ModuleDict({"all": propagator}), optimizer, schedule)
-    done, average = stored.resume(), 0.0
-    for step in range(done, options.steps):
-        rng = np.random.default_rng((options.seed, step))
-        loss = _loss(propagator, *_batch(propagator, library, rng, options))
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(learned, 1.0)
-        optimizer.step()
-        schedule.step()
-        average += (loss.item() - average) / min(step - done + 1, 100)
-        if (step + 1) % 20 == 0:
-            _log.info("propagation: step %d of %d, loss %.4f", step + 1, options.steps, average)
-        if (step + 1) % options.checkpoint_every == 0 or step + 1 == options.steps:
-            stored.save(step + 1)
     propagator.eval()
 
 
@@ -92,11 +63,6 @@ def _spread_identities(propagator: AudioInsertPropagator) -> None:
     directions = torch.randn(*bank.weight.shape[:2], 1, 1) / (17 * 17)
     with torch.no_grad():
         bank.weight.copy_(directions.expand_as(bank.weight))
-
-
-def _warm_cosine(step: int, steps: int) -> float:
-    warmth = min((step + 1) / 100, 1.0)
-    return warmth * float(0.5 * (1 + np.cos(np.pi * min(step / steps, 1.0))))
 
 
 def _loss(
@@ -136,10 +102,11 @@ def _batch(
     propagator: AudioInsertPropagator,
     library: Library,
     rng: np.random.Generator,
-    options: PropagationOptions,
+    batch: int,
+    frames_of_clip: int,
 ) -> tuple[Tensor, Tensor, Tensor, bool]:
     size = [(177, 241), (209, 209), (161, 273), (241, 177)][int(rng.integers(4))]
-    clips = [_clip(propagator, library, rng, size, options.frames) for _ in range(options.batch)]
+    clips = [_clip(propagator, library, rng, size, frames_of_clip) for _ in range(batch)]
     frames, sounds, labels = (torch.stack(parts) for parts in zip(*clips, strict=True))
     return frames, sounds, labels, bool(rng.random() < 0.5)
 

@@ -1,0 +1,106 @@
+"""The loop of both trainings: one cosine of learning rate, resumable at any checkpoint."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+_log = logging.getLogger(__name__)
+_WARM_UP = 100  # steps
+
+
+@dataclass(frozen=True)
+class LoopOptions:
+    """How long something is trained.
+
+    Args:
+        steps: batches.
+        learning_rate: the highest; it rises over 100 steps and follows one cosine to zero.
+        weight_decay: of AdamW.
+        checkpoint_every: steps between checkpoints.
+        seed: of everything random; step k draws from the seed (seed, k).
+    """
+
+    steps: int
+    learning_rate: float
+    weight_decay: float
+    checkpoint_every: int = 100
+    seed: int = 0
+
+
+def train(
+    name: str,
+    learned: nn.ModuleDict,
+    loss_of: Callable[[np.random.Generator], Tensor],
+    options: LoopOptions,
+    checkpoint: Path,
+) -> None:
+    """Minimises a loss; continues from ``checkpoint`` where that file exists.
+
+    A resumed training sees the same examples as an uninterrupted one.
+
+    Args:
+        name: for the log.
+        learned: the modules whose parameters (those that require gradients) are changed.
+        loss_of: draws a batch from a generator and returns its loss.
+        options: how long.
+        checkpoint: file of parameters, optimizer and step, replaced atomically.
+    """
+    parameters = [p for p in learned.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(
+        parameters, lr=options.learning_rate, weight_decay=options.weight_decay
+    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: _warm_cosine(step, options.steps)
+    )
+    stored = {"learned": learned, "optimizer": optimizer, "schedule": schedule}
+    done, average = _resume(checkpoint, stored), 0.0
+    for step in range(done, options.steps):
+        loss = loss_of(np.random.default_rng((options.seed, step)))
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        schedule.step()
+        average += (loss.item() - average) / min(step - done + 1, 100)
+        if (step + 1) % 20 == 0:
+            _log.info("%s: step %d of %d, loss %.4f", name, step + 1, options.steps, average)
+        if (step + 1) % options.checkpoint_every == 0 or step + 1 == options.steps:
+            _save(checkpoint, step + 1, stored)
+
+
+def _warm_cosine(step: int, steps: int) -> float:
+    warmth = min((step + 1) / _WARM_UP, 1.0)
+    return warmth * 0.5 * (1 + math.cos(math.pi * min(step / steps, 1.0)))
+
+
+def _resume(path: Path, stored: dict[str, Any]) -> int:
+    """Restores everything and returns the number of steps done: 0 where there is no file."""
+    if not path.exists():
+        return 0
+    content = torch.load(path, weights_only=True)
+    for name, part in stored.items():
+        part.load_state_dict(content[name])
+    return int(content["step"])
+
+
+def _save(path: Path, step: int, stored: dict[str, Any]) -> None:
+    partial = path.with_suffix(".partial")
+    torch.save({"step": step, **{k: part.state_dict() for k, part in stored.items()}}, partial)
+    partial.replace(path)
+
+
+def soft_jaccard_loss(probability: Tensor, target: Tensor) -> Tensor:
+    """Mean of 1 - J over masks (N, H, W) in [0, 1]; those with an empty target are left out."""
+    overlap = (probability * target).sum(dim=(1, 2))
+    union = (probability + target - probability * target).sum(dim=(1, 2))
+    present = target.sum(dim=(1, 2)) > 0
+    return ((1 - overlap / union.clamp_min(1e-6)) * present).sum() / present.sum().clamp_min(1)
