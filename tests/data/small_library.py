@@ -15,7 +15,7 @@ RATE = 44_100
 
 
 def build(folder: Path) -> Path:
-    """Two pictures and two sounds of four groups, a bystander and two backgrounds, for each split."""
+    """For each split: two pictures and sounds of four groups, two bystanders and backgrounds."""
     rng = np.random.default_rng(0)
     rows = []
     for split in ("train", "test"):

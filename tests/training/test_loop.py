@@ -10,7 +10,7 @@ from coprop.training.loop import LoopOptions, soft_jaccard_loss, train
 OPTIONS = LoopOptions(12, learning_rate=0.1, weight_decay=0.0, checkpoint_every=4)
 
 
-class Stopped(Exception):
+class StoppedError(Exception):
     pass
 
 
@@ -20,7 +20,7 @@ def run(path: Path, stop_at: int | None = None) -> tuple[nn.Linear, list[float]]
 
     def loss_of(rng: np.random.Generator) -> Tensor:
         if len(losses) == stop_at:
-            raise Stopped
+            raise StoppedError
         x = torch.from_numpy(rng.standard_normal((8, 3))).float()
         loss = (layer(x) - x.sum(dim=1, keepdim=True)).square().mean()
         losses.append(loss.item())
@@ -32,7 +32,7 @@ def run(path: Path, stop_at: int | None = None) -> tuple[nn.Linear, list[float]]
 
 def test_resumed_training_equals_an_uninterrupted_one(tmp_path: Path) -> None:
     whole, losses = run(tmp_path / "whole.pt")
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         run(tmp_path / "cut.pt", stop_at=6)  # the checkpoint is of step 4
     resumed, rest = run(tmp_path / "cut.pt")
     assert rest == losses[4:]

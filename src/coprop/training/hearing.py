@@ -61,7 +61,7 @@ def join(examples: Sequence[HeardExamples]) -> HeardExamples:
 
 
 def cross_fitted_answers(
-    network: GroundedNetwork, halves: Sequence[HeardExamples]
+    network: GroundedNetwork, halves: Sequence[HeardExamples], *, steps: int = 1000
 ) -> tuple[Tensor, Tensor]:
     """What is heard in each example by a head that was trained on the other half's recordings.
 
@@ -73,7 +73,7 @@ def cross_fitted_answers(
     """
     answers = []
     for own, other in (halves, halves[::-1]):
-        train_hearing(network, own)
+        train_hearing(network, own, steps=steps)
         with torch.no_grad():
             answers.append(network.audio_head(other.embeddings).sigmoid())
     return torch.cat(answers), join(halves[::-1]).groups
