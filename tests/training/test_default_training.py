@@ -39,7 +39,7 @@ def test_hearing_and_grounding(library: Library, tmp_path: Path) -> None:
         embed_examples(network, library.half_of_sounds(half), np.random.default_rng(half), 24)
         for half in (0, 1)
     ]
-    answers, truth = cross_fitted_answers(network, halves, steps=60)
+    answers, truth = cross_fitted_answers(network, halves, steps=250)
     assert answers.shape == truth.shape == (48, len(network.groups))
     assert ((answers >= 0) & (answers <= 1)).all()
     # Four tones, a random encoder and the other half's recordings: better than one in four.
