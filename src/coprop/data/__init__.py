@@ -1,1 +1,1 @@
-"""TODO"""
+"""Clips composed from pictures and recordings, with masks and change times known."""
