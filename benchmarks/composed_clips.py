@@ -2,8 +2,8 @@
 
     python benchmarks/composed_clips.py SOURCES [--clips 48] [--out FILE.json]
 
-SOURCES is made by scripts/build_sources.py; only its test split is used. For every clip the sounding
-objects, their masks and the change times are known. Printed, as means over all frames of all clips:
+SOURCES is made by scripts/build_sources.py; only its test split is used. Of every clip the sounding
+objects, their masks and the change times are known. Printed, as means over all frames:
 
 - J: intersection over union of the sounding objects' mask; 1 where both are empty.
 - alignment: share of frames in which the objects covered at least half are the sounding ones, and
@@ -27,7 +27,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from coprop import CoProp, ControlPointDetector, ControlPoints
+from coprop import ControlPointDetector, ControlPoints, CoProp
 from coprop.data.composer import ComposedClip, compose_clip
 from coprop.data.library import Library
 from coprop.metrics.functional import alignment, control_point_scores, jaccard
@@ -55,9 +55,7 @@ def every_frame(pipeline: CoProp, clip: ComposedClip, images: list[NDArray[np.ui
     """Each frame segmented with the sound around it, as models without a pipeline do."""
     from coprop.windows import AudioWindows
 
-    windows = AudioWindows(
-        clip.audio, pipeline.keyframes.sample_rate, pipeline.keyframes.window_s
-    )
+    windows = AudioWindows(clip.audio, pipeline.keyframes.sample_rate, pipeline.keyframes.window_s)
     for index, image in enumerate(images):
         frame = torch.from_numpy(image).permute(2, 0, 1).unsqueeze(0) / 255
         logits = pipeline.keyframes(frame, windows.centred(index / clip.fps))
