@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 from coprop.control_points.detector import ControlPointDetector
-from coprop.errors import CoPropError
+from coprop.errors import CheckpointError, CoPropError
 from coprop.keyframes.segmenter import (
     CallableSegmenter,
     KeyframeFunction,
@@ -91,8 +91,17 @@ class CoProp:
             folder: another folder that holds ``keyframe_segmenter`` and ``propagator``, each as
                 their ``save_pretrained`` writes it.
             device: where to run; the CPU by default.
+
+        Raises:
+            CheckpointError: no such folder, or not with these models in it.
         """
         folder = Path(folder) if folder else WEIGHTS
+        for name in ("keyframe_segmenter", "propagator"):
+            if not (folder / name / "config.json").is_file():
+                raise CheckpointError(
+                    f"{folder} has no {name}/config.json; give a folder that holds "
+                    "keyframe_segmenter and propagator, each written by save_pretrained()."
+                )
         keyframes = KeyframeSegmenter.from_pretrained(folder / "keyframe_segmenter")
         propagator = AudioInsertPropagator.from_pretrained(folder / "propagator")
         return cls(
