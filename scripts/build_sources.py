@@ -114,15 +114,24 @@ def _with_splits(out: Path, entries: list[Entry]) -> Iterator[tuple[Entry, str]]
             seen.add(digest)
             strata[entry.kind, entry.group, entry.source].append((digest, entry))
     for members in strata.values():
-        members.sort(key=lambda member: member[0])
-        tested, total = 0, sum(len(entry.paths) for _, entry in members)
-        for rank, (digest, entry) in enumerate(members):
-            chosen = int(digest[:8], 16) < TEST_SHARE * 2**32
-            # Small strata: one to test if there are three, never the last one, never too many.
-            chosen = (chosen or (rank == 0 and len(members) >= 3)) and rank < len(members) - 1
-            chosen = chosen and tested < 0.25 * total
-            tested += chosen * len(entry.paths)
-            yield entry, "test" if chosen or entry.test_only else "train"
+        chosen = _chosen(sorted(members, key=lambda member: member[0]))
+        trained = {entry.series for _, entry in members if entry not in chosen}
+        for _, entry in members:
+            tested = entry in chosen and not (entry.series and entry.series in trained)
+            yield entry, "test" if tested or entry.test_only else "train"
+
+
+def _chosen(members: list[tuple[str, Entry]]) -> set[Entry]:
+    chosen: set[Entry] = set()
+    tested, total = 0, sum(len(entry.paths) for _, entry in members)
+    for rank, (digest, entry) in enumerate(members):
+        low = int(digest[:8], 16) < TEST_SHARE * 2**32
+        # Small strata: one to test if there are three, never the last one, never too many.
+        wanted = (low or (rank == 0 and len(members) >= 3)) and rank < len(members) - 1
+        if wanted and tested < 0.25 * total:
+            chosen.add(entry)
+            tested += len(entry.paths)
+    return chosen
 
 
 _digests: dict[Path, str] = {}

@@ -12,7 +12,10 @@ SCRATCH_MEDIA = "usr/share/scratch/Media"
 
 @dataclass(frozen=True)
 class Entry:
-    """One picture, background or recording; several paths are pieces of one recording."""
+    """One picture, background or recording; several paths are pieces of one recording.
+
+    Entries of one series (takes of one session, one speaker) are kept together.
+    """
 
     kind: str
     paths: tuple[Path, ...]
@@ -21,3 +24,4 @@ class Entry:
     licence: str
     ships: bool = True
     test_only: bool = False
+    series: str = ""

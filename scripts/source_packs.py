@@ -1,7 +1,8 @@
 """Sound effects in Debian packages of games and teaching programs, by name pattern.
 
 A pack is a folder or an archive of a package; each of its patterns names the files that belong to a
-group, and the first that matches counts. What matches none is left out.
+group, and the first that matches counts. What matches none is left out; so are recordings that
+several packs have, in all but one of them.
 """
 
 from __future__ import annotations
@@ -75,8 +76,8 @@ PACKS = (
     Pack("widelands", "GPL-2+", f"{GAMES}/widelands/data", folder, _patterns(
         bird="sound/animals/bird*", pig="sound/animals/boar*", insect="sound/animals/crickets*",
         dog="sound/animals/coyote* sound/animals/wolf*", frog="sound/animals/frog*",
-        horse="sound/farm/donkey* sound/farm/horse*", cow="sound/farm/ox*",
-        sheep="sound/farm/sheep*", duck="world/critters/duck/duck*",
+        horse="sound/farm/donkey* sound/farm/horse_0[1-9]*", cow="sound/farm/ox*",
+        duck="world/critters/duck/duck*",
         tool="sound/atlanteans/cutting/* sound/atlanteans/saw/* sound/hammering/* sound/sawmill/* "
         "sound/smiths/* sound/stonecutting/* sound/woodcutting/*woodcutting*",
         nothing="sound/animals/moose* sound/animals/stag* sound/empire/*bubble* sound/fisher/* "
@@ -87,7 +88,7 @@ PACKS = (
     )),
     Pack("opensfx", "CC0 or CC-BY-3.0", f"{GAMES}/openttd/baseset/opensfx/opensfx.cat", opensfx,
         _patterns(
-            train="04 05 10 13 65 71", boat="06 07", bell="14", aircraft="08 09 24 59 61 69",
+            train="04 10 13 65 71", boat="06 07", bell="14", aircraft="08 09 24 59 61 69",
             car="25 27 28 35", tool="33 39 40 56", sheep="36", cow="37", horse="38",
             big_cat="67", monkey="68", bird="66 72",
             nothing="02 11 12 17 18 20 22 29 52 54 57",
@@ -125,14 +126,14 @@ PACKS = (
         "*water-*.wav *tires-*.wav",
     ), {"Sounds/tcas/*": 8, "Sounds/mk-viii/*": 8}),
     Pack("0ad", "CC-BY-SA-3.0", f"{GAMES}/0ad/mods/public/public.zip", zipped, _patterns(
-        cow="*animal/cattle_*", poultry="*animal/chicken_*", elephant="*animal/elephant_*",
+        cow="*animal/cattle_*", poultry="*animal/chicken_*", elephant="*animal/elephant_[adst]*",
         bird="*animal/flamingo_* *animal/peacock_*", horse="*animal/horse_* *mounted/movement/*",
-        big_cat="*animal/lion_*", pig="*animal/pig_*", sheep="*animal/sheep_* *death/goat_*",
+        big_cat="*animal/lion_*", pig="*animal/pig_[1s]*", sheep="*animal/sheep_* *death/goat_*",
         person="audio/voice/greek/* audio/voice/latin/* audio/voice/napatan/* "
         "audio/voice/persian/*",
         tool="audio/resource/lumbering/* audio/resource/mining/*",
-        nothing="audio/ambient/water/* audio/ambient/weather/* audio/attack/destruction/* "
-        "*camel_*",
+        nothing="audio/ambient/water/river_* audio/ambient/water/wave_* audio/ambient/weather/* "
+        "audio/attack/destruction/* *camel_*",
     ), {f"audio/voice/{tongue}/*": 20 for tongue in ("greek", "latin", "napatan", "persian")}
         | {"audio/resource/lumbering/*": 12, "audio/resource/mining/*": 12}),
     Pack("wesnoth", "GPL-2+", f"{GAMES}/wesnoth/1.16", folder, _patterns(

@@ -23,6 +23,7 @@ from source_tables import (
     ANIMALS,
     FREESOUND,
     PROGRAMS,
+    STAMP_SOUND_SKIPPED,
     STAMP_SOUND_SKIPPED_FOLDERS,
 )
 
@@ -69,7 +70,7 @@ def stamps(debs: Path, out: Path) -> list[Entry]:
         name = path.relative_to(root).with_suffix("").as_posix()
         folder, _, stem = name.rpartition("/")
         skipped = any(part in folder for part in STAMP_SOUND_SKIPPED_FOLDERS)
-        if "_desc" in stem or stem == "firetruck" or (skipped and stem != "blackcat"):
+        if "_desc" in stem or stem in STAMP_SOUND_SKIPPED or (skipped and stem != "blackcat"):
             continue
         pieces = convert(path.read_bytes(), out / "sounds" / "tuxpaint" / name.replace("/", "_"))
         if pieces:
@@ -98,7 +99,11 @@ def _pack(pack: Pack, debs: Path, target: Path) -> list[Entry]:
                 content, target / Path(name).with_suffix("").as_posix().replace("/", "_")
             )
             if pieces:
-                entries.append(Entry("sound", pieces, groups[pattern], pack.source, pack.licence))
+                group, path = groups[pattern], Path(name)
+                take = path.parent if group == "person" else path.with_suffix("")
+                series = str(take).rstrip("0123456789_-")
+                made = Entry("sound", pieces, group, pack.source, pack.licence, series=series)
+                entries.append(made)
     return entries
 
 

@@ -149,6 +149,8 @@ STAMP_SKIPPED_NAMES = {
     "explosion",
     "fire",
 }
+# Of doubtful licence; the same recording as another.
+STAMP_SOUND_SKIPPED = {"firetruck", "dromedary"}
 STAMP_SOUND_SKIPPED_FOLDERS = [
     "symbols",
     "roadsigns",
