@@ -10,13 +10,12 @@ import soundfile
 
 from coprop.data.composed_audio import (
     Sound,
-    activity,
     compose,
     fourier_resample,
     load_sounds,
     match_times,
-    shorten_pauses,
 )
+from coprop.data.soundtrack import activity, shorten_pauses
 from coprop.errors import CoPropError
 
 RATE = 8000

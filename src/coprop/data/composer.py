@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from coprop.data.library import SAMPLE_RATE, Library, Source
+from coprop.data.library import SAMPLE_RATE, Library, Source, load_sound
 from coprop.data.scene import Scene, random_scene
-from coprop.data.soundtrack import Schedule, random_schedule, render_soundtrack
+from coprop.data.soundtrack import Schedule, random_schedule, render
 from coprop.types import Audio
 
 
@@ -74,8 +74,9 @@ def compose_clip(
     if rng.random() < 0.3:
         pictures.append(random_picture(library, rng, None))
     scene = random_scene(library, rng, pictures, size=size)
-    schedule = random_schedule(rng, len(groups), duration_s)
-    samples = render_soundtrack(library, rng, list(groups), schedule)
+    recordings = [random_recording(library, rng, group) for group in groups]
+    planned = random_schedule(rng, len(groups), duration_s)
+    samples, schedule = render(recordings, planned, SAMPLE_RATE, rng)
     return ComposedClip(scene, schedule, visible, Audio(samples, SAMPLE_RATE), fps)
 
 
@@ -83,3 +84,11 @@ def random_picture(library: Library, rng: np.random.Generator, group: str | None
     """A picture of a group; of a thing that makes no sound for None."""
     sources = library.pictures[group]
     return sources[rng.integers(len(sources))]
+
+
+def random_recording(
+    library: Library, rng: np.random.Generator, group: str | None
+) -> NDArray[np.float32]:
+    """A recording of a group, (n,) at 44.1 kHz; of what shows nowhere for None."""
+    sources = library.sounds[group]
+    return load_sound(sources[rng.integers(len(sources))].path)

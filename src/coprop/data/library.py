@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from coprop.data.soundtrack import shorten_pauses
 from coprop.errors import CoPropError
 
 SAMPLE_RATE = 44_100
@@ -90,10 +91,10 @@ def load_picture(path: Path) -> NDArray[np.uint8]:
 
 @lru_cache(maxsize=2048)
 def load_sound(path: Path) -> NDArray[np.float32]:
-    """(n,) mono at 44.1 kHz."""
+    """(n,) mono at 44.1 kHz, without long pauses."""
     import soundfile
 
     samples, sample_rate = soundfile.read(path, dtype="float32")
     if sample_rate != SAMPLE_RATE or samples.ndim != 1:
         raise CoPropError(f"{path} is not mono at {SAMPLE_RATE} Hz; rebuild the sources folder.")
-    return np.asarray(samples, dtype=np.float32)
+    return shorten_pauses(samples, sample_rate).astype(np.float32)

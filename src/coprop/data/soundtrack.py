@@ -1,17 +1,23 @@
-"""Sound with known changes: recordings that are switched on and off by a schedule."""
+"""Sound with known changes: recordings that are switched on and off by a schedule.
+
+Loudness drift, reverberation and background noise are added; none of them is a change.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from coprop.data.library import SAMPLE_RATE, Library, load_sound
+Samples = NDArray[np.float64]
 
-_BLOCK = 882  # 20 ms
-_LONGEST_GAP = 12  # blocks; longer silences inside a recording are cut, or they would be changes
-_FADE = 441  # 10 ms
+_SHORTEST_STATE_S = 1.0
+_LONGEST_STATE_S = 4.0
+_LONGEST_PAUSE_S = 0.3
+_FADE_S = 0.01
 
 
 @dataclass(frozen=True)
@@ -19,8 +25,8 @@ class Schedule:
     """Which sources sound when.
 
     Args:
-        times_s: (S + 1,) edges of the S spans, from 0 to the end.
-        sounding: for each span, the indices of the sources that sound in it.
+        times_s: (S + 1,) edges of the S states, from 0 to the end.
+        sounding: for each state, the indices of the sources that sound in it.
     """
 
     times_s: tuple[float, ...]
@@ -28,95 +34,160 @@ class Schedule:
 
     @property
     def change_times_s(self) -> tuple[float, ...]:
-        """The inner edges; neighbouring spans always differ."""
+        """The inner edges; neighbouring states always differ."""
         return self.times_s[1:-1]
 
     def at(self, time_s: float) -> frozenset[int]:
         """The sources that sound at a time."""
-        span = int(np.searchsorted(self.times_s, time_s, side="right")) - 1
-        return self.sounding[min(max(span, 0), len(self.sounding) - 1)]
+        state = int(np.searchsorted(self.times_s, time_s, side="right")) - 1
+        return self.sounding[min(max(state, 0), len(self.sounding) - 1)]
 
 
-def random_schedule(
-    rng: np.random.Generator, num_sources: int, duration_s: float, *, shortest_s: float = 1.0
-) -> Schedule:
-    """Spans of 1 s and more, each with none, one or (rarely) two of the sources sounding."""
-    edges, states = [0.0], [_random_state(rng, num_sources, None)]
-    while True:
-        edge = edges[-1] + rng.uniform(shortest_s, 4.0)
-        if edge > duration_s - shortest_s:
-            return Schedule((*edges, duration_s), tuple(states))
-        edges.append(float(edge))
-        states.append(_random_state(rng, num_sources, states[-1]))
+def random_schedule(rng: np.random.Generator, sources: int, duration_s: float) -> Schedule:
+    """States of 1 to 4 s in which none to three sources sound; each differs by a single move.
 
-
-def _random_state(
-    rng: np.random.Generator, num_sources: int, before: frozenset[int] | None
-) -> frozenset[int]:
-    while True:
-        count = int(rng.choice(3, p=(0.2, 0.62, 0.18)))
-        chosen = rng.choice(num_sources, min(count, num_sources), replace=False)
-        state = frozenset(int(i) for i in chosen)
-        if state != before:
-            return state
-
-
-def render_soundtrack(
-    library: Library,
-    rng: np.random.Generator,
-    groups: list[str | None],
-    schedule: Schedule,
-) -> NDArray[np.float32]:
-    """The mixed sound of all sources, (n,) at 44.1 kHz, peak at most 0.9.
-
-    One recording stands for a source throughout the clip. Half of the clips have a faint constant
-    noise below everything, as real rooms do.
+    Args:
+        rng: the source of all randomness.
+        sources: how many sources there are.
+        duration_s: length in seconds.
     """
-    length = round(schedule.times_s[-1] * SAMPLE_RATE)
-    mix = np.zeros(length, dtype=np.float32)
-    for index, group in enumerate(groups):
-        track = continuous_sound(library, rng, group, length)
-        mix += track * _envelope(schedule, index, length) * 10 ** (rng.uniform(-8, 0) / 20)
-    peak = max(float(np.abs(mix).max()), 1e-6)
-    mix *= rng.uniform(0.4, 0.9) / peak if peak > 1e-5 else 1.0
+    states = [_next_state(frozenset(), sources, rng) if rng.random() < 0.7 else frozenset()]
+    times = [0.0]
+    clock = rng.uniform(_SHORTEST_STATE_S, _LONGEST_STATE_S)
+    while clock < duration_s - _SHORTEST_STATE_S and not (len(states) == 1 and rng.random() < 0.05):
+        times.append(float(clock))
+        states.append(_next_state(states[-1], sources, rng))
+        clock += rng.uniform(_SHORTEST_STATE_S, _LONGEST_STATE_S)
+    return Schedule((*times, duration_s), tuple(states))
+
+
+def render(
+    recordings: Sequence[NDArray[np.float32]],
+    schedule: Schedule,
+    sample_rate: int,
+    rng: np.random.Generator,
+) -> tuple[NDArray[np.float32], Schedule]:
+    """The mixed sound of all sources, in a room, with noise.
+
+    Args:
+        recordings: one of each source, (n,), without long pauses.
+        schedule: what sounds when.
+        sample_rate: of the recordings and the result, in Hz.
+        rng: the source of all randomness.
+
+    Returns:
+        (n,) samples in [-1, 1], and the schedule as it is heard: where a state only ends a source
+        that had faded before, it begins with the last that was audible.
+    """
+    bounds = [round(time_s * sample_rate) for time_s in schedule.times_s]
+    mixture = np.zeros(bounds[-1])
+    ends: dict[int, int] = {}
+    for number, recording in enumerate(recordings):
+        for first, last in _runs(number, schedule.sounding):
+            sound, end = voice(recording, bounds[last] - bounds[first], sample_rate, rng)
+            mixture[bounds[first] : bounds[last]] += sound
+            ends[last] = max(ends.get(last, 0), bounds[first] + end)
+    changes = [
+        (ends[index] if after < before else bounds[index]) / sample_rate
+        for index, (before, after) in enumerate(pairwise(schedule.sounding), start=1)
+    ]
+    heard = Schedule((0.0, *changes, schedule.times_s[-1]), schedule.sounding)
+    finished = in_a_room(mixture, sample_rate, rng) + noise(bounds[-1], rng)
+    finished /= max(1.0, float(np.abs(finished).max()))
+    return finished.astype(np.float32), heard
+
+
+def activity(samples: Samples, sample_rate: int) -> NDArray[np.bool_]:
+    """(n,) True where the sound, smoothed over 20 ms, is within 25 dB of its loud parts."""
+    width = max(1, round(0.02 * sample_rate))
+    sums = np.cumsum(np.pad(np.asarray(samples, dtype=np.float64) ** 2, (width, 0)))
+    power = np.roll((sums[width:] - sums[:-width]) / width, -(width // 2))
+    return np.asarray(power > np.percentile(power[:: width // 2 + 1], 95) * 10.0**-2.5)
+
+
+def shorten_pauses(samples: Samples, sample_rate: int) -> Samples:
+    """The sound without silence at its ends and with no pause longer than 0.3 s inside."""
+    active = np.flatnonzero(activity(samples, sample_rate))
+    if not active.size:
+        return samples[:0]
+    half = round(_LONGEST_PAUSE_S / 2 * sample_rate)
+    edges = np.diff(np.r_[0, activity(samples, sample_rate).astype(np.int8), 0])
+    keep = np.zeros(len(samples), dtype=bool)
+    for start, stop in zip(np.flatnonzero(edges == 1), np.flatnonzero(edges == -1), strict=True):
+        keep[max(start - half, active[0]) : min(stop + half, active[-1] + 1)] = True
+    return samples[keep]
+
+
+def voice(
+    samples: NDArray[np.float32], count: int, rate: int, rng: np.random.Generator
+) -> tuple[Samples, int]:
+    """(count,) of one source sounding throughout, and the sample at which it falls silent."""
+    source = np.asarray(samples, dtype=np.float64)
+    onsets = np.flatnonzero(np.diff(activity(source, rate).astype(np.int8)) == 1)
+    onsets = onsets[onsets < len(source) - rate]  # begin where at least a second is left
+    begin = int(rng.choice(onsets)) if onsets.size and rng.random() < 0.5 else 0
+    pieces, length = [source[begin:]], len(source) - begin
+    while length < count:
+        pause = np.zeros(round(rng.uniform(0.0, _LONGEST_PAUSE_S) * rate))
+        pieces += [pause, source]
+        length += len(pause) + len(source)
+    fade = max(1, round(_FADE_S * rate))
+    voice = np.concatenate([_faded(piece, fade) for piece in pieces])[:count]
+    active = activity(voice, rate)
+    drift_db = rng.uniform(0, 3) * np.sin(
+        2 * np.pi * (np.arange(count) / rate / rng.uniform(4, 10) + rng.random())
+    )
+    loudness = np.sqrt(np.mean(voice[active] ** 2)) if active.any() else 1.0
+    gain = 10.0 ** ((rng.uniform(-27.0, -18.0) + drift_db) / 20.0) / max(float(loudness), 1e-6)
+    end = int(np.flatnonzero(active)[-1]) + 1 if active.any() else count
+    return _faded(voice * gain, fade), end
+
+
+def in_a_room(samples: Samples, rate: int, rng: np.random.Generator) -> Samples:
+    """Half of the clips sound in a room: a decaying noise tail of 0.1 to 0.6 s."""
+    decay_s, wet_db = rng.uniform(0.1, 0.6), rng.uniform(-18.0, -6.0)
     if rng.random() < 0.5:
-        mix += _room_noise(rng, length) * 10 ** (rng.uniform(-62, -44) / 20)
-    return mix.clip(-1, 1)
+        return samples
+    time = np.arange(round(decay_s * rate)) / rate
+    tail = rng.standard_normal(len(time)) * 10.0 ** (-3.0 * time / decay_s)
+    tail *= 10.0 ** (wet_db / 20.0) / max(float(np.sqrt(np.sum(tail**2))), 1e-9)
+    size = 2 ** int(np.ceil(np.log2(len(samples) + len(tail))))
+    wet = np.fft.irfft(np.fft.rfft(samples, size) * np.fft.rfft(tail, size), size)
+    return samples + wet[: len(samples)]
 
 
-def continuous_sound(
-    library: Library, rng: np.random.Generator, group: str | None, length: int
-) -> NDArray[np.float32]:
-    """``length`` samples of a random recording of a group, repeated, without long silences."""
-    sources = library.sounds[group]
-    samples = _without_gaps(load_sound(sources[rng.integers(len(sources))].path))
-    repeats = -(-length // len(samples)) + 1
-    start = int(rng.integers(len(samples))) // _BLOCK * _BLOCK
-    return np.tile(samples, repeats)[start : start + length]
+def noise(count: int, rng: np.random.Generator) -> Samples:
+    """Background noise between white and brown, from inaudible to clearly audible."""
+    size = 2 ** int(np.ceil(np.log2(count)))
+    spectrum = np.fft.rfft(rng.standard_normal(size))
+    spectrum /= np.maximum(np.arange(len(spectrum)), size / 1000.0) ** rng.uniform(0.0, 1.0)
+    noise = np.fft.irfft(spectrum, size)[:count]
+    level = 10.0 ** (rng.uniform(-75.0, -42.0) / 20.0)
+    return np.asarray(noise * level / np.sqrt(np.mean(noise**2)))
 
 
-def _without_gaps(samples: NDArray[np.float32]) -> NDArray[np.float32]:
-    blocks = samples[: len(samples) // _BLOCK * _BLOCK].reshape(-1, _BLOCK)
-    loudness = np.sqrt(np.mean(blocks**2, axis=1))
-    quiet = loudness < 0.03 * loudness.max()
-    run = np.zeros(len(blocks), dtype=int)
-    for i in range(len(blocks)):
-        run[i] = run[i - 1] + 1 if quiet[i] and i else int(quiet[i])
-    return blocks[run <= _LONGEST_GAP].ravel()
+def _next_state(state: frozenset[int], sources: int, rng: np.random.Generator) -> frozenset[int]:
+    """Another set: one source more, one less, one exchanged, or none."""
+    silent = sorted(set(range(sources)) - state)
+    moves = [frozenset(state | {s}) for s in silent if len(state) < 3]
+    moves += [frozenset(state - {s}) for s in state]
+    moves += [frozenset(state - {a} | {b}) for a in state for b in silent]
+    if len(state) > 1:
+        moves.append(frozenset())
+    return moves[int(rng.integers(len(moves)))]
 
 
-def _envelope(schedule: Schedule, source: int, length: int) -> NDArray[np.float32]:
-    gate = np.zeros(length, dtype=np.float32)
-    for start, end, sounding in zip(
-        schedule.times_s, schedule.times_s[1:], schedule.sounding, strict=False
-    ):
-        if source in sounding:
-            gate[round(start * SAMPLE_RATE) : round(end * SAMPLE_RATE)] = 1
-    ramp = np.ones(_FADE, dtype=np.float32) / _FADE
-    return np.convolve(gate, ramp, mode="full")[:length].astype(np.float32)
+def _runs(number: int, states: Sequence[frozenset[int]]) -> list[tuple[int, int]]:
+    """First state and first state after of each stretch in which a source sounds on."""
+    on = np.diff(np.r_[0, [int(number in state) for state in states], 0])
+    starts, stops = np.flatnonzero(on == 1), np.flatnonzero(on == -1)
+    return [(int(a), int(b)) for a, b in zip(starts, stops, strict=True)]
 
 
-def _room_noise(rng: np.random.Generator, length: int) -> NDArray[np.float32]:
-    white = rng.standard_normal(length).astype(np.float32)
-    smooth = np.convolve(white, np.ones(8) / 8, mode="same") * 2
-    return smooth.astype(np.float32)
+def _faded(samples: Samples, fade: int) -> Samples:
+    if len(samples) < 2 * fade:
+        return samples
+    ramp = np.linspace(0.0, 1.0, fade)
+    return np.concatenate(
+        [samples[:fade] * ramp, samples[fade:-fade], samples[-fade:] * ramp[::-1]]
+    )

@@ -14,8 +14,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from coprop.data.composer import random_recording
 from coprop.data.library import SAMPLE_RATE, Library
-from coprop.data.soundtrack import continuous_sound
+from coprop.data.soundtrack import in_a_room, voice
 from coprop.keyframes.grounded import GroundedNetwork
 
 _log = logging.getLogger(__name__)
@@ -121,11 +122,12 @@ def _random_window(
     hearable = [g for g in network.groups if g in library.sounds]
     count = int(rng.choice(3, p=(0.1, 0.6, 0.3)))
     chosen: list[str | None] = [str(g) for g in rng.choice(hearable, count, replace=False)]
-    mix = np.zeros(length, dtype=np.float32)
+    mix = np.zeros(length)
     for group in chosen or [None]:
         if group in library.sounds:
             level = 10 ** (rng.uniform(-6, 0) / 20) if chosen else 1.0
-            mix += level * continuous_sound(library, rng, group, length)
+            recording = random_recording(library, rng, group)
+            mix += level * voice(recording, length, SAMPLE_RATE, rng)[0]
     target = torch.zeros(len(network.groups))
     target[[i for i, g in enumerate(network.groups) if g in chosen]] = 1
     return degrade(mix, rng), target
@@ -143,7 +145,7 @@ def degrade(samples: NDArray[Any], rng: np.random.Generator) -> NDArray[np.float
     tilt_db = rng.uniform(-4, 4) * np.log2(np.maximum(frequencies, 50) / 1000)
     samples = np.fft.irfft(spectrum * 10 ** (tilt_db / 20), len(samples))
     if rng.random() < 0.6:
-        samples = _in_a_room(samples, rng)
+        samples = in_a_room(samples, SAMPLE_RATE, rng)
     if rng.random() < 0.3:  # overdriven
         samples = np.tanh(rng.uniform(1, 6) * samples / max(float(np.abs(samples).max()), 1e-6))
     if rng.random() < 0.3:
@@ -152,15 +154,3 @@ def degrade(samples: NDArray[Any], rng: np.random.Generator) -> NDArray[np.float
     noise = rng.standard_normal(len(samples)) * 10 ** (rng.uniform(-70, -30) / 20)
     peak = max(float(np.abs(samples).max()), 1e-6)
     return (samples / peak + noise).astype(np.float32)
-
-
-def _in_a_room(samples: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
-    """With the decaying noise of 0.15 to 1.2 s that a room answers."""
-    decay_s = rng.uniform(0.15, 1.2)
-    time_s = np.arange(int(decay_s * SAMPLE_RATE)) / SAMPLE_RATE
-    response = rng.standard_normal(len(time_s)) * 10 ** (-3 * time_s / decay_s)
-    response *= 10 ** (rng.uniform(-15, 3) / 20) / np.sqrt(np.sum(response**2))
-    response[0] = 1.0
-    size = 1 << (len(samples) + len(response)).bit_length()
-    wet = np.fft.irfft(np.fft.rfft(samples, size) * np.fft.rfft(response, size), size)
-    return wet[: len(samples)]

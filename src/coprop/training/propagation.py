@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from coprop.data.composer import random_picture
+from coprop.data.composer import random_picture, random_recording
 from coprop.data.library import SAMPLE_RATE, Library
 from coprop.data.scene import random_scene
-from coprop.data.soundtrack import Schedule, render_soundtrack
+from coprop.data.soundtrack import Schedule, render
 from coprop.propagation.propagator import AudioInsertPropagator
 from coprop.training.loop import LoopOptions, soft_jaccard_loss, train
 from coprop.types import Audio
@@ -133,8 +133,10 @@ def _clip(
     times_s = 1.0 + interval_s * np.arange(num_frames)
     end_s = float(rng.uniform(times_s[1], times_s[-1])) if rng.random() < 0.35 else duration_s
     rest = frozenset(range(len(groups))) - followed if rng.random() < 0.5 else frozenset()
-    schedule = Schedule((0.0, end_s, duration_s + 0.1), (followed, rest))
-    audio = Audio(render_soundtrack(library, rng, list(groups), schedule), SAMPLE_RATE)
+    planned = Schedule((0.0, end_s, duration_s + 0.1), (followed, rest))
+    recordings = [random_recording(library, rng, group) for group in groups]
+    samples, schedule = render(recordings, planned, SAMPLE_RATE, rng)
+    audio = Audio(samples, SAMPLE_RATE)
     windows = AudioWindows(audio, propagator.sample_rate, propagator.window_s)
     identities = np.ones(len(groups), dtype=np.int64)  # what binary keyframes ask for
     if rng.random() < 0.3:
@@ -143,7 +145,7 @@ def _clip(
     for time_s in times_s:
         frame, masks = scene.render(float(time_s))
         label = np.zeros(size, dtype=np.int64)
-        for index in followed if time_s < end_s else ():
+        for index in followed & schedule.at(float(time_s)):
             label[masks[index]] = identities[index]
         frames.append(torch.from_numpy(frame).permute(2, 0, 1).float() / 255)
         labels.append(torch.from_numpy(label))
