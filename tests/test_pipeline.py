@@ -253,6 +253,16 @@ def test_more_than_ten_classes_go_through_the_real_propagator() -> None:
     check_masks(result.masks, 3, (26, 26))
 
 
+def test_rounding_takes_no_probability_below_zero() -> None:
+    def answer(frames: Tensor) -> Tensor:
+        logits = torch.randn(1, 12, *frames.shape[-2:], generator=torch.Generator().manual_seed(0))
+        logits[:, 0] = -60  # background is all but impossible
+        return logits
+
+    result = wrapped(Recorder(answer))(clip_of(2), noise(0.2), fps=10, keep_probabilities=True)
+    check_masks(result.masks, 2, (12, 16))
+
+
 def test_scores_of_only_background_are_an_empty_mask() -> None:
     def answer(frames: Tensor) -> Tensor:
         logits = torch.zeros(1, 3, *frames.shape[-2:])
