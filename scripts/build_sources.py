@@ -3,8 +3,15 @@
     python scripts/build_sources.py --debs UNPACKED --caltech PICTURES --backgrounds BACKGROUNDS \
         --freesound SOUNDS --animals SOUNDS --soundfont FluidR3_GM.sf2 --out sources
 
+UNPACKED is where these Debian packages (12, "bookworm") were unpacked with dpkg-deb -x; any may be
+missing: tuxpaint-stamps-default gcompris-qt-data widelands-data xmoto-data ktuberling-data scratch
+openclipart-png openttd-opensfx simutrans-pak64 lincity-ng-data torcs-data supertuxkart-data
+flightgear-data-base 0ad-data wesnoth-1.16-data trigger-rally-data openarena-data
+minetest-mod-homedecor unknown-horizons asterisk-core-sounds-en-wav asterisk-core-sounds-fr-wav
+sound-theme-freedesktop.
+
 Every argument but --out may be left out; what it would bring is then missing. A file that is
-already there is kept, so a second run only adds. `manifest.jsonl` names every file with its group,
+already there is kept, so a second run only adds; no sound or picture is passed on with this repository. `manifest.jsonl` names every file with its group,
 split, source and licence. The split follows from the content: the same input gives the same split.
 Needs ffmpeg, fluidsynth, espeak-ng and rsvg-convert on the path.
 """
@@ -53,6 +60,7 @@ def _collectors(arguments: argparse.Namespace, out: Path) -> Iterator[list[Entry
     if given.debs:
         yield source_pictures.stamps(given.debs, out)
         yield source_pictures.drawings(given.debs, out)
+        yield source_pictures.photographs(given.debs, out)
         yield source_pictures.scratch(given.debs, out)
         yield source_pictures.scratch_backgrounds(given.debs, out)
         yield source_sounds.stamps(given.debs, out)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import subprocess
 from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter
 from source_archives import qt_resources
 from source_common import RCC, SCRATCH_MEDIA, TUXPAINT, Entry
 from source_tables import (
@@ -121,6 +122,31 @@ def drawings(debs: Path, out: Path) -> list[Entry]:
         if group and (target.exists() or _crop(_rasterised(svg), target)):
             entries.append(Entry("picture", (target,), group, "drawings", "GPL-3+"))
     return entries
+
+
+def photographs(debs: Path, out: Path) -> list[Entry]:
+    """Photographs of gcompris, all in the public domain or CC0, cut out along stored outlines."""
+    rows = json.loads(Path(__file__).with_name("gcompris_outlines.json").read_text("utf-8"))
+    entries = []
+    for archive in sorted({row["archive"] for row in rows}):
+        path = debs / RCC / f"{archive}.rcc"
+        files = qt_resources(path, (".webp",)) if path.exists() else ()
+        photos = {Path(name).stem: content for name, content in files}
+        for row in (row for row in rows if row["archive"] == archive and row["name"] in photos):
+            target = out / "pictures" / "gcompris" / f"photo_{row['name']}.png"
+            if not target.exists():
+                _crop(_outlined(photos[row["name"]], row["outline"]), target)
+            entries.append(Entry("picture", (target,), row["group"], "gcompris", "CC0 or PD"))
+    return entries
+
+
+def _outlined(photo: bytes, outline: str) -> Image.Image:
+    picture = Image.open(io.BytesIO(photo)).convert("RGB")
+    alpha = Image.new("L", picture.size, 0)
+    points = [tuple(map(int, point.split(","))) for point in outline.split()]
+    ImageDraw.Draw(alpha).polygon(points, fill=255)
+    picture.putalpha(alpha.filter(ImageFilter.GaussianBlur(0.7)))
+    return picture
 
 
 def _rasterised(svg: bytes) -> Image.Image:
