@@ -11,8 +11,9 @@ minetest-mod-homedecor unknown-horizons asterisk-core-sounds-en-wav asterisk-cor
 sound-theme-freedesktop.
 
 Every argument but --out may be left out; what it would bring is then missing. A file that is
-already there is kept, so a second run only adds; no sound or picture is passed on with this repository. `manifest.jsonl` names every file with its group,
+already there is kept, so a second run only adds. `manifest.jsonl` names every file with its group,
 split, source and licence. The split follows from the content: the same input gives the same split.
+Much of the material may not be passed on; the folder stays where it is built.
 Needs ffmpeg, fluidsynth, espeak-ng and rsvg-convert on the path.
 """
 
