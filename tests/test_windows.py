@@ -5,12 +5,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from coprop import Audio
 from coprop.types import Segment
-from coprop.windows import AudioWindows, is_silent
-from pipeline_samples import RATE, noise, ramp
+from coprop.windows import AudioWindows
+from pipeline_samples import RATE, ramp
 
 
 def numbers(window: torch.Tensor) -> np.ndarray:
@@ -73,30 +72,3 @@ def test_a_window_that_lies_inside_its_segment_stays_centred() -> None:
     windows = AudioWindows(ramp(10.0), RATE, 1.0)
     within = windows.within(4.0, Segment(2.0, 8.0))
     torch.testing.assert_close(within, windows.centred(4.0), rtol=0, atol=0)
-
-
-def test_silence_is_judged_inside_the_segment_only() -> None:
-    samples = np.full(4 * RATE, 9e-4, dtype=np.float32)
-    samples[2 * RATE] = 0.5
-    track = Audio(samples, RATE)
-    assert is_silent(track, Segment(0.0, 2.0))
-    assert not is_silent(track, Segment(0.0, 2.001))
-    assert not is_silent(track, Segment(2.0, 2.5))
-    assert is_silent(track, Segment(2.001, 4.0))
-    assert is_silent(track, Segment(4.0, float("inf")))
-    assert is_silent(Audio(np.zeros(0, dtype=np.float32), RATE), Segment(0.0, 0.25))
-    assert not is_silent(noise(0.01), Segment(0.0, 5.0))
-
-
-def test_silence_in_a_long_track_is_read_piece_by_piece() -> None:
-    class Track(Audio):
-        """Notes how much is read at once."""
-
-        longest = 0
-
-        def read(self, start: int, stop: int) -> NDArray[np.float32]:
-            Track.longest = max(Track.longest, stop - start)
-            return super().read(start, stop)
-
-    assert is_silent(Track(np.zeros(30 * RATE, dtype=np.float32), RATE), Segment(0.0, 30.0))
-    assert 0 < Track.longest <= RATE

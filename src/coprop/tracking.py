@@ -13,9 +13,10 @@ from torch import Tensor
 
 from coprop.errors import ModelOutputError
 from coprop.keyframes.segmenter import KeyframeModel
+from coprop.loudness import is_silent, quiet_blocks
 from coprop.propagation.propagator import Propagator
 from coprop.types import AudioTrack, FrameMask, Segment
-from coprop.windows import AudioWindows, is_silent
+from coprop.windows import AudioWindows
 
 if TYPE_CHECKING:
     from coprop.media.reader import Frame
@@ -60,7 +61,7 @@ class SegmentTracker:
     ) -> None:
         self._keyframes = keyframes
         self._propagator = propagator
-        self._audio = audio
+        self._quiet = quiet_blocks(audio)
         self._working_edge = working_edge
         self._device = device
         self._keyframe_windows = AudioWindows(audio, keyframes.sample_rate, keyframes.window_s)
@@ -70,7 +71,7 @@ class SegmentTracker:
     @torch.no_grad()
     def start(self, frame: Frame, segment: Segment) -> SegmentState:
         """The keyframe's mask. Silent segments are empty without asking the model."""
-        if is_silent(self._audio, segment):
+        if is_silent(self._quiet, segment):
             return SegmentState(_empty_mask(frame), None)
         image = self._image(frame)
         probabilities = _probabilities(self._keyframe_logits(image, frame, segment))

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from coprop.types import AudioTrack, Segment
-
-_SILENCE = 1e-3  # a peak of -60 dB of full scale; below it nothing is heard
 
 
 class AudioWindows:
@@ -44,14 +41,3 @@ class AudioWindows:
     def _cut(self, centre_s: float) -> Tensor:
         start = round(centre_s * self._rate) - self._length // 2
         return torch.from_numpy(self._track.read(start, start + self._length)).unsqueeze(0)
-
-
-def is_silent(track: AudioTrack, segment: Segment) -> bool:
-    """Whether nothing is heard in a segment: every sample below -60 dB of full scale."""
-    end_s = min(segment.end_s, track.duration_s)
-    first, last = (round(t * track.sample_rate) for t in (segment.start_s, end_s))
-    block = track.sample_rate  # one second at a time, so that hours of silence take no memory
-    return all(
-        np.abs(track.read(start, min(start + block, last))).max(initial=0) < _SILENCE
-        for start in range(first, last, block)
-    )

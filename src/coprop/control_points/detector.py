@@ -13,6 +13,7 @@ from coprop.control_points import similarity as _similarity
 from coprop.control_points.features import STEP_S
 from coprop.control_points.similarity import Embed
 from coprop.errors import CoPropError
+from coprop.loudness import quiet_blocks, silence_edges
 from coprop.types import AudioTrack, ControlPoints
 
 ScoreFunction = Callable[[AudioTrack, int | None], NDArray[np.float64]]
@@ -20,6 +21,7 @@ ScoreFunction = Callable[[AudioTrack, int | None], NDArray[np.float64]]
 where ``windows`` is None one each 50 ms from the start of the track."""
 
 NOVELTY_THRESHOLD = 0.5
+SHORTEST_SILENCE_S = 0.6
 COSINE_THRESHOLD = 0.025
 EMBEDDING_THRESHOLD = 0.3
 
@@ -63,6 +65,8 @@ class ControlPointDetector:
     ) -> ControlPointDetector:
         """Compares what is heard before and after each moment, over several context lengths.
 
+        The beginning and the end of a silence of 0.6 s or more are changes with the score 1.
+
         Without ``embed``, a small network that comes with the library scores log-mel features; the
         score is the chance of a change. With it, the embeddings of windows of ``window_s`` are
         averaged over up to two seconds on either side, and the score is the cosine distance.
@@ -83,7 +87,8 @@ class ControlPointDetector:
             embedding = _similarity.Embedding(embed, sample_rate, window_s)
             score, usual = embedding.novelty_scores, EMBEDDING_THRESHOLD
         chosen = usual if threshold is None else threshold
-        return cls(_by_nearest_edge(score, min_gap_s), threshold=chosen, min_gap_s=min_gap_s)
+        heard = _with_silences(score)
+        return cls(_by_nearest_edge(heard, min_gap_s), threshold=chosen, min_gap_s=min_gap_s)
 
     @classmethod
     def cosine(
@@ -160,6 +165,20 @@ def pick_peaks(
         earlier, later = scores[first:index], scores[index + 1 : stop]
         flags[index] = not (np.any(earlier >= scores[index]) or np.any(later > scores[index]))
     return flags
+
+
+def _with_silences(
+    fine_score: Callable[[AudioTrack], NDArray[np.float64]],
+) -> Callable[[AudioTrack], NDArray[np.float64]]:
+    """Adds the edges of silences, which need no comparing of sounds, to a score."""
+
+    def score(audio: AudioTrack) -> NDArray[np.float64]:
+        scores = fine_score(audio)
+        edges = silence_edges(quiet_blocks(audio), SHORTEST_SILENCE_S)[: len(scores)]
+        scores[: len(edges)][edges] = 1.0
+        return scores
+
+    return score
 
 
 def _by_nearest_edge(
