@@ -98,7 +98,7 @@ def test_a_folder_that_is_missing(tmp_path: Path) -> None:
             with pytest.raises(CheckpointError, match=r"no model at .*nothing.*save_pretrained"):
                 model.from_pretrained(place)
     for folder in ("models", tmp_path / "nothing"):
-        with pytest.raises(CheckpointError, match=r"no model at .*keyframe_segmenter"):
+        with pytest.raises(CheckpointError, match=r"has no keyframe_segmenter.*give a folder"):
             CoProp.from_pretrained(folder)
 
 
