@@ -1,6 +1,6 @@
 """The default on composed clips it was not trained on, beside trivial answers.
 
-    python benchmarks/composed_clips.py SOURCES [--clips 48] [--out FILE.json]
+    python benchmarks/composed_clips.py SOURCES [--clips 48] [--fps 5] [--out FILE.json]
 
 SOURCES is made by scripts/build_sources.py; only its test split is used. Of every clip the sounding
 objects, their masks and the change times are known. Printed, as means over all frames:
@@ -113,6 +113,7 @@ def main() -> None:
     parser.add_argument("sources", type=Path)
     parser.add_argument("--clips", type=int, default=48)
     parser.add_argument("--seed", type=int, default=2024)
+    parser.add_argument("--fps", type=float, default=5.0)
     parser.add_argument("--only", help="the rows whose names contain this")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
@@ -122,7 +123,9 @@ def main() -> None:
     names = [name for name in table if arguments.only is None or arguments.only in name]
     totals: dict[str, dict[str, list[float]]] = {name: {} for name in names}
     for number in range(arguments.clips):
-        clip = compose_clip(library, np.random.default_rng((arguments.seed, number)))
+        clip = compose_clip(
+            library, np.random.default_rng((arguments.seed, number)), fps=arguments.fps
+        )
         rendered = list(clip.frames())
         images, truth = [image for _, image, _ in rendered], [masks for *_, masks in rendered]
         for name in names:

@@ -222,11 +222,15 @@ class CoProp:
 
     def segments(self, points: ControlPoints, audio: AudioTrack) -> tuple[Segment, ...]:
         """The spans that are given one keyframe each."""
-        return tuple(
-            part
-            for segment in points.segments(audio.duration_s + _TAIL_S)
-            for part in _split(segment, self.max_segment_s)
-        )
+        return tuple(part for part, _ in self._parts(points, audio))
+
+    def _parts(self, points: ControlPoints, audio: AudioTrack) -> list[tuple[Segment, Segment]]:
+        """Each span with a keyframe, and the span between control points that it is a part of."""
+        return [
+            (part, whole)
+            for whole in points.segments(audio.duration_s + _TAIL_S)
+            for part in _split(whole, self.max_segment_s)
+        ]
 
     def track(
         self, clip: Clip, points: ControlPoints, *, progress: Progress | None = None
@@ -239,16 +243,17 @@ class CoProp:
             working_edge=self.working_edge,
             device=self.device,
         )
-        spans = self.segments(points, clip.audio)
+        parts = self._parts(points, clip.audio)
         # Frames after the end of the sound are a segment of their own, a silent one.
-        segments = iter((*spans, Segment(spans[-1].end_s, math.inf)))
-        segment, upcoming = next(segments), next(segments, None)
+        after = Segment(parts[-1][0].end_s, math.inf)
+        coming = iter((*parts, (after, after)))
+        part, upcoming = next(coming), next(coming, None)
         state: SegmentState | None = None
         for frame in clip.frames:
-            while upcoming is not None and frame.time_s >= upcoming.start_s - _ROUNDING_S:
-                segment, upcoming, state = upcoming, next(segments, None), None
+            while upcoming is not None and frame.time_s >= upcoming[0].start_s - _ROUNDING_S:
+                part, upcoming, state = upcoming, next(coming, None), None
             # The keyframe is the first frame at or after the control point.
-            state = tracker.start(frame, segment) if state is None else tracker.step(frame, state)
+            state = tracker.start(frame, *part) if state is None else tracker.step(frame, state)
             yield frame, state.mask
             if progress is not None:
                 progress("frames", frame.index + 1, clip.num_frames)

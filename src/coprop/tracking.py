@@ -69,12 +69,19 @@ class SegmentTracker:
 
     # Not inference_mode: what a wrapped model keeps of these calls must stay usable in training.
     @torch.no_grad()
-    def start(self, frame: Frame, segment: Segment) -> SegmentState:
-        """The keyframe's mask. Silent segments are empty without asking the model."""
+    def start(self, frame: Frame, segment: Segment, sources: Segment) -> SegmentState:
+        """The keyframe's mask. Silent segments are empty without asking the model.
+
+        Args:
+            frame: the keyframe.
+            segment: until the next keyframe.
+            sources: the span around it in which the same objects sound, for models that take
+                their sound from the segment.
+        """
         if is_silent(self._quiet, segment):
             return SegmentState(_empty_mask(frame), None)
         image = self._image(frame)
-        probabilities = _probabilities(self._keyframe_logits(image, frame, segment))
+        probabilities = _probabilities(self._keyframe_logits(image, frame, sources))
         classes = _visible_classes(probabilities)
         probabilities = _select(probabilities, classes)
         mask = _frame_mask(frame, probabilities, classes, is_keyframe=True)
