@@ -34,7 +34,7 @@ def is_silent(quiet: NDArray[np.bool_], segment: Segment) -> bool:
         segment: the span.
     """
     first, last = (round(min(t / BLOCK_S, len(quiet))) for t in (segment.start_s, segment.end_s))
-    inside = quiet[first:last]
+    inside = quiet[first : max(last, first + 1)]  # a shorter segment is its nearest block
     return bool(inside.size == 0 or np.mean(~inside) <= _AUDIBLE_SHARE)
 
 
