@@ -32,6 +32,7 @@ from coprop.errors import (
     OutputError,
     ShapeError,
 )
+from coprop.media.clip import Clip
 from coprop.types import FrameMask
 from pipeline_samples import (
     RATE,
@@ -445,3 +446,8 @@ def test_messages_end_without_a_trace_of_the_inside(tmp_path: Path, pipeline: Co
     with pytest.raises(MediaError) as caught:
         pipeline(garbage)
     assert not re.search(r"Traceback|0x[0-9a-f]{6}|Errno", str(caught.value))
+
+
+def test_fps_with_a_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(MediaError, match=r"frame times of its own; leave fps= out"):
+        Clip(tmp_path / "clip.mp4", fps=10)

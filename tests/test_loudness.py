@@ -51,7 +51,7 @@ def test_a_long_track_is_read_piece_by_piece() -> None:
 def test_a_segment_is_silent_but_for_its_neighbours() -> None:
     quiet = quiet_blocks(sound((2.0, 0.5), (2.0, 0.0), (2.0, 0.5)))
     assert is_silent(quiet, Segment(2.0, 4.0))
-    assert is_silent(quiet, Segment(1.9, 4.15))
+    assert is_silent(quiet, Segment(1.9, 4.1))
     assert not is_silent(quiet, Segment(1.0, 4.0))
     assert not is_silent(quiet, Segment(0.0, 1.0))
     assert is_silent(quiet, Segment(6.0, float("inf")))

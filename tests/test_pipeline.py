@@ -96,6 +96,16 @@ def test_a_segment_span_keeps_the_window_inside_the_segment() -> None:
     np.testing.assert_array_equal(heard[2], [*range(48_000, 56_000), *[-1] * 8000])
 
 
+def test_between_keyframes_of_one_segment_the_sound_is_shared() -> None:
+    model = Recorder()
+    keyframes = CallableSegmenter(model, audio_span="segment")
+    wrapped(keyframes, 2.0, max_segment_s=1.0)(clip_of(20), ramp(4.0), fps=5)
+    heard = [np.rint(a[0].numpy() * 2**20).astype(int) - 1 for a in model.audio]
+    # The keyframe at 1 s hears what is before it too: the same objects sound from 0 to 2 s.
+    assert model.frame_numbers[:2] == [0, 5]
+    np.testing.assert_array_equal(heard[1], np.arange(8_000, 24_000))
+
+
 def test_the_propagator_gets_each_frame_with_its_own_sound() -> None:
     propagator = Shifter(window_s=0.1)
     wrapped(Recorder(), propagator=propagator)(clip_of(5), ramp(1.0), fps=10)

@@ -10,7 +10,7 @@ from coprop.types import AudioTrack, Segment
 BLOCK_S = 0.05
 _NEVER_HEARD_DB = -60.0  # re full scale
 _DROWNED_DB = -45.0  # re the track's loud blocks
-_AUDIBLE_SHARE = 0.15  # a segment's edges may reach this far into its neighbours' sound
+_AUDIBLE_SHARE = 0.1  # a segment's edges may reach this far into its neighbours' sound
 
 
 def quiet_blocks(track: AudioTrack) -> NDArray[np.bool_]:
@@ -27,7 +27,7 @@ def quiet_blocks(track: AudioTrack) -> NDArray[np.bool_]:
 
 
 def is_silent(quiet: NDArray[np.bool_], segment: Segment) -> bool:
-    """Whether a segment is silent: at most 15 % of its blocks are heard.
+    """Whether a segment is silent: at most 10 % of its blocks are heard.
 
     Args:
         quiet: (T,) of `quiet_blocks`; after its end all is quiet.

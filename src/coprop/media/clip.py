@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from numpy.typing import ArrayLike
 
-from coprop.errors import AudioError, MissingAudioError
+from coprop.errors import AudioError, MediaError, MissingAudioError
 from coprop.types import Audio, AudioTrack, Progress
 
 if TYPE_CHECKING:  # PyAV is loaded when a clip is opened, not when coprop is imported
@@ -65,6 +65,8 @@ class Clip:
         self.frames: Iterable[Frame]
         self.audio: AudioTrack
         if isinstance(frames, (str, Path)):
+            if fps is not None:
+                raise MediaError("a video file has frame times of its own; leave fps= out.")
             video = VideoFile(frames)
             self.frames, self.num_frames, self.name = video, video.num_frames, video.path.name
             audio = video.path if audio is None else audio
