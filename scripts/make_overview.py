@@ -47,11 +47,12 @@ def main() -> None:
     low, high = envelope(AudioFile(overlay, 44_100))
     times_s = np.linspace(0, duration_s, len(low))
     axes.fill_between(times_s, low, high, color=MUTED, linewidth=0)
+    axes.set_ylim(-1.15, 1.15)
     for point in report["control_points"][1:]:
         axes.axvline(point["time_s"], color=ACCENT, linewidth=2)
     axes.plot([], [], color=ACCENT, linewidth=2, label="control points")
     for frame in shown:
-        axes.plot(frame.time_s, axes.get_ylim()[1], "v", color=INK, markersize=5, clip_on=False)
+        axes.plot(frame.time_s, 1.15, "v", color=INK, markersize=5, clip_on=False)
     areas = [row["area"] for row in report["frames"]]
     second = axes.twinx()
     second.plot([row["time_s"] for row in report["frames"]], areas, color=INK, linewidth=1.4)
@@ -61,7 +62,7 @@ def main() -> None:
     axes.set_yticks([])
     axes.set_xlim(0, duration_s)
     axes.set_xlabel("seconds", fontsize=9, color=INK)
-    axes.legend(loc="upper right", fontsize=8, frameon=False, ncols=2)
+    axes.legend(loc="center", fontsize=8, frameon=False)
     for part in (axes, second):
         for spine in part.spines.values():
             spine.set_visible(False)
