@@ -79,7 +79,7 @@ def train(
 
 def _warm_cosine(step: int, steps: int) -> float:
     warmth = min((step + 1) / _WARM_UP, 1.0)
-    return warmth * 0.5 * (1 + math.cos(math.pi * min(step / steps, 1.0)))
+    return warmth * 0.5 * (1 + math.cos(math.pi * min(step / max(steps, 1), 1.0)))
 
 
 def _resume(path: Path, stored: dict[str, Any]) -> int:
