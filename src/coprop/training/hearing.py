@@ -126,10 +126,8 @@ def _random_window(
     for group in chosen or [None]:
         if group in library.sounds:
             level = 10 ** (rng.uniform(-6, 0) / 20) if chosen else 1.0
-            # Drum kits, flocks and choirs are many of a kind at once.
-            for _ in range(int(rng.choice((1, 2, 3), p=(0.65, 0.2, 0.15)))):
-                recording = random_recording(library, rng, group)
-                mix += level * voice(recording, length, SAMPLE_RATE, rng)[0]
+            recording = random_recording(library, rng, group)
+            mix += level * voice(recording, length, SAMPLE_RATE, rng)[0]
     target = torch.zeros(len(network.groups))
     target[[i for i, g in enumerate(network.groups) if g in chosen]] = 1
     return degrade(mix, rng), target
