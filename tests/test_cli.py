@@ -373,7 +373,7 @@ class TestDoctor:
         monkeypatch.setattr(module, "PACKAGE", tmp_path)
         pointer = tmp_path / "weights" / "propagator" / "model.safetensors"
         pointer.parent.mkdir(parents=True)
-        pointer.write_text("version https://git-lfs.github.com/spec/v1\n")
+        pointer.write_text("a pointer and no weights\n")
         result = coprop_command("doctor")
         assert result.exit_code == 1
         assert "weights/propagator/model.safetensors is damaged" in result.stdout
