@@ -23,6 +23,8 @@ from coprop.encoders.sound_effects import SoundEffectsEncoder
 _IMAGENET_CLASSES = 1000
 _PYRAMID = (24, 40, 112)  # channels of efficientnet-lite0 at strides 4, 8 and 16
 _FINAL = 1280
+_AUDIBLE = 0.02  # least probability of a source seen and heard; the best on training material
+_ABSENT_LOGIT = -10.0
 
 
 def sounding_groups() -> dict[str, tuple[int, ...]]:
@@ -35,8 +37,9 @@ class GroundedNetwork(nn.Module):
     """Frames and the sound around them -> logits of "this pixel sounds", at stride 4.
 
     ``forward`` takes ``(K, 3, h, w)`` RGB in [0, 1] with sides that are multiples of 32, and
-    ``(K, n)`` samples at 44.1 kHz; it returns ``(K, 1, h / 4, w / 4)`` logits. The three steps can
-    be called one by one: `see`, `hear` and `ground`.
+    ``(K, n)`` samples at 44.1 kHz; it returns ``(K, 1, h / 4, w / 4)`` logits, -10 throughout where
+    nothing that is seen is heard. The three steps can be called one by one: `see`, `hear` and
+    `ground`.
 
     Args:
         width: channels of the refinement.
@@ -68,7 +71,12 @@ class GroundedNetwork(nn.Module):
 
     def forward(self, frames: Tensor, audio: Tensor) -> Tensor:
         pyramid, evidence = self.see(frames)
-        return self.ground(pyramid, evidence, self.hear(audio).sigmoid())
+        heard = self.hear(audio).sigmoid()
+        logits = self.ground(pyramid, evidence, heard)
+        # `ground` always finds the likeliest source; whether it sounds at all is decided here.
+        likeliest = (heard * evidence[:, :-1].amax(dim=(2, 3))).amax(dim=1)
+        absent = (likeliest < _AUDIBLE)[:, None, None, None]
+        return logits.masked_fill(absent, _ABSENT_LOGIT)
 
     def see(self, frames: Tensor) -> tuple[list[Tensor], Tensor]:
         """What is visible where.
