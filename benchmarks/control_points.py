@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from coprop.control_points.detector import ControlPointDetector
-from coprop.data.composed_audio import ComposedAudio, compose, load_sounds, match_times
+from coprop.data.composed_audio import ComposedAudio, compose, load_sounds
+from coprop.metrics.functional import match_times
 from coprop.types import Audio
 
 RATE = 22050

@@ -25,7 +25,8 @@ from torch.nn import functional as F
 from coprop.control_points import novelty
 from coprop.control_points.detector import pick_peaks
 from coprop.control_points.features import STEP_S, log_mel, relative_log_mel
-from coprop.data.composed_audio import Sound, compose, load_sounds, match_times
+from coprop.data.composed_audio import Sound, compose, load_sounds
+from coprop.metrics.functional import match_times
 
 
 class NoveltyNetwork(nn.Module):

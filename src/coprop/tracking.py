@@ -156,11 +156,11 @@ def _probabilities(logits: Tensor) -> Tensor:
 
 def _visible_classes(probabilities: Tensor) -> tuple[int, ...]:
     """0, and the classes that cover more than specks of the frame."""
+    if probabilities.shape[1] == 2:
+        return (0, 1)
     labels = probabilities.argmax(dim=1)
     counts = torch.bincount(labels.flatten(), minlength=probabilities.shape[1])
     shares = (counts / labels.numel()).tolist()
-    if probabilities.shape[1] == 2:
-        return (0, 1)
     return (0, *(c for c in range(1, len(shares)) if shares[c] >= _SMALLEST_OBJECT))
 
 

@@ -13,7 +13,6 @@ from coprop.data.composed_audio import (
     compose,
     fourier_resample,
     load_sounds,
-    match_times,
 )
 from coprop.data.soundtrack import activity, shorten_pauses
 from coprop.errors import CoPropError
@@ -63,13 +62,6 @@ def test_fourier_resampling_keeps_a_tone() -> None:
     np.testing.assert_allclose(
         fourier_resample(tone(500, 1, 8000), 8000, 12000), tone(500, 1, 12000), atol=1e-9
     )
-
-
-def test_pairs_are_one_to_one_and_as_many_as_possible() -> None:
-    found, true = np.array([1.0, 1.2, 3.0, 5.0]), np.array([0.9, 1.1, 3.3, 5.1])
-    assert match_times(found, true, 0.25).tolist() == [True, True, False, True]
-    assert match_times(np.array([1.0, 1.1]), np.array([1.05]), 0.25).sum() == 1
-    assert match_times(np.array([]), true, 0.25).tolist() == []
 
 
 def test_sounds_are_read_from_a_manifest(tmp_path: Path) -> None:

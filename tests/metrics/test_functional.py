@@ -19,6 +19,7 @@ from coprop.metrics.functional import (
     avsbench_jaccard,
     control_point_scores,
     jaccard,
+    match_times,
 )
 
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "avsbench_jaccard.npz")
@@ -292,3 +293,10 @@ class TestControlPointScores:
     def test_bad_input(self, predicted: list[float], tolerance: float) -> None:
         with pytest.raises(CoPropError):
             control_point_scores(predicted, [1.0], tolerance)
+
+
+def test_pairs_are_one_to_one_and_as_many_as_possible() -> None:
+    found, true = np.array([1.0, 1.2, 3.0, 5.0]), np.array([0.9, 1.1, 3.3, 5.1])
+    assert match_times(found, true, 0.25).tolist() == [True, True, False, True]
+    assert match_times(np.array([1.0, 1.1]), np.array([1.05]), 0.25).sum() == 1
+    assert match_times(np.array([]), true, 0.25).tolist() == []

@@ -102,21 +102,3 @@ def _choose_cast(sounds: Sequence[Sound], rng: np.random.Generator) -> list[Soun
     chosen = rng.permutation(groups)[: int(rng.integers(2, 5))]
     by_group = [[sound for sound in sounds if sound.group == group] for group in chosen]
     return [same[int(rng.integers(len(same)))] for same in by_group]
-
-
-def match_times(
-    found_s: NDArray[np.float64], true_s: NDArray[np.float64], tolerance_s: float
-) -> NDArray[np.bool_]:
-    """(F,) True where a found time is paired with a true one within the tolerance, one to one.
-
-    Both are increasing; pairing from the left then gives the largest number of pairs.
-    """
-    matched = np.zeros(len(found_s), dtype=bool)
-    found = 0
-    for true in true_s:
-        while found < len(found_s) and found_s[found] < true - tolerance_s:
-            found += 1
-        if found < len(found_s) and found_s[found] <= true + tolerance_s:
-            matched[found] = True
-            found += 1
-    return matched

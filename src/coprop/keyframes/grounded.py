@@ -47,7 +47,6 @@ class GroundedNetwork(nn.Module):
 
     sample_rate = SoundEffectsEncoder.sample_rate
     window_s = SoundEffectsEncoder.window_s
-    num_classes = 1
 
     def __init__(self, width: int = 48) -> None:
         super().__init__()
@@ -88,8 +87,13 @@ class GroundedNetwork(nn.Module):
             the feature maps at strides 4, 8 and 16, and (K, G + 1, h / 32, w / 32) probabilities of
             the groups at each place; the last channel is everything else.
         """
-        features, pyramid = self.visual.forward_intermediates(frames * 2 - 1, indices=(1, 2, 3))
+        features, pyramid = self.features(frames)
         return pyramid, self.evidence(features)
+
+    def features(self, frames: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """The backbone's last feature map (K, 1280, h / 32, w / 32), and those of `see`."""
+        features, pyramid = self.visual.forward_intermediates(frames * 2 - 1, indices=(1, 2, 3))
+        return features, pyramid
 
     def hear(self, audio: Tensor) -> Tensor:
         """(K, n) samples -> (K, G) logits of "a thing of this group sounds"."""

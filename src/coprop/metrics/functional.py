@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from math import isfinite
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from coprop.errors import CoPropError
@@ -181,23 +183,37 @@ def control_point_scores(
     if not predicted or not true:
         score = float(not predicted and not true)
         return ControlPointScores(score, score, score)
-    matched = _matching_size(predicted, true, tolerance_s + TIME_SLACK_S)
+    matched = int(match_times(predicted, true, tolerance_s + TIME_SLACK_S).sum())
     precision, recall = matched / len(predicted), matched / len(true)
     return ControlPointScores(precision, recall, 2 * matched / (len(predicted) + len(true)))
 
 
-def _matching_size(first: list[float], second: list[float], tolerance: float) -> int:
-    """Size of a maximum matching of sorted points.
+def match_times(
+    found_s: Sequence[float] | NDArray[np.float64],
+    true_s: Sequence[float] | NDArray[np.float64],
+    tolerance_s: float,
+) -> NDArray[np.bool_]:
+    """Which found times are paired with a true one, one to one, in as many pairs as possible.
 
     Taking the earliest pair that fits is optimal on a line: of two pairs that cross, the ends can
     be exchanged, and of two points out of reach of each other the earlier one is out of reach of
     all that follow.
+
+    Args:
+        found_s: (F,) increasing seconds.
+        true_s: (N,) increasing seconds.
+        tolerance_s: how far apart the two of a pair may be.
+
+    Returns:
+        (F,) True where a found time has a partner.
     """
-    i = j = matched = 0
-    while i < len(first) and j < len(second):
-        if abs(first[i] - second[j]) <= tolerance:
-            matched, i, j = matched + 1, i + 1, j + 1
-        elif first[i] < second[j]:
+    matched = np.zeros(len(found_s), dtype=bool)
+    i = j = 0
+    while i < len(found_s) and j < len(true_s):
+        if abs(found_s[i] - true_s[j]) <= tolerance_s:
+            matched[i] = True
+            i, j = i + 1, j + 1
+        elif found_s[i] < true_s[j]:
             i += 1
         else:
             j += 1

@@ -58,6 +58,8 @@ class Backbone(nn.Module):
 
 
 class Bottleneck(nn.Module):
+    """ResNet's block of 1x1, 3x3 and 1x1 convolutions; the 3x3 has the stride."""
+
     def __init__(self, in_channels: int, width: int, stride: int) -> None:
         super().__init__()
         out_channels = 4 * width
@@ -123,6 +125,8 @@ def _conv_bn(
 
 
 class InvertedResidual(nn.Module):
+    """MobileNetV2's block: widened, filtered depthwise, narrowed without activation."""
+
     def __init__(
         self, in_channels: int, out_channels: int, expansion: int, stride: int, dilation: int
     ) -> None:

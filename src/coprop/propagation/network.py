@@ -152,6 +152,8 @@ class PropagationNetwork(nn.Module):
 
 
 class ConvGN(nn.Module):
+    """The decoder's step: convolution, group normalisation in 8 groups, ReLU."""
+
     def __init__(self, in_channels: int, out_channels: int, kernel: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2)

@@ -65,9 +65,7 @@ def _loss(
         people: (B, h, w) in [0, 1].
     """
     with torch.no_grad(), torch.autocast(frames.device.type, torch.bfloat16):
-        features, pyramid = network.visual.forward_intermediates(
-            (frames * 2 - 1).contiguous(memory_format=torch.channels_last), indices=(1, 2, 3)
-        )
+        features, pyramid = network.features(frames.contiguous(memory_format=torch.channels_last))
     evidence = network.evidence(features.float())
     asked = queries.shape[1]
     pyramid = [level.float().repeat_interleave(asked, dim=0) for level in pyramid]
