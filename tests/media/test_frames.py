@@ -13,6 +13,7 @@ from PIL import Image
 
 from coprop.errors import CoPropError, MediaError, ShapeError
 from coprop.media.frames import frames_from
+from coprop.media.reader import Frame
 
 VIDEO = np.random.default_rng(0).integers(0, 255, (4, 5, 7, 3), dtype=np.uint8)
 
@@ -133,3 +134,27 @@ def test_times_are_needed_once() -> None:
         frames_from(VIDEO)
     with pytest.raises(CoPropError, match="either fps"):
         frames_from(VIDEO, fps=25, times_s=[0, 1, 2, 3])
+
+
+TIMED = [Frame(i, i + 0.5, image) for i, image in enumerate(VIDEO)]
+
+
+@pytest.mark.parametrize("source", [TIMED, iter(TIMED)])
+def test_frames_with_times_of_their_own_stay_as_they_are(source: object) -> None:
+    got = list(frames_from(source))  # type: ignore[arg-type]
+    assert all(frame is given for frame, given in zip(got, TIMED, strict=True))
+
+
+@pytest.mark.parametrize(
+    "source", [[TIMED[1], TIMED[0]], [TIMED[0], TIMED[0]], [TIMED[0], Frame(1, 0.2, VIDEO[1])]]
+)
+def test_frames_that_go_back_in_time(source: list[Frame]) -> None:
+    with pytest.raises(MediaError, match="order"):
+        list(frames_from(source))
+
+
+def test_pictures_among_frames_have_no_times() -> None:
+    with pytest.raises(MediaError, match="fps"):
+        list(frames_from([TIMED[0], VIDEO[1]]))
+    with pytest.raises(ShapeError, match="no frame"):
+        list(frames_from(iter(())))

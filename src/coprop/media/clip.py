@@ -12,16 +12,17 @@ import torch
 from numpy.typing import ArrayLike
 
 from coprop.errors import AudioError, MediaError, MissingAudioError
-from coprop.types import Audio, AudioTrack, Progress
+from coprop.types import AudioTrack, Progress
 
 if TYPE_CHECKING:  # PyAV is loaded when a clip is opened, not when coprop is imported
     from coprop.media.audio_file import AudioFile
     from coprop.media.reader import Frame
 
-ClipSource = str | Path | ArrayLike | torch.Tensor | Iterable[ArrayLike | torch.Tensor]
-"""A video file, an array (T, H, W, 3), a tensor (T, 3, H, W), or an iterable of pictures."""
+ClipSource = str | Path | ArrayLike | torch.Tensor | Iterable["ArrayLike | torch.Tensor | Frame"]
+"""A video file, an array (T, H, W, 3), a tensor (T, 3, H, W), or an iterable of pictures, or of
+frames that have times of their own."""
 
-AudioSource = str | Path | Audio
+AudioSource = str | Path | AudioTrack
 """A file with sound, or sound in memory."""
 
 _SAMPLE_RATE = 44_100  # the highest that a part takes; others are made from it
@@ -33,7 +34,7 @@ class Clip:
     Args:
         frames: the pictures.
         audio: the sound; by default the video file's own.
-        fps: frames per second, for pictures that are not a file.
+        fps: frames per second, for pictures that are not a file; a `Frame` has its own time.
         progress: called while sound is decoded.
 
     Raises:

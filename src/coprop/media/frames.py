@@ -16,10 +16,14 @@ from coprop.errors import MediaError, ShapeError
 from coprop.media.reader import Frame
 
 MICROSECOND = Fraction(1, 1_000_000)
+_NO_TIMES = (
+    "frames without a file need their times: give either fps (frames per second) or times_s (one "
+    "time in seconds for each frame)."
+)
 
 
 def frames_from(
-    source: ArrayLike | torch.Tensor | Iterable[ArrayLike | torch.Tensor],
+    source: ArrayLike | torch.Tensor | Iterable[ArrayLike | torch.Tensor | Frame],
     fps: float | Fraction | None = None,
     times_s: Sequence[float] | NDArray[np.float64] | None = None,
 ) -> Iterable[Frame]:
@@ -27,7 +31,8 @@ def frames_from(
 
     Args:
         source: an array (T, H, W, 3), a tensor (T, 3, H, W), or an iterable of pictures: arrays
-            (H, W, 3), tensors (3, H, W) or PIL images. uint8, or float in [0, 1].
+            (H, W, 3), tensors (3, H, W) or PIL images. uint8, or float in [0, 1]. An iterable of
+            `Frame` has its times already.
         fps: frames per second, where frames are evenly spaced.
         times_s: (T,) increasing times in seconds, where they are not; time zero is the first.
 
@@ -44,12 +49,40 @@ def frames_from(
         _check_video(source)
     elif not isinstance(source, Iterable):
         raise ShapeError(f"frames come as array, tensor or iterable, got {type(source).__name__}.")
+    elif fps is None and times_s is None and not _begins_with_picture(source):
+        return _TimedFrames(source)
     return _Pictures(source, *_clock(fps, times_s))
 
 
 @dataclass(frozen=True, eq=False)
+class _TimedFrames:
+    """`Frame` values as they are; only what is no frame, or goes back in time, is refused."""
+
+    frames: Iterable[object]
+
+    def __iter__(self) -> Iterator[Frame]:
+        last: Frame | None = None
+        for frame in self.frames:
+            if not isinstance(frame, Frame):
+                raise MediaError(_NO_TIMES)
+            if last is not None and not (frame.index > last.index and frame.time_s > last.time_s):
+                raise MediaError(
+                    f"frame {frame.index} at {frame.time_s:g} s comes after frame {last.index} at "
+                    f"{last.time_s:g} s; give frames in order, each later than the one before."
+                )
+            last = frame
+            yield frame
+        if last is None:
+            raise ShapeError("there is no frame; give at least one picture.")
+
+
+def _begins_with_picture(source: Iterable[object]) -> bool:
+    return isinstance(source, Sequence) and len(source) > 0 and not isinstance(source[0], Frame)
+
+
+@dataclass(frozen=True, eq=False)
 class _Pictures:
-    pictures: Iterable[ArrayLike | torch.Tensor]
+    pictures: Iterable[Any]
     time_base: Fraction
     pts: list[int] | None
 
@@ -68,7 +101,7 @@ class _Pictures:
         if index < 0:
             raise ShapeError("there is no frame; give at least one picture.")
 
-    def _timed(self) -> Iterator[tuple[ArrayLike | torch.Tensor, int]]:
+    def _timed(self) -> Iterator[tuple[Any, int]]:
         pictures = iter(self.pictures)
         if self.pts is None:
             yield from zip(pictures, count(), strict=False)
@@ -134,10 +167,7 @@ def _clock(
 ) -> tuple[Fraction, list[int] | None]:
     """The time base and each frame's pts in it (None: 0, 1, 2, ...)."""
     if (fps is None) == (times_s is None):
-        raise MediaError(
-            "frames without a file need their times: give either fps (frames per second) or "
-            "times_s (one time in seconds for each frame)."
-        )
+        raise MediaError(_NO_TIMES)
     if times_s is None:
         if fps is None or not 0 < fps < float("inf"):
             raise MediaError(f"fps must be a positive number of frames per second, got {fps}.")

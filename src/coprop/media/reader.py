@@ -25,7 +25,7 @@ class Frame:
 
     Args:
         index: its number, from 0.
-        time_s: when it is shown, in seconds from the first frame.
+        time_s: when it is shown, in seconds on the sound's clock; a file's first frame is at zero.
         image: (H, W, 3) uint8 RGB, upright.
         pts: the exact time, in units of ``time_base`` from the first frame; None where only
             ``time_s`` is known.
