@@ -148,11 +148,13 @@ class ControlPoints:
         times_s: (N,) increasing; the time at which each window's change, if it has one, happens.
         scores: (N,) in [0, 1]; how sure the detector is that the sources change there.
         flags: (N,) bool; True where a segment begins. The first is always True.
+        categories: what is heard in the track, in words; None from a detector that does not tell.
     """
 
     times_s: NDArray[np.float64]
     scores: NDArray[np.float64]
     flags: NDArray[np.bool_]
+    categories: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         times, scores, flags = self.times_s, self.scores, self.flags

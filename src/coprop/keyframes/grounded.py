@@ -69,8 +69,11 @@ class GroundedNetwork(nn.Module):
     membership: Tensor
 
     def forward(self, frames: Tensor, audio: Tensor) -> Tensor:
+        return self.segment(frames, self.hear(audio).sigmoid())
+
+    def segment(self, frames: Tensor, heard: Tensor) -> Tensor:
+        """`forward` for (K, G) probabilities that a thing of each group sounds, known otherwise."""
         pyramid, evidence = self.see(frames)
-        heard = self.hear(audio).sigmoid()
         logits = self.ground(pyramid, evidence, heard)
         # `ground` always finds the likeliest source; whether it sounds at all is decided here.
         likeliest = (heard * evidence[:, :-1].amax(dim=(2, 3))).amax(dim=1)

@@ -1,0 +1,87 @@
+"""Which of the default's groups of things a category in words speaks of."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import cache
+
+from coprop.keyframes.grounded import sounding_groups
+
+# ImageNet has no class for people, and the group's own classes are clothes and sports gear.
+_PERSON = (
+    *("person", "people", "human", "man", "men", "woman", "women", "child", "children", "baby"),
+    *("babies", "boy", "girl", "male", "female", "speech", "speaker", "singer", "voice", "crowd"),
+    *("laughter", "choir"),
+)
+# What people call a thing, or the sound it makes, where that is no ImageNet name.
+_OTHER_NAMES = {
+    "big_cat": ("lion", "tiger"),
+    "poultry": ("rooster", "chicken"),
+    "duck": ("goose", "geese"),
+    "dog": ("wolf", "wolves", "coyote", "puppy"),
+    "cow": ("cattle", "bull"),
+    "sheep": ("goat", "lamb"),
+    "sea_mammal": ("whale", "dolphin", "seal"),
+    "drum": ("tabla", "percussion", "bongo"),
+    "guitar": ("ukulele", "banjo", "mandolin"),
+    "bowed_strings": ("violin", "cello", "viola", "double bass", "fiddle"),
+    "mallets": ("marimba", "xylophone", "glockenspiel", "vibraphone"),
+    "reed": ("saxophone", "clarinet", "oboe", "bassoon"),
+    "brass": ("trumpet", "trombone", "tuba", "horn"),
+    "car": ("bus", "buses", "truck", "ambulance", "vehicle", "siren"),
+    "aircraft": ("airplane", "plane", "helicopter", "jet"),
+    "boat": ("ship",),
+    "motorcycle": ("motorbike",),
+    "gun": ("gunshot", "rifle"),
+    "tool": ("chainsaw", "hammer", "saw", "drill", "lawn mower"),
+    "household": ("keyboard", "typewriter", "vacuum cleaner", "hair dryer"),
+}
+
+
+def groups_named(categories: Iterable[str]) -> frozenset[str]:
+    """The groups that the categories name; those that name none are left out.
+
+    A name counts wherever it stands in the text as a word or as several, in the singular or plural,
+    with spaces, hyphens or underscores between: "dog_barking", "two men talking".
+
+    Args:
+        categories: what sounds, in words.
+    """
+    found = set()
+    for category in categories:
+        words = _words(category)
+        phrases = {
+            " ".join(words[i:j]) for i in range(len(words)) for j in range(i + 1, len(words) + 1)
+        }
+        found |= {group for name, group in _names().items() if name in phrases}
+    return frozenset(found)
+
+
+@cache
+def _names() -> dict[str, str]:
+    """Each known name, in normal form -> its group; the groups' own names come before ImageNet's."""
+    from timm.data import ImageNetInfo
+
+    info = ImageNetInfo()
+    names: dict[str, str] = {}
+    for group, indices in sounding_groups().items():
+        if group != "person":
+            for index in indices:
+                for name in info.index_to_description(index).split(","):
+                    names[" ".join(_words(name))] = group
+    for group, others in ({"person": _PERSON} | _OTHER_NAMES).items():
+        names |= {" ".join(_words(name)): group for name in others}
+    return names | {" ".join(_words(group)): group for group in sounding_groups()}
+
+
+def _words(text: str) -> list[str]:
+    return [_singular(word) for word in re.findall(r"[a-z]+", text.lower())]
+
+
+def _singular(word: str) -> str:
+    if word.endswith(("ss", "us")) or len(word) < 4:
+        return word
+    if word.endswith("ies"):
+        return word[:-3] + "y"
+    return word.removesuffix("s")

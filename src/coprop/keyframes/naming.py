@@ -1,0 +1,37 @@
+"""What is heard in a track, in words, by the default's hearing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from coprop.keyframes.grounded import GroundedNetwork
+from coprop.loudness import is_silent, quiet_blocks
+from coprop.types import AudioTrack, ControlPoints
+from coprop.windows import AudioWindows
+
+
+@torch.no_grad()
+def name_sounds(
+    points: ControlPoints, audio: AudioTrack, network: GroundedNetwork
+) -> ControlPoints:
+    """The control points with the `categories` of what sounds between them.
+
+    Of each segment that is not silent it names the group that most probably sounds in its middle.
+
+    Args:
+        points: where the sounds change.
+        audio: the track.
+        network: what hears; a `KeyframeSegmenter`'s network of the architecture "grounded".
+    """
+    windows = AudioWindows(audio, network.sample_rate, network.window_s)
+    quiet = quiet_blocks(audio)
+    device = next(network.parameters()).device
+    names: dict[str, None] = {}
+    for segment in points.segments(audio.duration_s):
+        if not is_silent(quiet, segment):
+            sound = windows.within((segment.start_s + segment.end_s) / 2, segment)
+            heard = network.hear(sound.to(device))
+            names[network.groups[int(heard.argmax())]] = None
+    return replace(points, categories=tuple(names))

@@ -1,0 +1,58 @@
+"""Keyframes guided by words in place of sound (the comparison of the paper's table 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+from coprop.errors import CoPropError
+from coprop.keyframes.segmenter import AudioSpan, KeyframeModel
+
+TextFunction = Callable[[Tensor, tuple[str, ...]], Tensor]
+"""``fn(frames (K, 3, H, W) in [0, 1], categories) -> logits (K, C, H, W)`` of what they name."""
+
+
+@dataclass(frozen=True)
+class TextGuidedSegmenter:
+    """A keyframe model that is told in words what sounds, and hears nothing.
+
+    The words are the `ControlPoints.categories` of the pipeline's detector.
+
+    Args:
+        fn: segments what the categories name, for instance a text-prompted segmentation model.
+        categories: the words; the pipeline fills them in for each clip.
+    """
+
+    fn: TextFunction
+    categories: tuple[str, ...] | None = None
+
+    sample_rate = 16_000
+    window_s = 1.0
+    audio_span: AudioSpan = "frame"
+
+    def guided_by(self, categories: tuple[str, ...] | None) -> TextGuidedSegmenter:
+        """The same model, told what sounds."""
+        return replace(self, categories=categories)
+
+    def __call__(self, frames: Tensor, audio: Tensor) -> Tensor:
+        """Logits (K, C, H, W) of the things that the categories name.
+
+        Raises:
+            CoPropError: nobody said what sounds.
+        """
+        if self.categories is None:
+            raise CoPropError(
+                "a text-guided segmenter needs words for what sounds, but the detector gave none; "
+                "use a detector that fills ControlPoints.categories, or fill them with "
+                "coprop.keyframes.naming.name_sounds()."
+            )
+        return self.fn(frames, self.categories)
+
+
+def guided(keyframes: KeyframeModel, categories: tuple[str, ...] | None) -> KeyframeModel:
+    """The keyframe model for a clip in which these categories are heard."""
+    if isinstance(keyframes, TextGuidedSegmenter):
+        return keyframes.guided_by(categories)
+    return keyframes
