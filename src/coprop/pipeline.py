@@ -21,12 +21,8 @@ from torch import nn
 
 from coprop.control_points.detector import ControlPointDetector
 from coprop.errors import CheckpointError, CoPropError
-from coprop.keyframes.segmenter import (
-    CallableSegmenter,
-    KeyframeFunction,
-    KeyframeModel,
-    KeyframeSegmenter,
-)
+from coprop.keyframes.model import KeyframeFunction, KeyframeModel
+from coprop.keyframes.segmenter import CallableSegmenter, KeyframeSegmenter
 from coprop.media.clip import AudioSource, Clip, ClipSource
 from coprop.propagation.propagator import AudioInsertPropagator, Propagator
 from coprop.result import Result

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from coprop.errors import ModelOutputError
-from coprop.keyframes.segmenter import KeyframeModel
+from coprop.keyframes.model import KeyframeModel
 from coprop.loudness import is_silent, quiet_blocks
 from coprop.propagation.propagator import Propagator
 from coprop.types import AudioTrack, FrameMask, Segment

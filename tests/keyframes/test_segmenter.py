@@ -9,8 +9,9 @@ import torch
 
 from coprop import KeyframeSegmenter
 from coprop.errors import CoPropError, ShapeError
+from coprop.keyframes.model import KeyframeModel
 from coprop.keyframes.network import AudioQueriedConfig
-from coprop.keyframes.segmenter import CallableSegmenter, KeyframeModel, SegmenterConfig
+from coprop.keyframes.segmenter import CallableSegmenter, SegmenterConfig
 
 QUERIED = AudioQueriedConfig(
     visual="resnet18", width=32, heads=2, encoder_layers=1, decoder_layers=1, num_classes=4

@@ -60,7 +60,7 @@ def groups_named(categories: Iterable[str]) -> frozenset[str]:
 
 @cache
 def _names() -> dict[str, str]:
-    """Each known name, in normal form -> its group; the groups' own names come before ImageNet's."""
+    """Each known name in normal form -> its group; the groups' own names outrank ImageNet's."""
     from timm.data import ImageNetInfo
 
     info = ImageNetInfo()

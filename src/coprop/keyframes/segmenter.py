@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, Protocol, get_args, runtime_checkable
+from typing import Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -11,45 +11,12 @@ from torch import Tensor
 
 from coprop.errors import CoPropError, ShapeError
 from coprop.keyframes.grounded import GroundedNetwork
+from coprop.keyframes.model import ALONE, AudioSpan, FrameContext, KeyframeFunction
 from coprop.keyframes.network import AudioQueriedConfig, AudioQueriedNetwork
 from coprop.pretrained import PretrainedModel
 
-AudioSpan = Literal["frame", "segment"]
 Architecture = Literal["grounded", "audio_queried"]
 _STRIDE = 32  # the coarsest feature map's; working sizes are multiples of it
-
-
-@runtime_checkable
-class KeyframeModel(Protocol):
-    """What fills the keyframe slot of the pipeline."""
-
-    @property
-    def sample_rate(self) -> int:
-        """Of the sound it takes, in Hz."""
-        ...
-
-    @property
-    def window_s(self) -> float:
-        """How much sound it takes with a frame, in seconds."""
-        ...
-
-    @property
-    def audio_span(self) -> AudioSpan:
-        """Which sound goes with a frame.
-
-        "frame" for the window centred on the frame's time, whatever it holds; "segment" for the
-        same window moved, where it must be, to lie inside the segment, since beyond the control
-        point other objects sound.
-        """
-        ...
-
-    def __call__(self, frames: Tensor, audio: Tensor) -> Tensor:
-        """Logits (K, C, H, W) for frames (K, 3, H, W) in [0, 1] and their sound (K, samples).
-
-        C = 1: probability of sounding by the sigmoid. C > 1: classes by the softmax, 0 being
-        background.
-        """
-        ...
 
 
 @dataclass(frozen=True)
@@ -61,13 +28,15 @@ class CallableSegmenter:
             (K, C, H, W).
         sample_rate: of the sound it takes, in Hz.
         window_s: how much sound it takes with a frame, in seconds.
-        audio_span: see `KeyframeModel`.
+        audio_span: which sound goes with a frame.
+        context: which other frames it wants to see.
     """
 
     fn: KeyframeFunction
     sample_rate: int = 16_000
     window_s: float = 1.0
     audio_span: AudioSpan = "frame"
+    context: FrameContext = ALONE
 
     def __post_init__(self) -> None:
         if not 1 <= self.window_s * self.sample_rate < float("inf"):
@@ -78,12 +47,6 @@ class CallableSegmenter:
 
     def __call__(self, frames: Tensor, audio: Tensor) -> Tensor:
         return self.fn(frames, audio)
-
-
-class KeyframeFunction(Protocol):
-    """``fn(frames (K, 3, H, W), audio (K, samples)) -> logits (K, C, H, W)``."""
-
-    def __call__(self, frames: Tensor, audio: Tensor, /) -> Tensor: ...
 
 
 @dataclass(frozen=True)
@@ -128,6 +91,7 @@ class KeyframeSegmenter(PretrainedModel, tags=["audio-visual-segmentation"]):
     """
 
     audio_span: AudioSpan = "segment"
+    context: FrameContext = ALONE
     config_type = SegmenterConfig
 
     def __init__(self, config: SegmenterConfig | None = None) -> None:

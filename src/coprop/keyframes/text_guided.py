@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from coprop.errors import CoPropError
-from coprop.keyframes.segmenter import AudioSpan, KeyframeModel
+from coprop.keyframes.model import ALONE, AudioSpan, FrameContext, KeyframeModel
 
 TextFunction = Callable[[Tensor, tuple[str, ...]], Tensor]
 """``fn(frames (K, 3, H, W) in [0, 1], categories) -> logits (K, C, H, W)`` of what they name."""
@@ -31,6 +31,7 @@ class TextGuidedSegmenter:
     sample_rate = 16_000
     window_s = 1.0
     audio_span: AudioSpan = "frame"
+    context: FrameContext = ALONE
 
     def guided_by(self, categories: tuple[str, ...] | None) -> TextGuidedSegmenter:
         """The same model, told what sounds."""

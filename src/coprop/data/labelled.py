@@ -1,0 +1,75 @@
+"""Clips whose truth is known, as evaluation and training take them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coprop.types import Audio
+
+if TYPE_CHECKING:
+    from coprop.media.reader import Frame
+
+
+@dataclass(frozen=True, eq=False)
+class FrameTruth:
+    """What is known of one frame.
+
+    Args:
+        labels: (H, W) uint8, 0 for background; 1 for "sounding" in binary datasets, the class id
+            in semantic ones. None where the frame has no annotation.
+        objects: (O, H, W) bool, a mask for each object that can be seen, whether it sounds or
+            not; None where only what sounds is annotated.
+        sounding: (O,) bool, which of the objects sound; None where ``objects`` is.
+    """
+
+    labels: NDArray[np.uint8] | None
+    objects: NDArray[np.bool_] | None = None
+    sounding: NDArray[np.bool_] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledClip:
+    """A clip with its truth; frames and masks are read while one iterates, as often as one does.
+
+    Args:
+        name: unique in the dataset.
+        frames: the frames, in order of time.
+        audio: the sound.
+        truth: one for each frame.
+        change_times_s: where the sounding objects change, in seconds, increasing; without the
+            beginning. None where the annotation does not tell.
+        windows: N where the dataset counts time in N equal windows, one frame each; None for
+            dense video.
+        categories: what sounds, in words; empty where the dataset does not name it.
+    """
+
+    name: str
+    frames: Iterable[Frame]
+    audio: Audio
+    truth: Iterable[FrameTruth]
+    change_times_s: tuple[float, ...] | None
+    windows: int | None = None
+    categories: tuple[str, ...] = ()
+
+
+class LabelledDataset(Protocol):
+    """A sequence of labelled clips, each read when it is asked for."""
+
+    @property
+    def name(self) -> str:
+        """Of the dataset and its split, as reports name it."""
+        ...
+
+    @property
+    def num_classes(self) -> int:
+        """1 for binary masks; with background, for semantic ones."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> LabelledClip: ...
