@@ -23,7 +23,9 @@ from coprop.control_points.detector import ControlPointDetector
 from coprop.errors import CheckpointError, CoPropError
 from coprop.keyframes.model import KeyframeFunction, KeyframeModel
 from coprop.keyframes.segmenter import CallableSegmenter, KeyframeSegmenter
+from coprop.keyframes.text_guided import guided
 from coprop.media.clip import AudioSource, Clip, ClipSource
+from coprop.neighbours import with_neighbours
 from coprop.propagation.propagator import AudioInsertPropagator, Propagator
 from coprop.result import Result
 from coprop.tracking import SegmentState, SegmentTracker
@@ -232,27 +234,46 @@ class CoProp:
         self, clip: Clip, points: ControlPoints, *, progress: Progress | None = None
     ) -> Iterator[tuple[Frame, FrameMask]]:
         """Yields every frame of a clip with its mask, given its control points."""
-        tracker = SegmentTracker(
-            self.keyframes,
-            self.propagator,
-            clip.audio,
-            working_edge=self.working_edge,
-            device=self.device,
-        )
+        tracker = self._tracker(clip, points)
         parts = self._parts(points, clip.audio)
         # Frames after the end of the sound are a segment of their own, a silent one.
         after = Segment(parts[-1][0].end_s, math.inf)
         coming = iter((*parts, (after, after)))
         part, upcoming = next(coming), next(coming, None)
         state: SegmentState | None = None
-        for frame in clip.frames:
+        for frame, around in with_neighbours(clip.frames, self.keyframes.context):
             while upcoming is not None and frame.time_s >= upcoming[0].start_s - _ROUNDING_S:
                 part, upcoming, state = upcoming, next(coming, None), None
             # The keyframe is the first frame at or after the control point.
-            state = tracker.start(frame, *part) if state is None else tracker.step(frame, state)
+            if state is None:
+                state = tracker.start(frame, *part, around)
+            else:
+                state = tracker.step(frame, state)
             yield frame, state.mask
             if progress is not None:
                 progress("frames", frame.index + 1, clip.num_frames)
+
+    def every_frame(self, clip: Clip, points: ControlPoints | None = None) -> Iterator[FrameMask]:
+        """Yields the keyframe model's own mask of every frame, as it is used without coprop.
+
+        Nothing of the pipeline takes part, for comparison: the model is asked in silence too.
+
+        Args:
+            clip: the clip.
+            points: where a text-guided model takes its words from.
+        """
+        tracker = self._tracker(clip, points)
+        for frame, around in with_neighbours(clip.frames, self.keyframes.context):
+            yield tracker.alone(frame, around)
+
+    def _tracker(self, clip: Clip, points: ControlPoints | None) -> SegmentTracker:
+        return SegmentTracker(
+            guided(self.keyframes, points.categories if points is not None else None),
+            self.propagator,
+            clip.audio,
+            working_edge=self.working_edge,
+            device=self.device,
+        )
 
 
 def _split(segment: Segment, longest_s: float | None) -> list[Segment]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from torch import Tensor
 from coprop.errors import ModelOutputError
 from coprop.keyframes.model import KeyframeModel
 from coprop.loudness import is_silent, quiet_blocks
+from coprop.neighbours import nearest
 from coprop.propagation.propagator import Propagator
 from coprop.types import AudioTrack, FrameMask, Segment
 from coprop.windows import AudioWindows
@@ -69,7 +71,9 @@ class SegmentTracker:
 
     # Not inference_mode: what a wrapped model keeps of these calls must stay usable in training.
     @torch.no_grad()
-    def start(self, frame: Frame, segment: Segment, sources: Segment) -> SegmentState:
+    def start(
+        self, frame: Frame, segment: Segment, sources: Segment, around: Sequence[Frame]
+    ) -> SegmentState:
         """The keyframe's mask. Silent segments are empty without asking the model.
 
         Args:
@@ -77,18 +81,20 @@ class SegmentTracker:
             segment: until the next keyframe.
             sources: the span around it in which the same objects sound, for models that take
                 their sound from the segment.
+            around: the frames near it, for models that take several at a time.
         """
         if is_silent(self._quiet, segment):
             return SegmentState(_empty_mask(frame), None)
-        image = self._image(frame)
-        probabilities = _probabilities(self._keyframe_logits(image, frame, sources))
-        classes = _visible_classes(probabilities)
-        probabilities = _select(probabilities, classes)
-        mask = _frame_mask(frame, probabilities, classes, is_keyframe=True)
-        if len(classes) == 1 or not mask.labels.any():
+        mask, probabilities = self._segment(frame, sources, around)
+        if len(mask.classes) == 1 or not mask.labels.any():
             return SegmentState(mask, None)
         sound = self._frame_windows.centred(frame.time_s).to(self._device)
-        return SegmentState(mask, self._propagator.start(image, sound, probabilities))
+        return SegmentState(mask, self._propagator.start(self._image(frame), sound, probabilities))
+
+    @torch.no_grad()
+    def alone(self, frame: Frame, around: Sequence[Frame]) -> FrameMask:
+        """The keyframe model's mask of any frame, whatever sounds, in silence too."""
+        return self._segment(frame, None, around)[0]
 
     @torch.no_grad()
     def step(self, frame: Frame, state: SegmentState) -> SegmentState:
@@ -110,13 +116,26 @@ class SegmentTracker:
         size = [max(round(side * scale), 1) for side in image.shape[-2:]]
         return F.interpolate(image, size, mode="bilinear", antialias=True, align_corners=False)
 
-    def _keyframe_logits(self, image: Tensor, frame: Frame, segment: Segment) -> Tensor:
-        if self._keyframes.audio_span == "segment":
-            sound = self._keyframe_windows.within(frame.time_s, segment)
-        else:
-            sound = self._keyframe_windows.centred(frame.time_s)
-        logits = self._keyframes(image, sound.to(self._device))
-        _check_logits(logits, image)
+    def _segment(
+        self, frame: Frame, sources: Segment | None, around: Sequence[Frame]
+    ) -> tuple[FrameMask, Tensor]:
+        """The keyframe model's mask at the frame's size, and its soft one as it was shown."""
+        probabilities = _probabilities(self._keyframe_logits(frame, sources, around))
+        classes = _visible_classes(probabilities)
+        probabilities = _select(probabilities, classes)
+        return _frame_mask(frame, probabilities, classes, is_keyframe=True), probabilities
+
+    def _keyframe_logits(
+        self, frame: Frame, sources: Segment | None, around: Sequence[Frame]
+    ) -> Tensor:
+        context = self._keyframes.context
+        frames = nearest(frame, around, context)
+        images = torch.cat([self._image(each) for each in frames])
+        sound = torch.cat([self._keyframe_sound(each.time_s, sources) for each in frames])
+        logits = self._keyframes(images, sound.to(self._device))
+        _check_logits(logits, images)
+        position = context.position(frame.time_s)
+        logits = logits[position : position + 1]
         if not torch.isfinite(logits).all():
             raise ModelOutputError(
                 f"the keyframe model returned NaN or infinite logits at {frame.time_s:.3f} s; "
@@ -124,8 +143,16 @@ class SegmentTracker:
             )
         return logits.to(self._device, torch.float32)
 
+    def _keyframe_sound(self, time_s: float, sources: Segment | None) -> Tensor:
+        span = self._keyframes.audio_span
+        if span == "example":
+            return self._keyframe_windows.example(time_s)
+        if span == "segment" and sources is not None:
+            return self._keyframe_windows.within(time_s, sources)
+        return self._keyframe_windows.centred(time_s)
 
-def _check_logits(logits: object, image: Tensor) -> None:
+
+def _check_logits(logits: object, images: Tensor) -> None:
     if not isinstance(logits, Tensor) or logits.ndim != 4 or logits.is_complex():
         given = type(logits).__name__
         if isinstance(logits, Tensor):
@@ -133,11 +160,12 @@ def _check_logits(logits: object, image: Tensor) -> None:
         raise ModelOutputError(
             f"the keyframe model must return logits as a real tensor (K, C, H, W), got {given}."
         )
-    expected = (1, logits.shape[1], *image.shape[-2:])
+    expected = (len(images), logits.shape[1], *images.shape[-2:])
     if logits.shape != expected or logits.shape[1] == 0:
+        count = "one frame" if len(images) == 1 else f"{len(images)} frames"
         raise ModelOutputError(
-            f"the keyframe model returned logits of shape {tuple(logits.shape)} for one frame "
-            f"of {image.shape[-2]} x {image.shape[-1]}; expected {expected} with C >= 1."
+            f"the keyframe model returned logits of shape {tuple(logits.shape)} for {count} "
+            f"of {images.shape[-2]} x {images.shape[-1]}; expected {expected} with C >= 1."
         )
     if logits.shape[1] > _MOST_CLASSES:
         raise ModelOutputError(

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
 from coprop.types import AudioTrack, Segment
+
+_EXAMPLE_S = 0.96  # from one VGGish example to the next
 
 
 class AudioWindows:
@@ -25,6 +29,13 @@ class AudioWindows:
     def centred(self, time_s: float) -> Tensor:
         """(1, samples): the window centred on a time; zeros beyond the track's ends."""
         return self._cut(time_s)
+
+    def example(self, time_s: float) -> Tensor:
+        """(1, samples): from the start of the VGGish example that AVSBench's scripts pair with the
+        second in which a time lies; zeros beyond the track's ends.
+        """
+        start_s = _EXAMPLE_S * max(math.floor(time_s), 0)
+        return self._cut(start_s + self._length / self._rate / 2)
 
     def within(self, time_s: float, segment: Segment) -> Tensor:
         """(1, samples): the window centred on a time, moved to lie inside a segment.

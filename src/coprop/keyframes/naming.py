@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -10,6 +11,22 @@ from coprop.keyframes.grounded import GroundedNetwork
 from coprop.loudness import is_silent, quiet_blocks
 from coprop.types import AudioTrack, ControlPoints
 from coprop.windows import AudioWindows
+
+
+def naming(
+    detector: Callable[[AudioTrack], ControlPoints], network: GroundedNetwork
+) -> Callable[[AudioTrack], ControlPoints]:
+    """A detector that tells in words what sounds too: another's control points, named.
+
+    Args:
+        detector: finds the control points.
+        network: what hears, see `name_sounds`.
+    """
+
+    def detect(audio: AudioTrack) -> ControlPoints:
+        return name_sounds(detector(audio), audio, network)
+
+    return detect
 
 
 @torch.no_grad()

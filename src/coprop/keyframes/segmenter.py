@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
@@ -11,8 +12,10 @@ from torch import Tensor
 
 from coprop.errors import CoPropError, ShapeError
 from coprop.keyframes.grounded import GroundedNetwork
+from coprop.keyframes.group_names import groups_named
 from coprop.keyframes.model import ALONE, AudioSpan, FrameContext, KeyframeFunction
 from coprop.keyframes.network import AudioQueriedConfig, AudioQueriedNetwork
+from coprop.keyframes.text_guided import TextGuidedSegmenter
 from coprop.pretrained import PretrainedModel
 
 Architecture = Literal["grounded", "audio_queried"]
@@ -125,11 +128,38 @@ class KeyframeSegmenter(PretrainedModel, tags=["audio-visual-segmentation"]):
                 "the keyframe segmenter takes frames (K, 3, H, W) and audio (K, samples), got "
                 f"{tuple(frames.shape)} and {tuple(audio.shape)}."
             )
+        return self._at_working_size(frames, lambda small: self.network(small, audio))
+
+    def text_guided(self) -> TextGuidedSegmenter:
+        """The same network told in words what sounds, in place of hearing it (paper table 4).
+
+        Words that name none of the groups it knows leave the mask empty.
+
+        Raises:
+            CoPropError: an architecture that cannot be told.
+        """
+        network = self.network
+        if not isinstance(network, GroundedNetwork):
+            raise CoPropError(
+                'only segmenters of the architecture "grounded", such as the default, know things '
+                "by name; give TextGuidedSegmenter a function of your own for others."
+            )
+
+        @torch.inference_mode()
+        def segment(frames: Tensor, categories: tuple[str, ...]) -> Tensor:
+            named = groups_named(categories)
+            told = frames.new_tensor([group in named for group in network.groups])
+            told = told.expand(len(frames), -1)
+            return self._at_working_size(frames, lambda small: network.segment(small, told))
+
+        return TextGuidedSegmenter(segment)
+
+    def _at_working_size(self, frames: Tensor, network: Callable[[Tensor], Tensor]) -> Tensor:
         size = (frames.shape[2], frames.shape[3])
         small = F.interpolate(
             frames, self._working_size(*size), mode="bilinear", antialias=True, align_corners=False
         )
-        return F.interpolate(self.network(small, audio), size, mode="bilinear", align_corners=False)
+        return F.interpolate(network(small), size, mode="bilinear", align_corners=False)
 
     def _working_size(self, height: int, width: int) -> tuple[int, int]:
         scale = self.config.working_edge / max(height, width)
