@@ -32,5 +32,13 @@ class ModelOutputError(CoPropError):
     """A wrapped model that returned something other than finite logits of the agreed shape."""
 
 
+class DatasetError(CoPropError):
+    """A dataset whose folder, csv, annotations or one of whose files are not as they should be."""
+
+
 class OutputError(CoPropError):
     """Results that cannot be written where they were asked for."""
+
+
+class LanguageModelError(CoPropError):
+    """A language model that cannot be asked, or whose answer cannot be used."""

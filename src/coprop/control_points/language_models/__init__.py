@@ -1,0 +1,1 @@
+"""Language models that hear: in this process, or behind a server."""
