@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from coprop import ControlPointDetector, ControlPoints, CoProp
 from coprop.data.composer import ComposedClip, compose_clip
 from coprop.data.library import Library
-from coprop.metrics.functional import alignment, control_point_scores, jaccard
+from coprop.metrics.functional import aligned_by_identity, control_point_scores, frame_jaccard
 from coprop.types import AudioTrack
 
 Masks = Iterator[NDArray[np.bool_]]
@@ -105,11 +105,12 @@ def scores(
     for index, (objects, mask) in enumerate(zip(truth, masks, strict=True)):
         sounding = clip.sounding(index / clip.fps)
         target = objects[sounding].any(axis=0)
-        prediction = torch.from_numpy(mask)
-        rows["J"].append(float(jaccard(prediction, torch.from_numpy(target))))
-        rows["alignment"].append(
-            float(alignment(prediction, torch.from_numpy(objects), torch.from_numpy(sounding)))
+        prediction, wanted = torch.from_numpy(mask)[None], torch.from_numpy(target)[None]
+        rows["J"].append(float(frame_jaccard(prediction.float(), wanted, empty="strict")))
+        aligned = aligned_by_identity(
+            prediction, torch.from_numpy(objects)[None], torch.from_numpy(sounding)[None]
         )
+        rows["alignment"].append(float(aligned))
         if not target.any():
             rows["silent area"].append(float(mask.mean()))
     return rows

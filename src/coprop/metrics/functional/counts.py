@@ -1,0 +1,156 @@
+"""Pixels counted per class: what every score of regions is made of, and adds up exactly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from coprop.errors import CoPropError
+from coprop.metrics.functional.checks import check_choice, check_frames, check_same_shape
+
+BETA2 = 0.3
+"""Weight of recall against precision in F, beta squared, of every protocol in the field."""
+
+Classes = Literal["all", "last_dropped", "true_no_background"]
+"""Which classes a mean is taken over.
+
+"all"
+    every class, background included.
+"last_dropped"
+    all but the last. AVSBench calls this "no background", but its background is class 0.
+"true_no_background"
+    all but class 0.
+"""
+
+
+def f_score(intersection: Tensor, predicted: Tensor, target: Tensor) -> Tensor:
+    """F of counted pixels, float64; NaN where neither predicted nor wanted.
+
+    With precision I / P and recall I / T, (1 + b2) * precision * recall / (b2 * precision + recall)
+    is (1 + b2) * I / (b2 * T + P).
+    """
+    return (1 + BETA2) * intersection.double() / (BETA2 * target.double() + predicted.double())
+
+
+@dataclass(frozen=True, eq=False)
+class ClassCounts:
+    """Pixels of every class, summed over frames; sums over clips or processes add with ``+``.
+
+    The scores are those of semantic segmentation, and of CAVP's ``utils/eval_utils.py`` (`MIoU`
+    and `ForegroundDetect`): ratios of counts over a whole dataset, large regions weighing more.
+
+    Args:
+        intersection: (C,) int64, predicted rightly.
+        predicted: (C,) int64.
+        target: (C,) int64.
+    """
+
+    intersection: Tensor
+    predicted: Tensor
+    target: Tensor
+
+    def __add__(self, other: ClassCounts) -> ClassCounts:
+        return ClassCounts(
+            self.intersection + other.intersection,
+            self.predicted + other.predicted,
+            self.target + other.target,
+        )
+
+    @property
+    def seen(self) -> Tensor:
+        """(C,) bool, classes predicted or wanted anywhere."""
+        return self.predicted + self.target > 0
+
+    @property
+    def jaccard_per_class(self) -> Tensor:
+        """(C,) float64 in [0, 1], intersection over union; 0 for classes not seen."""
+        union = self.predicted + self.target - self.intersection
+        return self.intersection.double() / union.clamp(min=1)
+
+    @property
+    def f_measure_per_class(self) -> Tensor:
+        """(C,) float64 in [0, 1] with beta squared 0.3; 0 for classes not seen."""
+        return f_score(self.intersection, self.predicted, self.target).nan_to_num()
+
+    def mean_jaccard(self, *, classes: Classes = "all", include_unseen: bool = True) -> Tensor:
+        """Mean over classes, float64; by default as CAVP does, classes not seen counting as 0."""
+        return mean_over_classes(self.jaccard_per_class, self.seen, classes, include_unseen)
+
+    def mean_f_measure(self, *, classes: Classes = "all", include_unseen: bool = False) -> Tensor:
+        """Mean over classes, float64; by default as CAVP does, classes not seen left out."""
+        return mean_over_classes(self.f_measure_per_class, self.seen, classes, include_unseen)
+
+
+def class_counts(labels: Tensor, target: Tensor, num_classes: int) -> ClassCounts:
+    """Pixels of every class over all frames.
+
+    Args:
+        labels: (N, H, W) integer in [0, C), predicted.
+        target: (N, H, W) integer in [0, C).
+        num_classes: C, background included.
+
+    Raises:
+        CoPropError: floats, labels out of range, other shapes, no pixels.
+    """
+    return ClassCounts(*(count.sum(0) for count in frame_class_counts(labels, target, num_classes)))
+
+
+def frame_class_counts(
+    labels: Tensor, target: Tensor, num_classes: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Intersection, predicted and target, (N, C) int64 each: `class_counts` frame by frame."""
+    if num_classes < 1:
+        raise CoPropError(f"num_classes must be 1 or more, background included; got {num_classes}.")
+    for values, name in ((labels, "labels"), (target, "target")):
+        _check_labels(values, name, num_classes)
+    check_same_shape(labels, target, "labels and target")
+    right = torch.where(labels == target, labels.long(), num_classes)
+    return (
+        _histogram(right, num_classes + 1)[:, :-1],
+        _histogram(labels.long(), num_classes),
+        _histogram(target.long(), num_classes),
+    )
+
+
+def mean_over_classes(
+    per_class: Tensor, seen: Tensor, classes: Classes = "all", include_unseen: bool = True
+) -> Tensor:
+    """Mean of the scores of classes, float64; NaN where there is none to average.
+
+    Args:
+        per_class: (C,) float, 0 for classes not seen.
+        seen: (C,) bool.
+        classes: see `Classes`.
+        include_unseen: whether classes not seen count, as 0.
+
+    Raises:
+        CoPropError: an unknown selection of classes.
+    """
+    check_choice(classes, Classes, "classes")
+    kept = torch.ones_like(seen)
+    if classes != "all":
+        kept[-1 if classes == "last_dropped" else 0] = False
+    if not include_unseen:
+        kept &= seen
+    return per_class[kept].double().mean()
+
+
+def _check_labels(labels: Tensor, name: str, num_classes: int) -> None:
+    if labels.is_floating_point() or labels.is_complex():
+        raise CoPropError(
+            f"{name} must be integers, got {labels.dtype}; take the argmax of scores first."
+        )
+    check_frames(labels, name)
+    low, high = (int(value) for value in labels.long().aminmax())
+    if low < 0 or high >= num_classes:
+        raise CoPropError(
+            f"{name} must lie in 0 to {num_classes - 1}, got {low} to {high}; give the right "
+            "num_classes, or set labels that are to be ignored to background."
+        )
+
+
+def _histogram(labels: Tensor, size: int) -> Tensor:
+    return torch.stack([torch.bincount(frame.flatten(), minlength=size) for frame in labels])

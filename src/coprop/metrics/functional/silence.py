@@ -1,0 +1,52 @@
+"""What is masked without a sound, and what a sound changes."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from coprop.metrics.functional.checks import check_frames, check_same_shape, foreground
+from coprop.metrics.functional.regions import frame_jaccard
+
+
+def silent_area(prediction: Tensor, target: Tensor) -> Tensor:
+    """The share of the frame that is masked, in each frame in which nothing visible sounds.
+
+    What the official J hardly counts: there, such a frame scores one less this share.
+
+    Args:
+        prediction: (N, H, W) bool or integer; whatever is not 0 is foreground.
+        target: (N, H, W) bool or integer.
+
+    Returns:
+        (S,) float64 in [0, 1] of the S frames without target, in order; S may be 0.
+
+    Raises:
+        CoPropError: shapes that differ, floats, no frames.
+    """
+    predicted, wanted = foreground(prediction, "prediction"), foreground(target, "target")
+    check_frames(predicted, "prediction")
+    check_same_shape(predicted, wanted, "prediction and target")
+    silent = ~wanted.flatten(1).any(1)
+    return predicted[silent].double().mean((1, 2))
+
+
+def mute_drop(with_sound: Tensor, muted: Tensor, target: Tensor) -> Tensor:
+    """How much J is lost in each frame in which something sounds, once the sound is taken away.
+
+    About the frame's J itself for a model that masks what it hears; about 0 for one that masks what
+    it sees, whatever it hears (the mute test of TeSO, Wang et al. 2024).
+
+    Args:
+        with_sound: (N, H, W) float in [0, 1], probabilities predicted from frames and sound.
+        muted: the same, predicted from the frames and silence.
+        target: (N, H, W) bool or integer.
+
+    Returns:
+        (S,) float64 in [-1, 1] of the S frames with a target, in order; S may be 0.
+
+    Raises:
+        CoPropError: what `region_counts` rejects.
+    """
+    sounding = foreground(target, "target").flatten(1).any(1)
+    drop = frame_jaccard(with_sound, target) - frame_jaccard(muted, target)
+    return drop[sounding]
