@@ -1,0 +1,46 @@
+"""Datasets by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, get_args
+
+from coprop.errors import DatasetError
+
+if TYPE_CHECKING:
+    from coprop.data.labelled import LabelledDataset
+
+DatasetName = Literal["s4", "ms3", "avss", "composed"]
+
+
+def load_dataset(
+    name: DatasetName,
+    root: str | Path,
+    split: str = "test",
+    *,
+    control_points: str | Path | None = None,
+) -> LabelledDataset:
+    """A labelled dataset: `S4`, `MS3` and `AVSS` of AVSBench, or `ComposedClips`.
+
+    Args:
+        name: which one.
+        root: its folder; for "composed" the sources folder.
+        split: "train", "val" or "test"; "composed" has no "val".
+        control_points: flags that were annotated by hand, for AVSBench; see `S4`.
+
+    Raises:
+        CoPropError: another name, or what the dataset itself refuses.
+    """
+    # They load Pillow and PyAV, which this module's importers may not need.
+    from coprop.data.avsbench_object import MS3, S4
+    from coprop.data.avsbench_semantic import AVSS
+    from coprop.data.composed_clips import ComposedClips
+
+    if name == "composed":
+        if control_points is not None:
+            raise DatasetError("composed clips know their changes; leave control_points= out.")
+        return ComposedClips(root, split=split)
+    readers = {"s4": S4, "ms3": MS3, "avss": AVSS}
+    if name not in readers:
+        raise DatasetError(f"there is no dataset {name!r}; choose one of {get_args(DatasetName)}.")
+    return readers[name](root, split, control_points=control_points)

@@ -1,0 +1,94 @@
+"""The benchmark's composed clips as a labelled dataset."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import small_library
+
+from coprop.data.composed_clips import ComposedClips
+from coprop.data.composer import compose_clip
+from coprop.data.labelled import LabelledDataset
+from coprop.data.library import SAMPLE_RATE, Library
+from coprop.errors import CoPropError, DatasetError
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return small_library.build(tmp_path_factory.mktemp("sources"))
+
+
+def test_the_benchmarks_clips(folder: Path) -> None:
+    """As ``benchmarks/composed_clips.py`` composes and scores them."""
+    library = Library(folder, "test")
+    dataset: LabelledDataset = ComposedClips(folder)
+    assert (dataset.name, dataset.num_classes, len(dataset)) == ("composed test", 1, 40)
+    for number in (0, 3):
+        want = compose_clip(library, np.random.default_rng((2024, number)), fps=5.0)
+        clip = dataset[number]
+        assert clip.name == f"composed-{number:04d}"
+        assert clip.windows is None
+        assert clip.change_times_s == want.schedule.change_times_s
+        assert clip.audio.sample_rate == SAMPLE_RATE
+        np.testing.assert_array_equal(clip.audio.samples, want.audio.samples)
+        rendered = zip(clip.frames, clip.truth, want.frames(), strict=True)
+        for index, (frame, truth, (_, image, objects)) in enumerate(rendered):
+            sounding = want.sounding(index / 5.0)
+            assert (frame.index, frame.time_s) == (index, index / 5.0)
+            np.testing.assert_array_equal(frame.image, image)
+            np.testing.assert_array_equal(truth.objects, objects)
+            np.testing.assert_array_equal(truth.sounding, sounding)
+            np.testing.assert_array_equal(truth.labels, objects[sounding].any(axis=0))
+            assert truth.labels is not None
+            assert truth.labels.dtype == np.uint8
+
+
+def test_frames_can_be_gone_through_again(folder: Path) -> None:
+    clip = ComposedClips(folder, count=1, fps=1.0)[0]
+    first, second = list(clip.frames), list(clip.frames)
+    assert len(first) == len(second) == len(list(clip.truth)) == len(clip.frames) == 8
+    for one, two in zip(first, second, strict=True):
+        np.testing.assert_array_equal(one.image, two.image)
+
+
+def test_categories_are_the_visible_groups_that_sound(folder: Path) -> None:
+    library = Library(folder, "test")
+    dataset = ComposedClips(library, count=12)
+    for number in range(12):
+        clip = compose_clip(library, np.random.default_rng((2024, number)), fps=5.0)
+        groups = {
+            clip.scene.groups[source]
+            for state in clip.schedule.sounding
+            for source in state
+            if source < clip.num_sounding
+        }
+        assert set(dataset[number].categories) == groups
+        assert groups <= set(small_library.GROUPS)
+
+
+def test_options(folder: Path) -> None:
+    train = ComposedClips(folder, count=2, seed=7, fps=2.0, split="train")
+    assert (train.name, len(train)) == ("composed train", 2)
+    assert [clip.name for clip in train] == ["composed-0000", "composed-0001"]
+    assert len(list(train[1].frames)) == 16
+    assert train[-1].name == "composed-0001"
+    want = compose_clip(Library(folder, "train"), np.random.default_rng((7, 1)), fps=2.0)
+    np.testing.assert_array_equal(train[1].audio.samples, want.audio.samples)
+    with pytest.raises(IndexError):
+        train[2]
+
+
+@pytest.mark.parametrize(
+    "options", [{"count": 0}, {"seed": -1}, {"fps": 0.0}, {"fps": float("nan")}]
+)
+def test_numbers_out_of_range(folder: Path, options: dict[str, float]) -> None:
+    (name,) = options
+    with pytest.raises(DatasetError, match=f"positive number of frames .*{name}={options[name]}"):
+        ComposedClips(folder, **options)
+
+
+def test_folder_without_sources(tmp_path: Path) -> None:
+    with pytest.raises(CoPropError, match=r"manifest\.jsonl does not exist"):
+        ComposedClips(tmp_path)
