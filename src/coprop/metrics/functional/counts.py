@@ -124,7 +124,8 @@ def mean_over_classes(
         per_class: (C,) float, 0 for classes not seen.
         seen: (C,) bool.
         classes: see `Classes`.
-        include_unseen: whether classes not seen count, as 0.
+        include_unseen: whether classes not seen count, as 0. Where none is seen at all, no frame
+            was counted, and there is nothing to average.
 
     Raises:
         CoPropError: an unknown selection of classes.
@@ -133,7 +134,7 @@ def mean_over_classes(
     kept = torch.ones_like(seen)
     if classes != "all":
         kept[-1 if classes == "last_dropped" else 0] = False
-    if not include_unseen:
+    if not include_unseen or not seen.any():
         kept &= seen
     return per_class[kept].double().mean()
 

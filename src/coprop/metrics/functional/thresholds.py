@@ -88,21 +88,18 @@ def frame_f_measure(probabilities: Tensor, target: Tensor) -> Tensor:
     return f_curves(probabilities, target).amax(1).nan_to_num()
 
 
-def f_measure_of_curves(curves: Tensor, *, frames_per_batch: int | None = 1) -> Tensor:
-    """AVSBench's F of the curves of frames in order.
+def batch_f_measures(curves: Tensor, *, frames_per_batch: int | None = 1) -> Tensor:
+    """AVSBench's F of each batch of frames, whose curves are given in order.
 
     Frames without target are left out of their batch's mean curve, of which the largest value
-    counts. A batch without any target counts as 0. Batches are averaged, and the last one, which
-    may be smaller, weighs as much as the others. So F depends on the size of the batches: frames of
-    one batch share a threshold, which lowers it, but a frame without target counts as 0 only where
-    its whole batch is so, which raises it.
+    counts. A batch without any target counts as 0.
 
     Args:
         curves: (N, 255) float, NaN rows for frames without target: from `f_curves`.
         frames_per_batch: 1 or more; None takes all as one batch.
 
     Returns:
-        Scalar float64 in [0, 1].
+        (B,) float64 in [0, 1]; the last batch may be smaller.
 
     Raises:
         CoPropError: no frames, or batches of fewer than one.
@@ -113,7 +110,22 @@ def f_measure_of_curves(curves: Tensor, *, frames_per_batch: int | None = 1) -> 
         )
     check_frames_per_batch(frames_per_batch)
     batches = torch.split(curves.double(), frames_per_batch or len(curves))
-    return torch.stack([batch.nanmean(0).nan_to_num().max() for batch in batches]).mean()
+    return torch.stack([batch.nanmean(0).nan_to_num().max() for batch in batches])
+
+
+def f_measure_of_curves(curves: Tensor, *, frames_per_batch: int | None = 1) -> Tensor:
+    """AVSBench's F of the curves of frames in order: the mean of `batch_f_measures`.
+
+    A last batch that is smaller weighs as much as the others. The value depends on the size of the
+    batches: frames of one batch share a threshold, which lowers it, but a frame without target
+    counts as 0 only where its whole batch has none, which raises it.
+
+    Args, and what is raised, are those of `batch_f_measures`.
+
+    Returns:
+        Scalar float64 in [0, 1].
+    """
+    return batch_f_measures(curves, frames_per_batch=frames_per_batch).mean()
 
 
 def check_frames_per_batch(frames_per_batch: int | None) -> None:

@@ -1,0 +1,107 @@
+"""J and F of classes, by the protocols of AVSBench-Semantic and of whole datasets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from coprop.metrics.base import FrameMetric, FrameSelection
+from coprop.metrics.functional import (
+    ClassCounts,
+    Classes,
+    FProtocol,
+    SemanticSums,
+    class_counts,
+    semantic_sums,
+)
+from coprop.metrics.functional.checks import BoolSeries, check_choice
+
+
+class _SemanticMetric(FrameMetric):
+    """The sums of J and F of classes.
+
+    Args:
+        num_classes: C, background included; 71 in AVSBench-Semantic.
+        protocol: "avsbench", frame by frame (`semantic_sums`), or "dataset", as CAVP does
+            (`class_counts`).
+        classes: which classes the mean is taken over; see `Classes`.
+        include_unseen: whether classes seen nowhere count as 0; None as the protocol has it: they
+            do, except for F in "dataset".
+        selection: which frames count.
+        kwargs: of `torchmetrics.Metric`.
+    """
+
+    jaccard_sum: Tensor
+    f_measure_sum: Tensor
+    class_frames: Tensor
+
+    def __init__(
+        self,
+        num_classes: int,
+        protocol: FProtocol = "avsbench",
+        *,
+        classes: Classes = "all",
+        include_unseen: bool | None = None,
+        selection: FrameSelection = "all",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(selection=selection, **kwargs)
+        check_choice(protocol, FProtocol, "protocol")
+        check_choice(classes, Classes, "classes")
+        self.num_classes, self.protocol = num_classes, protocol
+        self._tell_apart(num_classes, protocol, selection)
+        self._options: dict[str, Any] = {"classes": classes}
+        if include_unseen is not None:
+            self._options["include_unseen"] = include_unseen
+        if protocol == "dataset":
+            self._add_count_states(num_classes)
+            return
+        self._add_sum("jaccard_sum", num_classes)
+        self._add_sum("f_measure_sum", num_classes)
+        self._add_sum("class_frames", num_classes, dtype=torch.int64)
+
+    def update(self, labels: Tensor, target: Tensor, key_frames: BoolSeries | None = None) -> None:
+        """Adds frames.
+
+        Args:
+            labels: (N, H, W) integer in [0, C), predicted.
+            target: (N, H, W) integer in [0, C).
+            key_frames: (N,) bool, for selections of frames.
+        """
+        labels, target = self._selected(key_frames, labels, target)
+        if self._none_of(labels):
+            return
+        if self.protocol == "dataset":
+            self._add_counts(class_counts(labels, target, self.num_classes))
+            return
+        sums = semantic_sums(labels, target, self.num_classes)
+        self.jaccard_sum = self.jaccard_sum + sums.jaccard
+        self.f_measure_sum = self.f_measure_sum + sums.f_measure
+        self.class_frames = self.class_frames + sums.frames
+
+    def _sums(self) -> SemanticSums | ClassCounts:
+        if self.protocol == "dataset":
+            return self._counts()
+        return SemanticSums(self.jaccard_sum, self.f_measure_sum, self.class_frames)
+
+
+class SemanticJaccard(_SemanticMetric):
+    """Mean J over classes, or over those that ``classes`` and ``include_unseen`` leave.
+
+    Args are those of the base class: num_classes (background included; 71 in AVSBench-Semantic),
+    protocol ("avsbench" or "dataset"), classes, include_unseen, selection.
+    """
+
+    def compute(self) -> Tensor:
+        """Scalar float64 in [0, 1]; NaN where there is no class to average."""
+        return self._sums().mean_jaccard(**self._options)
+
+
+class SemanticFMeasure(_SemanticMetric):
+    """Mean F over classes with beta squared 0.3; args are those of `SemanticJaccard`."""
+
+    def compute(self) -> Tensor:
+        """Scalar float64 in [0, 1]; NaN where there is no class to average."""
+        return self._sums().mean_f_measure(**self._options)
