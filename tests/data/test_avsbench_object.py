@@ -247,6 +247,9 @@ class TestBadInput:
         mask_path(ms3, 2).unlink()
         with pytest.raises(DatasetError, match=r"test-0_2\.png does not exist; 4 of 5 masks"):
             MS3(ms3)[0]
+        (s4 / "s4_data/gt_masks/test/dog_barking/test_0/test_0_3.png").unlink()
+        with pytest.raises(DatasetError, match=r"test_0_3\.png does not exist; 4 of 5 masks"):
+            S4(s4)[0]
         (s4 / "s4_data/gt_masks/train/dog_barking/train_0/train_0_1.png").unlink()
         with pytest.raises(DatasetError, match=r"train_0_1\.png does not exist; 0 of 1 masks"):
             S4(s4, "train")[0]

@@ -146,6 +146,13 @@ def test_missing_file(avss: Path, inner: str) -> None:
         AVSS(avss)[2]
 
 
+@pytest.mark.parametrize(("split", "part"), [("test", "v1s"), ("train", "v1m")])
+def test_only_training_clips_of_v1s_may_lack_masks(avss: Path, split: str, part: str) -> None:
+    (avss / part / f"{split}_{part}" / "labels_rgb/1.png").unlink()
+    with pytest.raises(DatasetError, match=r"1\.png does not exist; 4 of 5 masks are there"):
+        AVSS(avss, split, labels=(part,))[0]
+
+
 def test_size_of_mask_and_frame(avss: Path) -> None:
     path = avss / "v1m/test_v1m/labels_rgb/1.png"
     folders.save(path, np.zeros((5, 5, 3), dtype=np.uint8))
