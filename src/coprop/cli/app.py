@@ -8,6 +8,7 @@ import typer
 
 from coprop.cli.detect import detect
 from coprop.cli.doctor import doctor
+from coprop.cli.evaluate import evaluate
 from coprop.cli.run import run
 
 _HELP = """Masks of the objects that make sound, for every frame of a video.
@@ -35,6 +36,7 @@ app = typer.Typer(
 )
 app.command()(run)
 app.command()(detect)
+app.command("eval")(evaluate)
 app.command()(doctor)
 
 

@@ -1,0 +1,181 @@
+"""What is compared: a model on every frame alone, and in the pipeline with several detectors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from coprop.control_points.detector import ControlPointDetector
+from coprop.data.labelled import LabelledClip
+from coprop.errors import CoPropError
+from coprop.keyframes.grounded import GroundedNetwork
+from coprop.keyframes.naming import name_sounds
+from coprop.keyframes.segmenter import KeyframeSegmenter
+from coprop.media.clip import Clip
+from coprop.pipeline import CoProp, Detector
+from coprop.types import Audio, ControlPoints, FrameMask
+
+PointsFunction = Callable[[LabelledClip], ControlPoints]
+"""Gives a clip's control points: found in its sound, or known."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a method says of one clip.
+
+    Args:
+        masks: of its frames, one after another.
+        change_times_s: where it holds that the sounding objects change, in seconds; None for a
+            method that does not look for changes.
+    """
+
+    masks: Iterator[FrameMask]
+    change_times_s: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Method:
+    """A named way from a clip to its masks."""
+
+    name: str
+    predict: Callable[[LabelledClip], Prediction]
+
+
+def methods_named(names: Sequence[str], pipeline: CoProp) -> list[Method]:
+    """The methods of these names, for a pipeline.
+
+    Args:
+        names: out of `METHODS`.
+        pipeline: whose parts are used.
+
+    Raises:
+        CoPropError: an unknown name, none, or one twice.
+    """
+    unknown = [name for name in names if name not in METHODS]
+    if unknown or not names or len(set(names)) < len(names):
+        raise CoPropError(
+            f"methods are one or more of {', '.join(METHODS)}, each once; got {', '.join(names)}."
+        )
+    return [METHODS[name](pipeline) for name in names]
+
+
+def constant(label: int, name: str) -> Method:
+    """One label everywhere, whatever the clip: the trivial answers that a model must beat."""
+
+    def masks(clip: LabelledClip) -> Iterator[FrameMask]:
+        for frame in clip.frames:
+            shape = frame.image.shape[:2]
+            probabilities = np.zeros((2, *shape), dtype=np.float32)
+            probabilities[label] = 1
+            labels = np.full(shape, label, dtype=np.uint8)
+            yield FrameMask(frame.index, frame.time_s, labels, probabilities, (0, 1), False)
+
+    return Method(name, lambda clip: Prediction(masks(clip)))
+
+
+def every_frame_alone(pipeline: CoProp) -> Method:
+    """The pipeline's keyframe model asked for each frame, as it is used without coprop.
+
+    No rule of the pipeline's applies: the model is asked in silence too.
+    """
+
+    def predict(clip: LabelledClip) -> Prediction:
+        return Prediction(pipeline.every_frame(Clip(clip.frames, clip.audio)))
+
+    return Method("every frame alone", predict)
+
+
+def propagated(pipeline: CoProp, points_of: PointsFunction, name: str) -> Method:
+    """The pipeline with the control points of a function."""
+
+    def predict(clip: LabelledClip) -> Prediction:
+        points = points_of(clip)
+        tracked = pipeline.track(Clip(clip.frames, clip.audio), points)
+        return Prediction((mask for _, mask in tracked), points.change_times_s)
+
+    return Method(name, predict)
+
+
+def text_guided(pipeline: CoProp) -> Method:
+    """The pipeline with keyframes guided by words for what is heard (paper table 4).
+
+    The words are the detector's own, where it gives any, or else what the default's hearing names.
+
+    Raises:
+        CoPropError: a pipeline whose keyframe model is not the default, which knows things by name.
+    """
+    model = pipeline.keyframes
+    if not isinstance(model, KeyframeSegmenter) or not isinstance(model.network, GroundedNetwork):
+        raise CoPropError(
+            "the method text is for the default segmenter, which knows things by name. Evaluate "
+            "another model guided by words as --model module:factory, a factory that returns "
+            "CoProp.wrap(TextGuidedSegmenter(fn), detector=...), with the method coprop."
+        )
+    network = model.network
+    told = CoProp(
+        model.text_guided(),
+        detector=pipeline.detector,
+        propagator=pipeline.propagator,
+        max_segment_s=pipeline.max_segment_s,
+        working_edge=pipeline.working_edge,
+        device=pipeline.device,
+    )
+    found = detected(pipeline.detector)
+
+    def points_of(clip: LabelledClip) -> ControlPoints:
+        points = found(clip)
+        return points if points.categories else name_sounds(points, clip.audio, network)
+
+    return propagated(told, points_of, "coprop, guided by text")
+
+
+def muted(method: Method) -> Method:
+    """The method on clips whose sound is taken away."""
+
+    def predict(clip: LabelledClip) -> Prediction:
+        silence = np.zeros(clip.audio.num_samples, dtype=np.float32)
+        return method.predict(replace(clip, audio=Audio(silence, clip.audio.sample_rate)))
+
+    return Method(f"{method.name}, muted", predict)
+
+
+def detected(detector: Detector) -> PointsFunction:
+    """Control points of a detector; one flag for each frame in datasets that count so."""
+
+    def points_of(clip: LabelledClip) -> ControlPoints:
+        if isinstance(detector, ControlPointDetector):
+            return detector(clip.audio, windows=clip.windows)
+        return detector(clip.audio)
+
+    return points_of
+
+
+def true_points(clip: LabelledClip) -> ControlPoints:
+    """The control points that the dataset gives, and the categories, where it names them.
+
+    Raises:
+        CoPropError: the dataset does not tell.
+    """
+    if clip.change_times_s is None:
+        raise CoPropError(
+            f"{clip.name} has no annotated changes, so the method true cannot be run on it; leave "
+            "it out, or give control points."
+        )
+    times_s = np.array([0.0, *clip.change_times_s])
+    ones = np.ones(len(times_s))
+    return ControlPoints(times_s, ones, ones.astype(bool), clip.categories or None)
+
+
+METHODS: dict[str, Callable[[CoProp], Method]] = {
+    "nothing": lambda _: constant(0, "nothing masked"),
+    "everything": lambda _: constant(1, "everything masked"),
+    "alone": every_frame_alone,
+    "coprop": lambda p: propagated(p, detected(p.detector), "coprop"),
+    "cosine": lambda p: propagated(p, detected(ControlPointDetector.cosine()), "coprop, cosine"),
+    "novelty": lambda p: propagated(p, detected(ControlPointDetector.novelty()), "coprop, novelty"),
+    "true": lambda p: propagated(p, true_points, "coprop, true control points"),
+    "text": text_guided,
+}
+"""The methods that the command line offers, by name."""

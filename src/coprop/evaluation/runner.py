@@ -1,0 +1,163 @@
+"""Runs methods over a dataset, clip by clip, in one process or several; goes on after a stop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any, Protocol
+
+from coprop.data.labelled import LabelledClip, LabelledDataset
+from coprop.errors import CoPropError
+from coprop.evaluation.methods import Method, muted
+from coprop.evaluation.scores import ScoreOptions, score
+from coprop.evaluation.store import RESULTS, TABLE, TIMINGS, EvaluationFolder, to_json
+from coprop.evaluation.summary import summarise
+from coprop.evaluation.table import markdown
+from coprop.types import Progress
+
+
+class Processes(Protocol):
+    """The processes that share the work; accelerate's ``PartialState`` is one such."""
+
+    @property
+    def process_index(self) -> int:
+        """This one's number, from 0."""
+        ...
+
+    @property
+    def num_processes(self) -> int:
+        """How many there are."""
+        ...
+
+    def wait_for_everyone(self) -> None:
+        """Returns when all processes have come here."""
+        ...
+
+
+class OneProcess:
+    """No other process takes part."""
+
+    process_index = 0
+    num_processes = 1
+
+    def wait_for_everyone(self) -> None:
+        """Returns at once."""
+
+
+def evaluate(
+    dataset: LabelledDataset,
+    methods: Sequence[Method],
+    folder: EvaluationFolder,
+    *,
+    settings: dict[str, Any],
+    options: ScoreOptions | None = None,
+    mute: bool = False,
+    processes: Processes | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any] | None:
+    """Scores every clip that the folder has no row of, and writes the results when all are there.
+
+    The results do not depend on the number of processes, nor on how often the evaluation was
+    stopped: each clip is scored by itself, and sums are exact.
+
+    Args:
+        dataset: the clips.
+        methods: what is compared.
+        folder: where rows and results go; rows of an earlier, stopped run are kept.
+        settings: what makes this evaluation what it is; a folder takes no rows of others.
+        options: of the scores.
+        mute: run every method a second time without sound, to see how much of it the sound is.
+        processes: those that share the clips.
+        progress: called as ``("clips", done, total)``.
+
+    Returns:
+        what results.json holds, in the first process; None in others.
+
+    Raises:
+        CoPropError: an empty dataset, or a clip that cannot be read, with its name.
+        OutputError: the folder belongs to another evaluation, or cannot be written.
+    """
+    if not len(dataset):
+        raise CoPropError(f"{dataset.name} has no clips to evaluate.")
+    options, processes = options or ScoreOptions(), processes or OneProcess()
+    settings = {**settings, "methods": [m.name for m in methods], "mute": mute, **asdict(options)}
+    folder.check(settings)
+    done = folder.rows()
+    processes.wait_for_everyone()  # nobody writes while others still look
+    if processes.process_index == 0:
+        folder.open(settings)
+    processes.wait_for_everyone()
+    missing = [i for i in range(len(dataset)) if i not in done]
+    mine = missing[processes.process_index :: processes.num_processes]
+    for count, index in enumerate(mine):
+        clip = dataset[index]
+        row, seconds = _row(clip, methods, options, dataset.num_classes, mute)
+        row = {"index": index, "clip": clip.name, **row}
+        folder.append({**row, "seconds": seconds}, processes.process_index)
+        if progress is not None:
+            progress("clips", len(dataset) - len(mine) + count + 1, len(dataset))
+    processes.wait_for_everyone()
+    if processes.process_index != 0:
+        return None
+    return _write_results(folder, dataset, settings, options)
+
+
+def _row(
+    clip: LabelledClip,
+    methods: Sequence[Method],
+    options: ScoreOptions,
+    num_classes: int,
+    mute: bool,
+) -> tuple[dict[str, Any], dict[str, float]]:
+    """A clip's scores by method, and the seconds that each method took."""
+    scores: dict[str, Any] = {}
+    seconds: dict[str, float] = {}
+    for method in methods:
+        began = time.perf_counter()
+        scores[method.name] = score(method.predict(clip), clip, options, num_classes)
+        seconds[method.name] = time.perf_counter() - began
+        if mute:
+            silenced = score(muted(method).predict(clip), clip, options, num_classes)
+            scores[method.name]["frames"]["muted"] = silenced["frames"]["jaccard_avsbench"]
+    return {"scores": scores}, seconds
+
+
+def _write_results(
+    folder: EvaluationFolder,
+    dataset: LabelledDataset,
+    settings: dict[str, Any],
+    options: ScoreOptions,
+) -> dict[str, Any]:
+    rows = [row for _, row in sorted(folder.rows().items())]
+    names, classes = settings["methods"], dataset.num_classes
+    results = {
+        "settings": settings,
+        "dataset": {"name": dataset.name, "clips": len(rows), "classes": dataset.num_classes},
+        "methods": {
+            name: summarise([row["scores"][name] for row in rows], options, classes)
+            for name in names
+        },
+        "clips": [
+            {
+                "clip": row["clip"],
+                "methods": {
+                    name: summarise([row["scores"][name]], options, classes)["all frames"]
+                    for name in names
+                },
+            }
+            for row in rows
+        ],
+    }
+    frames = sum(row["scores"][names[0]]["num_frames"] for row in rows)
+    timings = {
+        name: {
+            "seconds": round(sum(row["seconds"][name] for row in rows), 3),
+            "seconds_per_frame": round(sum(row["seconds"][name] for row in rows) / frames, 5),
+        }
+        for name in names
+    }
+    folder.write(RESULTS, to_json(results))
+    folder.write(TIMINGS, to_json(timings))
+    folder.write(TABLE, markdown(results, timings))
+    return results
