@@ -128,7 +128,7 @@ class TestDefinitions:
         assert region_counts(frame, frame > 0).predicted.tolist() == [0]
 
     def test_frames_without_target(self) -> None:
-        """A mask over a tenth of a silent frame costs a tenth officially, and all of it strictly."""
+        """A mask over a tenth of a silent frame costs a tenth officially, and strictly all."""
         probabilities, target = torch.zeros(2, 10, 10), torch.zeros(2, 10, 10, dtype=torch.bool)
         probabilities[0, 0] = 1
         assert frame_jaccard(probabilities, target).tolist() == pytest.approx([0.9, 1.0])

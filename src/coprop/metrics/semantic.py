@@ -17,6 +17,7 @@ from coprop.metrics.functional import (
     semantic_sums,
 )
 from coprop.metrics.functional.checks import BoolSeries, check_choice
+from coprop.metrics.functional.counts import check_num_classes
 
 
 class _SemanticMetric(FrameMetric):
@@ -50,6 +51,7 @@ class _SemanticMetric(FrameMetric):
         super().__init__(selection=selection, **kwargs)
         check_choice(protocol, FProtocol, "protocol")
         check_choice(classes, Classes, "classes")
+        check_num_classes(num_classes)
         self.num_classes, self.protocol = num_classes, protocol
         self._tell_apart(num_classes, protocol, selection)
         self._options: dict[str, Any] = {"classes": classes}

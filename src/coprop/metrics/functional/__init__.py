@@ -8,7 +8,6 @@ from coprop.metrics.functional.alignment import (
     alignment_rate,
 )
 from coprop.metrics.functional.counts import (
-    BETA2,
     ClassCounts,
     Classes,
     class_counts,
@@ -51,7 +50,6 @@ from coprop.metrics.functional.timing import (
 )
 
 __all__ = [
-    "BETA2",
     "NUM_THRESHOLDS",
     "TIME_SLACK_S",
     "ClassCounts",

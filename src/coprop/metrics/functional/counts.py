@@ -11,9 +11,6 @@ from torch import Tensor
 from coprop.errors import CoPropError
 from coprop.metrics.functional.checks import check_choice, check_frames, check_same_shape
 
-BETA2 = 0.3
-"""Weight of recall against precision in F, beta squared, of every protocol in the field."""
-
 Classes = Literal["all", "last_dropped", "true_no_background"]
 """Which classes a mean is taken over.
 
@@ -27,12 +24,13 @@ Classes = Literal["all", "last_dropped", "true_no_background"]
 
 
 def f_score(intersection: Tensor, predicted: Tensor, target: Tensor) -> Tensor:
-    """F of counted pixels, float64; NaN where neither predicted nor wanted.
+    """F of counted pixels, float64 in [0, 1]; NaN where neither predicted nor wanted.
 
-    With precision I / P and recall I / T, (1 + b2) * precision * recall / (b2 * precision + recall)
-    is (1 + b2) * I / (b2 * T + P).
+    With beta squared b = 0.3, as every protocol in the field has it, precision I / P and recall
+    I / T, F is (1 + b) * precision * recall / (b * precision + recall) = (1 + b) * I / (b * T + P).
+    In tenths all of it are whole numbers, so it is rounded once, and never beyond 1.
     """
-    return (1 + BETA2) * intersection.double() / (BETA2 * target.double() + predicted.double())
+    return (13 * intersection).double() / (3 * target + 10 * predicted)
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,8 +100,7 @@ def frame_class_counts(
     labels: Tensor, target: Tensor, num_classes: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Intersection, predicted and target, (N, C) int64 each: `class_counts` frame by frame."""
-    if num_classes < 1:
-        raise CoPropError(f"num_classes must be 1 or more, background included; got {num_classes}.")
+    check_num_classes(num_classes)
     for values, name in ((labels, "labels"), (target, "target")):
         _check_labels(values, name, num_classes)
     check_same_shape(labels, target, "labels and target")
@@ -137,6 +134,12 @@ def mean_over_classes(
     if not include_unseen or not seen.any():
         kept &= seen
     return per_class[kept].double().mean()
+
+
+def check_num_classes(num_classes: int) -> None:
+    """At least one class."""
+    if num_classes < 1:
+        raise CoPropError(f"num_classes must be 1 or more, background included; got {num_classes}.")
 
 
 def _check_labels(labels: Tensor, name: str, num_classes: int) -> None:
