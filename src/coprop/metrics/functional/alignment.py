@@ -28,15 +28,13 @@ def aligned_by_identity(
 ) -> Tensor:
     """Whether each frame's prediction marks the sounding objects, all of them and no others.
 
-    It does if the visible objects of which at least the share `covered` is predicted are the
-    visible objects that sound, and if no more than the share `outside` of the predicted area lies
-    off the sounding objects. So an empty prediction is right where nothing visible sounds, and
-    only an empty one is.
+    It does if the visible objects of which at least the share `covered` is predicted are those that
+    sound, and if no more than the share `outside` of the predicted area lies off the sounding ones.
+    So an empty prediction, and no other, is right where nothing visible sounds.
 
     Args:
         prediction: (N, H, W) bool or integer; whatever is not 0 is foreground.
-        objects: (N, O, H, W) bool or integer, a mask for each object; an object with an empty mask
-            is not visible and does not count.
+        objects: (N, O, H, W) bool or integer; one with an empty mask is not visible and not counted.
         sounding: (N, O) bool.
         covered: in (0, 1].
         outside: in [0, 1).
@@ -45,8 +43,7 @@ def aligned_by_identity(
         (N,) bool.
 
     Raises:
-        CoPropError: shapes that do not belong together, floats, no frames, or thresholds out of
-            range.
+        CoPropError: shapes that do not belong together, floats, no frames, thresholds out of range.
     """
     if not (0 < covered <= 1 and 0 <= outside < 1):
         raise CoPropError(
