@@ -34,7 +34,7 @@ def aligned_by_identity(
 
     Args:
         prediction: (N, H, W) bool or integer; whatever is not 0 is foreground.
-        objects: (N, O, H, W) bool or integer; one with an empty mask is not visible and not counted.
+        objects: (N, O, H, W) bool or integer; an empty mask is an object that cannot be seen.
         sounding: (N, O) bool.
         covered: in (0, 1].
         outside: in [0, 1).
