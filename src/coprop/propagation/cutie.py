@@ -1,0 +1,163 @@
+"""Cutie as propagator, for those who have it installed.
+
+Cutie (https://github.com/hkchengrex/Cutie, MIT) is a package of its own with weights of its own;
+here its inference loop is put in the propagator's slot. Memory is bounded by its configuration.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from importlib import import_module
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from coprop.errors import CoPropError
+from coprop.propagation.masks import Size, count_objects, resize_frame, to_probabilities
+from coprop.propagation.single import check_start, check_step
+
+_LEAST = 1e-7  # of a probability, as Cutie's own
+
+
+@dataclass(eq=False)
+class _Run:
+    """An inference loop of Cutie, which every frame changes, and how many frames it has seen."""
+
+    core: Any
+    frames: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class CutieState:
+    """Where in a segment Cutie is. It can be stepped from once, since that changes its memory.
+
+    Args:
+        run: the segment's inference loop; all states of a segment share it.
+        frames: how many frames it had seen; the keyframe is the first.
+        num_objects: K.
+        size: (height, width) of the keyframe, at which all frames are processed.
+    """
+
+    run: _Run
+    frames: int
+    num_objects: int
+    size: Size
+
+
+class CutiePropagator(nn.Module):
+    """Follows a keyframe's objects with Cutie; it does not hear.
+
+    Frames are (1, 3, H, W) float RGB in [0, 1]; audio is not looked at and may be None. Masks are
+    labels (1, H, W), 0 for background and 255 for void, or probabilities (1, K + 1, H, W), which
+    Cutie takes as they are. Masks and frames of other sizes are resized to the keyframe's.
+
+    Each `start` begins a new inference loop; several may run side by side. A state can be stepped
+    from once: the loop is changed by each frame.
+
+    Args:
+        network: a `cutie.model.cutie.CUTIE` with its weights, such as Cutie's
+            ``get_default_model()`` returns. It is put in evaluation mode; its device and dtype are
+            the propagator's.
+        config: what Cutie's ``InferenceCore`` takes; by default ``network.cfg``. Memory is bounded
+            by its ``max_mem_frames``, or with ``use_long_term`` by ``long_term``.
+
+    Raises:
+        CoPropError: Cutie cannot be imported, or there is no configuration.
+    """
+
+    sample_rate: int = 16_000
+    window_s: float = 0.1
+
+    def __init__(self, network: nn.Module, config: Any = None) -> None:
+        super().__init__()
+        self._core_type = _inference_core()
+        self.network = network.eval()
+        self.config = getattr(network, "cfg", None) if config is None else config
+        if self.config is None:
+            raise CoPropError(
+                f"the network, a {type(network).__name__}, has no cfg; give Cutie's configuration: "
+                "CutiePropagator(network, config)."
+            )
+
+    @torch.inference_mode()
+    def start(self, frame: Tensor, audio: Tensor | None, mask: Tensor) -> CutieState:
+        """Begin a segment at its keyframe.
+
+        Args:
+            frame: the keyframe.
+            audio: its sound, not looked at.
+            mask: its objects; K is the highest label, or the mask's channels less one.
+
+        Raises:
+            ShapeError: shapes, types or value ranges other than the class describes, or B > 1.
+        """
+        check_start(frame, mask)
+        num_objects, size = count_objects(mask, None), (frame.shape[-2], frame.shape[-1])
+        image = self._image(frame, size)
+        run = _Run(self._core_type(self.network, cfg=self.config), frames=1)
+        if num_objects:
+            probabilities = to_probabilities(mask.to(image.device), num_objects, size, image.dtype)
+            objects = list(range(1, num_objects + 1))
+            run.core.step(image, probabilities[0, 1:], objects=objects, idx_mask=False)
+        return CutieState(run, run.frames, num_objects, size)
+
+    @torch.inference_mode()
+    def step(
+        self,
+        frame: Tensor,
+        audio: Tensor | None,
+        state: CutieState,
+        *,
+        output_size: Size | None = None,
+    ) -> tuple[Tensor, CutieState]:
+        """Follow the objects into the next frame.
+
+        Args:
+            frame: the frame.
+            audio: its sound, not looked at.
+            state: what `start`, or the step before, returned.
+            output_size: (height, width) of the logits; by default the frame's.
+
+        Returns:
+            Logits (1, K + 1, H, W), background first: the logarithms of Cutie's probabilities. And
+            the state after this frame.
+
+        Raises:
+            ShapeError: shapes, types or value ranges other than the class describes, or B > 1.
+            CoPropError: a state that was stepped from before.
+        """
+        size, run = check_step(frame, output_size), state.run
+        if run.frames != state.frames:
+            raise CoPropError(
+                f"this state was stepped from already: it is of frame {state.frames} of its "
+                f"segment, and Cutie's memory has seen {run.frames}. Step from the state that the "
+                "last step returned, or begin again with start()."
+            )
+        image = self._image(frame, state.size)
+        run.frames += 1
+        if state.num_objects == 0:
+            logits = image.new_zeros(1, 1, *size)
+        else:
+            probabilities = run.core.step(image)[None].float()
+            if probabilities.shape[-2:] != size:
+                probabilities = F.interpolate(
+                    probabilities, size, mode="bilinear", align_corners=False
+                )
+            logits = probabilities.clamp_min(_LEAST).log()
+        return logits, replace(state, frames=run.frames)
+
+    def _image(self, frame: Tensor, size: Size) -> Tensor:
+        """(3, H, W) as the network's parameters are; Cutie normalises by itself."""
+        return resize_frame(frame.to(next(self.network.parameters())), size)[0]
+
+
+def _inference_core() -> Any:
+    try:
+        return import_module("cutie.inference.inference_core").InferenceCore
+    except ImportError as error:
+        raise CoPropError(
+            f"CutiePropagator needs Cutie, which cannot be imported ({error}). Clone the "
+            "repository hkchengrex/Cutie and run `pip install -e .` in it."
+        ) from error

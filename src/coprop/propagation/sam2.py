@@ -1,0 +1,270 @@
+"""SAM 2 and EdgeTAM as propagators, through transformers.
+
+Both remember the keyframe and the last frames, and follow each object by itself. Transformers'
+inference sessions keep all frames and outputs; here a session lives for one frame, and the state
+holds what the next frame's memory attention can look at, and nothing more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from coprop.errors import CheckpointError, CoPropError
+from coprop.propagation.masks import Size, aggregate, count_objects, to_probabilities
+from coprop.propagation.single import check_start, check_step
+
+_FAMILIES = ("sam2_video", "edgetam_video")
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, as both were trained
+_POINTER = "object_pointer"
+_MEMORY = ("maskmem_features", "maskmem_pos_enc")
+
+Outputs = Mapping[str, Tensor]
+"""What the model remembers of one object in one frame, by transformers' names."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sam2State:
+    """A segment's memory: a value, which steps share and never change.
+
+    Args:
+        keyframe: for each of the K objects, what is remembered of it in the keyframe.
+        recent: for each object, what is remembered of the last frames, by their number.
+        frame_number: of the last frame; the keyframe's is 0.
+    """
+
+    keyframe: tuple[Outputs, ...]
+    recent: tuple[Mapping[int, Outputs], ...]
+    frame_number: int
+
+
+class Sam2Propagator(nn.Module):
+    """Follows a keyframe's objects with SAM 2 or EdgeTAM; it does not hear.
+
+    Frames are (1, 3, H, W) float RGB in [0, 1]; audio is not looked at and may be None. Masks are
+    labels (1, H, W), 0 for background and 255 for void, or probabilities (1, K + 1, H, W), of
+    any size; of these the model sees the likeliest object at each place. Frames and masks are
+    shown to it resized to the square of its configuration, 1024 pixels for the official weights.
+
+    States are values: any may be stepped from again. Memory does not grow with the segment. For
+    each object it holds the keyframe, feature maps of the last ``num_maskmem`` - 1 frames and one
+    vector for each of the last ``max_object_pointers_in_encoder`` - 1, the numbers being the
+    model's configuration's: all that its memory attention looks at, so that masks are the same as
+    with everything kept.
+
+    Args:
+        model: a `Sam2VideoModel` or `EdgeTamVideoModel` of transformers. It is put in evaluation
+            mode; its device and dtype are the propagator's.
+
+    Raises:
+        CoPropError: another model.
+    """
+
+    sample_rate: int = 16_000
+    window_s: float = 0.1
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        kind = getattr(getattr(model, "config", None), "model_type", None)
+        if kind not in _FAMILIES:
+            raise CoPropError(
+                f"Sam2Propagator takes a Sam2VideoModel or an EdgeTamVideoModel of transformers, "
+                f"got {type(model).__name__}; Sam2Propagator.from_pretrained() loads one."
+            )
+        self.model: Any = model.eval()
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        folder_or_hub_id: str | Path,
+        *,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> Sam2Propagator:
+        """The model in a folder that transformers' ``save_pretrained`` wrote, or on the hub.
+
+        No network is used for a folder. Of the files, config.json and the weights are read.
+
+        Args:
+            folder_or_hub_id: such as "facebook/sam2.1-hiera-tiny" or "yonigozlan/EdgeTAM-hf".
+            device: where to put it; the CPU by default.
+            dtype: of its weights; as they are stored by default.
+
+        Raises:
+            CheckpointError: transformers is not installed, there is no such model, its files are
+                damaged or lack tensors, or it is another kind of model.
+        """
+        model = _load(folder_or_hub_id, dtype)
+        return cls(model.to(device) if device is not None else model)
+
+    @torch.inference_mode()
+    def start(self, frame: Tensor, audio: Tensor | None, mask: Tensor) -> Sam2State:
+        """Begin a segment at its keyframe.
+
+        Args:
+            frame: the keyframe.
+            audio: its sound, not looked at.
+            mask: its objects; K is the highest label, or the mask's channels less one.
+
+        Raises:
+            ShapeError: shapes, types or value ranges other than the class describes, or B > 1.
+        """
+        check_start(frame, mask)
+        session = self._session()
+        for index, own in enumerate(self._object_masks(mask)):
+            session.add_mask_inputs(session.obj_id_to_idx(index), 0, own[None, None])
+        session.obj_with_new_inputs = list(session.obj_ids)
+        if session.obj_ids:
+            self._run(session, frame, 0)
+        return self._memory(session, 0)
+
+    @torch.inference_mode()
+    def step(
+        self,
+        frame: Tensor,
+        audio: Tensor | None,
+        state: Sam2State,
+        *,
+        output_size: Size | None = None,
+    ) -> tuple[Tensor, Sam2State]:
+        """Follow the objects into the next frame.
+
+        The model gives each object a logit of its own. One object's logits are (0, l); of
+        several, a place is background as far as it is none of them (soft aggregation, see
+        `coprop.propagation.masks.aggregate`).
+
+        Args:
+            frame: the frame, of any size.
+            audio: its sound, not looked at.
+            state: what `start`, or a step before, returned.
+            output_size: (height, width) of the logits; by default the frame's.
+
+        Returns:
+            Float logits (1, K + 1, H, W), background first, and the state after this frame.
+
+        Raises:
+            ShapeError: shapes, types or value ranges other than the class describes, or B > 1.
+        """
+        size, number = check_step(frame, output_size), state.frame_number + 1
+        session = self._session(state)
+        if not session.obj_ids:
+            logits = torch.zeros(1, 1, *size, device=self.model.device)
+            return logits, self._memory(session, number)
+        masks = self._run(session, frame, number).float()
+        objects = F.interpolate(masks, size, mode="bilinear", align_corners=False)
+        groups = [torch.stack((torch.zeros_like(own), own), dim=1) for own in objects]
+        return aggregate(groups), self._memory(session, number)
+
+    def _session(self, state: Sam2State | None = None) -> Any:
+        """A session for one frame, which knows what the state does."""
+        from transformers import Sam2VideoInferenceSession  # transformers runs EdgeTAM in it too
+
+        device = self.model.device
+        session = Sam2VideoInferenceSession(
+            inference_device=device,
+            inference_state_device=device,
+            video_storage_device=device,
+            dtype=self.model.dtype,
+        )
+        if state is None:
+            return session
+        for index, (keyframe, recent) in enumerate(zip(state.keyframe, state.recent, strict=True)):
+            outputs = session.output_dict_per_obj[session.obj_id_to_idx(index)]
+            outputs["cond_frame_outputs"][0] = keyframe
+            outputs["non_cond_frame_outputs"].update(recent)
+        return session
+
+    def _run(self, session: Any, frame: Tensor, number: int) -> Tensor:
+        """The objects' logits (K, 1, h, w), small; the session remembers them."""
+        if self.model.training:
+            raise CoPropError("the model is in training mode; call eval() on the propagator.")
+        masks: Tensor = self.model(session, frame_idx=number, frame=self._pixels(frame)).pred_masks
+        return masks
+
+    def _memory(self, session: Any, number: int) -> Sam2State:
+        """Of a session that has just seen a frame, what the next one can look at."""
+        outputs = list(session.output_dict_per_obj.values())
+        keyframe = (_select(own["cond_frame_outputs"][0], (*_MEMORY, _POINTER)) for own in outputs)
+        recent = (self._recent(own["non_cond_frame_outputs"], number + 1) for own in outputs)
+        return Sam2State(tuple(keyframe), tuple(recent), number)
+
+    def _recent(self, outputs: Mapping[int, Outputs], upcoming: int) -> Mapping[int, Outputs]:
+        """Of one object's frames, what memory attention can look at in the upcoming frame."""
+        config = self.model.config
+        recent = {}
+        for number, own in outputs.items():
+            age = upcoming - number
+            names = _MEMORY if age < config.num_maskmem else ()
+            if age < config.max_object_pointers_in_encoder:
+                names = (*names, _POINTER)
+            if names:
+                recent[number] = _select(own, names)
+        return recent
+
+    def _pixels(self, frame: Tensor) -> Tensor:
+        frame = self._square(frame.to(self.model.device, torch.float32))
+        mean, std = (frame.new_tensor(x).view(3, 1, 1) for x in (_MEAN, _STD))
+        return (frame - mean) / std
+
+    def _object_masks(self, mask: Tensor) -> Tensor:
+        """(K, S, S) of 0 and 1 at the model's size."""
+        mask = mask.to(self.model.device)
+        num_objects = count_objects(mask, None)
+        labels = mask.argmax(1) if mask.ndim == 4 else mask
+        size = (mask.shape[-2], mask.shape[-1])
+        objects = to_probabilities(labels, num_objects, size, torch.float32)[:, 1:]
+        # Hard, since a trace of probability anywhere makes the model think that the object shows.
+        return (self._square(objects) >= 0.5).float()[0] if num_objects else objects[0]
+
+    def _square(self, image: Tensor) -> Tensor:
+        side = self.model.config.image_size
+        return F.interpolate(
+            image, (side, side), mode="bilinear", antialias=True, align_corners=False
+        )
+
+
+def _select(outputs: Outputs, names: tuple[str, ...]) -> Outputs:
+    return {name: outputs[name] for name in names}
+
+
+def _load(name: str | Path, dtype: torch.dtype | None) -> Any:
+    try:
+        from transformers import AutoConfig, AutoModel
+    except ImportError as error:
+        raise CheckpointError(
+            f"Sam2Propagator needs transformers, which cannot be imported ({error}); "
+            'install it with: pip install "transformers>=5".'
+        ) from error
+    if isinstance(name, Path) and not name.is_dir():
+        raise _unusable(name, "there is no such folder")
+    try:
+        config = AutoConfig.from_pretrained(name)
+        if config.model_type not in _FAMILIES:
+            raise _unusable(name, f"its model is of type {config.model_type!r}")
+        with torch.random.fork_rng(devices=[]):  # loading draws none of the caller's numbers
+            model, report = AutoModel.from_pretrained(
+                name, config=config, dtype=dtype or "auto", output_loading_info=True
+            )
+    except CoPropError:
+        raise
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise _unusable(name, str(error)) from error
+    if missing := sorted(report["missing_keys"]):
+        raise _unusable(name, f"its weights lack {len(missing)} tensors, such as {missing[0]}")
+    return model
+
+
+def _unusable(name: str | Path, reason: str) -> CheckpointError:
+    first_line = reason.strip().partition("\n")[0].rstrip(".")
+    return CheckpointError(
+        f"there is no SAM 2 or EdgeTAM at {name}: {first_line}. Give a folder with a model of "
+        f"type {' or '.join(_FAMILIES)} as transformers' save_pretrained() writes it, or the id of "
+        "one on the hub, such as facebook/sam2.1-hiera-tiny."
+    )
