@@ -18,7 +18,8 @@ from media_samples import tone, write_video, write_wav
 from torch import Tensor, nn
 
 from coprop import Audio, ControlPointDetector, CoProp, CoPropError, KeyframeSegmenter
-from coprop.keyframes.segmenter import CallableSegmenter, SegmenterConfig
+from coprop.keyframes.adapters import CallableSegmenter
+from coprop.keyframes.segmenter import SegmenterConfig
 from coprop.types import AudioTrack, FrameMask, Segment
 from pipeline_samples import (
     RATE,
@@ -487,7 +488,7 @@ def test_wrapping_changes_nothing_in_the_model(training: bool) -> None:
     model = Trainable().train(training)
     model.convolution.bias.requires_grad_(False)  # type: ignore[union-attr]
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    wrapped(model)(clip_of(3), noise(0.3), fps=10)
+    wrapped(model, adapter=model)(clip_of(3), noise(0.3), fps=10)
     assert model.training is training
     assert torch.is_grad_enabled()
     assert not torch.is_inference_mode_enabled()
@@ -499,7 +500,7 @@ def test_wrapping_changes_nothing_in_the_model(training: bool) -> None:
 
 def test_a_wrapped_model_can_be_trained_afterwards() -> None:
     model = Trainable()
-    wrapped(model)(clip_of(1), noise(0.1), fps=10)  # fills its cache
+    wrapped(model, adapter=model)(clip_of(1), noise(0.1), fps=10)  # fills its cache
     loss = model(torch.rand(1, 3, 4, 4), torch.rand(1, 10)).sum()
     (loss * model.positions).backward()
     assert model.convolution.weight.grad is not None
@@ -547,10 +548,40 @@ def test_the_detectors_of_the_library_fill_the_slot() -> None:
 
 def test_the_device_of_a_wrapped_module_is_found() -> None:
     module = nn.Conv2d(3, 1, 1, device="meta")
-    assert wrapped(module).device.type == "meta"
-    assert wrapped(module, device="cpu").device.type == "cpu"
-    assert wrapped(nn.Identity()).device.type == "cpu"
-    assert CoProp.wrap(module, detector=changes_at()).device.type == "meta"
+    assert wrapped(module, adapter=Recorder()).device.type == "meta"
+    assert wrapped(module, adapter=Recorder(), device="cpu").device.type == "cpu"
+    assert wrapped(nn.Identity(), adapter=Recorder()).device.type == "cpu"
+    assert wrapped(Recorder(), adapter=module).device.type == "meta"
+    pipeline = CoProp.wrap(module, adapter=Recorder(), detector=changes_at())
+    assert pipeline.device.type == "meta"
+
+
+def test_a_network_that_is_not_known_needs_an_adapter() -> None:
+    network = nn.Conv2d(3, 1, 1)
+    with pytest.raises(
+        CoPropError, match=r"Conv2d\.forward.*\n\ndef adapter\(frames, audio\):"
+    ) as error:
+        CoProp.wrap(network)
+    example = str(error.value).split("\n\n", 1)[1].rpartition("\n\n")[0]
+    names = {"torch": torch, "F": torch.nn.functional, "CoProp": CoProp}
+    names["model"] = AdHoc()
+    exec(compile(example, "error message", "exec"), names)
+    result = names["pipeline"](clip_of(3), noise(1.0), fps=3)
+    assert len(result.masks) == 3
+
+
+class AdHoc(nn.Module):
+    """A network of nobody's: pictures of 224 x 224 and sound in, logits out."""
+
+    def forward(self, pictures: Tensor, sound: Tensor) -> Tensor:
+        assert pictures.shape[1:] == (3, 224, 224)
+        assert len(sound) == len(pictures)
+        return pictures[:, :1]
+
+
+def test_a_window_of_its_own_is_kept() -> None:
+    with pytest.raises(CoPropError, match="window_s is for functions; CallableSegmenter"):
+        wrapped(CallableSegmenter(Recorder()), window_s=2.0)
 
 
 @pytest.mark.parametrize(
@@ -579,7 +610,7 @@ def test_a_working_edge_below_one_is_refused() -> None:
 
 
 def test_a_model_that_cannot_be_called_is_refused() -> None:
-    with pytest.raises(CoPropError, match=r"takes a callable fn\(frames, audio\).*got str"):
+    with pytest.raises(CoPropError, match=r"a function fn\(frames, audio\).*got str"):
         CoProp.wrap("weights.pth")  # type: ignore[arg-type]
 
 

@@ -21,8 +21,9 @@ from torch import nn
 
 from coprop.control_points.detector import ControlPointDetector
 from coprop.errors import CheckpointError, CoPropError
+from coprop.keyframes.adapters import CallableSegmenter, adapter_for, how_to_adapt
 from coprop.keyframes.model import KeyframeFunction, KeyframeModel
-from coprop.keyframes.segmenter import CallableSegmenter, KeyframeSegmenter
+from coprop.keyframes.segmenter import KeyframeSegmenter
 from coprop.keyframes.text_guided import guided
 from coprop.media.clip import AudioSource, Clip, ClipSource
 from coprop.neighbours import with_neighbours
@@ -112,40 +113,41 @@ class CoProp:
     @classmethod
     def wrap(
         cls,
-        model: KeyframeFunction | KeyframeModel,
+        model: nn.Module | KeyframeFunction | KeyframeModel,
         *,
+        adapter: KeyframeFunction | KeyframeModel | None = None,
         detector: Detector | None = None,
         propagator: Propagator | None = None,
-        window_s: float = 1.0,
+        window_s: float | None = None,
         max_segment_s: float | None = None,
         device: torch.device | str | None = None,
     ) -> CoProp:
         """Keeps any audio-visual segmentation model in time.
 
+        Nothing in the model is changed, now or when it is called.
+
         Args:
-            model: ``fn(frames (K, 3, H, W) RGB in [0, 1], audio (K, samples) at 16 kHz) ->
-                logits (K, C, H, W)``; C = 1 for "sounds", C > 1 for classes with background
-                first. A `KeyframeModel` is taken as it is.
+            model: a published network (AVSegFormer, TPAVI, CATR, COMBO, CAVP), which is recognised;
+                or a function ``fn(frames (K, 3, H, W) RGB in [0, 1], audio (K, samples) at 16 kHz)
+                -> logits (K, C, H, W)``, C = 1 for "sounds", C > 1 for classes with background
+                first; or a `KeyframeModel`; or any network, with an adapter.
+            adapter: how the model is called, a function as above or a `KeyframeModel`; needed for
+                networks that are not recognised. A network that is called as such a function is
+                its own adapter. See `coprop.keyframes.adapters`.
             detector: by default `ControlPointDetector.novelty()`.
             propagator: by default the one whose weights are inside the package.
-            window_s: length of the sound given with a frame, centred on the frame's time.
+            window_s: length of the sound given to a function with a frame, centred on the frame's
+                time, in seconds; 1 by default.
             max_segment_s: see `CoProp`.
             device: see `CoProp`; the default propagator goes to the model's.
 
         Raises:
-            CoPropError: the model cannot be called, or an option is out of range.
+            CoPropError: a network that is not recognised and has no adapter, something that cannot
+                be called, or an option out of range.
         """
-        if not callable(model):
-            raise CoPropError(
-                f"wrap() takes a callable fn(frames, audio) -> logits, got {type(model).__name__}."
-            )
-        keyframes: KeyframeModel = (
-            model
-            if isinstance(model, KeyframeModel)
-            else CallableSegmenter(model, window_s=window_s)
-        )
+        keyframes = _keyframe_model(model, adapter, window_s)
         if device is None:
-            device = _device_of(propagator, model)
+            device = _device_of(propagator, model, adapter)
         if propagator is None:
             default = AudioInsertPropagator.from_pretrained(WEIGHTS / "propagator")
             propagator = default.eval().to(device)
@@ -282,6 +284,36 @@ def _split(segment: Segment, longest_s: float | None) -> list[Segment]:
     count = 1 if longest_s is None else max(int(np.ceil(length / longest_s)), 1)
     edges = np.linspace(segment.start_s, segment.end_s, count + 1)
     return [Segment(float(start), float(end)) for start, end in pairwise(edges)]
+
+
+def _keyframe_model(
+    model: nn.Module | KeyframeFunction | KeyframeModel,
+    adapter: KeyframeFunction | KeyframeModel | None,
+    window_s: float | None,
+) -> KeyframeModel:
+    """What is wrapped, as the keyframe slot takes it."""
+    if adapter is None:
+        adapter = adapter_for(model)
+        if (
+            adapter is None
+            and isinstance(model, nn.Module)
+            and not isinstance(model, KeyframeModel)
+        ):
+            raise CoPropError(how_to_adapt(model))
+    called = model if adapter is None else adapter
+    if isinstance(called, KeyframeModel):
+        if window_s is not None:
+            raise CoPropError(
+                f"window_s is for functions; {type(called).__name__} has its own window of "
+                f"{called.window_s:g} s."
+            )
+        return called
+    if not callable(called):
+        raise CoPropError(
+            "wrap() takes a network, or a function fn(frames, audio) -> logits as model or "
+            f"adapter, got {type(called).__name__}."
+        )
+    return CallableSegmenter(called, window_s=window_s)
 
 
 def _device_of(*parts: object) -> torch.device:
