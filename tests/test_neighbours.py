@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coprop import CoProp, CoPropError
+from coprop.keyframes.adapters import CallableSegmenter
 from coprop.keyframes.model import ALONE, FrameContext, Placement
-from coprop.keyframes.segmenter import CallableSegmenter
 from coprop.media.clip import Clip
 from coprop.media.reader import Frame
 from coprop.neighbours import nearest, with_neighbours

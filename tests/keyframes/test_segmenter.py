@@ -9,9 +9,10 @@ import torch
 
 from coprop import KeyframeSegmenter
 from coprop.errors import CoPropError, ShapeError
+from coprop.keyframes.adapters import CallableSegmenter
 from coprop.keyframes.model import KeyframeModel
 from coprop.keyframes.network import AudioQueriedConfig
-from coprop.keyframes.segmenter import CallableSegmenter, SegmenterConfig
+from coprop.keyframes.segmenter import SegmenterConfig
 
 QUERIED = AudioQueriedConfig(
     visual="resnet18", width=32, heads=2, encoder_layers=1, decoder_layers=1, num_classes=4

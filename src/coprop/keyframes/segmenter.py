@@ -13,43 +13,13 @@ from torch import Tensor
 from coprop.errors import CoPropError, ShapeError
 from coprop.keyframes.grounded import GroundedNetwork
 from coprop.keyframes.group_names import groups_named
-from coprop.keyframes.model import ALONE, AudioSpan, FrameContext, KeyframeFunction
+from coprop.keyframes.model import ALONE, AudioSpan, FrameContext
 from coprop.keyframes.network import AudioQueriedConfig, AudioQueriedNetwork
 from coprop.keyframes.text_guided import TextGuidedSegmenter
 from coprop.pretrained import PretrainedModel
 
 Architecture = Literal["grounded", "audio_queried"]
 _STRIDE = 32  # the coarsest feature map's; working sizes are multiples of it
-
-
-@dataclass(frozen=True)
-class CallableSegmenter:
-    """A plain function as keyframe model: ``fn(frames, audio) -> logits``.
-
-    Args:
-        fn: takes frames (K, 3, H, W) RGB in [0, 1] and their sound (K, samples); returns logits
-            (K, C, H, W).
-        sample_rate: of the sound it takes, in Hz.
-        window_s: how much sound it takes with a frame, in seconds.
-        audio_span: which sound goes with a frame.
-        context: which other frames it wants to see.
-    """
-
-    fn: KeyframeFunction
-    sample_rate: int = 16_000
-    window_s: float = 1.0
-    audio_span: AudioSpan = "frame"
-    context: FrameContext = ALONE
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.window_s * self.sample_rate < float("inf"):
-            raise CoPropError(
-                f"window_s must be a length of sound in seconds, got {self.window_s}; models of "
-                "audio-visual segmentation usually take 1."
-            )
-
-    def __call__(self, frames: Tensor, audio: Tensor) -> Tensor:
-        return self.fn(frames, audio)
 
 
 @dataclass(frozen=True)

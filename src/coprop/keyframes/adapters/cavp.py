@@ -1,0 +1,91 @@
+"""CAVP (github.com/cyh-0/CAVP): models/cavp_model.py, with the sound of its trainers."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from coprop.encoders.audio import fit_window
+from coprop.encoders.log_mel import SAMPLE_RATE, mel_filters
+from coprop.errors import CoPropError
+from coprop.keyframes.adapters.base import NetworkAdapter, arguments_of, first_of, has_class
+from coprop.keyframes.adapters.pictures import Size
+from coprop.keyframes.adapters.serving import Serving
+from coprop.keyframes.model import AudioSpan
+
+_WINDOW, _HOP, _FFT = 400, 160, 512
+_BANDS, _LOW_HZ, _HIGH_HZ = 64, 125.0, 3800.0
+_LEAST = 1e-5  # below it, the decibels of a band's power are cut off
+_SCALE_DB = 100.0  # the decibels that become 1
+_SHORT, _LONG = (1.0, 96), (3.0, 300)  # seconds, spectrogram frames: for its VGG, its ResNet-18
+
+
+class CAVPAdapter(NetworkAdapter):
+    """CAVP with two classes or more, background first.
+
+    Networks that hear with the VGG take one second of sound, those that hear with the ResNet-18
+    three, as in its configurations. Frames do not see each other.
+
+    Args:
+        model: the network.
+        size: its ``main_avss.py`` shows it frames as they are, None; for the networks of
+            ``main_avss_resize.py`` give their ``image_height`` and ``image_width``.
+        audio_span: which sound goes with a frame, "frame" or "segment"; its scripts know no
+            VGGish examples.
+
+    Raises:
+        CoPropError: a network for stereo sound, or an option out of range.
+    """
+
+    def __init__(
+        self, model: nn.Module, *, size: Size | None = None, audio_span: AudioSpan = "frame"
+    ) -> None:
+        if audio_span == "example":
+            raise CoPropError(
+                'CAVP is trained on whole seconds, so that audio_span is "frame" or "segment"; '
+                '"example" is for models that follow the scripts of AVSBench.'
+            )
+        super().__init__(model, size=size, audio_span=audio_span, serving=Serving())
+        hearing = getattr(getattr(self.model, "audio_backbone", None), "backbone", None)
+        first = getattr(hearing, "conv1", None)
+        if isinstance(first, nn.Conv2d) and first.in_channels != 1:
+            raise CoPropError(
+                f"this CAVP hears {first.in_channels} channels, and coprop's sound is mono; use a "
+                "network trained on mono sound."
+            )
+        self.window_s, self._frames = _SHORT if hasattr(hearing, "embeddings") else _LONG
+
+    @staticmethod
+    def recognises(model: nn.Module) -> bool:
+        return has_class(model, "CAVP") and "eval_mode" in arguments_of(model)
+
+    def _sound(self, audio: Tensor) -> Tensor:
+        audio = fit_window(audio, round(self.window_s * SAMPLE_RATE))
+        return spectrogram(audio)[:, : self._frames].unsqueeze(1)
+
+    def _logits(self, pictures: Tensor, sound: Tensor) -> object:
+        return first_of(self.model(pictures, sound, eval_mode=True))
+
+    def _details(self) -> str:
+        return "classes with background first, log-mel"
+
+
+def spectrogram(samples: Tensor) -> Tensor:
+    """(K, n) samples at 16 kHz -> (K, 1 + n // 160, 64): power in mel bands, in 100 dB, from -1.
+
+    Of CAVP's trainers: windows of 25 ms about every tenth millisecond, mirrored at the ends; 64
+    triangles, straight in hertz, over 125-3800 Hz of the mel scale.
+    """
+    spectrum = torch.stft(
+        samples,
+        _FFT,
+        hop_length=_HOP,
+        win_length=_WINDOW,
+        window=torch.hann_window(_WINDOW, device=samples.device),
+        center=True,
+        pad_mode="reflect",
+        return_complex=True,
+    )
+    filters = mel_filters(SAMPLE_RATE, _FFT, _BANDS, _LOW_HZ, _HIGH_HZ, straight_in="hertz")
+    power = spectrum.abs().square().transpose(1, 2) @ filters.to(samples)
+    return 20 * power.clamp_min(_LEAST).log10() / _SCALE_DB

@@ -1,0 +1,106 @@
+"""COMBO (github.com/yannqi/COMBO-AVS): MaskFormer of models/maskformer_model.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from coprop.errors import CoPropError, ModelOutputError
+from coprop.keyframes.adapters.base import NetworkAdapter, has_class
+from coprop.keyframes.adapters.pictures import Size, at_size
+from coprop.keyframes.adapters.serving import Mode, Serving
+from coprop.keyframes.model import AudioSpan
+
+PreMasks = Callable[[Tensor], Tensor]
+"""``fn(frames (N, 3, H, W) in [0, 1]) -> pictures (N, 3, H, W) in [0, 1]`` of coloured regions."""
+
+_T = 5  # frames of a video in its S4 and MS3 versions
+_PEAK = 255.0  # its pictures hold bytes; it normalises them itself
+
+
+class COMBOAdapter(NetworkAdapter):
+    """COMBO's ``MaskFormer`` with two classes (S4, MS3) or 71 (AVSS), background first.
+
+    It returns scores, sums over its queries, whose softmax its scripts take; they are handed on as
+    logits. Frames of one call share their sounds among their queries, so each five frames are a
+    call by themselves; in the mode "replicate" a frame is given once, which is the same to it as
+    five copies.
+
+    Args:
+        model: the network.
+        pre_masks: makes the coloured pictures of Segment Anything's regions that networks with
+            ``use_pre_sam``, all published ones, look at beside the frames.
+        mode: which frames it is given (`coprop.keyframes.adapters.serving.Mode`).
+        placement: where the keyframe lies, in the mode "window".
+        size: height and width, multiples of 32.
+        audio_span: which sound goes with a frame; "example" is how its scripts pair them.
+
+    Raises:
+        CoPropError: ``pre_masks`` missing or not wanted, or an option out of range.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        pre_masks: PreMasks | None = None,
+        mode: Mode = "replicate",
+        placement: Literal["centre", "last"] = "centre",
+        size: Size = (224, 224),
+        audio_span: AudioSpan = "frame",
+    ) -> None:
+        serving = Serving(_T, mode, placement, copies=1)
+        super().__init__(model, size=size, audio_span=audio_span, serving=serving)
+        self._semantic = bool(getattr(self.model, "is_avss_data", False))
+        wanted = bool(getattr(self.model, "use_pre_sam", False))
+        if wanted and pre_masks is None:
+            raise CoPropError(
+                "this COMBO looks at Segment Anything's regions beside the frames (use_pre_sam); "
+                "give a function that makes them, as in COMBOAdapter(model, pre_masks=fn) with "
+                "fn(frames (N, 3, H, W) in [0, 1]) -> coloured regions (N, 3, H, W) in [0, 1]."
+            )
+        if pre_masks is not None and not wanted:
+            raise CoPropError("this COMBO takes no regions (use_pre_sam is off); leave pre_masks.")
+        self.pre_masks = pre_masks
+
+    @staticmethod
+    def recognises(model: nn.Module) -> bool:
+        return has_class(model, "MaskFormer") and hasattr(model, "audio_backbone")
+
+    def _pictures(self, frames: Tensor) -> Tensor:
+        return frames
+
+    def _logits(self, pictures: Tensor, sound: Tensor) -> object:
+        video = {"images": pictures * _PEAK, "audio_log_mel": sound}
+        if self.pre_masks is not None:
+            video["pre_masks"] = self._regions(self.pre_masks, pictures) * _PEAK
+        if self._semantic:
+            ones = sound.new_ones(len(sound))  # every frame is there, and none is padding
+            video |= {"vid_temporal_mask_flag": ones, "gt_temporal_mask_flag": ones}
+        results: Any = self.model([video])
+        if not isinstance(results, list) or not results or not all(map(_is_scored, results)):
+            raise ModelOutputError(
+                "COMBO should have returned a list of dicts with sem_seg, one a frame, got "
+                f"{type(results).__name__}."
+            )
+        return torch.stack([result["sem_seg"] for result in results])
+
+    def _regions(self, pre_masks: PreMasks, pictures: Tensor) -> Tensor:
+        regions = pre_masks(pictures.float())
+        if not isinstance(regions, Tensor) or regions.shape[:2] != pictures.shape[:2]:
+            given = tuple(regions.shape) if isinstance(regions, Tensor) else type(regions).__name__
+            raise ModelOutputError(
+                f"pre_masks must return pictures {tuple(pictures.shape)} in [0, 1], got {given}."
+            )
+        return at_size(regions, (pictures.shape[2], pictures.shape[3])).to(pictures)
+
+    def _details(self) -> str:
+        head = "semantic classes" if self._semantic else "two classes"
+        return f"{head}{', with regions' if self.pre_masks else ''}, log-mel"
+
+
+def _is_scored(result: object) -> bool:
+    return isinstance(result, dict) and isinstance(result.get("sem_seg"), Tensor)

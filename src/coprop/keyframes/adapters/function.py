@@ -1,0 +1,169 @@
+"""A plain function as keyframe model, with the size, sound and number of frames that it wants."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal, get_args
+
+from torch import Tensor
+
+from coprop.encoders.log_mel import SAMPLE_RATE
+from coprop.errors import CoPropError
+from coprop.keyframes.adapters.pictures import (
+    Size,
+    at_size,
+    check_input,
+    check_output,
+    check_size,
+    logits_at,
+    normalised,
+)
+from coprop.keyframes.adapters.serving import Mode, Serving
+from coprop.keyframes.adapters.sounds import (
+    EXAMPLE_S,
+    VGGishSource,
+    embeddings,
+    log_mel_examples,
+    vggish_of,
+    wav_files,
+)
+from coprop.keyframes.model import ALONE, AudioSpan, FrameContext
+
+AudioForm = Literal["samples", "log_mel", "embedding", "wav_path"]
+"""The form in which a function takes the sound of N frames.
+
+"samples"
+    (N, n) mono in [-1, 1].
+"log_mel"
+    (N, 1, 96, 64), VGGish's spectrograms.
+"embedding"
+    (N, 128), VGGish's embeddings.
+"wav_path"
+    a list of N paths of mono wav files of 16 bits, which are removed after the call.
+"""
+
+AdaptedFunction = Callable[[Tensor, Any], Tensor]
+"""``fn(frames (N, 3, h, w), sound) -> logits (N, C, h', w')``."""
+
+
+class CallableSegmenter:
+    """A plain function as keyframe model: ``fn(frames, sound) -> logits``.
+
+    Args:
+        fn: takes frames (N, 3, h, w) RGB in [0, 1] and their sound; returns logits (N, C, h, w).
+        sample_rate: of the sound it takes, in Hz.
+        window_s: how much sound it takes with a frame, in seconds; by default 1, or for the forms
+            of VGGish its 0.975.
+        audio_span: which sound goes with a frame.
+        context: which other frames it wants to see, where it takes all of them in one call.
+        size: frames are resized to this height and width, and logits of any size back to the
+            frames' own. None: as they are.
+        normalise: whether frames get ImageNet's mean 0 and deviation 1.
+        audio: the form of the sound.
+        vggish: the encoder, or the file of its weights, for embeddings.
+        frames_per_call: T, where it takes just so many frames; 1 where any number will do.
+        mode: which T frames it is given (`coprop.keyframes.adapters.serving.Mode`).
+        placement: where the keyframe lies, in the mode "window".
+
+    Raises:
+        CoPropError: an option out of range, or options that contradict each other.
+        CheckpointError: a file that is not VGGish's.
+    """
+
+    def __init__(
+        self,
+        fn: AdaptedFunction,
+        *,
+        sample_rate: int = SAMPLE_RATE,
+        window_s: float | None = None,
+        audio_span: AudioSpan = "frame",
+        context: FrameContext = ALONE,
+        size: Size | None = None,
+        normalise: bool = False,
+        audio: AudioForm = "samples",
+        vggish: VGGishSource | None = None,
+        frames_per_call: int = 1,
+        mode: Mode = "replicate",
+        placement: Literal["centre", "last"] = "centre",
+    ) -> None:
+        if window_s is None:
+            window_s = EXAMPLE_S if audio in ("log_mel", "embedding") else 1.0
+        if not 1 <= window_s * sample_rate < float("inf"):
+            raise CoPropError(
+                f"window_s must be a length of sound in seconds, got {window_s}; models of "
+                "audio-visual segmentation usually take 1."
+            )
+        _check_choice("audio_span", audio_span, get_args(AudioSpan))
+        _check_choice("audio", audio, get_args(AudioForm))
+        check_size(size)
+        if audio in ("log_mel", "embedding") and sample_rate != SAMPLE_RATE:
+            raise CoPropError(
+                f"VGGish hears {SAMPLE_RATE} Hz, got sample_rate={sample_rate} for {audio!r}."
+            )
+        if vggish is not None and audio != "embedding":
+            raise CoPropError(f'vggish is for audio="embedding", got audio={audio!r}.')
+        if frames_per_call != 1 and context != ALONE:
+            raise CoPropError(
+                "give either context, for a function that takes all its frames at once, or "
+                "frames_per_call and mode, which choose the context."
+            )
+        self.fn = fn
+        self.sample_rate = sample_rate
+        self.window_s = window_s
+        self.audio_span: AudioSpan = audio_span
+        self.size = size
+        self.normalise = normalise
+        self.audio: AudioForm = audio
+        self.serving = Serving(frames_per_call, mode, placement)
+        self.context = self.serving.context if frames_per_call != 1 else context
+        example = 'CallableSegmenter(fn, audio="embedding", vggish="vggish-10086976.pth")'
+        self.vggish = vggish_of(vggish, example) if audio == "embedding" else None
+
+    def __call__(self, frames: Tensor, audio: Tensor) -> Tensor:
+        """The function's logits, at the frames' size where it has a size of its own.
+
+        Args:
+            frames: (K, 3, H, W) RGB in [0, 1].
+            audio: (K, samples) the sound of each.
+
+        Raises:
+            ShapeError: other shapes, or a K that the mode cannot serve.
+            ModelOutputError: frames were to be resized or repeated, and the function returned
+                something else than logits of each.
+        """
+        check_input(frames, audio)
+        pictures = at_size(frames, self.size)
+        pictures = normalised(pictures) if self.normalise else pictures
+        if self.size is None and self.serving.frames == 1:
+            return self._call(pictures, self._sound(audio))
+        logits = self.serving.run(self._checked, pictures, self._sound(audio))
+        return logits_at(logits, (frames.shape[2], frames.shape[3])) if self.size else logits
+
+    def __repr__(self) -> str:
+        name = getattr(self.fn, "__name__", type(self.fn).__name__)
+        size = f"{self.size[0]} x {self.size[1]}" if self.size else "their own size"
+        at_once = self.serving.frames == 1 and self.context != ALONE
+        taken = self.context if at_once else self.serving
+        return (
+            f"CallableSegmenter({name}: {self.audio} of {self.window_s:g} s ({self.audio_span}), "
+            f"frames at {size}, {taken})"
+        )
+
+    def _sound(self, audio: Tensor) -> Tensor:
+        if self.audio == "log_mel":
+            return log_mel_examples(audio)
+        return audio if self.vggish is None else embeddings(self.vggish, audio)
+
+    def _call(self, pictures: Tensor, sound: Tensor) -> Tensor:
+        if self.audio != "wav_path":
+            return self.fn(pictures, sound)
+        with wav_files(sound, self.sample_rate) as paths:
+            return self.fn(pictures, paths)
+
+    def _checked(self, pictures: Tensor, sound: Tensor) -> Tensor:
+        return check_output(self._call(pictures, sound), len(pictures), "the function")
+
+
+def _check_choice(name: str, given: str, choices: tuple[str, ...]) -> None:
+    if given not in choices:
+        raise CoPropError(f"{name} must be one of {choices}, got {given!r}.")

@@ -1,0 +1,65 @@
+"""Which adapter a network needs, or how to write one."""
+
+from __future__ import annotations
+
+import inspect
+
+from torch import nn
+
+from coprop.keyframes.adapters.avsegformer import AVSegFormerAdapter
+from coprop.keyframes.adapters.calling import unwrapped
+from coprop.keyframes.adapters.catr import CATRAdapter
+from coprop.keyframes.adapters.cavp import CAVPAdapter
+from coprop.keyframes.adapters.combo import COMBOAdapter
+from coprop.keyframes.adapters.tpavi import TPAVIAdapter
+from coprop.keyframes.model import KeyframeModel
+
+_FAMILIES = (AVSegFormerAdapter, CATRAdapter, TPAVIAdapter, COMBOAdapter, CAVPAdapter)
+
+_EXAMPLE = """\
+def adapter(frames, audio):
+    # frames: (K, 3, H, W), RGB in [0, 1]; audio: (K, samples), mono in [-1, 1] at 16 kHz
+    mean = torch.tensor([0.485, 0.456, 0.406], device=frames.device).view(1, 3, 1, 1)
+    std = torch.tensor([0.229, 0.224, 0.225], device=frames.device).view(1, 3, 1, 1)
+    small = F.interpolate(frames, (224, 224), mode="bilinear", antialias=True)
+    logits = model((small - mean) / std, audio)  # its own size, normalisation and arguments
+    return F.interpolate(logits, frames.shape[-2:], mode="bilinear")  # (K, C, H, W), not masks
+
+
+pipeline = CoProp.wrap(model.eval(), adapter=adapter)"""
+
+
+def adapter_for(model: object) -> KeyframeModel | None:
+    """The adapter of a published network, with its defaults; None for one that is not known.
+
+    Known are AVSegFormer, TPAVI, CATR, COMBO and CAVP, by the names of their classes and of the
+    classes they derive from, also inside ``DataParallel``, ``DistributedDataParallel`` and
+    ``torch.compile``.
+
+    Raises:
+        CoPropError: a network that needs something beside it, such as VGGish; the message says how
+            to give it.
+    """
+    if not isinstance(model, nn.Module):
+        return None
+    network = unwrapped(model)
+    for family in _FAMILIES:
+        if family.recognises(network):
+            return family(network)
+    return None
+
+
+def how_to_adapt(model: nn.Module) -> str:
+    """What to tell whoever wraps a network that is not known: how to write its adapter."""
+    network = unwrapped(model)
+    try:
+        arguments = str(inspect.signature(network.forward))
+    except (TypeError, ValueError):  # compiled code has none
+        arguments = "()"
+    return (
+        f"coprop cannot tell how {type(network).__name__}.forward{arguments} wants its frames and "
+        "sound; say it in a function and give that as adapter:\n\n"
+        f"{_EXAMPLE}\n\n"
+        "coprop.keyframes.adapters.CallableSegmenter(function, size=(224, 224), normalise=True, "
+        'audio="log_mel") resizes, normalises and makes spectrograms for a function.'
+    )
