@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +17,12 @@ from coprop.control_points.similarity import Embed
 from coprop.errors import CoPropError
 from coprop.loudness import quiet_blocks, silence_edges
 from coprop.types import AudioTrack, ControlPoints
+
+if TYPE_CHECKING:
+    from coprop.control_points.examples import ExampleStore
+    from coprop.control_points.language_models.model import LanguageModel
+    from coprop.control_points.prompts import Prompts
+    from coprop.control_points.rcpg import RCPGDetector
 
 ScoreFunction = Callable[[AudioTrack, int | None], NDArray[np.float64]]
 """``score(audio, windows)`` gives (windows,) scores in [0, 1], one for the start of each window, or
@@ -30,8 +38,9 @@ class ControlPointDetector:
     """Finds the control points of a track (paper section 3.2), by any score of change.
 
     A control point is where the score reaches ``threshold`` and is the highest within ``min_gap_s``
-    on either side. Constructors: `novelty` (the default of the library) and `cosine` (the paper's
-    baseline). A plain function from a track to `ControlPoints` can be used in its place.
+    on either side. Constructors: `novelty` (the default of the library), `cosine` (the paper's
+    baseline) and `rcpg` (the paper's method, by a language model). A plain function from a track
+    to `ControlPoints` can be used in its place.
 
     Args:
         score: how sure it is that the sources change at each step, see `ScoreFunction`.
@@ -121,6 +130,60 @@ class ControlPointDetector:
         usual = COSINE_THRESHOLD if embed is None else EMBEDDING_THRESHOLD
         chosen = usual if threshold is None else threshold
         return cls(features.cosine_scores, threshold=chosen, min_gap_s=min_gap_s)
+
+    @classmethod
+    def rcpg(
+        cls,
+        llm: LanguageModel | str,
+        *,
+        steps: Literal[1, 3] = 3,
+        examples: ExampleStore | str | Path | None = None,
+        window_s: float = 1.0,
+        num_examples: int = 3,
+        hear_examples: bool = False,
+        prompts: Prompts | None = None,
+        retries: int = 2,
+        on_failure: Literal["raise", "novelty"] = "novelty",
+        overlap_s: float = 4.0,
+        batch_size: int = 8,
+    ) -> RCPGDetector:
+        """The paper's method (section 3.2): a language model that hears lists the changes.
+
+        ``steps=1``, ``steps=3`` and ``examples`` are the three variants of table 2b. The arguments
+        are those of `RCPGDetector`.
+
+        Args:
+            llm: the model; or a server's URL, a folder, or a name on the hub.
+            steps: how many prompts.
+            examples: annotated examples, or their JSON-lines file.
+            window_s: length of the windows where their number is not given, in seconds.
+            num_examples: how many examples are shown, at most.
+            hear_examples: send their sounds along.
+            prompts: other words than the paper's.
+            retries: how often it is asked again for a list that can be used.
+            on_failure: "raise" an error after that, or take those windows from `novelty`.
+            overlap_s: of the chunks of tracks longer than the model hears, in seconds.
+            batch_size: dialogues that a model in this process is led through side by side.
+
+        Raises:
+            CoPropError: a parameter outside its range, or a model that cannot be loaded.
+            DatasetError: examples that cannot be read.
+        """
+        from coprop.control_points.rcpg import RCPGDetector  # which needs this module
+
+        return RCPGDetector(
+            llm,
+            steps=steps,
+            examples=examples,
+            window_s=window_s,
+            num_examples=num_examples,
+            hear_examples=hear_examples,
+            prompts=prompts,
+            retries=retries,
+            on_failure=on_failure,
+            overlap_s=overlap_s,
+            batch_size=batch_size,
+        )
 
     def __call__(self, audio: AudioTrack, *, windows: int | None = None) -> ControlPoints:
         """The control points of a track of any length.

@@ -1,0 +1,266 @@
+"""`RCPGDetector`: control points from a language model that hears (paper section 3.2)."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import repeat
+from pathlib import Path
+from typing import Literal
+
+from coprop.control_points.asking import ask_all
+from coprop.control_points.chunks import windows_of
+from coprop.control_points.conversation import Conversation, Heard, Method, converse
+from coprop.control_points.detector import ControlPointDetector
+from coprop.control_points.examples import ExampleStore
+from coprop.control_points.language_models.model import LanguageModel
+from coprop.control_points.named_models import language_model
+from coprop.control_points.prompts import EXAMPLE_BASED, TABLE_2B, Prompts
+from coprop.control_points.trace import Trace
+from coprop.control_points.tracks import FlagsAndScores, TrackInParts, plan_track
+from coprop.errors import CoPropError, LanguageModelError
+from coprop.types import AudioTrack, ControlPoints, Progress
+
+OnFailure = Literal["raise", "novelty"]
+"""What becomes of a track, or the part of it, for which no answer could be used."""
+
+
+class RCPGDetector:
+    """Retrieval-augmented control points generation: asks a language model where the sound changes.
+
+    Three variants, as in the paper's table 2b: one prompt (``steps=1``); three, which describe the
+    sound, count its categories and list its changes (``steps=3``); and with ``examples``, whose
+    categories the second answer names, the full method. Called like every detector:
+    ``detector(audio, windows=5)``.
+
+    The flags are those of the model's list. The scores are the probabilities that the model gives
+    them, where it does, and otherwise the flags: a model that is held to the form of a list takes
+    each likelier flag, so that there a flag is set where its score is above 0.5, while one that
+    writes freely or chooses at random may decide otherwise. No threshold applies.
+
+    Args:
+        llm: the model, see `LanguageModel`; or a string, see `language_model`.
+        steps: 1 or 3.
+        examples: annotated examples, or their JSON-lines file; needs three steps.
+        window_s: length of the windows, about, in seconds, where their number is not given: the
+            track is divided into the number of equal windows that comes nearest.
+        num_examples: how many examples are shown, at most.
+        hear_examples: send the examples' sounds along. Those longer than the model hears are then
+            left out.
+        prompts: other words; None for the paper's.
+        retries: how often the model is asked again after an answer that holds no usable list.
+        on_failure: what happens after that. "raise": an error. "novelty": the windows in question
+            are taken from `ControlPointDetector.novelty`, with a warning and a note in the trace.
+        overlap_s: of the chunks of tracks longer than the model hears, in seconds. A change near a
+            chunk's end is taken from the chunk that hears more around it.
+        batch_size: dialogues that a model in this process is led through side by side.
+
+    Raises:
+        CoPropError: a parameter outside its range.
+        DatasetError: examples that cannot be read.
+    """
+
+    def __init__(
+        self,
+        llm: LanguageModel | str,
+        *,
+        steps: Literal[1, 3] = 3,
+        examples: ExampleStore | str | Path | None = None,
+        window_s: float = 1.0,
+        num_examples: int = 3,
+        hear_examples: bool = False,
+        prompts: Prompts | None = None,
+        retries: int = 2,
+        on_failure: OnFailure = "novelty",
+        overlap_s: float = 4.0,
+        batch_size: int = 8,
+    ) -> None:
+        _check(steps, examples, window_s, overlap_s, on_failure)
+        for name, count, least in (
+            ("num_examples", num_examples, 1),
+            ("retries", retries, 0),
+            ("batch_size", batch_size, 1),
+        ):
+            if count < least:
+                raise CoPropError(f"{name} must be at least {least}, got {count}.")
+        if isinstance(examples, (str, Path)):
+            examples = ExampleStore.load(examples)
+        usual = TABLE_2B if examples is None else EXAMPLE_BASED
+        self.llm = language_model(llm) if isinstance(llm, str) else llm
+        self.method = Method(
+            steps=steps,
+            prompts=prompts or usual,
+            examples=examples,
+            num_examples=num_examples,
+            hear_examples=hear_examples,
+            retries=retries,
+            max_audio_s=self.llm.max_audio_s,
+        )
+        self.window_s = window_s
+        self.on_failure = on_failure
+        self.overlap_s = overlap_s
+        self.batch_size = batch_size
+
+    def __call__(self, audio: AudioTrack, *, windows: int | None = None) -> ControlPoints:
+        """The control points of a track of any length.
+
+        Args:
+            audio: the sound.
+            windows: N >= 1 for N equal windows with one flag each; flag i says that the sources of
+                window i differ from those of window i - 1. None for windows of about ``window_s``.
+
+        Returns:
+            Times at which the windows start, scores and flags, and with three steps the
+            `categories` that the model named. The first flag is always set and its score is 1. Of
+            an empty track the model is asked nothing; it counts as one second without a change.
+
+        Raises:
+            CoPropError: windows below 1.
+            LanguageModelError: the model cannot be asked; or with ``on_failure="raise"``, none of
+                its answers could be used.
+        """
+        return self.explain(audio, windows=windows)[0]
+
+    def explain(
+        self, audio: AudioTrack, *, windows: int | None = None
+    ) -> tuple[ControlPoints, Trace]:
+        """The control points, and all that was asked and answered. As calling it otherwise."""
+        return next(self.explain_all([audio], windows=windows))
+
+    def detect_all(
+        self,
+        audios: Iterable[AudioTrack],
+        *,
+        windows: int | Sequence[int | None] | None = None,
+        progress: Progress | None = None,
+    ) -> Iterator[ControlPoints]:
+        """The control points of many tracks, in order, while one iterates.
+
+        A model in this process is asked the same step of ``batch_size`` dialogues together; one
+        behind a server as many at a time as its ``concurrency``. Tracks are taken from ``audios``
+        shortly before they are heard, and are used until their result has been given.
+
+        Args:
+            audios: the tracks.
+            windows: as for one track: one number for all, or one for each.
+            progress: called as ``progress("control points", tracks so far, tracks in all)``, the
+                last None where ``audios`` has no length.
+
+        Raises:
+            CoPropError: as for one track; tracks before the one in question have been given.
+        """
+        for points, _ in self.explain_all(audios, windows=windows, progress=progress):
+            yield points
+
+    def explain_all(
+        self,
+        audios: Iterable[AudioTrack],
+        *,
+        windows: int | Sequence[int | None] | None = None,
+        progress: Progress | None = None,
+    ) -> Iterator[tuple[ControlPoints, Trace]]:
+        """As `detect_all`, with all that was asked and answered."""
+        total = len(audios) if isinstance(audios, Sequence) else None
+        waiting: deque[TrackInParts] = deque()
+        each = repeat(windows) if windows is None or isinstance(windows, int) else iter(windows)
+
+        def conversations() -> Iterator[Conversation]:
+            for audio in audios:
+                waiting.append(self._plan(audio, next(each)))
+                for piece in waiting[-1].pieces():
+                    yield converse(piece, self.method)
+
+        finished = 0
+        heard = ask_all(self.llm, conversations(), self.batch_size)
+        while True:
+            result = next(heard, None)
+            if result is not None:
+                next(track for track in waiting if not track.complete).heard.append(result)
+            while waiting and waiting[0].complete:
+                yield self._finish(waiting.popleft())
+                finished += 1
+                if progress is not None:
+                    progress("control points", finished, total)
+            if result is None:
+                return
+
+    def _plan(self, audio: AudioTrack, windows: int | None) -> TrackInParts:
+        if windows is None:
+            windows = windows_of(audio.duration_s or 1.0, self.window_s)
+        if windows < 1:
+            raise CoPropError(
+                f"windows must be at least 1, got {windows}; None for windows of {self.window_s} s."
+            )
+        return plan_track(audio, windows, self.method.max_audio_s, self.overlap_s)
+
+    def _finish(self, track: TrackInParts) -> tuple[ControlPoints, Trace]:
+        notes = []
+        if not track.chunks:
+            notes.append("the track holds no sound; nothing was asked")
+        if track.grid.parts > 1:
+            notes.append(f"each window was asked about in {track.grid.parts} parts")
+        source = str(getattr(track.audio, "path", ""))
+        failures = [
+            _failure(source or "a track", self.llm.name, h) for h in track.heard if not h.usable
+        ]
+        if failures and self.on_failure == "raise":
+            raise LanguageModelError(
+                f'{failures[0]} on_failure="novelty" takes those windows from the novelty detector.'
+            )
+        for failure in failures:
+            notes.append(f"{failure} These windows are those of the novelty detector.")
+            warnings.warn(notes[-1], RuntimeWarning, stacklevel=3)
+        points = track.control_points(_with_novelty(track) if failures else _found(track))
+        return points, Trace(
+            model=self.llm.name,
+            source=source,
+            duration_s=track.audio.duration_s,
+            windows=track.grid.windows,
+            flags=tuple(int(flag) for flag in points.flags),
+            notes=tuple(notes),
+            chunks=tuple(one.trace for one in track.heard),
+        )
+
+
+def _found(track: TrackInParts) -> list[FlagsAndScores]:
+    return [(one.flags, one.scores) for one in track.heard]
+
+
+def _with_novelty(track: TrackInParts) -> list[FlagsAndScores]:
+    """Flags and scores of each chunk, the failed ones' by novelty over the whole track."""
+    novelty = ControlPointDetector.novelty()(track.audio, windows=track.grid.total)
+    spans = [slice(chunk.first, chunk.stop) for chunk in track.chunks]
+    instead = [(novelty.flags[span], novelty.scores[span]) for span in spans]
+    return [
+        own if one.usable else other
+        for one, own, other in zip(track.heard, _found(track), instead, strict=True)
+    ]
+
+
+def _failure(source: str, model: str, heard: Heard) -> str:
+    trace = heard.trace
+    last = trace.steps[-1]
+    tries = sum(step.problem is not None for step in trace.steps)
+    return (
+        f"{source}: {model} gave no usable list for {trace.start_s:.2f} to {trace.end_s:.2f} s in "
+        f"{tries} answers; of the last, {last.answer[:60]!r}, {last.problem}."
+    )
+
+
+def _check(
+    steps: int, examples: object, window_s: float, overlap_s: float, on_failure: str
+) -> None:
+    if steps not in (1, 3):
+        raise CoPropError(f"steps must be 1 or 3, got {steps}.")
+    if examples is not None and steps == 1:
+        raise CoPropError(
+            "examples are found by the category that the second of three steps names; use steps=3."
+        )
+    if not (math.isfinite(window_s) and window_s > 0.0):
+        raise CoPropError(f"window_s must be a positive number of seconds, got {window_s}.")
+    if not (math.isfinite(overlap_s) and overlap_s >= 0.0):
+        raise CoPropError(f"overlap_s must be a number of seconds, 0 or more, got {overlap_s}.")
+    if on_failure not in ("raise", "novelty"):
+        raise CoPropError(f'on_failure must be "raise" or "novelty", got {on_failure!r}.')
