@@ -6,9 +6,11 @@ from typing import Annotated
 
 import typer
 
+from coprop.cli.compare_detectors import compare_detectors
 from coprop.cli.detect import detect
 from coprop.cli.doctor import doctor
 from coprop.cli.evaluate import evaluate
+from coprop.cli.examples import examples
 from coprop.cli.run import run
 
 _HELP = """Masks of the objects that make sound, for every frame of a video.
@@ -36,6 +38,8 @@ app = typer.Typer(
 )
 app.command()(run)
 app.command()(detect)
+app.command()(examples)
+app.command("compare-detectors")(compare_detectors)
 app.command("eval")(evaluate)
 app.command()(doctor)
 

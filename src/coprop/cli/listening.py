@@ -1,0 +1,137 @@
+"""Control points of many files, one after another, whatever finds them."""
+
+from __future__ import annotations
+
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from coprop.control_points.language_models.model import SAMPLE_RATE
+from coprop.errors import CoPropError, MediaError
+
+if TYPE_CHECKING:
+    from coprop.control_points.detector import ControlPointDetector
+    from coprop.control_points.rcpg import RCPGDetector
+    from coprop.control_points.trace import Trace
+    from coprop.media.audio_file import AudioFile
+    from coprop.types import ControlPoints, Progress
+
+_SAMPLE_RATE = 44_100  # of the detectors that ask nobody
+_SUFFIXES = frozenset(
+    {".aac", ".aif", ".aiff", ".avi", ".flac", ".m4a", ".m4v", ".mka", ".mkv", ".mov", ".mp3"}
+    | {".mp4", ".mpeg", ".mpg", ".oga", ".ogg", ".opus", ".ts", ".wav", ".webm", ".wma", ".wmv"}
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Listened:
+    """What was found in a file.
+
+    Args:
+        path: the file.
+        duration_s: length of its sound, in seconds.
+        points: the control points.
+        trace: how they came about; None from detectors that ask nobody.
+    """
+
+    path: Path
+    duration_s: float
+    points: ControlPoints
+    trace: Trace | None
+
+
+def media_files(paths: Sequence[Path]) -> list[Path]:
+    """The files among the paths, and those with a video's or sound's suffix in the folders.
+
+    Raises:
+        MediaError: a folder without any.
+    """
+    found: dict[Path, None] = {}
+    for path in paths:
+        if not path.is_dir():
+            found[path] = None
+            continue
+        inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in _SUFFIXES and p.is_file())
+        if not inside:
+            raise MediaError(
+                f"{path} is a directory without video or audio files; a file of another suffix "
+                "can be given by its name."
+            )
+        found.update(dict.fromkeys(inside))
+    return list(found)
+
+
+def listen(
+    files: Sequence[Path],
+    detector: ControlPointDetector | RCPGDetector,
+    windows: int | None,
+    failed: Callable[[Path, CoPropError], None],
+    progress: Progress,
+) -> Iterator[Listened]:
+    """The control points of each file, in order, as they are known.
+
+    Args:
+        files: videos or sounds.
+        detector: what finds them.
+        windows: N for N equal windows of each file.
+        failed: called with a file that cannot be read, and why; it is then left out.
+        progress: of reading, where the file is the only one, and of finding.
+
+    Raises:
+        CoPropError: what the detector raises.
+    """
+    from coprop.control_points.rcpg import RCPGDetector
+
+    if isinstance(detector, RCPGDetector):
+        yield from _asking(files, detector, windows, failed, progress)
+        return
+    for track in _opened(files, _SAMPLE_RATE, failed, progress):
+        with track:
+            progress("control points", 0, None)
+            points = detector(track, windows=windows)
+            yield Listened(track.path, track.duration_s, points, None)
+
+
+def _asking(
+    files: Sequence[Path],
+    detector: RCPGDetector,
+    windows: int | None,
+    failed: Callable[[Path, CoPropError], None],
+    progress: Progress,
+) -> Iterator[Listened]:
+    waiting: deque[AudioFile] = deque()
+
+    def tracks() -> Iterator[AudioFile]:
+        for track in _opened(files, SAMPLE_RATE, failed, progress):
+            waiting.append(track)
+            yield track
+
+    results = detector.explain_all(tracks(), windows=windows)
+    while True:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # the trace's notes say the same
+            result = next(results, None)
+        if result is None:
+            return
+        with waiting.popleft() as track:
+            yield Listened(track.path, track.duration_s, *result)
+
+
+def _opened(
+    files: Sequence[Path],
+    sample_rate: int,
+    failed: Callable[[Path, CoPropError], None],
+    progress: Progress,
+) -> Iterator[AudioFile]:
+    from coprop.media.audio_file import AudioFile
+
+    for file in files:
+        try:
+            track = AudioFile(file, sample_rate, progress=progress if len(files) == 1 else None)
+        except CoPropError as error:
+            failed(file, error)
+            continue
+        yield track
