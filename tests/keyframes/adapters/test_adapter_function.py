@@ -94,9 +94,10 @@ def test_paths_of_files_that_are_there_during_the_call() -> None:
         return loudness.view(-1, 1, 1, 1).expand(-1, 1, *frames.shape[-2:])
 
     frames, _ = clip(3)
-    audio = torch.tensor([0.25, -1.0, 2.0]).view(3, 1).expand(3, 16_000)  # the last is cut off
+    # The first lies between two steps, the last is cut off.
+    audio = torch.tensor([100.7 / 32_768, -1.0, 2.0]).view(3, 1).expand(3, 16_000)
     logits = CallableSegmenter(fn, audio="wav_path")(frames, audio)
-    assert logits[:, 0, 0, 0].tolist() == [0.25, 1.0, pytest.approx(1.0, abs=1e-4)]
+    assert logits[:, 0, 0, 0].tolist() == [101 / 32_768, 1.0, 32_767 / 32_768]
     assert len(set(paths)) == 3
     assert not any(Path(path).exists() or Path(path).parent.exists() for path in paths)
 
