@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -122,3 +124,13 @@ class Keeping:
 def build() -> CoProp:
     """What ``--model small_dataset:build`` calls."""
     return CoProp.wrap(loud_is_red, window_s=0.2, propagator=Keeping())
+
+
+def build_slowly() -> CoProp:
+    """`build`, slow enough to be killed on the way."""
+
+    def slowly(frames: Tensor, audio: Tensor) -> Tensor:
+        time.sleep(0.02)
+        return loud_is_red(frames, audio)
+
+    return CoProp.wrap(slowly, window_s=0.2, propagator=Keeping())
