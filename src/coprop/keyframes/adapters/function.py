@@ -95,13 +95,8 @@ class CallableSegmenter:
             )
         _check_choice("audio_span", audio_span, get_args(AudioSpan))
         _check_choice("audio", audio, get_args(AudioForm))
+        _check_vggish(audio, sample_rate, vggish)
         check_size(size)
-        if audio in ("log_mel", "embedding") and sample_rate != SAMPLE_RATE:
-            raise CoPropError(
-                f"VGGish hears {SAMPLE_RATE} Hz, got sample_rate={sample_rate} for {audio!r}."
-            )
-        if vggish is not None and audio != "embedding":
-            raise CoPropError(f'vggish is for audio="embedding", got audio={audio!r}.')
         if frames_per_call != 1 and context != ALONE:
             raise CoPropError(
                 "give either context, for a function that takes all its frames at once, or "
@@ -167,3 +162,12 @@ class CallableSegmenter:
 def _check_choice(name: str, given: str, choices: tuple[str, ...]) -> None:
     if given not in choices:
         raise CoPropError(f"{name} must be one of {choices}, got {given!r}.")
+
+
+def _check_vggish(audio: AudioForm, sample_rate: int, vggish: VGGishSource | None) -> None:
+    if audio in ("log_mel", "embedding") and sample_rate != SAMPLE_RATE:
+        raise CoPropError(
+            f"VGGish hears {SAMPLE_RATE} Hz, got sample_rate={sample_rate} for {audio!r}."
+        )
+    if vggish is not None and audio != "embedding":
+        raise CoPropError(f'vggish is for audio="embedding", got audio={audio!r}.')
