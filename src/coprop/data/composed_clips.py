@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from math import isfinite
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from coprop.data.composer import ComposedClip, compose_clip
 from coprop.data.labelled import FrameTruth, LabelledClip
@@ -20,7 +22,7 @@ class ComposedClips:
     """Clips of 8 s, each made of pictures and recordings when it is asked for.
 
     The same seed gives the clips of ``benchmarks/composed_clips.py``, so that figures can be
-    compared. Frames and masks are rendered while one iterates.
+    compared. The frames and masks of a clip are rendered when they are first asked for.
 
     Args:
         library: a sources folder made by ``scripts/build_sources.py``, or one that is read
@@ -66,40 +68,64 @@ class ComposedClips:
         number = range(self._count)[index]
         rng = np.random.default_rng((self._seed, number))
         clip = compose_clip(self._library, rng, fps=self._fps)
+        rendered = _Rendered(clip)
         return LabelledClip(
             name=f"composed-{number:04d}",
-            frames=_Frames(clip),
+            frames=_Frames(rendered),
             audio=clip.audio,
-            truth=_Truths(clip),
+            truth=_Truths(rendered),
             change_times_s=clip.schedule.change_times_s,
             categories=_categories(clip),
         )
 
 
+class _Rendered:
+    """A clip's frames and what is true of them, rendered once, when they are first asked for.
+
+    A clip is gone through many times where methods are compared, and takes some 30 MB.
+    """
+
+    def __init__(self, clip: ComposedClip) -> None:
+        self.clip = clip
+
+    @cached_property
+    def frames(self) -> list[Frame]:
+        return [Frame(i, time_s, image) for i, (time_s, image, _) in enumerate(self._all)]
+
+    @cached_property
+    def truth(self) -> list[FrameTruth]:
+        return [self._truth(time_s, objects) for time_s, _, objects in self._all]
+
+    @cached_property
+    def _all(self) -> list[tuple[float, NDArray[np.uint8], NDArray[np.bool_]]]:
+        return list(self.clip.frames())
+
+    def _truth(self, time_s: float, objects: NDArray[np.bool_]) -> FrameTruth:
+        sounding = self.clip.sounding(time_s)
+        labels = np.asarray(objects[sounding].any(axis=0), dtype=np.uint8)
+        return FrameTruth(labels, objects, sounding)
+
+
 @dataclass(frozen=True, eq=False)
 class _Frames:
-    clip: ComposedClip
+    rendered: _Rendered
 
     def __len__(self) -> int:
-        return self.clip.num_frames
+        return self.rendered.clip.num_frames
 
     def __iter__(self) -> Iterator[Frame]:
-        for index, (time_s, image, _) in enumerate(self.clip.frames()):
-            yield Frame(index, time_s, image)
+        return iter(self.rendered.frames)
 
 
 @dataclass(frozen=True, eq=False)
 class _Truths:
-    clip: ComposedClip
+    rendered: _Rendered
 
     def __len__(self) -> int:
-        return self.clip.num_frames
+        return self.rendered.clip.num_frames
 
     def __iter__(self) -> Iterator[FrameTruth]:
-        for time_s, _, objects in self.clip.frames():
-            sounding = self.clip.sounding(time_s)
-            labels = np.asarray(objects[sounding].any(axis=0), dtype=np.uint8)
-            yield FrameTruth(labels, objects, sounding)
+        return iter(self.rendered.truth)
 
 
 def _categories(clip: ComposedClip) -> tuple[str, ...]:
