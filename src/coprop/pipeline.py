@@ -318,6 +318,7 @@ def _keyframe_model(
 
 def _device_of(*parts: object) -> torch.device:
     for part in parts:
-        for parameter in part.parameters() if isinstance(part, nn.Module) else ():
+        network = getattr(part, "model", part)  # an adapter's
+        for parameter in network.parameters() if isinstance(network, nn.Module) else ():
             return parameter.device
     return torch.device("cpu")

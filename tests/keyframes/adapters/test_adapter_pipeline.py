@@ -64,3 +64,8 @@ def test_combo_on_a_clip_of_five_seconds() -> None:
     with torch.no_grad():
         direct = torch.stack([each["sem_seg"] for each in model.eval()([video])])
     torch.testing.assert_close(given, direct.softmax(1), rtol=0, atol=1e-4)
+
+
+def test_an_adapter_alone_tells_the_device() -> None:
+    adapter = AVSegFormerAdapter(AVSegFormer().to("meta"))
+    assert CoProp.wrap(adapter, propagator=Shifter()).device.type == "meta"

@@ -13,7 +13,7 @@ from coprop.errors import CoPropError
 from coprop.keyframes.adapters.calling import device_of, dtype_of, lent, unwrapped
 from coprop.keyframes.adapters.pictures import (
     Size,
-    at_size,
+    at_size_in_bytes,
     check_input,
     check_output,
     check_size,
@@ -89,7 +89,7 @@ class NetworkAdapter(ABC):
         check_input(frames, audio)
         device, dtype = device_of(self.model), dtype_of(self.model)
         with lent(self.model):
-            pictures = self._pictures(at_size(frames.to(device).float(), self.size))
+            pictures = self._pictures(at_size_in_bytes(frames.to(device).float(), self.size))
             sound = self._sound(audio.to(device).float())
             logits = self.serving.run(self._checked, pictures.to(dtype), sound.to(dtype))
             return logits_at(logits, (frames.shape[2], frames.shape[3])).to(frames.device)

@@ -28,6 +28,20 @@ def at_size(frames: Tensor, size: Size | None) -> Tensor:
     return F.interpolate(frames, size, mode="bilinear", antialias=True, align_corners=False)
 
 
+def at_size_in_bytes(frames: Tensor, size: Size | None) -> Tensor:
+    """`at_size` with the rounding of pictures of 8 bits, as published networks' loaders resize.
+
+    On a CPU it is Pillow's integer arithmetic (224 x 224 to 512 x 512 is equal to the bit, other
+    sizes are off by a step of 255 or two in a few places). Elsewhere, where PyTorch lacks that,
+    what was resized in float is rounded.
+    """
+    if size is None or frames.shape[-2:] == size:
+        return frames
+    if frames.device.type != "cpu":
+        return (at_size(frames, size) * 255).round() / 255
+    return at_size((frames * 255).round().byte(), size).float() / 255
+
+
 def logits_at(logits: Tensor, size: Size) -> Tensor:
     """(K, C, h, w) logits -> (K, C, *size) float32, bilinear; nothing is thresholded before."""
     if logits.shape[-2:] == size:
