@@ -251,10 +251,11 @@ class TestFolder:
             assert result.exit_code == 1
             assert "rows of other settings" in result.stderr
             assert out.read_bytes() == before
-        out.write_text('{"file": "mine"}\n')
-        result = coprop_command("detect", folder, "--out", out)
-        assert (result.exit_code, out.read_text()) == (1, '{"file": "mine"}\n')
-        assert "line 1 is no row" in result.stderr
+        for mine in ('{"file": "mine"}\n', "not whole, and no row", '{"pa\n'):
+            out.write_text(mine)
+            result = coprop_command("detect", folder, "--out", out)
+            assert (result.exit_code, out.read_text()) == (1, mine)
+            assert "line 1 is no row" in result.stderr
 
     def test_nowhere_to_write(self, folder: Path, llm: Callable[..., Scripted]) -> None:
         llm()

@@ -19,6 +19,7 @@ ANSWERS = {
     "A dog and another dog": ("dog",),
     "The baby's laughter": ("baby laughter",),
     "Buses and women": ("bus", "woman"),
+    "(a) a dog; (b) rain": ("dog", "rain"),
     "Three.": (),
     "": (),
 }

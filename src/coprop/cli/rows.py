@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from coprop.errors import OutputError
+
+_BEGINNING = b'{"path": '
 
 
 class RowFile:
@@ -27,10 +29,12 @@ class RowFile:
         self.path = path
         self.settings = json.loads(json.dumps(settings))
         self.done: set[str] = set()
-        self._length = 0
-        for number, line in enumerate(self._lines(), start=1):
+        *whole, self._cut_short = self._read().split(b"\n")
+        for number, line in enumerate(whole, start=1):
             self.done.add(self._key(line, number))
-            self._length += len(line)
+        common = min(len(self._cut_short), len(_BEGINNING))
+        if self._cut_short[:common] != _BEGINNING[:common]:
+            raise self._no_row(len(whole) + 1)
 
     def append(self, key: str, row: dict[str, Any]) -> None:
         """Adds a row; it is on disk when this returns.
@@ -47,39 +51,31 @@ class RowFile:
         line = json.dumps({"path": key, **row, "settings": self.settings}).encode() + b"\n"
         with output_errors(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("r+b" if self.path.exists() else "w+b") as file:
-                self._write(file, line)
+            with self.path.open("ab") as file:
+                if self._cut_short:
+                    file.truncate(file.tell() - len(self._cut_short))
+                    self._cut_short = b""
+                file.write(line)
+                file.flush()
+                os.fsync(file.fileno())
         self.done.add(key)
 
-    def _write(self, file: BinaryIO, line: bytes) -> None:
-        file.truncate(self._length)
-        file.seek(self._length)
-        file.write(line)
-        file.flush()
-        os.fsync(file.fileno())
-        self._length += len(line)
-
-    def _lines(self) -> list[bytes]:
-        """The whole lines."""
+    def _read(self) -> bytes:
         try:
-            content = self.path.read_bytes()
+            return self.path.read_bytes()
         except FileNotFoundError:
-            return []
+            return b""
         except OSError as error:
             raise OutputError(
                 f"cannot read {self.path}: {error.strerror}. Give the file that rows go to."
             ) from error
-        return [line + b"\n" for line in content.split(b"\n")[:-1]]
 
     def _key(self, line: bytes, number: int) -> str:
         try:
             row = json.loads(line)
             key, settings = str(row["path"]), row["settings"]
         except (ValueError, KeyError, TypeError) as error:
-            raise OutputError(
-                f"{self.path}, line {number} is no row of this command, so nothing is added to it. "
-                "Choose another file."
-            ) from error
+            raise self._no_row(number) from error
         different = sorted(
             name
             for name in settings.keys() | self.settings.keys()
@@ -91,3 +87,9 @@ class RowFile:
                 "another file, or remove it to start anew."
             )
         return key
+
+    def _no_row(self, number: int) -> OutputError:
+        return OutputError(
+            f"{self.path}, line {number} is no row of this command, so nothing is added to it. "
+            "Choose another file."
+        )

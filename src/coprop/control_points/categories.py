@@ -119,7 +119,8 @@ def _groups(name: str) -> frozenset[str]:
 
 def _words(text: str) -> list[str]:
     found: Iterable[str] = re.findall(r"[^\W\d_]+(?:['’][^\W\d_]+)?", text.lower())
-    return [_singular(word) for word in found]
+    letters = [word for word in found if len(word) > 1 or not word.isascii()]
+    return [_singular(word) for word in letters]
 
 
 def _singular(word: str) -> str:
