@@ -131,7 +131,7 @@ class TestOneFile:
         command = ("detect", folder / "a.wav", "--llm", "x", "--json")
         result = coprop_command(*command)
         assert result.exit_code == 0
-        assert "those of the novelty detector" in result.stderr
+        assert "those of the fallback detector" in result.stderr
         assert result.stderr.count("\n") == 1
         assert "novelty detector" in json.loads(result.stdout)["notes"][0]
         stopped = coprop_command(*command, "--on-failure", "raise")

@@ -216,7 +216,7 @@ class TestFailures:
     def test_novelty_stands_in_and_says_so(self) -> None:
         llm = Scripted(lambda asked, windows: "I cannot hear.")
         detector = ControlPointDetector.rcpg(llm)
-        with pytest.warns(RuntimeWarning, match="are those of the novelty detector") as caught:
+        with pytest.warns(RuntimeWarning, match="are those of the fallback detector") as caught:
             points, trace = detector.explain(SOUND, windows=5)
         assert len(caught) == 1
         expected = ControlPointDetector.novelty()(SOUND, windows=5)

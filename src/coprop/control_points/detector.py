@@ -149,8 +149,8 @@ class ControlPointDetector:
     ) -> RCPGDetector:
         """The paper's method (section 3.2): a language model that hears lists the changes.
 
-        ``steps=1``, ``steps=3`` and ``examples`` are the three variants of table 2b. The arguments
-        are those of `RCPGDetector`.
+        ``steps=1``, ``steps=3`` and ``examples`` are the three variants of table 2b. See
+        `RCPGDetector` for what the arguments do.
 
         Args:
             llm: the model; or a server's URL, a folder, or a name on the hub.
@@ -169,8 +169,11 @@ class ControlPointDetector:
             CoPropError: a parameter outside its range, or a model that cannot be loaded.
             DatasetError: examples that cannot be read.
         """
-        from coprop.control_points.rcpg import RCPGDetector  # which needs this module
+        from coprop.control_points.rcpg import RCPGDetector  # most users need no language model
 
+        if on_failure not in ("raise", "novelty"):
+            raise CoPropError(f'on_failure must be "raise" or "novelty", got {on_failure!r}.')
+        novelty = cls.novelty()
         return RCPGDetector(
             llm,
             steps=steps,
@@ -180,7 +183,7 @@ class ControlPointDetector:
             hear_examples=hear_examples,
             prompts=prompts,
             retries=retries,
-            on_failure=on_failure,
+            fallback=None if on_failure == "raise" else lambda a, n: novelty(a, windows=n),
             overlap_s=overlap_s,
             batch_size=batch_size,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import repeat
 from pathlib import Path
 from typing import Literal
@@ -13,7 +13,6 @@ from typing import Literal
 from coprop.control_points.asking import ask_all
 from coprop.control_points.chunks import windows_of
 from coprop.control_points.conversation import Conversation, Heard, Method, converse
-from coprop.control_points.detector import ControlPointDetector
 from coprop.control_points.examples import ExampleStore
 from coprop.control_points.language_models.model import LanguageModel
 from coprop.control_points.named_models import language_model
@@ -23,8 +22,8 @@ from coprop.control_points.tracks import FlagsAndScores, TrackInParts, plan_trac
 from coprop.errors import CoPropError, LanguageModelError
 from coprop.types import AudioTrack, ControlPoints, Progress
 
-OnFailure = Literal["raise", "novelty"]
-"""What becomes of a track, or the part of it, for which no answer could be used."""
+Fallback = Callable[[AudioTrack, int], ControlPoints]
+"""``fallback(audio, windows)``: control points found otherwise."""
 
 
 class RCPGDetector:
@@ -51,8 +50,8 @@ class RCPGDetector:
             left out.
         prompts: other words; None for the paper's.
         retries: how often the model is asked again after an answer that holds no usable list.
-        on_failure: what happens after that. "raise": an error. "novelty": the windows in question
-            are taken from `ControlPointDetector.novelty`, with a warning and a note in the trace.
+        fallback: where the windows in question are taken from after that, with a warning and a
+            note in the trace; None for an error.
         overlap_s: of the chunks of tracks longer than the model hears, in seconds. A change near a
             chunk's end is taken from the chunk that hears more around it.
         batch_size: dialogues that a model in this process is led through side by side.
@@ -73,11 +72,11 @@ class RCPGDetector:
         hear_examples: bool = False,
         prompts: Prompts | None = None,
         retries: int = 2,
-        on_failure: OnFailure = "novelty",
+        fallback: Fallback | None = None,
         overlap_s: float = 4.0,
         batch_size: int = 8,
     ) -> None:
-        _check(steps, examples, window_s, overlap_s, on_failure)
+        _check(steps, examples, window_s, overlap_s)
         for name, count, least in (
             ("num_examples", num_examples, 1),
             ("retries", retries, 0),
@@ -99,7 +98,7 @@ class RCPGDetector:
             max_audio_s=self.llm.max_audio_s,
         )
         self.window_s = window_s
-        self.on_failure = on_failure
+        self.fallback = fallback
         self.overlap_s = overlap_s
         self.batch_size = batch_size
 
@@ -118,8 +117,8 @@ class RCPGDetector:
 
         Raises:
             CoPropError: windows below 1.
-            LanguageModelError: the model cannot be asked; or with ``on_failure="raise"``, none of
-                its answers could be used.
+            LanguageModelError: the model cannot be asked; or without a fallback, none of its
+                answers could be used.
         """
         return self.explain(audio, windows=windows)[0]
 
@@ -205,14 +204,18 @@ class RCPGDetector:
         failures = [
             _failure(source or "a track", self.llm.name, h) for h in track.heard if not h.usable
         ]
-        if failures and self.on_failure == "raise":
-            raise LanguageModelError(
-                f'{failures[0]} on_failure="novelty" takes those windows from the novelty detector.'
-            )
+        values = _found(track)
+        if failures:
+            if self.fallback is None:
+                raise LanguageModelError(
+                    f'{failures[0]} on_failure="novelty" takes those windows from the novelty '
+                    "detector."
+                )
+            values = _mended(track, self.fallback(track.audio, track.grid.total))
         for failure in failures:
-            notes.append(f"{failure} These windows are those of the novelty detector.")
+            notes.append(f"{failure} These windows are those of the fallback detector.")
             warnings.warn(notes[-1], RuntimeWarning, stacklevel=3)
-        points = track.control_points(_with_novelty(track) if failures else _found(track))
+        points = track.control_points(values)
         return points, Trace(
             model=self.llm.name,
             source=source,
@@ -228,14 +231,12 @@ def _found(track: TrackInParts) -> list[FlagsAndScores]:
     return [(one.flags, one.scores) for one in track.heard]
 
 
-def _with_novelty(track: TrackInParts) -> list[FlagsAndScores]:
-    """Flags and scores of each chunk, the failed ones' by novelty over the whole track."""
-    novelty = ControlPointDetector.novelty()(track.audio, windows=track.grid.total)
+def _mended(track: TrackInParts, instead: ControlPoints) -> list[FlagsAndScores]:
+    """Flags and scores of each chunk; those of failed ones from other control points."""
     spans = [slice(chunk.first, chunk.stop) for chunk in track.chunks]
-    instead = [(novelty.flags[span], novelty.scores[span]) for span in spans]
     return [
-        own if one.usable else other
-        for one, own, other in zip(track.heard, _found(track), instead, strict=True)
+        own if one.usable else (instead.flags[span], instead.scores[span])
+        for one, own, span in zip(track.heard, _found(track), spans, strict=True)
     ]
 
 
@@ -249,9 +250,7 @@ def _failure(source: str, model: str, heard: Heard) -> str:
     )
 
 
-def _check(
-    steps: int, examples: object, window_s: float, overlap_s: float, on_failure: str
-) -> None:
+def _check(steps: int, examples: object, window_s: float, overlap_s: float) -> None:
     if steps not in (1, 3):
         raise CoPropError(f"steps must be 1 or 3, got {steps}.")
     if examples is not None and steps == 1:
@@ -262,5 +261,3 @@ def _check(
         raise CoPropError(f"window_s must be a positive number of seconds, got {window_s}.")
     if not (math.isfinite(overlap_s) and overlap_s >= 0.0):
         raise CoPropError(f"overlap_s must be a number of seconds, 0 or more, got {overlap_s}.")
-    if on_failure not in ("raise", "novelty"):
-        raise CoPropError(f'on_failure must be "raise" or "novelty", got {on_failure!r}.')
