@@ -133,7 +133,7 @@ class TestOneFile:
         assert result.exit_code == 0
         assert "those of the fallback detector" in result.stderr
         assert result.stderr.count("\n") == 1
-        assert "novelty detector" in json.loads(result.stdout)["notes"][0]
+        assert "fallback detector" in json.loads(result.stdout)["notes"][0]
         stopped = coprop_command(*command, "--on-failure", "raise")
         assert stopped.exit_code == 1
         assert f"{folder / 'a.wav'}: scripted gave no usable list" in stopped.stderr

@@ -68,3 +68,8 @@ def test_the_default_detector_finds_silences_to_the_block() -> None:
     track = sound((1.5, 0.0), (2.0, 0.3), (1.0, 0.0), (2.0, 0.3), (0.9, 0.0))
     found = ControlPointDetector.novelty()(track).change_times_s
     assert found == pytest.approx((1.5, 3.5, 4.5, 6.5), abs=0.051)
+
+
+def test_a_block_that_begins_where_the_track_ends_is_none() -> None:
+    track = Audio(np.full(14, 0.5, dtype=np.float32), 90)  # blocks of 4.5 samples: 0, 4, 9, 14
+    assert quiet_blocks(track).tolist() == [False] * 3

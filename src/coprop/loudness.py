@@ -60,8 +60,8 @@ def _starts(track: AudioTrack) -> range:
 def _levels_db(track: AudioTrack, start: int) -> NDArray[np.float64]:
     stop = min(start + 10 * track.sample_rate, track.num_samples)
     samples = track.read(start, stop).astype(np.float64)
-    grid = np.arange(0, 10.0, BLOCK_S) * track.sample_rate
-    edges = np.round(grid[grid < stop - start]).astype(np.intp)
+    edges = np.round(np.arange(0, 10.0, BLOCK_S) * track.sample_rate).astype(np.intp)
+    edges = edges[edges < stop - start]
     sums = np.add.reduceat(samples**2, edges)
     lengths = np.diff(np.append(edges, stop - start))
     return np.asarray(10 * np.log10(sums / np.maximum(lengths, 1) + 1e-12))

@@ -224,7 +224,7 @@ class TestFailures:
         np.testing.assert_array_equal(points.scores, expected.scores)
         assert points.categories == ("cannot",)
         assert trace.chunks[0].flags is None
-        assert "novelty detector" in trace.notes[0]
+        assert "fallback detector" in trace.notes[0]
 
     def test_novelty_stands_in_for_the_chunk_in_question_only(self) -> None:
         true = [1] + [int(i % 7 == 3) for i in range(1, 60)]
