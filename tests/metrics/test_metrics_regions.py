@@ -195,3 +195,12 @@ def test_unknown_protocols() -> None:
         jaccard(*frames, protocol="mIoU")
     with pytest.raises(CoPropError, match="empty must be one of"):
         frame_jaccard(*frames, empty="dataset")
+
+
+def test_the_benchmark_is_meant_where_no_protocol_is_named() -> None:
+    generator = torch.Generator().manual_seed(0)
+    soft = torch.rand(3, 8, 9, generator=generator)
+    target = torch.rand(3, 8, 9, generator=generator) > 0.6
+    target[1] = False
+    assert jaccard(soft, target) == jaccard(soft, target, protocol="avsbench")
+    assert jaccard(soft, target) != jaccard(soft, target, protocol="strict")

@@ -47,7 +47,7 @@ class _JaccardSums(FrameMetric):
 
 
 class Jaccard(_JaccardSums):
-    """J by a protocol that must be named: `coprop.metrics.functional.jaccard` clip by clip.
+    """J by a named protocol: `coprop.metrics.functional.jaccard` clip by clip.
 
     Args:
         protocol: "avsbench", "dataset" or "strict".
@@ -56,7 +56,11 @@ class Jaccard(_JaccardSums):
     """
 
     def __init__(
-        self, protocol: JaccardProtocol, *, selection: FrameSelection = "all", **kwargs: Any
+        self,
+        protocol: JaccardProtocol = "avsbench",
+        *,
+        selection: FrameSelection = "all",
+        **kwargs: Any,
     ) -> None:
         super().__init__(protocol, selection=selection, **kwargs)
         self._tell_apart(protocol, selection)
@@ -89,7 +93,7 @@ class JaccardNearChanges(_JaccardSums):
             rejects.
     """
 
-    def __init__(self, frames: int, protocol: JaccardProtocol, **kwargs: Any) -> None:
+    def __init__(self, frames: int, protocol: JaccardProtocol = "avsbench", **kwargs: Any) -> None:
         super().__init__(protocol, selection="all", **kwargs)
         if frames < 1:
             raise CoPropError(f"frames must be 1 or more on each side of a change, got {frames}.")

@@ -98,8 +98,12 @@ def frame_jaccard(
     return kept.double() / (torch.where(silent, pixels, counts.union).double() + EPSILON)
 
 
-def jaccard(probabilities: Tensor, target: Tensor, *, protocol: JaccardProtocol) -> Tensor:
-    """J of frames, by a protocol that must be named, since the values are not comparable.
+def jaccard(
+    probabilities: Tensor, target: Tensor, *, protocol: JaccardProtocol = "avsbench"
+) -> Tensor:
+    """J of frames, by a named protocol: AVSBench's own, where none is given.
+
+    Values of different protocols cannot be compared; tell which with every figure.
 
     Sources: AVSBench's ``utils/utility.py`` (`mask_iou`; its scripts average batches, so a smaller
     last batch weighs more there) and CAVP's ``utils/eval_utils.py`` (`MIoU` with two classes).
