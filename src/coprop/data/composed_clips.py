@@ -21,8 +21,8 @@ from coprop.media.reader import Frame
 class ComposedClips:
     """Clips of 8 s, each made of pictures and recordings when it is asked for.
 
-    The same seed gives the clips of ``benchmarks/composed_clips.py``, so that figures can be
-    compared. The frames and masks of a clip are rendered when they are first asked for.
+    The same seed and sources give the same clips. The frames and masks of a clip are rendered when
+    they are first asked for.
 
     Args:
         library: a sources folder made by ``scripts/build_sources.py``, or one that is read
