@@ -7,6 +7,7 @@ The figures are those of the AudioSet release of VGGish: 25 ms periodic Hann win
 from __future__ import annotations
 
 import contextlib
+import math
 from typing import Literal
 
 import torch
@@ -20,6 +21,7 @@ EXAMPLE_SAMPLES = 15_600  # 96 frames: 95 hops and one window
 _WINDOW, _HOP, _FFT = 400, 160, 512
 _BANDS, _LOW_HZ, _HIGH_HZ = 64, 125.0, 7500.0
 _OFFSET = 0.01
+_MEL_CORNER_HZ = 700.0  # HTK's mel scale is 1127 ln(1 + f / 700); equal distances need no factor
 
 
 class LogMel(nn.Module):
@@ -102,12 +104,13 @@ def mel_filters(
         (fft_size // 2 + 1, bands) float64; ``spectrum @ filters`` applies them. Filters of equal
         weight, librosa's ``norm=1``, are ``filters / filters.sum(0)``.
     """
-    edges = torch.linspace(_mel(low_hz), _mel(high_hz), bands + 2, dtype=torch.float64)
+    low, high = (math.log1p(hertz / _MEL_CORNER_HZ) for hertz in (low_hz, high_hz))
+    edges = torch.linspace(low, high, bands + 2, dtype=torch.float64)
     bins = torch.linspace(0, sample_rate / 2, fft_size // 2 + 1, dtype=torch.float64)
     if straight_in == "mel":
-        bins = _mel(bins)
+        bins = torch.log1p(bins / _MEL_CORNER_HZ)
     else:
-        edges = 700 * torch.expm1(edges)
+        edges = _MEL_CORNER_HZ * torch.expm1(edges)
     lower, centre, upper = edges[:-2], edges[1:-1], edges[2:]
     rising = (bins[:, None] - lower) / (centre - lower)
     falling = (upper - bins[:, None]) / (upper - centre)
@@ -123,11 +126,6 @@ def _magnitudes(samples: Tensor) -> Tensor:
     frames = samples.to(dtype).unfold(1, _WINDOW, _HOP) * window
     magnitudes: Tensor = torch.fft.rfft(frames, _FFT).abs()
     return magnitudes
-
-
-def _mel(hertz: float | Tensor) -> Tensor:
-    """HTK's mel scale but for its factor, 1127, which equal distances do not need."""
-    return torch.log1p(torch.as_tensor(hertz, dtype=torch.float64) / 700)
 
 
 def _autocast_off(device_type: str) -> contextlib.AbstractContextManager[object]:
