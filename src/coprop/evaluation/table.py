@@ -16,6 +16,8 @@ COLUMNS = (
     ("jaccard_near_changes", "J near changes"),
     ("mute_drop", "mute drop"),
     ("onset_error_s", "onset error s"),
+    ("onsets_missed", "onsets missed"),
+    ("onsets_false", "onsets false"),
     ("offset_error_s", "offset error s"),
     ("control_point_f1", "control point F1"),
     ("keyframes_per_frame", "keyframe calls"),
