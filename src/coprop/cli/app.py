@@ -7,11 +7,13 @@ from typing import Annotated
 import typer
 
 from coprop.cli.compare_detectors import compare_detectors
+from coprop.cli.data import data
 from coprop.cli.detect import detect
 from coprop.cli.doctor import doctor
 from coprop.cli.evaluate import evaluate
 from coprop.cli.examples import examples
 from coprop.cli.run import run
+from coprop.cli.train import train
 
 _HELP = """Masks of the objects that make sound, for every frame of a video.
 
@@ -41,6 +43,8 @@ app.command()(detect)
 app.command()(examples)
 app.command("compare-detectors")(compare_detectors)
 app.command("eval")(evaluate)
+app.add_typer(data, name="data")
+app.command()(train)
 app.command()(doctor)
 
 

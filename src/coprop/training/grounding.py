@@ -15,7 +15,8 @@ from coprop.data.composer import random_picture
 from coprop.data.library import Library, load_picture
 from coprop.data.scene import random_scene
 from coprop.keyframes.grounded import GroundedNetwork
-from coprop.training.loop import LoopOptions, soft_jaccard_loss, train
+from coprop.training.loop import LoopOptions, train
+from coprop.training.losses import soft_jaccard_loss
 
 _QUERIES = 4  # different sounds asked of one picture; the backbone runs once for all of them
 

@@ -7,11 +7,12 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+from coprop.training.checkpoint import read_checkpoint, write_checkpoint
 
 _log = logging.getLogger(__name__)
 _WARM_UP = 100  # steps
@@ -62,7 +63,8 @@ def train(
         optimizer, lambda step: _warm_cosine(step, options.steps)
     )
     stored = {"learned": learned, "optimizer": optimizer, "schedule": schedule}
-    done, average = _resume(checkpoint, stored), 0.0
+    done = read_checkpoint(checkpoint, stored) if checkpoint.exists() else 0
+    average = 0.0
     for step in range(done, options.steps):
         loss = loss_of(np.random.default_rng((options.seed, step)))
         optimizer.zero_grad()
@@ -74,33 +76,9 @@ def train(
         if (step + 1) % 20 == 0:
             _log.info("%s: step %d of %d, loss %.4f", name, step + 1, options.steps, average)
         if (step + 1) % options.checkpoint_every == 0 or step + 1 == options.steps:
-            _save(checkpoint, step + 1, stored)
+            write_checkpoint(checkpoint, step + 1, stored)
 
 
 def _warm_cosine(step: int, steps: int) -> float:
     warmth = min((step + 1) / _WARM_UP, 1.0)
     return warmth * 0.5 * (1 + math.cos(math.pi * min(step / max(steps, 1), 1.0)))
-
-
-def _resume(path: Path, stored: dict[str, Any]) -> int:
-    """Restores everything and returns the number of steps done: 0 where there is no file."""
-    if not path.exists():
-        return 0
-    content = torch.load(path, weights_only=True)
-    for name, part in stored.items():
-        part.load_state_dict(content[name])
-    return int(content["step"])
-
-
-def _save(path: Path, step: int, stored: dict[str, Any]) -> None:
-    partial = path.with_suffix(".partial")
-    torch.save({"step": step, **{k: part.state_dict() for k, part in stored.items()}}, partial)
-    partial.replace(path)
-
-
-def soft_jaccard_loss(probability: Tensor, target: Tensor) -> Tensor:
-    """Mean of 1 - J over masks (N, H, W) in [0, 1]; those with an empty target are left out."""
-    overlap = (probability * target).sum(dim=(1, 2))
-    union = (probability + target - probability * target).sum(dim=(1, 2))
-    present = target.sum(dim=(1, 2)) > 0
-    return ((1 - overlap / union.clamp_min(1e-6)) * present).sum() / present.sum().clamp_min(1)

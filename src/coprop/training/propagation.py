@@ -14,7 +14,8 @@ from coprop.data.library import SAMPLE_RATE, Library
 from coprop.data.scene import random_scene
 from coprop.data.soundtrack import Schedule, render
 from coprop.propagation.propagator import AudioInsertPropagator
-from coprop.training.loop import LoopOptions, soft_jaccard_loss, train
+from coprop.training.loop import LoopOptions, train
+from coprop.training.losses import soft_jaccard_loss
 from coprop.types import Audio
 from coprop.windows import AudioWindows
 

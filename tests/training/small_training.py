@@ -1,0 +1,95 @@
+"""Trainings small enough for tests; run as a script, it saves the gradients of first steps.
+
+python small_training.py DATA OUT
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from coprop.data.avsbench_object import MS3
+from coprop.training.keyframe_stage import build_segmenter, keyframe_stage
+from coprop.training.propagator_stage import build_propagator, propagator_stage
+from coprop.training.recipe_files import recipe_from
+from coprop.training.recipes import KeyframeRecipe, PropagatorRecipe
+from coprop.training.records import RunFolder
+from coprop.training.session import Session, Stage, make_accelerator
+
+NETWORK = {"width": 16, "heads": 2, "encoder_layers": 1, "decoder_layers": 1}
+SEGMENTER = {
+    "architecture": "audio_queried",
+    "working_edge": 64,
+    "audio_queried": {"visual": "resnet18", **NETWORK},
+}
+PROPAGATOR = {"embedding_dim": 32, "num_layers": 1, "decoder_dim": 32, "insert_dim": 32}
+COMMON = {"steps": 4, "batch_size": 2, "seed": 3, "audio_weights": "random"}
+
+
+def keyframe_recipe(**changes: Any) -> KeyframeRecipe:
+    values = {
+        **{"stage": "keyframes", "model": SEGMENTER, "image_weights": "random"},
+        **{"size": [32, 64], **COMMON},
+    }
+    return recipe_from(KeyframeRecipe, {**values, **changes})
+
+
+def propagator_recipe(**changes: Any) -> PropagatorRecipe:
+    values = {
+        **{"stage": "propagator", "architecture": "small", "start": "random"},
+        **{"model": PROPAGATOR, "size": [33, 49], "frames_per_clip": 3, **COMMON},
+        "frozen": ["encoder"],
+    }
+    return recipe_from(PropagatorRecipe, {**values, **changes})
+
+
+class NoValidation:
+    """Stands where a pipeline would be scored."""
+
+    def figures(self) -> dict[str, float]:
+        return {}
+
+    def save(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+
+
+def stage_of(recipe: KeyframeRecipe | PropagatorRecipe, dataset: Any) -> Stage:
+    if isinstance(recipe, KeyframeRecipe):
+        segmenter = build_segmenter(recipe, dataset.num_classes)
+        return keyframe_stage(recipe, segmenter, dataset, None, NoValidation())
+    return propagator_stage(recipe, build_propagator(recipe), dataset, NoValidation())
+
+
+def session_of(recipe: KeyframeRecipe | PropagatorRecipe, dataset: Any, folder: Path) -> Session:
+    run = RunFolder(folder)
+    run.open(recipe.to_dict())
+    return Session(stage_of(recipe, dataset), recipe, run, make_accelerator(recipe, cpu=True))
+
+
+def first_gradients(
+    recipe: KeyframeRecipe | PropagatorRecipe, dataset: Any, folder: Path
+) -> tuple[dict[str, torch.Tensor], int]:
+    """The gradients of the first step by name, and the number of processes that made them."""
+    session = session_of(recipe, dataset, folder)
+    session.backward(0, session.batches(0))
+    named = session.stage.objective.named_parameters()
+    gradients = {name: p.grad.clone() for name, p in named if p.grad is not None}
+    return gradients, session.accelerator.num_processes
+
+
+def main() -> None:
+    data, out = sys.argv[1:]
+    found: dict[str, Any] = {}
+    for name, make in (("keyframes", keyframe_recipe), ("propagator", propagator_recipe)):
+        recipe = make(batch_size=4, seed=5)
+        gradients, found["processes"] = first_gradients(recipe, MS3(data, "train"), Path(out))
+        found[name] = gradients
+    if make_accelerator(recipe, cpu=True).is_main_process:
+        torch.save(found, Path(out) / "first.pt")
+
+
+if __name__ == "__main__":
+    main()
