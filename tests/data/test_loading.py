@@ -31,6 +31,6 @@ def test_control_points(tmp_path: Path) -> None:
 
 
 def test_unknown_name(tmp_path: Path) -> None:
-    message = r"no dataset 'ms4'; choose one of \('s4', 'ms3', 'avss', 'composed'\)"
+    message = r"no dataset 'ms4'; choose one of \('s4', 'ms3', 'avss', 'composed', 'benchmark'\)"
     with pytest.raises(DatasetError, match=message):
         load_dataset("ms4", tmp_path)

@@ -27,6 +27,7 @@ class Dataset(str, Enum):
     ms3 = "ms3"
     avss = "avss"
     composed = "composed"
+    benchmark = "benchmark"
 
 
 class Subset(str, Enum):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from collections.abc import Collection
 from copy import copy
 from dataclasses import dataclass
 from functools import lru_cache
@@ -38,7 +39,8 @@ class Library:
     """A sources folder: ``manifest.jsonl`` and the files it names.
 
     Args:
-        folder: made by ``scripts/build_sources.py``.
+        folder: made by ``scripts/build_sources.py``. Rows of the kind "music" are recordings that
+            may play softly behind others.
         split: "train" or "test"; the two share neither picture nor recording.
         shipping: leave out what may not train weights that are passed on.
 
@@ -60,6 +62,7 @@ class Library:
                 kinds[row["kind"]][row["group"]].append(source)
         self.pictures = dict(kinds["picture"])
         self.sounds = dict(kinds["sound"])
+        self.music = [s for sources in kinds["music"].values() for s in sources]
         self.backgrounds = [s for sources in kinds["background"].values() for s in sources]
         self.photographs = [
             s
@@ -78,6 +81,30 @@ class Library:
         other = copy(self)
         other.sounds = {group: sounds[half::2] for group, sounds in self.sounds.items()}
         other.sounds = {group: sounds for group, sounds in other.sounds.items() if sounds}
+        return other
+
+    def without(self, paths: Collection[Path]) -> Library:
+        """The same library without some of its files.
+
+        Raises:
+            CoPropError: no background, or no group with both pictures and sounds, is left.
+        """
+
+        def kept(sources: list[Source]) -> list[Source]:
+            return [source for source in sources if source.path not in paths]
+
+        other = copy(self)
+        for name in ("pictures", "sounds"):
+            groups = {group: kept(own) for group, own in getattr(self, name).items()}
+            setattr(other, name, {group: own for group, own in groups.items() if own})
+        for name in ("backgrounds", "music", "photographs"):
+            setattr(other, name, kept(getattr(self, name)))
+        other.groups = [g for g in self.groups if g in other.pictures and g in other.sounds]
+        if not other.groups or not other.backgrounds:
+            raise CoPropError(
+                f"without {len(paths)} files that are left out there is no background, or no group "
+                "with both pictures and sounds. Add to the sources."
+            )
         return other
 
 

@@ -10,7 +10,7 @@ from coprop.errors import DatasetError
 if TYPE_CHECKING:
     from coprop.data.labelled import LabelledDataset
 
-DatasetName = Literal["s4", "ms3", "avss", "composed"]
+DatasetName = Literal["s4", "ms3", "avss", "composed", "benchmark"]
 
 
 def load_dataset(
@@ -20,12 +20,12 @@ def load_dataset(
     *,
     control_points: str | Path | None = None,
 ) -> LabelledDataset:
-    """A labelled dataset: `S4`, `MS3` and `AVSS` of AVSBench, or `ComposedClips`.
+    """A labelled dataset: `S4`, `MS3`, `AVSS` of AVSBench, `ComposedClips`, `ComposedBenchmark`.
 
     Args:
         name: which one.
         root: its folder; for "composed" the sources folder.
-        split: "train", "val" or "test"; "composed" has no "val".
+        split: "train", "val" or "test"; "composed" and "benchmark" have no "val".
         control_points: flags that were annotated by hand, for AVSBench; see `S4`.
 
     Raises:
@@ -34,11 +34,14 @@ def load_dataset(
     # They load Pillow and PyAV, which this module's importers may not need.
     from coprop.data.avsbench_object import MS3, S4
     from coprop.data.avsbench_semantic import AVSS
+    from coprop.data.benchmark_reader import ComposedBenchmark
     from coprop.data.composed_clips import ComposedClips
 
-    if name == "composed":
+    if name in ("composed", "benchmark"):
         if control_points is not None:
             raise DatasetError("composed clips know their changes; leave control_points= out.")
+        if name == "benchmark":
+            return ComposedBenchmark(root, split)
         return ComposedClips(root, split=split)
     readers = {"s4": S4, "ms3": MS3, "avss": AVSS}
     if name not in readers:

@@ -79,6 +79,19 @@ def render(
         (n,) samples in [-1, 1], and the schedule as it is heard: where a state only ends a source
         that had faded before, it begins with the last that was audible.
     """
+    mixture, heard = mix(recordings, schedule, sample_rate, rng)
+    finished = in_a_room(mixture, sample_rate, rng) + noise(len(mixture), rng)
+    finished /= max(1.0, float(np.abs(finished).max()))
+    return finished.astype(np.float32), heard
+
+
+def mix(
+    recordings: Sequence[NDArray[np.float32]],
+    schedule: Schedule,
+    sample_rate: int,
+    rng: np.random.Generator,
+) -> tuple[Samples, Schedule]:
+    """As `render`, but dry, without noise, and not brought into [-1, 1]."""
     bounds = [round(time_s * sample_rate) for time_s in schedule.times_s]
     mixture = np.zeros(bounds[-1])
     ends: dict[int, int] = {}
@@ -91,10 +104,7 @@ def render(
         (ends[index] if after < before else bounds[index]) / sample_rate
         for index, (before, after) in enumerate(pairwise(schedule.sounding), start=1)
     ]
-    heard = Schedule((0.0, *changes, schedule.times_s[-1]), schedule.sounding)
-    finished = in_a_room(mixture, sample_rate, rng) + noise(bounds[-1], rng)
-    finished /= max(1.0, float(np.abs(finished).max()))
-    return finished.astype(np.float32), heard
+    return mixture, Schedule((0.0, *changes, schedule.times_s[-1]), schedule.sounding)
 
 
 def activity(samples: Samples, sample_rate: int) -> NDArray[np.bool_]:
@@ -148,6 +158,21 @@ def in_a_room(samples: Samples, rate: int, rng: np.random.Generator) -> Samples:
     decay_s, wet_db = rng.uniform(0.1, 0.6), rng.uniform(-18.0, -6.0)
     if rng.random() < 0.5:
         return samples
+    return reverberated(samples, rate, rng, decay_s, wet_db)
+
+
+def reverberated(
+    samples: Samples, rate: int, rng: np.random.Generator, decay_s: float, wet_db: float
+) -> Samples:
+    """The sound and its echo: a noise tail that falls by 60 dB in ``decay_s`` seconds.
+
+    Args:
+        samples: (n,) dry sound.
+        rate: samples per second, in Hz.
+        rng: of the tail.
+        decay_s: in seconds.
+        wet_db: the tail's energy, in decibels against that of the direct sound.
+    """
     time = np.arange(round(decay_s * rate)) / rate
     tail = rng.standard_normal(len(time)) * 10.0 ** (-3.0 * time / decay_s)
     tail *= 10.0 ** (wet_db / 20.0) / max(float(np.sqrt(np.sum(tail**2))), 1e-9)

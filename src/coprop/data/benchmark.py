@@ -1,0 +1,221 @@
+"""The open benchmark: clips in three subsets, each with everything about it known.
+
+A clip follows from the sources, the recipe, the seed, and its split, subset and number alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coprop.data.benchmark_cast import Cast, Material, Role, choose_cast, choose_picture
+from coprop.data.benchmark_recipes import SUBSETS, Recipe, Subset, unseen_groups
+from coprop.data.benchmark_scene import Staging, stage
+from coprop.data.benchmark_sound import SoundEvent, fitting_schedule, soundtrack
+from coprop.data.library import SAMPLE_RATE, Library, Source, load_sound
+from coprop.data.manifest import SPLITS
+from coprop.data.soundtrack import Schedule
+from coprop.errors import DatasetError
+from coprop.types import Audio
+
+
+@dataclass(frozen=True)
+class SceneObject:
+    """One thing to be seen in a clip.
+
+    Args:
+        picture: what is shown.
+        role: "sounding", or the kind of silent object.
+        source: its number in the schedule; None for what never sounds.
+        seen_in_training: whether training clips show its group, and for what sounds, whether it
+            sounds there; None without a group.
+    """
+
+    picture: Source
+    role: Role
+    source: int | None
+    seen_in_training: bool | None
+
+
+@dataclass(frozen=True, eq=False)
+class BenchmarkClip:
+    """A clip of the benchmark.
+
+    Args:
+        name: "m3-0007": its subset and number.
+        subset: "s4", "m3" or "moc".
+        split: "train" or "test".
+        objects: in painting order; object i has label i + 1 in the masks.
+        recordings: of the schedule's sources; what is no object's source is off-screen.
+        music: what plays softly throughout, or None.
+        schedule: which sources sound when, as it is heard.
+        events: changes of loudness and room that are no change of sources.
+        staging: the scene.
+        audio: mono at 44.1 kHz.
+        fps: frames per second.
+    """
+
+    name: str
+    subset: str
+    split: str
+    objects: tuple[SceneObject, ...]
+    recordings: tuple[Source, ...]
+    music: Source | None
+    schedule: Schedule
+    events: tuple[SoundEvent, ...]
+    staging: Staging
+    audio: Audio
+    fps: float
+
+    @property
+    def num_frames(self) -> int:
+        return round(self.schedule.times_s[-1] * self.fps)
+
+    def sounding(self, time_s: float) -> NDArray[np.bool_]:
+        """(O,) True for the objects that sound at a time."""
+        now = self.schedule.at(time_s)
+        return np.array([thing.source in now for thing in self.objects], dtype=bool)
+
+    def frames(self) -> Iterator[tuple[float, NDArray[np.uint8], NDArray[np.uint8]]]:
+        """Yields (time_s, frame (H, W, 3), label map (H, W)), rendered one by one.
+
+        The label map has i + 1 where object i is seen, 0 for the background. Less than one percent
+        of the frame does not count as seen.
+        """
+        numbers = np.arange(1, len(self.objects) + 1, dtype=np.uint8)[:, None, None]
+        for index in range(self.num_frames):
+            time_s = index / self.fps
+            image, masks = self.staging.scene.render(time_s)
+            labels = (masks * numbers).max(axis=0) if len(masks) else np.zeros(image.shape[:2])
+            yield time_s, image, labels.astype(np.uint8)
+
+
+def read_material(
+    folder: str | Path,
+    split: str,
+    unseen: Collection[str] | None = None,
+    left_out: Collection[str] = (),
+) -> Material:
+    """What the clips of a split are made of.
+
+    Args:
+        folder: a sources folder with both splits.
+        split: "train" or "test".
+        unseen: groups that training clips keep out; by default a quarter, see `unseen_groups`.
+        left_out: paths of test files, from the folder, that are not used.
+
+    Raises:
+        CoPropError: no such folder, no material of a split, or another split.
+        DatasetError: an unseen group that test clips cannot have, or none left to train on.
+    """
+    if split not in SPLITS:
+        raise DatasetError(f"there is no split {split!r}; choose one of {SPLITS}.")
+    train, test = (Library(folder, name) for name in SPLITS)
+    if left_out:
+        test = test.without({Path(folder) / path for path in left_out})
+    kept_out = unseen_groups(test.groups) if unseen is None else frozenset(unseen)
+    unknown = sorted(kept_out - set(test.groups))
+    if unknown:
+        raise DatasetError(
+            f"unseen groups must have test pictures and recordings; {', '.join(unknown)} "
+            f"{'has' if len(unknown) == 1 else 'have'} not. Choose among {', '.join(test.groups)}."
+        )
+    trained = frozenset(train.groups) - kept_out
+    shown = frozenset(group for group in train.pictures if group is not None) - kept_out
+    if not trained:
+        raise DatasetError("every group that could be trained on is unseen; keep fewer unseen.")
+    if split == "train":
+        return Material(train, trained, frozenset(), kept_out, True, shown)
+    testable = frozenset(test.groups)
+    return Material(test, testable & trained, testable - trained, kept_out, False, shown)
+
+
+def compose_benchmark_clip(
+    material: Material, subset: str, split: str, number: int, *, seed: int, recipe: Recipe
+) -> BenchmarkClip:
+    """One clip, the same whenever the arguments are.
+
+    Args:
+        material: of the split, from `read_material`.
+        subset: "s4", "m3" or "moc".
+        split: "train" or "test".
+        number: of the clip, from 0.
+        seed: of all randomness, 0 or more.
+        recipe: numbers that hold for all clips.
+
+    Raises:
+        DatasetError: too little material for the subset.
+    """
+    rng = np.random.default_rng((seed, SPLITS.index(split), list(SUBSETS).index(subset), number))
+    kind = SUBSETS[subset]
+    cast = choose_cast(material, kind, recipe, rng)
+    occlusion = bool(rng.random() < recipe.occlusion)
+    cast = _with_occluder(cast, material, occlusion)
+    audio, schedule, events = _sound(cast, kind, recipe, rng)
+    order = [int(i) for i in rng.permutation(len(cast.shown))]
+    staging = stage(
+        material.library,
+        lambda: [choose_picture(material, cast.shown[i][1], rng) for i in order],
+        [i if i < len(cast.visible) else None for i in order],
+        schedule,
+        occlusion=occlusion,
+        size=recipe.size,
+        rng=rng,
+    )
+    return BenchmarkClip(
+        name=f"{subset}-{number:04d}",
+        subset=subset,
+        split=split,
+        objects=_objects(cast, order, staging, material),
+        recordings=cast.recordings,
+        music=cast.music,
+        schedule=schedule,
+        events=events,
+        staging=staging,
+        audio=audio,
+        fps=recipe.fps,
+    )
+
+
+def _with_occluder(cast: Cast, material: Material, occlusion: bool) -> Cast:
+    """A thing that makes no sound, to pass before the only object."""
+    alone = len(cast.shown) == 1 and None in material.library.pictures
+    if not (occlusion and alone):
+        return cast
+    thing: tuple[Role, str | None] = ("bystander", None)
+    return Cast(cast.visible, (thing,), cast.hidden, cast.recordings, cast.music)
+
+
+def _objects(
+    cast: Cast, order: list[int], staging: Staging, material: Material
+) -> tuple[SceneObject, ...]:
+    objects = []
+    for picture, i in zip(staging.pictures, order, strict=True):
+        role, group = cast.shown[i]
+        sounds = i < len(cast.visible)
+        # What sounds was seen in training only if it was heard there too.
+        known = material.seen if sounds else material.shown_in_training
+        seen = None if group is None else group in known
+        objects.append(SceneObject(picture, role, i if sounds else None, seen))
+    return tuple(objects)
+
+
+def _sound(
+    cast: Cast, subset: Subset, recipe: Recipe, rng: np.random.Generator
+) -> tuple[Audio, Schedule, tuple[SoundEvent, ...]]:
+    planned = fitting_schedule(
+        subset, len(cast.visible), len(cast.recordings), recipe.duration_s, rng
+    )
+    samples, heard, events = soundtrack(
+        [load_sound(recording.path) for recording in cast.recordings],
+        planned,
+        None if cast.music is None else load_sound(cast.music.path),
+        recipe,
+        SAMPLE_RATE,
+        rng,
+    )
+    return Audio(samples, SAMPLE_RATE), heard, events

@@ -1,0 +1,169 @@
+"""The open benchmark as a labelled dataset, read from the folder it was composed into."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coprop.data.avsbench import SPLIT, check_split
+from coprop.data.avsbench_files import ClipFiles, Column, find_folder, read_sound, read_table
+from coprop.data.benchmark_record import RECORD, ClipRecord, read_record
+from coprop.data.labelled import FrameTruth, LabelledClip
+from coprop.errors import DatasetError
+from coprop.media.reader import Frame
+
+Classes = Literal["all", "seen", "unseen"]
+
+_LAYOUT = """\
+<folder>/benchmark.json
+<folder>/metadata.csv
+<folder>/<train or test>/<clip>/clip.json
+<folder>/<train or test>/<clip>/frames/{00000..}.png
+<folder>/<train or test>/<clip>/masks/{00000..}.png
+<folder>/<train or test>/<clip>/audio.wav
+as coprop data compose writes it."""
+
+
+class ComposedBenchmark:
+    """Clips of the open benchmark, with the masks of all objects, whether they sound or not.
+
+    Args:
+        root: the folder that ``coprop data compose`` wrote, or the folder around it.
+        split: "train" or "test".
+        subset: "s4", "m3" or "moc"; None for all that are there.
+        classes: "seen" for the clips whose sounding objects are all of groups that training clips
+            have, "unseen" for the others, "all" for both.
+
+    Raises:
+        DatasetError: no such folder, or no clip of what was asked for.
+    """
+
+    num_classes = 1
+
+    def __init__(
+        self,
+        root: str | Path,
+        split: str = "test",
+        subset: str | None = None,
+        classes: Classes = "all",
+    ) -> None:
+        if classes not in get_args(Classes):
+            raise DatasetError(f"classes must be one of {get_args(Classes)}, got {classes!r}.")
+        self._folder, self._split = find_folder(root, "benchmark.json", _LAYOUT), split
+        table = self._folder / "metadata.csv"
+        if not table.is_file():
+            raise DatasetError(
+                f"{table} does not exist: the work that wrote {self._folder} was stopped. Repeat "
+                "the same coprop data compose; it goes on where it ended."
+            )
+        seen = Column(("seen_in_training",))
+        rows = read_table(table, Column(("uid",)), Column(("label",)), SPLIT, seen)
+        check_split(table, split, [row[2] for row in rows])
+        self._names = [
+            name
+            for name, label, own_split, known in rows
+            if own_split == split
+            and subset in (None, label)
+            and (classes == "all" or (known == "1") == (classes == "seen"))
+        ]
+        if not self._names:
+            labels = sorted({row[1] for row in rows if row[2] == split})
+            raise DatasetError(
+                f"{table} has no clip of {split!r} with subset={subset!r} and classes={classes!r}; "
+                f"its subsets are {labels}."
+            )
+        parts = ("benchmark", split, subset, None if classes == "all" else classes)
+        self.name = " ".join(part for part in parts if part is not None)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __getitem__(self, index: int, /) -> LabelledClip:
+        """Reads the clip's record and sound; frames and masks are read while one iterates.
+
+        Raises:
+            IndexError: no such clip.
+            DatasetError: a file of it is missing, damaged or of another size than its frame.
+        """
+        name = self._names[index]
+        folder = self._folder / self._split / name
+        record = read_record(folder / RECORD)
+        pictures = [f"{i:05d}.png" for i in range(record.num_frames)]
+        frames, masks = (
+            tuple(folder / kind / picture for picture in pictures) for kind in ("frames", "masks")
+        )
+        audio = folder / "audio.wav"
+        ClipFiles(name, frames, masks, audio, _LAYOUT).check()
+        return LabelledClip(
+            name=name,
+            frames=_Frames(frames, record.fps),
+            audio=read_sound(audio),
+            truth=_Truths(masks, record),
+            change_times_s=record.change_times_s,
+            categories=record.categories,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _Frames:
+    paths: tuple[Path, ...]
+    fps: float
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __iter__(self) -> Iterator[Frame]:
+        for index, path in enumerate(self.paths):
+            yield Frame(index, index / self.fps, _pixels(path, ("RGB",)))
+
+
+@dataclass(frozen=True, eq=False)
+class _Truths:
+    paths: tuple[Path, ...]
+    record: ClipRecord
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __iter__(self) -> Iterator[FrameTruth]:
+        numbers = np.arange(1, len(self.record.objects) + 1)[:, None, None]
+        for index, path in enumerate(self.paths):
+            time_s = index / self.record.fps
+            sounding = np.array([o.sounds_at(time_s) for o in self.record.objects], dtype=bool)
+            objects = np.asarray(_labels(path, len(sounding)) == numbers)
+            yield FrameTruth(objects[sounding].any(axis=0).astype(np.uint8), objects, sounding)
+
+
+def _labels(path: Path, objects: int) -> NDArray[np.uint8]:
+    """(H, W) numbers of the objects, 0 for the background."""
+    labels = _pixels(path, ("P", "L"))
+    if labels.max(initial=0) > objects:
+        raise DatasetError(
+            f"the mask {path} has the label {labels.max()}, and {RECORD} lists {objects} objects. "
+            "Check the folder with coprop data verify, and compose it anew."
+        )
+    return labels
+
+
+def _pixels(path: Path, modes: tuple[str, ...]) -> NDArray[np.uint8]:
+    import PIL.Image
+
+    try:
+        with PIL.Image.open(path) as picture:
+            mode, pixels = picture.mode, np.asarray(picture, dtype=np.uint8)
+    except Exception as error:  # Pillow raises many kinds of error for damaged pictures
+        raise DatasetError(
+            f"the picture {path} cannot be read: {error}. Check the folder with coprop data "
+            "verify, and compose it anew."
+        ) from error
+    if mode not in modes:
+        raise DatasetError(
+            f"the picture {path} has Pillow's mode {mode}, and must have {' or '.join(modes)}. "
+            "Check the folder with coprop data verify."
+        )
+    return pixels

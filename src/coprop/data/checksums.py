@@ -1,0 +1,110 @@
+"""A folder's list of checksums, in the form of ``sha256sum``: written once, checked at any time."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from coprop.data.manifest import digest_of
+from coprop.errors import DatasetError
+from coprop.media.atomic import replacing
+from coprop.types import Progress
+
+CHECKSUMS = "SHA256SUMS"
+_LINE = re.compile(r"([0-9a-f]{64})  (.+)")
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What a folder's files are against its list; paths from the folder.
+
+    Args:
+        checked: how many files the list names.
+        missing: named, and not there.
+        changed: there with another content.
+        unlisted: there, and not named.
+    """
+
+    checked: int
+    missing: tuple[str, ...]
+    changed: tuple[str, ...]
+    unlisted: tuple[str, ...]
+
+    @property
+    def is_whole(self) -> bool:
+        """Every file is there, unchanged, and no other."""
+        return not (self.missing or self.changed or self.unlisted)
+
+
+def write_checksums(folder: Path, known: dict[str, str]) -> None:
+    """Lists all files of a folder with their checksums, sorted by path.
+
+    Args:
+        folder: where the list goes, too.
+        known: checksums by path that are kept as they are, for files that have not been written
+            since; the others are computed.
+    """
+    paths = _files(folder)
+    lines = [f"{known.get(path) or digest_of(folder / path)}  {path}\n" for path in paths]
+    with replacing(folder / CHECKSUMS) as part:
+        part.write_text("".join(lines), encoding="utf-8")
+
+
+def read_checksums(folder: str | Path) -> dict[str, str]:
+    """The listed checksums by path.
+
+    Raises:
+        DatasetError: no list there, or a line of another form.
+    """
+    path = Path(folder) / CHECKSUMS
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(
+            f"{path} cannot be read: {error}. Give the folder that coprop data compose wrote; if "
+            "it was stopped, repeat it first."
+        ) from error
+    sums: dict[str, str] = {}
+    for number, line in enumerate(lines, start=1):
+        match = _LINE.fullmatch(line)
+        if match is not None:
+            sums[match[2]] = match[1]
+        elif line:
+            raise DatasetError(
+                f"{path}, line {number} is {line[:80]!r}; each line must be a SHA-256 in "
+                "hexadecimal digits, two spaces and a path. Compose the folder anew."
+            )
+    return sums
+
+
+def verify(folder: str | Path, progress: Progress | None = None) -> Verification:
+    """Compares the files of a folder with its list.
+
+    Args:
+        folder: as `write_checksums` left it.
+        progress: called with the step "files".
+
+    Raises:
+        DatasetError: no list there, or a file that cannot be read.
+    """
+    folder = Path(folder)
+    sums = read_checksums(folder)
+    present = set(_files(folder))
+    changed = []
+    for number, (path, expected) in enumerate(sorted(sums.items()), start=1):
+        if path in present and digest_of(folder / path) != expected:
+            changed.append(path)
+        if progress is not None:
+            progress("files", number, len(sums))
+    return Verification(
+        checked=len(sums),
+        missing=tuple(sorted(sums.keys() - present)),
+        changed=tuple(changed),
+        unlisted=tuple(sorted(present - sums.keys())),
+    )
+
+
+def _files(folder: Path) -> list[str]:
+    found = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return sorted(path for path in found if path != CHECKSUMS)

@@ -1,0 +1,91 @@
+"""The manifest of a sources folder: every picture and recording, with its digest and licence."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from coprop.errors import DatasetError
+
+MANIFEST = "manifest.jsonl"
+SPLITS = ("train", "test")
+_TEXTS = ("kind", "path", "split", "source", "licence", "sha256")
+
+
+@dataclass(frozen=True)
+class SourceRow:
+    """One line of the manifest.
+
+    Args:
+        kind: "picture", "background", "sound", or "music" for what plays softly behind others.
+        path: of the file, from the folder, with forward slashes.
+        group: what it shows or what sounds; None for what makes no sound or shows nowhere.
+        split: "train" or "test".
+        source: the collection it comes from.
+        licence: under which it may be used.
+        sha256: of the file's content, in hexadecimal digits.
+    """
+
+    kind: str
+    path: str
+    group: str | None
+    split: str
+    source: str
+    licence: str
+    sha256: str
+
+
+def read_manifest(folder: str | Path) -> tuple[SourceRow, ...]:
+    """The lines of a sources folder's manifest.
+
+    Raises:
+        DatasetError: no manifest, none that can be read, or a line of another form.
+    """
+    path = Path(folder) / MANIFEST
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(
+            f"{path} cannot be read: {error}. Give a sources folder, as scripts/build_sources.py "
+            "builds it."
+        ) from error
+    rows = [_row(path, i, line) for i, line in enumerate(lines, start=1) if line.strip()]
+    if not rows:
+        raise DatasetError(f"{path} names no picture and no recording; build the sources anew.")
+    return tuple(rows)
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file's content, in hexadecimal digits.
+
+    Raises:
+        DatasetError: the file cannot be read.
+    """
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise DatasetError(
+            f"{path} cannot be read: {error.strerror}. Get the file again, or build the folder "
+            "that it belongs to anew."
+        ) from error
+
+
+def _row(path: Path, number: int, line: str) -> SourceRow:
+    try:
+        content = json.loads(line)
+        values = {name: content[name] for name in (*_TEXTS, "group")}
+    except (ValueError, KeyError, TypeError) as error:
+        raise DatasetError(
+            f"{path}, line {number} is {line.strip()[:80]!r}; each line must be a JSON object with "
+            f"{', '.join(_TEXTS)} and group."
+        ) from error
+    wrong = [name for name in _TEXTS if not isinstance(values[name], str)]
+    if wrong or values["split"] not in SPLITS:
+        raise DatasetError(
+            f"{path}, line {number}: {', '.join(wrong) or 'split'} must be "
+            f"{'text' if wrong else 'train or test'}, got "
+            f"{[values[name] for name in wrong] or values['split']!r}."
+        )
+    return SourceRow(**values)
