@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import avsbench_folders
 import pytest
-import small_library
 import torch
 from typer.testing import CliRunner
 
@@ -20,12 +20,12 @@ from coprop import CoProp
 from coprop.cli import app
 
 MODEL = '{"embedding_dim":32,"num_layers":1,"decoder_dim":32,"insert_dim":32,"drop_path":0.3}'
-STEPS = 24
+STEPS = 20
 
 
 @pytest.fixture(scope="module")
-def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return small_library.build(tmp_path_factory.mktemp("sources"))
+def ms3(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return avsbench_folders.build_ms3(tmp_path_factory.mktemp("avsbench"))
 
 
 @pytest.fixture(autouse=True)
@@ -37,16 +37,16 @@ def one_thread() -> Any:
     torch.set_num_threads(before)
 
 
-def arguments(sources: Path, out: Path, **changes: str) -> list[str]:
+def arguments(ms3: Path, out: Path, **changes: str) -> list[str]:
     values = {
         **{"start": "random", "audio_weights": "random", "model": MODEL, "steps": str(STEPS)},
-        **{"size": "[33,49]", "batch_size": "1", "cached_clips": "2", "checkpoint_every": "4"},
+        **{"size": "[33,49]", "batch_size": "1", "checkpoint_every": "4"},
         **{"validate_every": "0"},
         **changes,
     }
     return [
-        *("train", "propagator", "--config", "propagator_composed", "--dataset", "composed"),
-        *("--root", str(sources), "--out", str(out), "--limit", "2", "--device", "cpu"),
+        *("train", "propagator", "--config", "propagator_composed", "--dataset", "ms3"),
+        *("--root", str(ms3), "--out", str(out), "--device", "cpu"),
         *(x for key, value in values.items() for x in ("--set", f"{key}={value}")),
     ]
 
@@ -79,25 +79,25 @@ def invoke(*given: str) -> tuple[int, str, str]:
     return result.exit_code, result.stdout, result.stderr
 
 
-def test_killed_interrupted_and_repeated(sources: Path, tmp_path: Path) -> None:
+def test_killed_interrupted_and_repeated(ms3: Path, tmp_path: Path) -> None:
     """The curve and the weights are those of a training that nothing disturbed."""
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    code, output, errors = invoke(*arguments(sources, whole))
+    code, output, errors = invoke(*arguments(ms3, whole))
     assert code == 0, errors
     assert f"Written to {whole / 'final'}" in output
 
-    process = start(arguments(sources, cut))
+    process = start(arguments(ms3, cut))
     wait_for(process, cut / "checkpoints" / "step_0000004.pt")
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert not (cut / "final").exists()
     assert len(curve(cut)) < STEPS
 
-    code, _, errors = invoke(*arguments(sources, cut))
+    code, _, errors = invoke(*arguments(ms3, cut))
     assert code == 1
     assert "--resume automatic" in errors
 
-    process = start([*arguments(sources, cut), "--resume", "automatic"])
+    process = start([*arguments(ms3, cut), "--resume", "automatic"])
     wait_for(process, cut / "checkpoints" / "step_0000012.pt")
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=120)
@@ -106,7 +106,7 @@ def test_killed_interrupted_and_repeated(sources: Path, tmp_path: Path) -> None:
     assert f"repeat it with --resume automatic ({cut})" in said.decode()
     assert not (cut / "final").exists()
 
-    code, _, errors = invoke(*arguments(sources, cut), "--resume", "automatic")
+    code, _, errors = invoke(*arguments(ms3, cut), "--resume", "automatic")
     assert code == 0, errors
     assert curve(cut) == curve(whole)
     assert [step for step, *_ in curve(cut)] == list(range(1, STEPS + 1))
@@ -126,28 +126,28 @@ def test_killed_interrupted_and_repeated(sources: Path, tmp_path: Path) -> None:
         (["--dataset", "s4"], "s4_meta_data.csv"),
         (["--set", "start=/no/such"], "/no/such holds no propagator"),
         (["--set", "beside=/no/such"], "/no/such holds no keyframe_segmenter"),
-        (["--set", "validate_every=1", "--set", "validate_split=val"], "val"),
+        (["--set", "validate_every=1", "--set", "validate_split=late"], "'late'"),
     ],
 )
 def test_what_cannot_be_trained_is_told_in_a_line(
-    sources: Path, tmp_path: Path, more: list[str], message: str
+    ms3: Path, tmp_path: Path, more: list[str], message: str
 ) -> None:
     out = tmp_path / "out"
-    code, _, errors = invoke(*arguments(sources, out), *more)
+    code, _, errors = invoke(*arguments(ms3, out), *more)
     assert code == 1, errors
     assert errors.startswith("coprop: ")
     assert message in errors
     assert not out.exists()
 
 
-def test_devices_that_are_not_there(sources: Path, tmp_path: Path) -> None:
-    code, _, errors = invoke(*arguments(sources, tmp_path / "out"), "--device", "cuda:7")
+def test_devices_that_are_not_there(ms3: Path, tmp_path: Path) -> None:
+    code, _, errors = invoke(*arguments(ms3, tmp_path / "out"), "--device", "cuda:7")
     assert code == 2
     assert "CUDA_VISIBLE_DEVICES" in errors
 
 
-def test_a_folder_that_cannot_be_written(sources: Path, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written(ms3: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
-    code, _, errors = invoke(*arguments(sources, tmp_path / "file" / "out"))
+    code, _, errors = invoke(*arguments(ms3, tmp_path / "file" / "out"))
     assert code == 1
     assert "cannot write" in errors

@@ -32,6 +32,7 @@ from coprop.training.propagator_stage import (
     parameter_groups,
 )
 from coprop.training.run import Data, train
+from coprop.training.samples import join_keyframes
 from coprop.training.session import make_accelerator
 
 
@@ -357,3 +358,17 @@ def test_objectives_take_no_part_twice() -> None:
     loss.backward()
     without = [n for n, p in objective.named_parameters() if p.requires_grad and p.grad is None]
     assert without == []
+
+
+def test_a_clip_counts_the_same_however_many_frames_it_has() -> None:
+    objective = KeyframeObjective(build_segmenter(keyframe_recipe(), 1)).eval()
+    torch.manual_seed(0)
+    clips = []
+    for count in (1, 3):
+        labels = (torch.rand(count, 32, 64) > 0.9 / count).to(torch.uint8)
+        frames, sounds = torch.rand(count, 3, 32, 64), torch.randn(count, 16000)
+        clips.append({"frames": frames, "sounds": sounds, "labels": labels})
+    alone = [objective(**join_keyframes([clip])).item() for clip in clips]
+    assert alone[0] != pytest.approx(alone[1], abs=0.05)
+    together = objective(**join_keyframes(clips)).item()
+    assert together == pytest.approx(sum(alone) / 2, abs=1e-5)
