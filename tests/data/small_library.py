@@ -11,7 +11,7 @@ import soundfile
 from PIL import Image
 
 GROUPS = ("dog", "guitar", "person", "car")
-WIDE = ("dog", "guitar", "person", "car", "cat", "harp", "boat", "drum")
+WIDE = ("dog", "guitar", "person", "car", "cat", "harp", "boat", "drum", "aircraft")
 RATE = 44_100
 
 
@@ -73,5 +73,5 @@ def tone(rng: np.random.Generator, number: int, noisy: bool = False) -> np.ndarr
     pitch = 200 * (number + 1) * rng.uniform(0.95, 1.05)
     samples = 0.8 * np.sin(2 * np.pi * pitch * time_s)
     if noisy:
-        samples = 0.3 * samples + 0.4 * rng.uniform(-1, 1, len(time_s))
+        samples = 0.2 * samples + 0.5 * rng.uniform(-1, 1, len(time_s))
     return samples.astype(np.float32)

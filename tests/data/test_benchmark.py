@@ -93,6 +93,24 @@ def test_subsets(material: Material, seed: int, subset: str) -> None:
             assert clip.recordings[thing.source].group == thing.picture.group
 
 
+@pytest.mark.parametrize(
+    ("states", "taken"),
+    [
+        ([{0}, set()], {"s4"}),
+        ([{0, 1}, {0, 1, 2}], {"m3"}),  # what is seen stays: 2 is off-screen
+        ([{0}, {1}, {2}], {"moc"}),
+        ([{0}, {0, 1}, {2}], {"m3", "moc"}),
+        ([set(), {0, 1}, {2}], {"m3"}),
+        ([{0}, {1}, set()], set()),  # 2 never sounds
+    ],
+)
+def test_schedules_that_subsets_take(states: list[set[int]], taken: set[str]) -> None:
+    schedule = Schedule(tuple(map(float, range(len(states) + 1))), tuple(map(frozenset, states)))
+    visible, sources = (1, 1) if taken == {"s4"} else (2, 3)
+    names = ["s4"] if sources == 1 else ["m3", "moc"]
+    assert {n for n in names if SUBSETS[n].takes(schedule, visible, sources)} == taken
+
+
 @settings(deadline=None, max_examples=6)
 @given(seed=st.integers(0, 10_000), subset=st.sampled_from(sorted(SUBSETS)))
 def test_frames_and_masks_fit(material: Material, seed: int, subset: str) -> None:
@@ -340,7 +358,7 @@ def test_bad_names(folder: Path) -> None:
         chosen_subsets("s5")
     with pytest.raises(DatasetError, match="no split 'val'"):
         read_material(folder, "val")
-    with pytest.raises(DatasetError, match=r"cow has not\. Choose among boat"):
+    with pytest.raises(DatasetError, match=r"cow has not\. Choose among aircraft"):
         read_material(folder, "test", ["cow"])
     with pytest.raises(DatasetError, match="every group that could be trained on is unseen"):
         read_material(folder, "train", small_library.WIDE)

@@ -123,12 +123,14 @@ def test_work_that_was_cut_goes_on(sources: Path, benchmark: Path, tmp_path: Pat
     # What a kill in the middle of a clip leaves.
     (out / "test/.s4-0002.part/frames").mkdir(parents=True)
     (out / "test/.s4-0002.part/frames/00000.png").write_bytes(b"half")
+    (out / "test/.s4-0007.part").mkdir()
     seen: list[tuple[str, int, int | None]] = []
     result = compose(sources, out, progress=lambda *step: seen.append(step))
     assert result.composed == 7
     assert seen[0] == ("clips", 0, 9)  # the sources are not compared again
     assert seen[-1] == ("clips", 9, 9)
     assert (out / "test/s4-0000/audio.wav").stat().st_mtime_ns == stamp
+    assert not list((out / "test").glob(".*"))
     compose(sources, out, split="train", subset="s4", clips=1)
     assert contents(out) == contents(benchmark)
 

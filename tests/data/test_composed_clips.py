@@ -61,6 +61,19 @@ def test_a_clip_stays_what_it_was(folder: Path) -> None:
     assert digest.hexdigest() == expected
 
 
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [
+        (4, "7eb087ed784b40e0cea15f72a24f4c02e1eb105afc0cfb4f91f0d1cdaddf236c"),
+        (6, "579572c6d2a0264d36d8d91923f653c81f76b15163bb7ddd2baeb4d156c16c85"),
+    ],
+)
+def test_sounds_stay_what_they_were(folder: Path, number: int, expected: str) -> None:
+    samples = ComposedClips(folder)[number].audio.samples
+    rounded = np.round(samples * 2**20).astype("<i4")
+    assert hashlib.sha256(rounded.tobytes()).hexdigest() == expected
+
+
 def test_frames_can_be_gone_through_again(folder: Path) -> None:
     clip = ComposedClips(folder, count=1, fps=1.0)[0]
     first, second = list(clip.frames), list(clip.frames)

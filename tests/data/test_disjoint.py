@@ -84,6 +84,7 @@ def encoded(samples: np.ndarray, rate: int, kind: str, subtype: str) -> tuple[np
     [
         ("WAV", "PCM_16", 44_100, 0.1),
         ("WAV", "PCM_U8", 11_025, 0.7),
+        ("WAV", "PCM_U8", 11_025, 0.12),
         ("WAV", "FLOAT", 16_000, 3.0),
         ("WAV", "PCM_16", 48_000, -1.0),
         ("OGG", "VORBIS", 22_050, 0.5),
