@@ -105,8 +105,9 @@ def mel_filters(
         weight, librosa's ``norm=1``, are ``filters / filters.sum(0)``.
     """
     low, high = (math.log1p(hertz / _MEL_CORNER_HZ) for hertz in (low_hz, high_hz))
-    edges = torch.linspace(low, high, bands + 2, dtype=torch.float64)
-    bins = torch.linspace(0, sample_rate / 2, fft_size // 2 + 1, dtype=torch.float64)
+    # Not torch.linspace: once transformers has loaded a model, it ignores the device in force.
+    edges = low + torch.arange(bands + 2, dtype=torch.float64) * ((high - low) / (bands + 1))
+    bins = torch.arange(fft_size // 2 + 1, dtype=torch.float64) * (sample_rate / fft_size)
     if straight_in == "mel":
         bins = torch.log1p(bins / _MEL_CORNER_HZ)
     else:
