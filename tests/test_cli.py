@@ -279,7 +279,8 @@ main()
 """
 
 
-def test_interrupted_in_a_terminal(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_in_a_terminal(tmp_path: Path, number: signal.Signals) -> None:
     clip = write_clip(tmp_path / "clip.mp4", frames=200, fps=25)
     out = tmp_path / "out"
     terminal, stderr = pty.openpty()
@@ -293,7 +294,7 @@ def test_interrupted_in_a_terminal(tmp_path: Path) -> None:
     deadline = time.monotonic() + 120
     while not (out / "masks" / "000004.png").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     said = read_all(terminal)
     stdout, _ = process.communicate(timeout=60)
     assert process.returncode == 130, said

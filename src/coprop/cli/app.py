@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import Annotated
 
 import typer
@@ -27,7 +28,7 @@ Exit codes:
   0    done
   1    input, files or an installation that cannot be used; one line on stderr says why
   2    a wrong command line
-  130  interrupted (Ctrl-C)
+  130  interrupted (Ctrl-C, or SIGTERM)
 """
 
 app = typer.Typer(
@@ -70,4 +71,6 @@ def _main(
 
 def main() -> None:
     """What the command ``coprop`` runs."""
+    # Schedulers end jobs with SIGTERM: to be taken as Ctrl-C, so that work under way is kept.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     app(prog_name="coprop")
