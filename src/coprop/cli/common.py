@@ -51,6 +51,9 @@ MinGapOption = Annotated[
         help="Shortest time between two control points.",
     ),
 ]
+DeviceOption = Annotated[
+    str, typer.Option(metavar="NAME", help="Where to compute: cpu, cuda, cuda:1, mps.")
+]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print JSON, and nothing else, to stdout.")
 ]

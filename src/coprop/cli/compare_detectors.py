@@ -10,10 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from coprop.cli.common import DebugOption, JsonOption, reported
-from coprop.cli.evaluate import Dataset
+from coprop.cli.dataset_options import (
+    ControlPointsOption,
+    DatasetOption,
+    LimitOption,
+    RootOption,
+    opened_dataset,
+)
 from coprop.cli.llm_options import (
     CacheOption,
-    ControlPointsOption,
     DeviceOption,
     ExamplesOption,
     LlmModelOption,
@@ -29,19 +34,10 @@ if TYPE_CHECKING:
 
 
 def compare_detectors(
-    dataset: Annotated[
-        Dataset, typer.Option(show_default=False, help="AVSBench's three, or composed clips.")
-    ],
-    root: Annotated[
-        Path,
-        typer.Option(
-            metavar="DIR", readable=False, show_default=False, help="The dataset's folder."
-        ),
-    ],
+    dataset: DatasetOption,
+    root: RootOption,
     split: Annotated[str, typer.Option(help="Part of the dataset.")] = "test",
-    limit: Annotated[
-        int | None, typer.Option(min=1, show_default="all", help="Only the first clips.")
-    ] = None,
+    limit: LimitOption = None,
     control_points: ControlPointsOption = None,
     llm: LlmOption = None,
     llm_model: LlmModelOption = None,
@@ -72,10 +68,9 @@ def compare_detectors(
     with reported(debug=debug), ProgressBars(shown=True) as bars, warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # the notes below say the same
         from coprop.control_points.detector import ControlPointDetector
-        from coprop.data.loading import load_dataset
         from coprop.evaluation import detectors
 
-        clips = load_dataset(dataset.value, root, split, control_points=control_points)
+        clips = opened_dataset(dataset, root, split, control_points)
         model = None
         if llm is not None:
             model = opened_model(llm, served_name=llm_model, device=device, cache=cache)

@@ -9,7 +9,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from coprop.cli.common import DebugOption, JsonOption, checked_device, reported
+from coprop.cli.common import (
+    DebugOption,
+    DeviceOption,
+    JsonOption,
+    checked_device,
+    reported,
+)
+from coprop.cli.dataset_options import (
+    ControlPointsOption,
+    Dataset,
+    DatasetOption,
+    LimitOption,
+    RootOption,
+    limited_dataset,
+    opened_dataset,
+)
 from coprop.cli.progress import ProgressBars
 
 if TYPE_CHECKING:
@@ -20,16 +35,6 @@ if TYPE_CHECKING:
 _METHODS = "alone,cosine,novelty,true"
 
 
-class Dataset(str, Enum):
-    """The datasets that can be evaluated on."""
-
-    s4 = "s4"
-    ms3 = "ms3"
-    avss = "avss"
-    composed = "composed"
-    benchmark = "benchmark"
-
-
 class Subset(str, Enum):
     """Parts of a dataset."""
 
@@ -38,18 +43,8 @@ class Subset(str, Enum):
 
 
 def evaluate(
-    dataset: Annotated[
-        Dataset, typer.Option(show_default=False, help="AVSBench's three, or composed clips.")
-    ],
-    root: Annotated[
-        Path,
-        typer.Option(
-            metavar="DIR",
-            readable=False,
-            show_default=False,
-            help="The dataset's folder; for composed clips, the sources they are composed from.",
-        ),
-    ],
+    dataset: DatasetOption,
+    root: RootOption,
     out: Annotated[
         Path,
         typer.Option(
@@ -82,24 +77,8 @@ def evaluate(
     subset: Annotated[
         Subset, typer.Option(help="moc: only clips in which the sounding objects change.")
     ] = Subset.all,
-    control_points: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            readable=False,
-            show_default="from the masks",
-            help="True control points of AVSBench clips, annotated by hand; see docs/datasets.md.",
-        ),
-    ] = None,
-    limit: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            metavar="N",
-            show_default="all; 40 composed ones",
-            help="Only the first N clips.",
-        ),
-    ] = None,
+    control_points: ControlPointsOption = None,
+    limit: LimitOption = None,
     mute: Annotated[
         bool, typer.Option("--mute", help="Run everything without sound too; takes twice as long.")
     ] = False,
@@ -127,9 +106,7 @@ def evaluate(
             "figures used 5 to 20; F rises with it.",
         ),
     ] = 1,
-    device: Annotated[
-        str, typer.Option(metavar="NAME", help="Where to compute: cpu, cuda, cuda:1, mps.")
-    ] = "cpu",
+    device: DeviceOption = "cpu",
     force: Annotated[bool, typer.Option("--force", help="Forget an earlier run in DIR.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
     as_json: JsonOption = False,
@@ -188,19 +165,14 @@ def _dataset(
     which: Subset,
     limit: int | None,
 ) -> LabelledDataset:
-    from coprop.data.composed_clips import ComposedClips
-    from coprop.data.loading import load_dataset
+    if which is Subset.all:
+        return limited_dataset(name, root, split, limit, control_points)
     from coprop.data.subsets import moc, subset
 
-    if name is Dataset.composed and limit is not None:
-        dataset: LabelledDataset = ComposedClips(root, count=limit, split=split)
-    else:
-        dataset = load_dataset(name.value, root, split, control_points=control_points)
-    if which is Subset.moc:
-        dataset = moc(dataset)
-    if limit is not None and limit < len(dataset):
-        dataset = subset(dataset, range(limit), f"{dataset.name}, first {limit}")
-    return dataset
+    changing = moc(opened_dataset(name, root, split, control_points))
+    if limit is None or limit >= len(changing):
+        return changing
+    return subset(changing, range(limit), f"{changing.name}, first {limit}")
 
 
 def _evaluate(

@@ -8,21 +8,18 @@ from typing import Annotated
 import typer
 
 from coprop.cli.common import DebugOption, reported
-from coprop.cli.evaluate import Dataset
-from coprop.cli.llm_options import ControlPointsOption
+from coprop.cli.dataset_options import (
+    ControlPointsOption,
+    DatasetOption,
+    RootOption,
+    opened_dataset,
+)
 from coprop.cli.progress import ProgressBars
 
 
 def examples(
-    dataset: Annotated[
-        Dataset, typer.Option(show_default=False, help="AVSBench's three, or composed clips.")
-    ],
-    root: Annotated[
-        Path,
-        typer.Option(
-            metavar="DIR", readable=False, show_default=False, help="The dataset's folder."
-        ),
-    ],
+    dataset: DatasetOption,
+    root: RootOption,
     out: Annotated[
         Path,
         typer.Option(
@@ -49,8 +46,7 @@ def examples(
     """
     with reported(debug=debug), ProgressBars(shown=True) as bars:
         from coprop.control_points.example_building import build_examples
-        from coprop.data.loading import load_dataset
 
-        clips = load_dataset(dataset.value, root, split, control_points=control_points)
+        clips = opened_dataset(dataset, root, split, control_points)
         store = build_examples(clips, out, progress=bars)
     typer.echo(f"Written to {out}: {len(store)} examples of {len(clips)} clips of {clips.name}.")

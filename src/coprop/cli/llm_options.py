@@ -70,15 +70,6 @@ DeviceOption = Annotated[
         help="Where a model in this process computes: cpu, cuda, cuda:1, mps.",
     ),
 ]
-ControlPointsOption = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FILE",
-        readable=False,
-        show_default="read off the masks",
-        help="The dataset's flags as annotated by hand, as JSON lines.",
-    ),
-]
 
 
 def opened_model(

@@ -12,6 +12,7 @@ import typer
 
 from coprop.cli.common import (
     DebugOption,
+    DeviceOption,
     JsonOption,
     Method,
     MethodOption,
@@ -68,9 +69,7 @@ def run(
     force: Annotated[
         bool, typer.Option("--force", help="Replace an earlier result in DIR; other files stay.")
     ] = False,
-    device: Annotated[
-        str, typer.Option(metavar="NAME", help="Where to compute: cpu, cuda, cuda:1, mps.")
-    ] = "cpu",
+    device: DeviceOption = "cpu",
     model: Annotated[
         Path | None,
         typer.Option(

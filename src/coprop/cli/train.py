@@ -6,16 +6,21 @@ import logging
 import sys
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from coprop.cli.common import DebugOption, checked_device, reported
-from coprop.cli.evaluate import Dataset
+from coprop.cli.dataset_options import (
+    Dataset,
+    DatasetOption,
+    LimitOption,
+    RootOption,
+    limited_dataset,
+)
 from coprop.cli.progress import ProgressBars
 
 if TYPE_CHECKING:
-    from coprop.data.labelled import LabelledDataset
     from coprop.training.recipes import KeyframeRecipe, PropagatorRecipe
     from coprop.training.session import Outcome
 
@@ -44,18 +49,8 @@ def train(
             help="Settings: a JSON file, or the name of one that comes with coprop.",
         ),
     ],
-    dataset: Annotated[
-        Dataset, typer.Option(show_default=False, help="AVSBench's three, or composed clips.")
-    ],
-    root: Annotated[
-        Path,
-        typer.Option(
-            metavar="DIR",
-            readable=False,
-            show_default=False,
-            help="The dataset's folder; for composed clips, the sources they are composed from.",
-        ),
-    ],
+    dataset: DatasetOption,
+    root: RootOption,
     out: Annotated[
         Path,
         typer.Option(
@@ -81,15 +76,7 @@ def train(
         typer.Option(help="automatic: go on from the last checkpoint in DIR, if there is one."),
     ] = Resume.never,
     split: Annotated[str, typer.Option(help="Part of the dataset to train on.")] = "train",
-    limit: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            metavar="N",
-            show_default="all; 40 composed ones",
-            help="Only the first N clips.",
-        ),
-    ] = None,
+    limit: LimitOption = None,
     device: Annotated[
         str,
         typer.Option(metavar="NAME", show_default="a GPU, if any", help="cpu, cuda or mps."),
@@ -159,8 +146,8 @@ def _train(
 
     recipe = _recipe(stage, config, changes)
     data = Data(
-        _dataset(dataset, root, split, limit),
-        _dataset(dataset, root, recipe.validate_split, recipe.validate_clips)
+        limited_dataset(dataset, root, split, limit),
+        limited_dataset(dataset, root, recipe.validate_split, recipe.validate_clips)
         if recipe.validate_every
         else None,
     )
@@ -176,20 +163,6 @@ def _recipe(stage: Stage, config: str, changes: list[str]) -> KeyframeRecipe | P
     if stage is Stage.keyframes:
         return read_recipe(KeyframeRecipe, "keyframes", config, changes)
     return read_recipe(PropagatorRecipe, "propagator", config, changes)
-
-
-def _dataset(name: Dataset, root: Path, split: str, limit: int | None) -> LabelledDataset:
-    from coprop.data.composed_clips import ComposedClips
-    from coprop.data.loading import load_dataset
-    from coprop.data.subsets import subset
-
-    if name is Dataset.composed:
-        sized: dict[str, Any] = {} if limit is None else {"count": limit}
-        return ComposedClips(root, split=split, **sized)
-    dataset = load_dataset(name.value, root, split)
-    if limit is not None and limit < len(dataset):
-        dataset = subset(dataset, range(limit), f"{dataset.name}, first {limit}")
-    return dataset
 
 
 def _wants_cpu(device: str) -> bool:
