@@ -103,9 +103,10 @@ class Shifter:
         return state.clamp(1e-6, 1).log(), state
 
 
-def small_propagator() -> AudioInsertPropagator:
+def small_propagator(insert_levels: tuple[int, ...] = (1, 2, 3, 4)) -> AudioInsertPropagator:
     """A real propagator with random weights, quick on a CPU."""
     config = PropagatorConfig(
+        insert_levels=insert_levels,
         embedding_dim=32,
         num_layers=1,
         num_heads=4,

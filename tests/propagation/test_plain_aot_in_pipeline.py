@@ -8,31 +8,17 @@ import torch
 from numpy.typing import NDArray
 
 from coprop import Audio, AudioInsertPropagator, CoProp
-from coprop.propagation import PropagatorConfig
-from pipeline_samples import RATE, Recorder, changes_at, noise
+from pipeline_samples import RATE, Recorder, changes_at, noise, small_propagator
 
 SECONDS = 1.2
 
 
 def propagator(insert_levels: tuple[int, ...]) -> AudioInsertPropagator:
     """A small one with random weights, whose gates are open where it hears."""
-    config = PropagatorConfig(
-        insert_levels=insert_levels,
-        embedding_dim=32,
-        num_layers=1,
-        num_heads=4,
-        decoder_dim=32,
-        insert_dim=32,
-        long_term_gap=2,
-        max_long_edge=64,
-    )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        built = AudioInsertPropagator(config).eval()
-        torch.nn.init.normal_(built.patch_wise_id_bank.weight, std=0.1)
-        for name, parameter in built.named_parameters():
-            if "gate" in name:
-                torch.nn.init.ones_(parameter)
+    built = small_propagator(insert_levels)
+    for name, parameter in built.named_parameters():
+        if "gate" in name:
+            torch.nn.init.ones_(parameter)
     return built
 
 
