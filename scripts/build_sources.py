@@ -13,7 +13,8 @@ sound-theme-freedesktop.
 Every argument but --out may be left out; what it would bring is then missing. A file that is
 already there is kept, so a second run only adds. `manifest.jsonl` names every file with its group,
 split, source and licence. The split follows from the content: the same input gives the same split.
-Much of the material may not be passed on; the folder stays where it is built.
+Test files that are no copies but like a training file are left out of it, by `coprop data check`'s
+measure. Much of the material may not be passed on; the folder stays where it is built.
 Needs ffmpeg, fluidsynth, espeak-ng and rsvg-convert on the path.
 """
 
@@ -31,6 +32,8 @@ import source_pictures
 import source_sounds
 from source_common import Entry
 
+from coprop.data.disjoint import check_disjoint
+
 TEST_SHARE = 0.2
 
 
@@ -45,7 +48,8 @@ def main() -> None:
         entries += collected
         if first_time:  # the folder is of use before everything is there
             _write_manifest(out, entries)
-    sys.stdout.write(_table(_write_manifest(out, entries)))
+    _write_manifest(out, entries)
+    sys.stdout.write(_table(_without_likenesses(out)))
 
 
 def _collectors(arguments: argparse.Namespace, out: Path) -> Iterator[list[Entry]]:
@@ -92,7 +96,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _write_manifest(out: Path, entries: list[Entry]) -> list[dict[str, object]]:
-    rows = []
+    rows: list[dict[str, object]] = []
     for entry, split in _with_splits(out, entries):
         for path in entry.paths:
             rows.append(
@@ -107,10 +111,25 @@ def _write_manifest(out: Path, entries: list[Entry]) -> list[dict[str, object]]:
                     "ships": entry.ships,
                 }
             )
+    _replace_manifest(out, rows)
+    return rows
+
+
+def _replace_manifest(out: Path, rows: list[dict[str, object]]) -> None:
     partial = out / "manifest.jsonl.partial"
     partial.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     partial.replace(out / "manifest.jsonl")
-    return rows
+
+
+def _without_likenesses(out: Path) -> list[dict[str, object]]:
+    """Drops test files that training has a likeness of: renders that share samples, one face."""
+    alike = {pair.test for pair in check_disjoint(out).shared}
+    lines = (out / "manifest.jsonl").read_text(encoding="utf-8").splitlines()
+    rows: list[dict[str, object]] = [json.loads(line) for line in lines]
+    kept = [row for row in rows if row["path"] not in alike]
+    _replace_manifest(out, kept)
+    sys.stdout.write(f"{len(rows) - len(kept)} test files left out: training has their like.\n")
+    return kept
 
 
 def _with_splits(out: Path, entries: list[Entry]) -> Iterator[tuple[Entry, str]]:
