@@ -13,9 +13,10 @@ import torch
 from small_dataset import Keeping, SmallDataset, build, loud_is_red
 
 from coprop import ControlPointDetector, CoProp, CoPropError
+from coprop.control_points.language_models.model import Answer
 from coprop.data.labelled import FrameTruth, LabelledClip
 from coprop.errors import OutputError
-from coprop.evaluation.methods import METHODS, Method, Prediction, methods_named
+from coprop.evaluation.methods import METHODS, Method, Prediction, detected, methods_named
 from coprop.evaluation.runner import evaluate
 from coprop.evaluation.scores import ScoreOptions
 from coprop.evaluation.store import EvaluationFolder
@@ -334,3 +335,25 @@ def test_frames_stay_on_the_grid_of_the_dataset() -> None:
     masks_of(method, clip)
     assert asked == [3, None]
     assert torch.is_grad_enabled()
+
+
+def test_a_language_model_is_asked_for_the_dataset_s_windows() -> None:
+    asked: list[int] = []
+
+    class Lister:
+        name = "lister"
+        max_audio_s = 30.0
+
+        def answer(self, dialogues: Any) -> list[Answer]:
+            return [Answer("a dog") for _ in dialogues]
+
+        def answer_flags(self, dialogues: Any, windows: int) -> list[Answer]:
+            asked.append(windows)
+            return [Answer("[1" + ",0" * (windows - 1) + "]") for _ in dialogues]
+
+    detector = ControlPointDetector.rcpg(Lister(), steps=1)
+    clip = SmallDataset()[0]
+    windowed = LabelledClip(clip.name, clip.frames, clip.audio, clip.truth, (1.0,), windows=6)
+    points = detected(detector)(windowed)
+    assert asked == [6]
+    assert len(points.flags) == 6

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from coprop.control_points.detector import ControlPointDetector
+from coprop.control_points.rcpg import RCPGDetector
 from coprop.data.labelled import LabelledClip
 from coprop.errors import CoPropError
 from coprop.keyframes.grounded import GroundedNetwork
@@ -145,7 +146,7 @@ def detected(detector: Detector) -> PointsFunction:
     """Control points of a detector; one flag for each frame in datasets that count so."""
 
     def points_of(clip: LabelledClip) -> ControlPoints:
-        if isinstance(detector, ControlPointDetector):
+        if isinstance(detector, ControlPointDetector | RCPGDetector):
             return detector(clip.audio, windows=clip.windows)
         return detector(clip.audio)
 
