@@ -182,6 +182,15 @@ class ControlPoints:
         return tuple(Segment(start, end) for start, end in pairwise(edges))
 
 
+class WindowDetector(Protocol):
+    """A detector that can be asked for one flag in each of N windows.
+
+    `ControlPointDetector` and its language model's kin are such, and functions called like them.
+    """
+
+    def __call__(self, audio: AudioTrack, /, *, windows: int | None) -> ControlPoints: ...
+
+
 @dataclass(frozen=True, eq=False)
 class FrameMask:
     """What sounds in one frame.

@@ -74,12 +74,11 @@ def compare_detectors(
         model = None
         if llm is not None:
             model = opened_model(llm, served_name=llm_model, device=device, cache=cache)
-        cosine, novelty = ControlPointDetector.cosine(), ControlPointDetector.novelty()
         comparison = detectors.compare_detectors(
             clips,
             {
-                "cosine": lambda audio, windows: cosine(audio, windows=windows),
-                "novelty": lambda audio, windows: novelty(audio, windows=windows),
+                "cosine": ControlPointDetector.cosine(),
+                "novelty": ControlPointDetector.novelty(),
             },
             {} if model is None else _variants(model, examples),
             limit=limit,

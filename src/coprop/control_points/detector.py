@@ -173,7 +173,6 @@ class ControlPointDetector:
 
         if on_failure not in ("raise", "novelty"):
             raise CoPropError(f'on_failure must be "raise" or "novelty", got {on_failure!r}.')
-        novelty = cls.novelty()
         return RCPGDetector(
             llm,
             steps=steps,
@@ -183,7 +182,7 @@ class ControlPointDetector:
             hear_examples=hear_examples,
             prompts=prompts,
             retries=retries,
-            fallback=None if on_failure == "raise" else lambda a, n: novelty(a, windows=n),
+            fallback=None if on_failure == "raise" else cls.novelty(),
             overlap_s=overlap_s,
             batch_size=batch_size,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import repeat
 from pathlib import Path
 from typing import Literal
@@ -20,10 +20,7 @@ from coprop.control_points.prompts import EXAMPLE_BASED, TABLE_2B, Prompts
 from coprop.control_points.trace import Trace
 from coprop.control_points.tracks import FlagsAndScores, TrackInParts, plan_track
 from coprop.errors import CoPropError, LanguageModelError
-from coprop.types import AudioTrack, ControlPoints, Progress
-
-Fallback = Callable[[AudioTrack, int], ControlPoints]
-"""``fallback(audio, windows)``: control points found otherwise."""
+from coprop.types import AudioTrack, ControlPoints, Progress, WindowDetector
 
 
 class RCPGDetector:
@@ -72,7 +69,7 @@ class RCPGDetector:
         hear_examples: bool = False,
         prompts: Prompts | None = None,
         retries: int = 2,
-        fallback: Fallback | None = None,
+        fallback: WindowDetector | None = None,
         overlap_s: float = 4.0,
         batch_size: int = 8,
     ) -> None:
@@ -211,7 +208,7 @@ class RCPGDetector:
                     f'{failures[0]} on_failure="novelty" takes those windows from the novelty '
                     "detector."
                 )
-            values = _mended(track, self.fallback(track.audio, track.grid.total))
+            values = _mended(track, self.fallback(track.audio, windows=track.grid.total))
         for failure in failures:
             notes.append(f"{failure} These windows are those of the fallback detector.")
             warnings.warn(notes[-1], RuntimeWarning, stacklevel=3)

@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Protocol
 
 import numpy as np
 
 from coprop.data.labelled import LabelledClip, LabelledDataset
 from coprop.errors import DatasetError
-from coprop.types import AudioTrack, ControlPoints
+from coprop.types import WindowDetector
 
 _ROUNDING_S = 1e-6  # times that differ by less are the same
-
-
-class WindowDetector(Protocol):
-    """A `ControlPointDetector`, or any function that is called like one."""
-
-    def __call__(self, audio: AudioTrack, /, *, windows: int | None) -> ControlPoints: ...
 
 
 class Subset:

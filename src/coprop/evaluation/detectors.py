@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,10 +13,7 @@ from coprop.control_points.rcpg import RCPGDetector
 from coprop.data.labelled import LabelledDataset
 from coprop.errors import DatasetError
 from coprop.metrics.functional import ControlPointCounts, control_point_counts
-from coprop.types import Audio, AudioTrack, ControlPoints, Progress
-
-WindowDetector = Callable[[AudioTrack, int], ControlPoints]
-"""``detector(audio, windows)`` gives the control points of so many windows."""
+from coprop.types import Audio, Progress, WindowDetector
 
 
 @dataclass(frozen=True)
@@ -91,7 +88,7 @@ def compare_detectors(
             found["all ones"].append(np.ones(len(flags), dtype=np.bool_))
             found["first only"].append(np.eye(1, len(flags), dtype=np.bool_)[0])
             for name, detector in detectors.items():
-                found[name].append(detector(clip.audio, len(flags)).flags)
+                found[name].append(detector(clip.audio, windows=len(flags)).flags)
         if progress is not None:
             progress(", ".join(detectors) or "clips", index + 1, total)
     if not truth:

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-EncoderName = Literal["resnet50", "mobilenetv2", "efficientnet_lite0"]
+from coprop.encoders.imagenet import IMAGENET_MEAN, IMAGENET_STD
 
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+EncoderName = Literal["resnet50", "mobilenetv2", "efficientnet_lite0"]
 
 
 class FrozenBatchNorm2d(nn.Module):

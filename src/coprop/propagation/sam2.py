@@ -17,12 +17,12 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from coprop.encoders.imagenet import normalised
 from coprop.errors import CheckpointError, CoPropError
 from coprop.propagation.masks import Size, aggregate, count_objects, to_probabilities
 from coprop.propagation.single import check_start, check_step
 
 _FAMILIES = ("sam2_video", "edgetam_video")
-_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, as both were trained
 _POINTER = "object_pointer"
 _MEMORY = ("maskmem_features", "maskmem_pos_enc")
 
@@ -209,9 +209,7 @@ class Sam2Propagator(nn.Module):
         return recent
 
     def _pixels(self, frame: Tensor) -> Tensor:
-        frame = self._square(frame.to(self.model.device, torch.float32))
-        mean, std = (frame.new_tensor(x).view(3, 1, 1) for x in (_MEAN, _STD))
-        return (frame - mean) / std
+        return normalised(self._square(frame.to(self.model.device, torch.float32)))
 
     def _object_masks(self, mask: Tensor) -> Tensor:
         """(K, S, S) of 0 and 1 at the model's size."""

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from coprop.checkpoints import load_state_dict, read_state_dict
 from coprop.control_points.detector import ControlPointDetector
 from coprop.data.labelled import LabelledDataset
-from coprop.data.subsets import WindowDetector, key_frames
+from coprop.data.subsets import key_frames
 from coprop.encoders.visual import VisualEncoder
 from coprop.errors import CoPropError
 from coprop.keyframes.grounded import GroundedNetwork
@@ -27,6 +27,7 @@ from coprop.training.samples import KeyframeSamples, SampleOptions, join_keyfram
 from coprop.training.session import Stage
 from coprop.training.starting import RANDOM, load_audio_encoder, model_folder, steps_of
 from coprop.training.validation import Validation
+from coprop.types import WindowDetector
 
 SEGMENTER = "keyframe_segmenter"
 _TIMM = "timm:"

@@ -8,6 +8,7 @@ from typing import get_args
 
 from torch import Tensor, nn
 
+from coprop.encoders.imagenet import normalised
 from coprop.encoders.log_mel import SAMPLE_RATE
 from coprop.errors import CoPropError
 from coprop.keyframes.adapters.calling import device_of, dtype_of, lent, unwrapped
@@ -18,7 +19,6 @@ from coprop.keyframes.adapters.pictures import (
     check_output,
     check_size,
     logits_at,
-    normalised,
 )
 from coprop.keyframes.adapters.serving import Serving
 from coprop.keyframes.adapters.sounds import EXAMPLE_S, log_mel_examples

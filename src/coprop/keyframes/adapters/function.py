@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 
 from torch import Tensor
 
+from coprop.encoders.imagenet import normalised
 from coprop.encoders.log_mel import SAMPLE_RATE
 from coprop.errors import CoPropError
 from coprop.keyframes.adapters.pictures import (
@@ -16,7 +17,6 @@ from coprop.keyframes.adapters.pictures import (
     check_output,
     check_size,
     logits_at,
-    normalised,
 )
 from coprop.keyframes.adapters.serving import Mode, Serving
 from coprop.keyframes.adapters.sounds import (

@@ -12,14 +12,6 @@ from coprop.errors import CoPropError, ModelOutputError, ShapeError
 Size: TypeAlias = tuple[int, int]
 """Height and width in pixels."""
 
-_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-
-
-def normalised(frames: Tensor) -> Tensor:
-    """(K, 3, H, W) RGB in [0, 1] -> the same with ImageNet's mean 0 and deviation 1."""
-    mean, std = (frames.new_tensor(values).view(1, 3, 1, 1) for values in (_MEAN, _STD))
-    return (frames - mean) / std
-
 
 def at_size(frames: Tensor, size: Size | None) -> Tensor:
     """(K, 3, H, W) -> (K, 3, *size): bilinear, antialiased as Pillow does it. None: as they are."""
