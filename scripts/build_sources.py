@@ -7,8 +7,9 @@ UNPACKED is where these Debian packages (12, "bookworm") were unpacked with dpkg
 missing: tuxpaint-stamps-default gcompris-qt-data widelands-data xmoto-data ktuberling-data scratch
 openclipart-png openttd-opensfx simutrans-pak64 lincity-ng-data torcs-data supertuxkart-data
 flightgear-data-base 0ad-data wesnoth-1.16-data trigger-rally-data openarena-data
-minetest-mod-homedecor unknown-horizons asterisk-core-sounds-en-wav asterisk-core-sounds-fr-wav
-sound-theme-freedesktop.
+minetest-mod-homedecor unknown-horizons asterisk-core-sounds-en-wav asterisk-core-sounds-es-wav
+asterisk-core-sounds-fr-wav asterisk-core-sounds-it-wav asterisk-core-sounds-ru-wav megaglest-data
+searchandrescue-data sonic-pi-samples musescore-general-soundfont sound-theme-freedesktop.
 
 Every argument but --out may be left out; what it would bring is then missing. A file that is
 already there is kept, so a second run only adds. `manifest.jsonl` names every file with its group,
@@ -71,8 +72,8 @@ def _collectors(arguments: argparse.Namespace, out: Path) -> Iterator[list[Entry
         yield source_sounds.stamps(given.debs, out)
         yield from source_sounds.packs(given.debs, out)
     yield source_sounds.synthesised(out)
-    if given.soundfont:
-        yield source_sounds.renders(given.soundfont, out, source="FluidR3_GM", licence="MIT")
+    for font in given.soundfont:
+        yield source_sounds.renders(font, out, source=font.stem, licence="MIT")
     if given.test_soundfont:
         yield source_sounds.renders(
             given.test_soundfont, out, source="TimGM6mb", licence="GPL-2", test_only=True
@@ -87,10 +88,16 @@ def _arguments() -> argparse.Namespace:
         ("backgrounds", "folder of background pictures"),
         ("freesound", "folder CLASS/*.ogg"),
         ("animals", "folder CLASS/*.ogg without a licence: for testing only"),
-        ("soundfont", "FluidR3_GM.sf2"),
         ("test-soundfont", "TimGM6mb.sf2: for testing only"),
     ):
         parser.add_argument(f"--{name}", type=Path, help=text)
+    parser.add_argument(
+        "--soundfont",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="FluidR3_GM.sf2 and MuseScore_General_Full.sf3: both under MIT",
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder to build")
     return parser.parse_args()
 

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-SOUNDS = (".ogg", ".oga", ".wav", ".mp3")
+SOUNDS = (".ogg", ".oga", ".wav", ".flac", ".mp3")
 
 
 def folder(path: Path) -> Iterator[tuple[str, bytes]]:

@@ -170,14 +170,30 @@ PACKS = (
         nothing="*/Footsteps* */PartyNoise* */WaterDrop* */Typing* */Door* */Bubbles* */Rattle* "
         "Electronic/* */Shaker* */HandClap*",
     )),
+    Pack("megaglest", "CC-BY-SA-3.0", f"{GAMES}/megaglest", folder, _patterns(
+        poultry="*/chicken_[as]*.wav */chicken.wav */rooster.ogg", elephant="*/ele*.wav",
+        sheep="*/sheep*.wav", pig="*/pig_*.wav", cow="*/cow_*.wav */bull_*.wav */mudchute_cow*",
+        insect="*/bee*.wav", bird="*/hawk.ogg */owl.ogg */eagle_*.wav", dog="*/wolf*.wav",
+    )),
+    Pack("searchandrescue", "GPL-2+", f"{GAMES}/searchandrescue/sounds", folder, _patterns(
+        aircraft="*engine_outside*.wav *engine_inside*.wav *engine_start*.wav *_shutdown*.wav",
+        nothing="*thunder*.wav *splash*.wav",
+    )),
+    Pack("sonic-pi", "CC0-1.0", "usr/share/sonic-pi/samples", folder, _patterns(
+        drum="drum_* tabla_* loop_amen* loop_breakbeat* loop_tabla* loop_safari* sn_*",
+        guitar="guit_*", bird="misc_crow*",
+        nothing="ambi_* perc_* glitch_* elec_* vinyl_*",
+    ), {"perc_*": 6, "glitch_*": 6, "elec_*": 6, "vinyl_*": 3}),
     Pack("freedesktop", "GPL-2+", "usr/share/sounds/freedesktop/stereo", folder, _patterns(
         telephone="phone-incoming-call.oga", clock="alarm-clock-elapsed.oga",
         nothing="phone-outgoing-busy.oga",
     )),
     Pack("asterisk", "CC-BY-SA-3.0", "usr/share/asterisk/sounds", folder, _patterns(
         nothing="*silence* *beep*",
-        person="*en_US*/*.wav *fr*/*.wav",
-    ), {"*en_US*/*.wav": 40, "*fr*/*.wav": 30, "*silence*": 0, "*beep*": 0}),
+        person="*en_US*/*.wav *fr*/*.wav *es_MX*/*.wav *it_IT*/*.wav "
+        "*ru_RU*/*.wav",
+    ), {"*en_US*/*.wav": 40, "*fr*/*.wav": 30, "*es_MX*/*.wav": 20,
+        "*it_IT*/*.wav": 20, "*ru_RU*/*.wav": 20, "*silence*": 0, "*beep*": 0}),
     Pack("ktuberling", "GPL-2+", "usr/share/ktuberling/sounds", folder, _patterns(
         person=KTUBERLING_TONGUES,
     ), dict.fromkeys(KTUBERLING_TONGUES.split(), 3)),

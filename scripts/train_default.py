@@ -45,6 +45,17 @@ def new_segmenter(encoders: Path) -> KeyframeSegmenter:
     return segmenter.eval()
 
 
+def start_from(segmenter: KeyframeSegmenter, folder: Path) -> None:
+    """Takes the refinement, and as much as there is of the second classifier, of other weights."""
+    weights = load_file(folder / "keyframe_segmenter" / "model.safetensors")
+    learned = {
+        name.removeprefix("network."): tensor.float()
+        for name, tensor in weights.items()
+        if name.startswith(("network.refinement.", "network.looks."))
+    }
+    segmenter.network.load_state_dict(learned, strict=False)
+
+
 def new_propagator(encoders: Path, config: PropagatorConfig) -> AudioInsertPropagator:
     """The small propagator with its pretrained image encoder and nothing else learned."""
     propagator = AudioInsertPropagator(config)
@@ -58,6 +69,8 @@ def train_keyframes(arguments: argparse.Namespace) -> None:
     torch.manual_seed(0)
     segmenter = new_segmenter(arguments.encoders)
     network = segmenter.network
+    if arguments.start:
+        start_from(segmenter, arguments.start)
     library = Library(arguments.sources, "train", shipping=True)
     halves = [
         cached_examples(
@@ -99,7 +112,7 @@ def export(arguments: argparse.Namespace) -> None:
     network = segmenter.network
     network.audio_head.load_state_dict(torch.load(arguments.run / "hearing.pt", weights_only=True))
     grounding = torch.load(arguments.run / "grounding.pt", weights_only=True)
-    for name in ("refinement", "person"):
+    for name in ("refinement", "looks"):
         part = getattr(network, name)
         part.load_state_dict(subset(grounding["learned"], name))
     propagator = new_propagator(arguments.encoders, PROPAGATOR)
@@ -133,6 +146,7 @@ def main() -> None:
     parser.add_argument("--encoders", type=Path, required=True)
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--start", type=Path, help="weights whose grounding is trained further")
     parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--sounds", type=int, default=12000)
     parser.add_argument("--threads", type=int)

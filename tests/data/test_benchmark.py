@@ -299,7 +299,7 @@ def test_events_keep_away_from_changes(material: Material) -> None:
 def test_classes_unseen_in_training(folder: Path, material: Material) -> None:
     train = read_material(folder, "train")
     unseen = material.unseen
-    assert train.kept_out == unseen == unseen_groups(small_library.WIDE)
+    assert train.kept_out == unseen == unseen_groups(dict.fromkeys(small_library.WIDE, 1))
     assert len(unseen) == 2
     everything = replace(SMALL, off_screen=1.0, music=1.0, distractor=1.0)
     for clip in several(train, everything):
@@ -329,12 +329,14 @@ def test_same_arguments_same_clip(material: Material) -> None:
     assert not np.array_equal(one.audio.samples, other.audio.samples)
 
 
-def test_unseen_groups_are_a_quarter() -> None:
-    assert unseen_groups(["dog"]) == frozenset()
+def test_unseen_groups_are_the_scarcest_quarter() -> None:
+    assert unseen_groups({"dog": 3}) == frozenset()
+    assert unseen_groups({"dog": 3, "cat": 2, "cow": 4, "pig": 2, "duck": 1}) == {"duck"}
     for count, want in ((2, 1), (4, 1), (8, 2), (13, 3)):
-        names = [f"group {i}" for i in range(count)]
-        assert len(unseen_groups(names)) == want
-        assert unseen_groups(reversed(names)) == unseen_groups(names) < set(names)
+        material = {f"group {i}": 7 for i in range(count)}  # the names decide
+        unseen = unseen_groups(material)
+        assert len(unseen) == want
+        assert unseen == unseen_groups(dict(reversed(material.items()))) < set(material)
 
 
 @pytest.mark.parametrize(

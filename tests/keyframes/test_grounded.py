@@ -58,19 +58,19 @@ def test_evidence_is_a_distribution_over_groups_and_the_rest(network: GroundedNe
     ]
 
 
-def test_evidence_adds_up_the_classifier_s_probabilities(network: GroundedNetwork) -> None:
+def test_evidence_adds_up_both_classifiers_probabilities(network: GroundedNetwork) -> None:
     features = torch.randn(1, 1280, 2, 3, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         evidence = network.evidence(features)[0, :, 1, 2]
         place = features[0, :, 1, 2]
         scores = network.visual.classifier(place).double().exp()
-        person = network.person(features)[0, 0, 1, 2].double().exp()
+        learned = network.looks(features)[0, :, 1, 2].double().exp()
     groups = list(sounding_groups().items())
     sums = torch.stack([scores[list(indices)].sum() for _, indices in groups])
-    sums[[name for name, _ in groups].index("person")] += person
     member = {index for _, indices in groups for index in indices}
     rest = scores[[index for index in range(1000) if index not in member]].sum()
-    expected = torch.cat([sums, rest[None]]) / (sums.sum() + rest)
+    expected = torch.cat([sums, rest[None]]) + learned
+    expected /= expected.sum()
     torch.testing.assert_close(evidence.double(), expected, rtol=1e-4, atol=1e-6)
 
 
@@ -105,7 +105,7 @@ def test_gradients_reach_all_that_is_learned() -> None:
     network = GroundedNetwork().train()
     loss = network(frames_of(64, 64, batch=2), 0.1 * torch.randn(2, 44_100)).square().mean()
     loss.backward()
-    for part in (network.audio_head, network.refinement, network.person):
+    for part in (network.audio_head, network.refinement, network.looks):
         for name, parameter in part.named_parameters():
             assert parameter.grad is not None, name
             assert torch.isfinite(parameter.grad).all(), name

@@ -15,8 +15,8 @@ from coprop.training.grounding import Voices, train_grounding
 from coprop.training.hearing import (
     HeardExamples,
     cross_fitted_answers,
-    embed_examples,
     hearing_accuracy,
+    summarise_examples,
     train_hearing,
 )
 from coprop.training.propagation import train_propagation
@@ -42,7 +42,7 @@ def test_hearing_and_grounding(library: Library, tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = GroundedNetwork().eval()
     halves = [
-        embed_examples(network, library.half_of_sounds(half), np.random.default_rng(half), 24)
+        summarise_examples(network, library.half_of_sounds(half), np.random.default_rng(half), 24)
         for half in (0, 1)
     ]
     answers, truth = cross_fitted_answers(network, halves, steps=5)
@@ -51,16 +51,16 @@ def test_hearing_and_grounding(library: Library, tmp_path: Path) -> None:
 
     before = copied(network)
     train_grounding(network, library, Voices(answers, truth), tmp_path / "g.pt", steps=1, batch=1)
-    assert changed(before, network) == {"refinement", "person"}
+    assert changed(before, network) == {"refinement", "looks"}
     assert (tmp_path / "g.pt").is_file()
 
 
 def test_hearing_learns_what_can_be_told_apart() -> None:
     torch.manual_seed(0)
     network = GroundedNetwork().eval()
-    centres = torch.randn(len(network.groups), network.audio.embedding_dim)
+    centres = torch.randn(len(network.groups), network.audio.summary_dim)
     groups = torch.arange(len(network.groups)).repeat(6)
-    noise = torch.randn(len(groups), network.audio.embedding_dim)
+    noise = torch.randn(len(groups), network.audio.summary_dim)
     examples = HeardExamples(centres[groups] + 0.3 * noise, torch.eye(len(network.groups))[groups])
     assert hearing_accuracy(network, examples) < 0.3
     train_hearing(network, examples, steps=150)

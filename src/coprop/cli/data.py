@@ -89,7 +89,7 @@ def compose(
         str | None,
         typer.Option(
             metavar="LIST",
-            show_default="a quarter of the groups",
+            show_default="the scarcest quarter",
             help="Groups that training clips keep out, with commas between them.",
         ),
     ] = None,

@@ -105,7 +105,7 @@ def read_material(
     Args:
         folder: a sources folder with both splits.
         split: "train" or "test".
-        unseen: groups that training clips keep out; by default a quarter, see `unseen_groups`.
+        unseen: groups that training clips keep out; by default the scarcest, see `unseen_groups`.
         left_out: paths of test files, from the folder, that are not used.
 
     Raises:
@@ -117,7 +117,7 @@ def read_material(
     train, test = (Library(folder, name) for name in SPLITS)
     if left_out:
         test = test.without({Path(folder) / path for path in left_out})
-    kept_out = unseen_groups(test.groups) if unseen is None else frozenset(unseen)
+    kept_out = _scarcest(train, test) if unseen is None else frozenset(unseen)
     unknown = sorted(kept_out - set(test.groups))
     if unknown:
         raise DatasetError(
@@ -132,6 +132,15 @@ def read_material(
         return Material(train, trained, frozenset(), kept_out, True, shown)
     testable = frozenset(test.groups)
     return Material(test, testable & trained, testable - trained, kept_out, False, shown)
+
+
+def _scarcest(train: Library, test: Library) -> frozenset[str]:
+    return unseen_groups(
+        {
+            group: min(len(kind.get(group, ())) for kind in (train.pictures, train.sounds))
+            for group in test.groups
+        }
+    )
 
 
 def compose_benchmark_clip(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
 
@@ -153,12 +153,20 @@ def sound_alikes(group: str) -> frozenset[str]:
     return _family(_SOUND_ALIKE, group)
 
 
-def unseen_groups(groups: Iterable[str]) -> frozenset[str]:
+def unseen_groups(material: Mapping[str, int]) -> frozenset[str]:
     """The quarter of the groups that training clips keep out, at least one of two or more.
 
-    Those whose names have the lowest digests, so that it is the same quarter in every split.
+    Those that training has the least of, so that it loses least by it.
+
+    Args:
+        material: group -> its training pictures or recordings, whichever are fewer. Where two have
+            as many, the lower digest of the name decides.
     """
-    names = sorted(set(groups), key=lambda name: hashlib.sha256(name.encode()).hexdigest())
+
+    def scarcity(name: str) -> tuple[int, str]:
+        return material[name], hashlib.sha256(name.encode()).hexdigest()
+
+    names = sorted(material, key=scarcity)
     return frozenset(names[: max(len(names) // 4, 1)]) if len(names) > 1 else frozenset()
 
 

@@ -77,9 +77,18 @@ class Library:
             )
 
     def half_of_sounds(self, half: int) -> Library:
-        """The same pictures with every second recording of each group, the even or odd ones."""
+        """The same pictures with the first or second half of each group's recordings.
+
+        Recordings of one collection stand together, so that the halves have few in common.
+
+        Args:
+            half: 0 or 1.
+        """
         other = copy(self)
-        other.sounds = {group: sounds[half::2] for group, sounds in self.sounds.items()}
+        other.sounds = {
+            group: sounds[: len(sounds) // 2] if half == 0 else sounds[len(sounds) // 2 :]
+            for group, sounds in self.sounds.items()
+        }
         other.sounds = {group: sounds for group, sounds in other.sounds.items() if sounds}
         return other
 

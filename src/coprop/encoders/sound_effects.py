@@ -21,7 +21,7 @@ _QUIETEST_PEAK = 1e-3  # louder windows are scaled to full range; quieter ones a
 
 
 class SoundEffectsEncoder(nn.Module):
-    """Mono sound at 44.1 kHz -> a 512-d embedding, and a map of 144 tokens of 512.
+    """Mono sound at 44.1 kHz -> a 512-d embedding, a 1024-d summary, or a map of 144 tokens of 512.
 
     Takes ``(B, n)`` samples of any length n >= 1: longer windows are centre-cropped to `window_s`
     (2.35 s), shorter ones padded with zeros at the end. Each window is scaled to a peak of one, so
@@ -32,6 +32,7 @@ class SoundEffectsEncoder(nn.Module):
     window_s = (_FFT + (_FRAMES - 1) * _HOP) / sample_rate
     token_dim = 512
     embedding_dim = 512
+    summary_dim = 1024
 
     mel_bands: Tensor
     hann: Tensor
@@ -47,6 +48,11 @@ class SoundEffectsEncoder(nn.Module):
     def embedding(self, samples: Tensor) -> Tensor:
         """(B, n) -> (B, 512): the mean over frequency, then the strongest moment in time."""
         return self._map(samples).mean(dim=3).amax(dim=2)
+
+    def summary(self, samples: Tensor) -> Tensor:
+        """(B, n) -> (B, 1024): the embedding, and the average over time beside it."""
+        over_time = self._map(samples).mean(dim=3)
+        return torch.cat([over_time.amax(dim=2), over_time.mean(dim=2)], dim=1)
 
     def tokens(self, samples: Tensor) -> Tensor:
         """(B, n) -> (B, 144, 512): 12 steps in time by 12 in frequency, time first."""

@@ -3,9 +3,9 @@
 An image classifier already knows what most sounding things look like, and where they are: its last
 feature map, classified place by place, is a map of evidence for every class. So the network hears
 which *groups* of classes sound (dogs, drums, cars, ...), keeps the evidence of those, and refines
-it with the backbone's finer features into a crisp mask. Only the step from sound to groups, the
-group "person", which ImageNet lacks, and the refinement are learned; the refinement never sees a
-class, so it works the same for all of them.
+it with the backbone's finer features into a crisp mask. Only the step from sound to groups, a
+second classifier, which knows people and what else ImageNet lacks, and the refinement are learned;
+the refinement never sees a class, so it works the same for all of them.
 """
 
 from __future__ import annotations
@@ -55,10 +55,10 @@ class GroundedNetwork(nn.Module):
         self.groups = tuple(sounding_groups())
         self.visual = create_model("tf_efficientnet_lite0", pretrained=False)
         self.audio = SoundEffectsEncoder()
-        self.person = nn.Conv2d(_FINAL, 1, 1)
+        self.looks = nn.Conv2d(_FINAL, len(self.groups) + 1, 1)
         self.audio_head = nn.Sequential(
-            nn.LayerNorm(self.audio.embedding_dim),
-            nn.Linear(self.audio.embedding_dim, 512),
+            nn.LayerNorm(self.audio.summary_dim),
+            nn.Linear(self.audio.summary_dim, 512),
             nn.ReLU(),
             nn.Dropout(0.6),
             nn.Linear(512, len(self.groups)),
@@ -100,7 +100,7 @@ class GroundedNetwork(nn.Module):
 
     def hear(self, audio: Tensor) -> Tensor:
         """(K, n) samples -> (K, G) logits of "a thing of this group sounds"."""
-        logits: Tensor = self.audio_head(self.audio.embedding(audio))
+        logits: Tensor = self.audio_head(self.audio.summary(audio))
         return logits
 
     def ground(self, pyramid: list[Tensor], evidence: Tensor, heard: Tensor) -> Tensor:
@@ -126,9 +126,8 @@ class GroundedNetwork(nn.Module):
         logits = F.conv2d(features, classifier.weight[:, :, None, None], classifier.bias)
         # Pooling logits by log-sum-exp is adding the classes' probabilities.
         pooled = torch.logsumexp(logits.unsqueeze(1) + self.membership[:, :, None, None], dim=2)
-        person = torch.zeros_like(pooled) - torch.inf
-        person[:, self.groups.index("person")] = self.person(features).squeeze(1)
-        return torch.logaddexp(pooled, person).softmax(dim=1)
+        # As if the second classifier's were further classes, one for each group and one for none.
+        return torch.logaddexp(pooled, self.looks(features)).softmax(dim=1)
 
 
 class _Refinement(nn.Module):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,7 @@ def train_grounding(
     steps: int = 4000,
     batch: int = 4,
 ) -> None:
-    """Fits the refinement and the group "person"; everything else stays as it is.
+    """Fits the refinement and the second classifier; everything else stays as it is.
 
     Args:
         network: with its encoders and its audio head trained.
@@ -40,7 +41,7 @@ def train_grounding(
         steps: batches.
         batch: pictures in a batch; each is asked four different sounds.
     """
-    learned = nn.ModuleDict({"refinement": network.refinement, "person": network.person})
+    learned = nn.ModuleDict({"refinement": network.refinement, "looks": network.looks})
     network.requires_grad_(False)
     learned.requires_grad_(True)
     network.eval()
@@ -49,21 +50,21 @@ def train_grounding(
         "grounding",
         learned,
         lambda rng: _loss(network, *_batch(network, library, voices, rng, batch)),
-        LoopOptions(steps, learning_rate=2e-3, weight_decay=1e-3),
+        LoopOptions(steps, learning_rate=2e-3, weight_decay=1e-2),
         checkpoint,
     )
 
 
 def _loss(
-    network: GroundedNetwork, frames: Tensor, queries: Tensor, targets: Tensor, people: Tensor
+    network: GroundedNetwork, frames: Tensor, queries: Tensor, targets: Tensor, shown: Tensor
 ) -> Tensor:
-    """Cross-entropy and soft Jaccard of the masks; cross-entropy of where people are.
+    """Cross-entropy and soft Jaccard of the masks; cross-entropy of what is seen where.
 
     Args:
         frames: (B, 3, h, w) in [0, 1].
         queries: (B, Q, G) probabilities of the groups heard.
         targets: (B, Q, h, w) in [0, 1].
-        people: (B, h, w) in [0, 1].
+        shown: (B, h, w) number of the group that is seen, G where it is none.
     """
     with torch.no_grad(), torch.autocast(frames.device.type, torch.bfloat16):
         features, pyramid = network.features(frames.contiguous(memory_format=torch.channels_last))
@@ -74,12 +75,12 @@ def _loss(
         pyramid, evidence.repeat_interleave(asked, dim=0), queries.flatten(0, 1)
     )
     target = F.interpolate(targets.flatten(0, 1).unsqueeze(1), logits.shape[-2:], mode="area")
-    seen = evidence[:, network.groups.index("person")]
-    shown = F.interpolate(people.unsqueeze(1), seen.shape[-2:], mode="area").squeeze(1)
+    seen = F.one_hot(shown, evidence.shape[1]).permute(0, 3, 1, 2).float()
+    seen = F.interpolate(seen, evidence.shape[-2:], mode="area")
     return (
         F.binary_cross_entropy_with_logits(logits, target)
         + soft_jaccard_loss(logits.sigmoid().squeeze(1), target.squeeze(1))
-        + F.binary_cross_entropy(seen.clamp(1e-4, 1 - 1e-4), shown)
+        - (seen * evidence.clamp_min(1e-6).log()).sum(dim=1).mean()
     )
 
 
@@ -92,20 +93,28 @@ class Voices:
     """
 
     def __init__(self, answers: Tensor, truth: Tensor) -> None:
-        kinds = truth.sum(dim=1)
-        self._silence = answers[kinds == 0]
-        self._by_group = [answers[(kinds == 1) & (group == 1)] for group in truth.unbind(1)]
+        self._answers = answers
+        self._examples: dict[tuple[int, ...], list[int]] = defaultdict(list)
+        for example, sounding in enumerate(truth):
+            self._examples[tuple(sounding.nonzero().flatten().tolist())].append(example)
 
-    def of(self, groups: list[int], rng: np.random.Generator) -> Tensor:
+    def of(self, groups: Sequence[int], rng: np.random.Generator) -> Tensor:
         """(G,) probabilities for a mixture of groups; of a sound that shows nowhere for []."""
-        pools = [self._by_group[g] for g in groups if len(self._by_group[g])]
-        pools = pools or [self._silence]
-        answers = torch.stack([pool[rng.integers(len(pool))] for pool in pools]).amax(dim=0)
+        mixtures = self._examples.get(tuple(sorted(groups)), [])
+        if mixtures:
+            answers = self._one(mixtures, rng)
+        else:
+            alone = [self._examples[(group,)] for group in groups if (group,) in self._examples]
+            parts = [self._one(examples, rng) for examples in alone or [self._examples[()]]]
+            answers = torch.stack(parts).amax(dim=0)
         if rng.random() < 0.3:  # what a better ear would say, which refinement should rely on
             clean = torch.zeros_like(answers)
-            clean[groups] = 1
+            clean[list(groups)] = 1
             answers = torch.lerp(answers, clean, float(rng.uniform(0.3, 1)))
         return answers
+
+    def _one(self, examples: Sequence[int], rng: np.random.Generator) -> Tensor:
+        return self._answers[examples[int(rng.integers(len(examples)))]]
 
 
 def _batch(
@@ -118,8 +127,8 @@ def _batch(
     # One shape a batch, another for the next: videos come in all of them.
     size = [(288, 384), (320, 320), (256, 448), (384, 288)][int(rng.integers(4))]
     rows = [_example(network, library, voices, rng, size) for _ in range(count)]
-    frames, queries, targets, people = (torch.stack(parts) for parts in zip(*rows, strict=True))
-    return frames, queries, targets, people
+    frames, queries, targets, shown = (torch.stack(parts) for parts in zip(*rows, strict=True))
+    return frames, queries, targets, shown
 
 
 def _example(
@@ -140,12 +149,14 @@ def _example(
         queries.append(voices.of(asked, rng))
         sounding = masks[[g in asked for g in indices]]
         targets.append(torch.from_numpy(sounding.any(axis=0)).float())
-    people = masks[[g == "person" for g in groups]].any(axis=0)
+    shown = np.full(size, len(network.groups))
+    for index, mask in zip(indices, masks, strict=True):
+        shown[mask] = index
     return (
         torch.from_numpy(frame).permute(2, 0, 1).float() / 255,
         torch.stack(queries),
         torch.stack(targets),
-        torch.from_numpy(people).float(),
+        torch.from_numpy(shown),
     )
 
 
@@ -154,7 +165,7 @@ def _questions(
 ) -> Iterator[list[int]]:
     """Each picture is asked for single objects, a pair, and something that cannot be seen."""
     for _ in range(_QUERIES - 1):
-        count = 1 if rng.random() < 0.8 else 2
+        count = 1 if rng.random() < 0.6 else 2
         yield [int(g) for g in rng.permutation(visible)[:count]]
     absent = [g for g in range(num_groups) if g not in visible]
     yield [int(rng.choice(absent))] if rng.random() < 0.7 else []

@@ -1,4 +1,4 @@
-"""Training what the default hears: from a sound's embedding to the groups of things that sound."""
+"""Training what the default hears: from a sound's summary to the groups of things that sound."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from coprop.data.composer import random_recording
-from coprop.data.library import SAMPLE_RATE, Library
+from coprop.data.library import SAMPLE_RATE, Library, Source, load_sound
 from coprop.data.soundtrack import in_a_room, voice
 from coprop.keyframes.grounded import GroundedNetwork
 
@@ -24,45 +23,45 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class HeardExamples:
-    """Embeddings (N, 512) of sounds, and (N, G) which groups sound in each."""
+    """Summaries (N, 1024) of sounds, and (N, G) which groups sound in each."""
 
-    embeddings: Tensor
+    summaries: Tensor
     groups: Tensor
 
 
-def embed_examples(
+def summarise_examples(
     network: GroundedNetwork, library: Library, rng: np.random.Generator, count: int
 ) -> HeardExamples:
-    """Embeddings of random windows: one source, two mixed, or one that belongs to no group."""
-    embeddings, targets = [], []
+    """Summaries of random windows: one source, two mixed, or one that belongs to no group."""
+    summaries, targets = [], []
     for start in range(0, count, 64):
         batch = [_random_window(network, library, rng) for _ in range(min(64, count - start))]
         samples = torch.from_numpy(np.stack([window for window, _ in batch]))
         with torch.inference_mode():
-            embeddings.append(network.audio.embedding(samples).clone())
+            summaries.append(network.audio.summary(samples).clone())
         targets.append(torch.stack([target for _, target in batch]))
-        _log.info("embedded %d of %d sounds", start + len(batch), count)
-    return HeardExamples(torch.cat(embeddings), torch.cat(targets))
+        _log.info("heard %d of %d sounds", start + len(batch), count)
+    return HeardExamples(torch.cat(summaries), torch.cat(targets))
 
 
 def cached_examples(path: Path, *args: object, **kwargs: object) -> HeardExamples:
-    """`embed_examples`, kept in a file so that a restarted training does not repeat it."""
+    """`summarise_examples`, kept in a file so that a restarted training does not repeat it."""
     if not path.exists():
-        examples = embed_examples(*args, **kwargs)  # type: ignore[arg-type]
-        torch.save({"embeddings": examples.embeddings, "groups": examples.groups}, path)
+        examples = summarise_examples(*args, **kwargs)  # type: ignore[arg-type]
+        torch.save({"summaries": examples.summaries, "groups": examples.groups}, path)
     stored = torch.load(path, weights_only=True)
-    return HeardExamples(stored["embeddings"], stored["groups"])
+    return HeardExamples(stored["summaries"], stored["groups"])
 
 
 def join(examples: Sequence[HeardExamples]) -> HeardExamples:
     """All examples of several sets."""
     return HeardExamples(
-        torch.cat([e.embeddings for e in examples]), torch.cat([e.groups for e in examples])
+        torch.cat([e.summaries for e in examples]), torch.cat([e.groups for e in examples])
     )
 
 
 def cross_fitted_answers(
-    network: GroundedNetwork, halves: Sequence[HeardExamples], *, steps: int = 1000
+    network: GroundedNetwork, halves: Sequence[HeardExamples], *, steps: int = 1500
 ) -> tuple[Tensor, Tensor]:
     """What is heard in each example by a head that was trained on the other half's recordings.
 
@@ -76,12 +75,12 @@ def cross_fitted_answers(
     for own, other in (halves, halves[::-1]):
         train_hearing(network, own, steps=steps)
         with torch.no_grad():
-            answers.append(network.audio_head(other.embeddings).sigmoid())
+            answers.append(network.audio_head(other.summaries).sigmoid())
     return torch.cat(answers), join(halves[::-1]).groups
 
 
 def train_hearing(
-    network: GroundedNetwork, examples: HeardExamples, *, steps: int = 1000, seed: int = 0
+    network: GroundedNetwork, examples: HeardExamples, *, steps: int = 1500, seed: int = 0
 ) -> None:
     """Fits ``network.audio_head`` to the examples, group by group (a multi-label problem)."""
     generator = torch.Generator().manual_seed(seed)
@@ -93,10 +92,10 @@ def train_hearing(
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=2e-3, total_steps=steps)
     network.audio_head.train()
     for step in range(steps):
-        chosen = torch.randint(len(examples.embeddings), (256,), generator=generator)
-        embeddings = examples.embeddings[chosen]
-        noise = torch.randn(embeddings.shape, generator=generator)
-        logits = network.audio_head(embeddings + 0.5 * embeddings.std() * noise)
+        chosen = torch.randint(len(examples.summaries), (256,), generator=generator)
+        summaries = examples.summaries[chosen]
+        noise = torch.randn(summaries.shape, generator=generator)
+        logits = network.audio_head(summaries + 0.5 * summaries.std() * noise)
         loss = F.binary_cross_entropy_with_logits(logits, examples.groups[chosen])
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -111,7 +110,7 @@ def train_hearing(
 def hearing_accuracy(network: GroundedNetwork, examples: HeardExamples) -> float:
     """Share of single-source examples whose most probable group is the true one."""
     single = examples.groups.sum(dim=1) == 1
-    guesses = network.audio_head(examples.embeddings[single]).argmax(dim=1)
+    guesses = network.audio_head(examples.summaries[single]).argmax(dim=1)
     return float((guesses == examples.groups[single].argmax(dim=1)).float().mean())
 
 
@@ -120,17 +119,36 @@ def _random_window(
 ) -> tuple[NDArray[np.float32], Tensor]:
     length = round(network.window_s * SAMPLE_RATE)
     hearable = [g for g in network.groups if g in library.sounds]
-    count = int(rng.choice(3, p=(0.1, 0.6, 0.3)))
+    count = int(rng.choice(3, p=(0.1, 0.55, 0.35)))
     chosen: list[str | None] = [str(g) for g in rng.choice(hearable, count, replace=False)]
     mix = np.zeros(length)
     for group in chosen or [None]:
         if group in library.sounds:
-            level = 10 ** (rng.uniform(-6, 0) / 20) if chosen else 1.0
-            recording = random_recording(library, rng, group)
+            level = 10 ** (rng.uniform(-8, 0) / 20) if chosen else 1.0
+            recording = _excerpt(library.sounds[group], 2 * length, rng)
             mix += level * voice(recording, length, SAMPLE_RATE, rng)[0]
     target = torch.zeros(len(network.groups))
     target[[i for i, g in enumerate(network.groups) if g in chosen]] = 1
     return degrade(mix, rng), target
+
+
+def _excerpt(
+    sources: Sequence[Source], longest: int, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Part of a recording, at its own speed or up to a fifth faster or slower."""
+    # By collection first: a large one would drown the others, and a group sound like it alone.
+    collections = sorted({source.origin for source in sources})
+    sizes = np.sqrt([sum(s.origin == name for s in sources) for name in collections])
+    chosen = rng.choice(collections, p=sizes / sizes.sum())
+    own = [source for source in sources if source.origin == chosen]
+    recording = load_sound(own[int(rng.integers(len(own)))].path)
+    begin = int(rng.integers(max(len(recording) - longest, 0) + 1))
+    recording = recording[begin : begin + longest]
+    if rng.random() < 0.4:
+        return recording
+    speed = 2 ** rng.uniform(-0.25, 0.25)
+    times = np.arange(0, len(recording) - 1, speed)
+    return np.asarray(np.interp(times, np.arange(len(recording)), recording), dtype=np.float32)
 
 
 def degrade(samples: NDArray[Any], rng: np.random.Generator) -> NDArray[np.float32]:
