@@ -172,13 +172,13 @@ def parsed(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--work", type=Path, required=True, help="folder for all that is made")
     parser.add_argument("--seeds", type=int, default=3, help="how many, from 0")
     parser.add_argument("--seed-list", type=int, nargs="+", help="these seeds, in place of --seeds")
-    parser.add_argument("--clips", type=int, default=42, help="test clips that are composed")
-    parser.add_argument("--train-clips", type=int, default=60, help="of each of moc and m3")
+    parser.add_argument("--clips", type=int, default=30, help="test clips that are composed")
+    parser.add_argument("--train-clips", type=int, default=40, help="of each of moc and m3")
     parser.add_argument(
         "--steps",
         type=int,
         nargs=2,
-        default=(100, 250),
+        default=(100, 200),
         metavar=("SEGMENTER", "PROPAGATOR"),
         help="of each training",
     )
