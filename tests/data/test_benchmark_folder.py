@@ -309,6 +309,10 @@ def test_by_name(benchmark: Path) -> None:
     assert load_dataset("benchmark", benchmark.parent).name == "benchmark test"
     dataset = load_dataset("benchmark", benchmark, "train")
     assert (dataset.name, len(dataset)) == ("benchmark train", 1)
+    part = load_dataset("benchmark", benchmark, subset="moc", classes="seen")
+    whole = ComposedBenchmark(benchmark, subset="moc", classes="seen")
+    assert part.name == "benchmark test moc seen"
+    assert [clip.name for clip in part] == [clip.name for clip in whole]
     with pytest.raises(DatasetError, match="composed clips know their changes"):
         load_dataset("benchmark", benchmark, control_points="flags.jsonl")
     assert len(moc(ComposedBenchmark(benchmark, subset="moc"))) == 3

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import avsbench_folders as folders
 import pytest
@@ -28,6 +29,14 @@ def test_control_points(tmp_path: Path) -> None:
     assert load_dataset("ms3", tmp_path, control_points=path)[0].change_times_s == (2.0,)
     with pytest.raises(DatasetError, match="composed clips know their changes"):
         load_dataset("composed", tmp_path, control_points=path)
+
+
+@pytest.mark.parametrize("choice", [{"subset": "moc"}, {"classes": "seen"}])
+def test_parts_of_the_benchmark_alone(tmp_path: Path, choice: dict[str, Any]) -> None:
+    folders.build_ms3(tmp_path)
+    for name, root in (("ms3", tmp_path), ("composed", tmp_path)):
+        with pytest.raises(DatasetError, match=f"only the dataset 'benchmark' .* '{name}' has not"):
+            load_dataset(name, root, **choice)
 
 
 def test_unknown_name(tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ from coprop.training.propagator_stage import (
 from coprop.training.run import Data, train
 from coprop.training.samples import join_keyframes
 from coprop.training.session import make_accelerator
+from coprop.training.starting import model_folder
 
 
 @pytest.fixture(scope="module")
@@ -313,9 +314,51 @@ def test_segmenters_that_cannot_be_built(changes: dict[str, Any], message: str) 
         build_segmenter(keyframe_recipe(**changes), 1)
 
 
+def test_fresh_inserts_begin_as_the_same_propagator() -> None:
+    """Table 5 compares levels: all start from weights that hear nothing yet, and so alike."""
+    kept = AudioInsertPropagator.from_pretrained(model_folder("default", "propagator"))
+    ears = "audio_insert.encoder."
+    torch.manual_seed(0)
+    frames = torch.rand(2, 1, 3, 65, 81)
+    mask = torch.zeros(1, 65, 81, dtype=torch.uint8)
+    mask[:, 10:40, 20:60] = 1
+    seen = []
+    for levels in ([], [4], [1, 2, 3, 4]):
+        recipe = propagator_recipe(
+            start="default", model={"insert_levels": levels}, audio_weights=None, fresh_insert=True
+        )
+        fresh = build_propagator(recipe)
+        state = fresh.state_dict()
+        assert fresh.config == replace(kept.config, insert_levels=tuple(levels))
+        for name, tensor in kept.state_dict().items():
+            if (name.startswith(ears) and levels) or not name.startswith("audio_insert."):
+                assert torch.equal(state[name], tensor), name
+        gates = [x for name, x in state.items() if name.endswith("gate")]
+        assert len(gates) == (len(levels) + 1 if levels else 0)
+        assert not any(gate.any() for gate in gates)
+        sounds = torch.randn(2, 1, round(fresh.window_s * fresh.sample_rate))
+        later = fresh.start(frames[0], sounds[0], mask)
+        seen.append(fresh.step(frames[1], sounds[1], later)[0])
+    assert torch.equal(seen[0], seen[1])
+    assert torch.equal(seen[0], seen[2])
+    with_own = kept.step(frames[1], sounds[1], kept.start(frames[0], sounds[0], mask))[0]
+    assert not torch.equal(seen[0], with_own)
+
+
+def test_fresh_inserts_need_ears(tmp_path: Path) -> None:
+    plain = propagator_recipe(model={**small_training.PROPAGATOR, "insert_levels": []})
+    build_propagator(plain).save_pretrained(tmp_path)
+    fresh = {"start": str(tmp_path), "model": {"insert_levels": [4]}, "fresh_insert": True}
+    with pytest.raises(CoPropError, match="audio_weights is missing"):
+        build_propagator(propagator_recipe(**fresh, audio_weights=None))
+    assert build_propagator(propagator_recipe(**fresh)).config.insert_levels == (4,)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"fresh_insert": True}, "fresh_insert is for a folder"),
+        ({"start": "default", "model": {"num_layers": 3}, "fresh_insert": True}, "num_layers=3"),
         ({"start": None}, "start is missing"),
         ({"start": "/no/such/folder"}, "holds no propagator"),
         ({"audio_weights": None}, "audio_weights is missing"),

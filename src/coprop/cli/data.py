@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from coprop.cli.common import FAILED, DebugOption, JsonOption, reported
+from coprop.cli.dataset_options import Subset
 from coprop.cli.progress import ProgressBars
 
 if TYPE_CHECKING:
@@ -25,15 +26,6 @@ data = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-
-
-class BenchmarkSubset(str, Enum):
-    """Parts of the benchmark."""
-
-    all = "all"
-    s4 = "s4"
-    m3 = "m3"
-    moc = "moc"
 
 
 class Split(str, Enum):
@@ -70,12 +62,12 @@ def compose(
         ),
     ],
     subset: Annotated[
-        BenchmarkSubset,
+        Subset,
         typer.Option(
             help="s4: one object sounds; m3: several, also at once; moc: what sounds changes in "
             "every clip."
         ),
-    ] = BenchmarkSubset.all,
+    ] = Subset.all,
     clips: Annotated[int, typer.Option(min=1, metavar="N", help="Of each subset.")] = 40,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Of all randomness.")] = 2024,
     split: Annotated[Split, typer.Option(help="Which pictures and recordings.")] = Split.test,

@@ -22,6 +22,23 @@ class Dataset(str, Enum):
     benchmark = "benchmark"
 
 
+class Subset(str, Enum):
+    """The benchmark's subsets; MOC can be had of other datasets too."""
+
+    all = "all"
+    s4 = "s4"
+    m3 = "m3"
+    moc = "moc"
+
+
+class Classes(str, Enum):
+    """Clips of the benchmark by what training has seen."""
+
+    all = "all"
+    seen = "seen"
+    unseen = "unseen"
+
+
 DatasetOption = Annotated[
     Dataset,
     typer.Option(
@@ -36,6 +53,20 @@ RootOption = Annotated[
         readable=False,
         show_default=False,
         help="The dataset's folder; for composed clips, the sources they are composed from.",
+    ),
+]
+SubsetOption = Annotated[
+    Subset,
+    typer.Option(
+        help="s4, m3 or moc of the benchmark. moc of another dataset: only clips in which the "
+        "sounding objects change."
+    ),
+]
+ClassesOption = Annotated[
+    Classes,
+    typer.Option(
+        help="Of the benchmark: only clips whose sounding objects are all of groups seen in "
+        "training, or only the others."
     ),
 ]
 LimitOption = Annotated[
@@ -68,20 +99,36 @@ def opened_dataset(
     return load_dataset(name.value, root, split, control_points=control_points)
 
 
-def limited_dataset(
-    name: Dataset, root: Path, split: str, limit: int | None, control_points: Path | None = None
+def chosen_dataset(
+    name: Dataset,
+    root: Path,
+    split: str,
+    *,
+    limit: int | None = None,
+    control_points: Path | None = None,
+    subset: Subset = Subset.all,
+    classes: Classes = Classes.all,
 ) -> LabelledDataset:
-    """The first clips of a dataset; of composed clips, so many are composed.
+    """The first clips of a part of a dataset; of composed clips, so many are composed.
 
     Raises:
-        CoPropError: the dataset is not there, or not as it should be.
+        CoPropError: the dataset is not there or not as it should be, or has no such part.
     """
     from coprop.data.composed_clips import ComposedClips
-    from coprop.data.subsets import subset
+    from coprop.data.loading import load_dataset
+    from coprop.data.subsets import moc
+    from coprop.data.subsets import subset as first_of
 
-    if name is Dataset.composed and limit is not None and control_points is None:
+    changing = subset is Subset.moc and name is not Dataset.benchmark
+    part = None if changing or subset is Subset.all else subset.value
+    whole = subset is Subset.all and classes is Classes.all and control_points is None
+    if name is Dataset.composed and limit is not None and whole:
         return ComposedClips(root, count=limit, split=split)
-    dataset = opened_dataset(name, root, split, control_points)
+    dataset = load_dataset(
+        name.value, root, split, control_points=control_points, subset=part, classes=classes.value
+    )
+    if changing:
+        dataset = moc(dataset)
     if limit is not None and limit < len(dataset):
-        return subset(dataset, range(limit), f"{dataset.name}, first {limit}")
+        return first_of(dataset, range(limit), f"{dataset.name}, first {limit}")
     return dataset

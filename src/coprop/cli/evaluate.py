@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,13 +16,15 @@ from coprop.cli.common import (
     reported,
 )
 from coprop.cli.dataset_options import (
+    Classes,
+    ClassesOption,
     ControlPointsOption,
-    Dataset,
     DatasetOption,
     LimitOption,
     RootOption,
-    limited_dataset,
-    opened_dataset,
+    Subset,
+    SubsetOption,
+    chosen_dataset,
 )
 from coprop.cli.progress import ProgressBars
 
@@ -33,13 +34,6 @@ if TYPE_CHECKING:
     from coprop.data.labelled import LabelledDataset
 
 _METHODS = "alone,cosine,novelty,true"
-
-
-class Subset(str, Enum):
-    """Parts of a dataset."""
-
-    all = "all"
-    moc = "moc"
 
 
 def evaluate(
@@ -74,9 +68,8 @@ def evaluate(
         ),
     ] = _METHODS,
     split: Annotated[str, typer.Option(help="Part of the dataset.")] = "test",
-    subset: Annotated[
-        Subset, typer.Option(help="moc: only clips in which the sounding objects change.")
-    ] = Subset.all,
+    subset: SubsetOption = Subset.all,
+    classes: ClassesOption = Classes.all,
     control_points: ControlPointsOption = None,
     limit: LimitOption = None,
     mute: Annotated[
@@ -127,7 +120,15 @@ def evaluate(
     with reported(debug=debug, interrupted=lambda: f"interrupted; to go on, repeat it ({out})."):
         processes = _processes(device)
         content = _evaluate(
-            dataset=_dataset(dataset, root, split, control_points, subset, limit),
+            dataset=chosen_dataset(
+                dataset,
+                root,
+                split,
+                limit=limit,
+                control_points=control_points,
+                subset=subset,
+                classes=classes,
+            ),
             folder=out,
             model=model,
             methods=[name.strip() for name in methods.split(",") if name.strip()],
@@ -155,24 +156,6 @@ def _processes(device: str) -> PartialState:
     from accelerate import PartialState
 
     return PartialState(cpu=device == "cpu")
-
-
-def _dataset(
-    name: Dataset,
-    root: Path,
-    split: str,
-    control_points: Path | None,
-    which: Subset,
-    limit: int | None,
-) -> LabelledDataset:
-    if which is Subset.all:
-        return limited_dataset(name, root, split, limit, control_points)
-    from coprop.data.subsets import moc, subset
-
-    changing = moc(opened_dataset(name, root, split, control_points))
-    if limit is None or limit >= len(changing):
-        return changing
-    return subset(changing, range(limit), f"{changing.name}, first {limit}")
 
 
 def _evaluate(

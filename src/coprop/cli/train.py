@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Callable
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,15 +14,19 @@ import typer
 
 from coprop.cli.common import DebugOption, checked_device, reported
 from coprop.cli.dataset_options import (
-    Dataset,
+    Classes,
+    ClassesOption,
     DatasetOption,
     LimitOption,
     RootOption,
-    limited_dataset,
+    Subset,
+    SubsetOption,
+    chosen_dataset,
 )
 from coprop.cli.progress import ProgressBars
 
 if TYPE_CHECKING:
+    from coprop.data.labelled import LabelledDataset
     from coprop.training.recipes import KeyframeRecipe, PropagatorRecipe
     from coprop.training.session import Outcome
 
@@ -76,6 +82,8 @@ def train(
         typer.Option(help="automatic: go on from the last checkpoint in DIR, if there is one."),
     ] = Resume.never,
     split: Annotated[str, typer.Option(help="Part of the dataset to train on.")] = "train",
+    subset: SubsetOption = Subset.all,
+    classes: ClassesOption = Classes.all,
     limit: LimitOption = None,
     device: Annotated[
         str,
@@ -111,8 +119,7 @@ def train(
             stage=stage,
             config=config,
             changes=changes or [],
-            dataset=dataset,
-            root=root,
+            clips=partial(chosen_dataset, dataset, root, subset=subset, classes=classes),
             split=split,
             limit=limit,
             out=out,
@@ -131,8 +138,7 @@ def _train(
     stage: Stage,
     config: str,
     changes: list[str],
-    dataset: Dataset,
-    root: Path,
+    clips: Callable[..., LabelledDataset],
     split: str,
     limit: int | None,
     out: Path,
@@ -146,8 +152,8 @@ def _train(
 
     recipe = _recipe(stage, config, changes)
     data = Data(
-        limited_dataset(dataset, root, split, limit),
-        limited_dataset(dataset, root, recipe.validate_split, recipe.validate_clips)
+        clips(split, limit=limit),
+        clips(recipe.validate_split, limit=recipe.validate_clips)
         if recipe.validate_every
         else None,
     )

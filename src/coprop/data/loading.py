@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 from coprop.errors import DatasetError
 
 if TYPE_CHECKING:
+    from coprop.data.benchmark_reader import Classes
     from coprop.data.labelled import LabelledDataset
 
 DatasetName = Literal["s4", "ms3", "avss", "composed", "benchmark"]
@@ -19,6 +20,8 @@ def load_dataset(
     split: str = "test",
     *,
     control_points: str | Path | None = None,
+    subset: str | None = None,
+    classes: Classes = "all",
 ) -> LabelledDataset:
     """A labelled dataset: `S4`, `MS3`, `AVSS` of AVSBench, `ComposedClips`, `ComposedBenchmark`.
 
@@ -27,6 +30,8 @@ def load_dataset(
         root: its folder; for "composed" the sources folder.
         split: "train", "val" or "test"; "composed" and "benchmark" have no "val".
         control_points: flags that were annotated by hand, for AVSBench; see `S4`.
+        subset: "s4", "m3" or "moc" of "benchmark"; None for all.
+        classes: "seen" or "unseen" in training, of "benchmark"; see `ComposedBenchmark`.
 
     Raises:
         CoPropError: another name, or what the dataset itself refuses.
@@ -37,11 +42,16 @@ def load_dataset(
     from coprop.data.benchmark_reader import ComposedBenchmark
     from coprop.data.composed_clips import ComposedClips
 
+    if name != "benchmark" and (subset is not None or classes != "all"):
+        raise DatasetError(
+            f"only the dataset 'benchmark' has subsets and classes to choose from, {name!r} has "
+            f"not; leave out subset={subset!r} and classes={classes!r}."
+        )
     if name in ("composed", "benchmark"):
         if control_points is not None:
             raise DatasetError("composed clips know their changes; leave control_points= out.")
         if name == "benchmark":
-            return ComposedBenchmark(root, split)
+            return ComposedBenchmark(root, split, subset, classes)
         return ComposedClips(root, split=split)
     readers = {"s4": S4, "ms3": MS3, "avss": AVSS}
     if name not in readers:

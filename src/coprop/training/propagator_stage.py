@@ -31,6 +31,7 @@ from coprop.training.validation import Validation
 PROPAGATOR = "propagator"
 _NO_DECAY = ("relative_emb_v", "conv_out")
 _ENCODER, _IDENTITIES = "encoder.", "patch_wise_id_bank."
+_EARS, _INSERT = "audio_insert.encoder.", ("insert_levels", "insert_dim")
 
 
 class PropagatorObjective(nn.Module):
@@ -160,12 +161,19 @@ def build_propagator(recipe: PropagatorRecipe) -> AudioInsertPropagator:
             "start is missing: give the file of an official AOT network, such as "
             '--set start=R50_AOTL_PRE_YTB_DAV.pth, a folder, "default" or "random".'
         )
+    if recipe.fresh_insert and (recipe.start == RANDOM or Path(recipe.start).is_file()):
+        raise CoPropError(
+            f'fresh_insert is for a folder or "default", and start is {recipe.start!r}; leave it '
+            "out: audio modules begin anew there, where the file has none."
+        )
     if recipe.start == RANDOM:
         propagator = AudioInsertPropagator(propagator_config(recipe))
     elif Path(recipe.start).is_file():
         propagator = _from_file(recipe, recipe.start)
     else:
         propagator = AudioInsertPropagator.from_pretrained(model_folder(recipe.start, PROPAGATOR))
+        if recipe.fresh_insert:
+            propagator = _with_fresh_insert(propagator, recipe)
     stored = propagator.config.to_dict()
     wanted = PropagatorConfig.from_dict({**stored, **recipe.model}).to_dict()
     differ = [key for key, value in wanted.items() if stored[key] != value]
@@ -241,21 +249,46 @@ def _from_file(recipe: PropagatorRecipe, path: str) -> AudioInsertPropagator:
     )
 
 
+def _with_fresh_insert(
+    propagator: AudioInsertPropagator, recipe: PropagatorRecipe
+) -> AudioInsertPropagator:
+    """The propagator with new audio modules, shut, at the recipe's levels; its ears stay.
+
+    Raises:
+        CoPropError: it has no ears, and no weights for them are named.
+    """
+    chosen = {name: value for name, value in recipe.model.items() if name in _INSERT}
+    config = PropagatorConfig.from_dict({**propagator.config.to_dict(), **chosen})
+    if config.insert_levels and propagator.audio_insert is None and not recipe.audio_weights:
+        raise _no_hearing()
+    fresh = AudioInsertPropagator(config).eval()
+    state = fresh.state_dict()
+    for name, tensor in propagator.state_dict().items():
+        if name in state and (name.startswith(_EARS) or not name.startswith("audio_insert.")):
+            state[name] = tensor
+    fresh.load_state_dict(state)
+    return fresh
+
+
 def _load_hearing(propagator: AudioInsertPropagator, recipe: PropagatorRecipe) -> None:
     """The audio encoder's weights, which official files of AOT do not have."""
     insert = propagator.audio_insert
     if insert is None or (recipe.audio_weights is None and _brings_hearing(str(recipe.start))):
         return
     if recipe.audio_weights is None:
-        raise CoPropError(
-            "audio_weights is missing: the propagator hears through a pretrained encoder. Give "
-            f'its file (--set audio_weights=FILE), or "{RANDOM}".'
-        )
+        raise _no_hearing()
     if recipe.audio_weights != RANDOM:
         load_audio_encoder(insert.get_submodule("encoder"), recipe.audio_weights)
+
+
+def _no_hearing() -> CoPropError:
+    return CoPropError(
+        "audio_weights is missing: the propagator hears through a pretrained encoder. Give its "
+        f'file (--set audio_weights=FILE), or "{RANDOM}".'
+    )
 
 
 def _brings_hearing(start: str) -> bool:
     if not Path(start).is_file():
         return start != RANDOM
-    return any(name.startswith("audio_insert.encoder.") for name in read_state_dict(start))
+    return any(name.startswith(_EARS) for name in read_state_dict(start))

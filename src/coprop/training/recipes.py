@@ -148,6 +148,9 @@ class PropagatorRecipe(Recipe):
     "default", a folder as in stage one, or "random".
 
     Args:
+        fresh_insert: the audio modules of ``start``'s folder begin anew at ``model``'s
+            ``insert_levels``, their gates shut, so that whatever the levels, training begins with
+            the same masks. The audio encoder stays as it is there; other weights do too.
         architecture: what ``model`` changes, where ``start`` is "random": AOT-L or the small one.
         lowest_learning_rate: the rate at which the schedule begins and ends.
         encoder_ratio: how much slower the image encoder learns.
@@ -160,6 +163,7 @@ class PropagatorRecipe(Recipe):
         frozen: parts that are not trained, by the beginning of their parameters' names.
     """
 
+    fresh_insert: bool = False
     architecture: Literal["aot_l", "small"] = "aot_l"
     batch_size: int = 16
     learning_rate: float = 2e-4
