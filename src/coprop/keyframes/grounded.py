@@ -25,6 +25,7 @@ _PYRAMID = (24, 40, 112)  # channels of efficientnet-lite0 at strides 4, 8 and 1
 _FINAL = 1280
 _AUDIBLE = 0.02  # least probability of a source seen and heard; the best on training material
 _ABSENT_LOGIT = -10.0
+_TINY = 1e-30
 
 
 def sounding_groups() -> dict[str, tuple[int, ...]]:
@@ -124,8 +125,10 @@ class GroundedNetwork(nn.Module):
         """(K, 1280, h, w) last feature map -> (K, G + 1, h, w) probabilities of the groups."""
         classifier = self.visual.classifier
         logits = F.conv2d(features, classifier.weight[:, :, None, None], classifier.bias)
-        # Pooling logits by log-sum-exp is adding the classes' probabilities.
-        pooled = torch.logsumexp(logits.unsqueeze(1) + self.membership[:, :, None, None], dim=2)
+        # The classes' probabilities, but for a factor, are added up group by group.
+        highest = logits.amax(dim=1, keepdim=True)
+        sums = F.conv2d((logits - highest).exp(), self.membership[:, :, None, None])
+        pooled = sums.clamp_min(_TINY).log() + highest
         # As if the second classifier's were further classes, one for each group and one for none.
         return torch.logaddexp(pooled, self.looks(features)).softmax(dim=1)
 
@@ -191,10 +194,10 @@ def _resize(x: Tensor, like: Tensor) -> Tensor:
 
 
 def _membership() -> Tensor:
-    """(G + 1, 1000): 0 where a class belongs to the group, -inf elsewhere; last row: no group."""
-    rows = torch.full((len(sounding_groups()) + 1, _IMAGENET_CLASSES), -torch.inf)
-    rows[-1] = 0.0
+    """(G + 1, 1000): 1 where a class belongs to the group, else 0; last row: no group."""
+    rows = torch.zeros(len(sounding_groups()) + 1, _IMAGENET_CLASSES)
+    rows[-1] = 1.0
     for row, indices in enumerate(sounding_groups().values()):
-        rows[row, list(indices)] = 0.0
-        rows[-1, list(indices)] = -torch.inf
+        rows[row, list(indices)] = 1.0
+        rows[-1, list(indices)] = 0.0
     return rows
