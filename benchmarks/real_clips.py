@@ -190,7 +190,7 @@ def _filled(polygons: Iterable[Polygon], height: int, width: int) -> NDArray[np.
 
 
 def at_times(timed: Iterable[T], times_s: Sequence[float]) -> list[T]:
-    """The one nearest to each time, out of values in order of time; they are not kept in memory.
+    """The one nearest to each time, out of values in order of time, read no further than needed.
 
     Raises:
         DatasetError: there are no values.
@@ -202,6 +202,8 @@ def at_times(timed: Iterable[T], times_s: Sequence[float]) -> list[T]:
         for i, time_s in enumerate(times_s):
             if abs(value.time_s - time_s) < abs(found[i].time_s - time_s):
                 found[i] = value
+        if value.time_s >= max(times_s):
+            break
     if len(found) < len(times_s):
         raise DatasetError("the clip has no frames to compare with; give the whole video.")
     return found
