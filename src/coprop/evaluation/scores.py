@@ -104,7 +104,7 @@ class _Frames:
         self.num_keyframes += mask.is_keyframe
         if truth.labels is None:
             return
-        soft = torch.from_numpy(_probability(mask)).unsqueeze(0)
+        soft = torch.from_numpy(sounding_probability(mask)).unsqueeze(0)
         wanted = torch.from_numpy(truth.labels > 0).unsqueeze(0)
         found = soft > 0.5
         counts = region_counts(soft, wanted)
@@ -157,7 +157,7 @@ class _Frames:
         self.columns.setdefault(name, []).append(value)
 
 
-def _probability(mask: FrameMask) -> NDArray[np.float32]:
+def sounding_probability(mask: FrameMask) -> NDArray[np.float32]:
     """(H, W) that anything sounds; from the labels where soft masks were not kept."""
     if mask.probabilities is None:
         return (mask.labels > 0).astype(np.float32)

@@ -42,7 +42,7 @@ def markdown(results: dict[str, Any], timings: dict[str, Any]) -> str:
     for selection in SELECTIONS:
         head, rows = cells(results, timings, selection)
         lines += ["", f"## {selection.capitalize()}", ""]
-        lines += [_line(head), _line(["---"] * len(head)), *map(_line, rows)]
+        lines += table_lines(head, rows)
     return "\n".join(lines) + "\n"
 
 
@@ -61,13 +61,19 @@ def cells(
     head = ["", *(title for _, title in columns), *(["seconds a frame"] if timed else [])]
     rows = []
     for name, found in methods.items():
-        row = [name, *(_figure(found.get(key)) for key, _ in columns)]
-        rows.append([*row, _figure(timings[name]["seconds_per_frame"])] if timed else row)
+        row = [name, *(figure(found.get(key)) for key, _ in columns)]
+        rows.append([*row, figure(timings[name]["seconds_per_frame"])] if timed else row)
     return head, rows
 
 
-def _figure(value: float | None) -> str:
+def figure(value: float | None) -> str:
+    """Three decimals, or a dash for what there is not."""
     return "–" if value is None else f"{value:.3f}"
+
+
+def table_lines(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """The lines of a Markdown table."""
+    return [_line(fields) for fields in (head, ["---"] * len(head), *rows)]
 
 
 def _line(fields: Sequence[str]) -> str:
