@@ -39,7 +39,7 @@ PROPAGATOR = PropagatorConfig(insert_dim=64, max_long_edge=448)
 
 def new_segmenter(encoders: Path) -> KeyframeSegmenter:
     """The default segmenter with its two pretrained encoders and nothing else learned."""
-    segmenter = KeyframeSegmenter(SegmenterConfig("grounded", working_edge=448))
+    segmenter = KeyframeSegmenter(SegmenterConfig("grounded", working_edge=640))
     segmenter.network.visual.load_state_dict(load_file(encoders / "efficientnet_lite0.safetensors"))
     segmenter.network.audio.load_state_dict(load_file(encoders / "aisfx.safetensors"))
     return segmenter.eval()
@@ -108,6 +108,14 @@ def train_propagator(arguments: argparse.Namespace) -> None:
 
 
 def export(arguments: argparse.Namespace) -> None:
+    """Writes the model of each training that RUN holds."""
+    if (arguments.run / "grounding.pt").exists():
+        export_segmenter(arguments)
+    if (arguments.run / "propagation.pt").exists():
+        export_propagator(arguments)
+
+
+def export_segmenter(arguments: argparse.Namespace) -> None:
     segmenter = new_segmenter(arguments.encoders)
     network = segmenter.network
     network.audio_head.load_state_dict(torch.load(arguments.run / "hearing.pt", weights_only=True))
@@ -115,14 +123,22 @@ def export(arguments: argparse.Namespace) -> None:
     for name in ("refinement", "looks"):
         part = getattr(network, name)
         part.load_state_dict(subset(grounding["learned"], name))
+    write(segmenter, arguments.out / "keyframe_segmenter")
+    logging.info("grounding step %d", grounding["step"])
+
+
+def export_propagator(arguments: argparse.Namespace) -> None:
     propagator = new_propagator(arguments.encoders, PROPAGATOR)
     propagation = torch.load(arguments.run / "propagation.pt", weights_only=True)
     propagator.load_state_dict(subset(propagation["learned"], "all"))
-    for folder, model in (("keyframe_segmenter", segmenter), ("propagator", propagator)):
-        model.save_pretrained(arguments.out / folder)
-        (arguments.out / folder / "README.md").unlink(missing_ok=True)
-        halve(arguments.out / folder / "model.safetensors")
-    logging.info("grounding step %d, propagation step %d", grounding["step"], propagation["step"])
+    write(propagator, arguments.out / "propagator")
+    logging.info("propagation step %d", propagation["step"])
+
+
+def write(model: KeyframeSegmenter | AudioInsertPropagator, folder: Path) -> None:
+    model.save_pretrained(folder)
+    (folder / "README.md").unlink(missing_ok=True)
+    halve(folder / "model.safetensors")
 
 
 def subset(state: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
