@@ -64,7 +64,7 @@ def test_the_default_knows_things_by_name(default: KeyframeSegmenter) -> None:
     heard = torch.zeros(2, len(network.groups))
     heard[:, network.groups.index("dog")] = heard[:, network.groups.index("bowed_strings")] = 1
     small = torch.nn.functional.interpolate(
-        frames, (288, 448), mode="bilinear", antialias=True, align_corners=False
+        frames, (416, 640), mode="bilinear", antialias=True, align_corners=False
     )
     with torch.no_grad():
         expected = network.segment(small, heard)

@@ -126,7 +126,7 @@ def _batch(
     count: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     # One shape a batch, another for the next: videos come in all of them.
-    size = [(480, 640), (544, 544), (416, 736), (640, 480)][int(rng.integers(4))]
+    size = [(288, 384), (320, 320), (256, 448), (384, 288)][int(rng.integers(4))]
     rows = [_example(network, library, voices, rng, size) for _ in range(count)]
     frames, queries, targets, shown = (torch.stack(parts) for parts in zip(*rows, strict=True))
     return frames, queries, targets, shown
