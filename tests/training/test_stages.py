@@ -95,7 +95,7 @@ def test_the_grounded_network_learns_its_own_parts(folder: Path, tmp_path: Path)
         session.step(step, batches)
     after = network.state_dict()
     moved = {n.split(".")[0] for n, v in before.items() if not torch.equal(v, after[n])}
-    assert moved == {"person", "audio_head", "refinement"}
+    assert moved == {"looks", "audio_head", "refinement"}
 
 
 def test_encoders_that_hear_and_statistics_stay(folder: Path, tmp_path: Path) -> None:
