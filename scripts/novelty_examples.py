@@ -12,7 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from coprop.control_points.features import STEP_S, log_mel, relative_log_mel
-from coprop.data.composed_audio import Sound, compose, fourier_resample
+from coprop.data.benchmark_recipes import Recipe
+from coprop.data.benchmark_sound import soundtrack
+from coprop.data.composed_audio import ComposedAudio, Sound, compose, fourier_resample
+from coprop.data.soundtrack import random_schedule
+from coprop.types import Audio
 
 RATE = 22050
 STEPS_PER_CLIP = 240  # twelve seconds
@@ -31,7 +35,11 @@ def _example(seed: int) -> Example:
     """Features, soft targets, length in steps and sounding groups of one composed clip."""
     rng = np.random.default_rng(seed)
     few = [_sounds[i] for i in rng.choice(len(_sounds), min(40, len(_sounds)), replace=False)]
-    clip = compose([_varied(sound, rng) for sound in _distinct(few, rng)], RATE, seed)
+    cast = [_varied(sound, rng) for sound in _distinct(few, rng)]
+    if rng.random() < 0.3:
+        clip = compose(cast, RATE, seed)
+    else:
+        clip = _as_in_the_benchmark(cast, few[0], rng)
     mel = log_mel(clip.audio) + _equaliser(rng)
     bands = relative_log_mel(mel)[: 2 * STEPS_PER_CLIP]
     steps = min(len(bands) // 2, STEPS_PER_CLIP)
@@ -46,6 +54,19 @@ def _example(seed: int) -> Example:
     padded = np.zeros((2 * STEPS_PER_CLIP, bands.shape[1]), dtype=np.float16)
     padded[: len(bands)] = bands
     return padded, target.astype(np.float32), steps, kinds.astype(np.float32)
+
+
+def _as_in_the_benchmark(
+    cast: list[Sound], other: Sound, rng: np.random.Generator
+) -> ComposedAudio:
+    """With music, and with changes of loudness and room, none of which is a change of sources."""
+    duration_s = round(rng.uniform(8.0, 12.0) * RATE) / RATE
+    planned = random_schedule(rng, len(cast), duration_s)
+    music = other.samples if rng.random() < 0.3 else None
+    recordings = [sound.samples for sound in cast]
+    samples, heard, _ = soundtrack(recordings, planned, music, Recipe(), RATE, rng)
+    states = tuple(frozenset(cast[i].group for i in state) for state in heard.sounding)
+    return ComposedAudio(Audio(samples, RATE), heard.change_times_s, states)
 
 
 def _distinct(sounds: list[Sound], rng: np.random.Generator) -> list[Sound]:

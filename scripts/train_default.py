@@ -1,12 +1,13 @@
 """Trains the default's two models, and writes what goes into the package.
 
-    python scripts/train_default.py keyframes   --sources SOURCES --encoders ENCODERS --run RUN
+    python scripts/train_default.py hearing     --sources SOURCES --encoders ENCODERS --run RUN
+    python scripts/train_default.py grounding   --sources SOURCES --encoders ENCODERS --run RUN
     python scripts/train_default.py propagation --sources SOURCES --encoders ENCODERS --run RUN
     python scripts/train_default.py export      --encoders ENCODERS --run RUN --out WEIGHTS
 
 WEIGHTS is src/coprop/weights. SOURCES is made by scripts/build_sources.py, ENCODERS by
 scripts/convert_backbones.py. Each training continues from the checkpoint in RUN where it was
-stopped. The two can run side by side.
+stopped. They can run side by side, but grounding needs the sounds that hearing begins with.
 """
 
 from __future__ import annotations
@@ -19,17 +20,21 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from coprop.data.library import Library
+from coprop.keyframes.grounded import GroundedNetwork
 from coprop.keyframes.segmenter import KeyframeSegmenter, SegmenterConfig
 from coprop.propagation.config import PropagatorConfig
 from coprop.propagation.propagator import AudioInsertPropagator
-from coprop.training.grounding import Voices, train_grounding
+from coprop.training.grounding import Voices, parts_of_grounding, train_grounding
 from coprop.training.hearing import (
+    HeardExamples,
     cached_examples,
     cross_fitted_answers,
     hearing_accuracy,
     join,
+    parts_of_hearing,
     train_hearing,
 )
 from coprop.training.propagation import train_propagation
@@ -45,7 +50,7 @@ def new_segmenter(encoders: Path) -> KeyframeSegmenter:
     return segmenter.eval()
 
 
-def start_from(segmenter: KeyframeSegmenter, folder: Path) -> None:
+def start_from(network: GroundedNetwork, folder: Path) -> None:
     """Takes the refinement, and as much as there is of the second classifier, of other weights."""
     weights = load_file(folder / "keyframe_segmenter" / "model.safetensors")
     learned = {
@@ -53,7 +58,7 @@ def start_from(segmenter: KeyframeSegmenter, folder: Path) -> None:
         for name, tensor in weights.items()
         if name.startswith(("network.refinement.", "network.looks."))
     }
-    segmenter.network.load_state_dict(learned, strict=False)
+    network.load_state_dict(learned, strict=False)
 
 
 def new_propagator(encoders: Path, config: PropagatorConfig) -> AudioInsertPropagator:
@@ -65,14 +70,10 @@ def new_propagator(encoders: Path, config: PropagatorConfig) -> AudioInsertPropa
     return propagator
 
 
-def train_keyframes(arguments: argparse.Namespace) -> None:
-    torch.manual_seed(0)
-    segmenter = new_segmenter(arguments.encoders)
-    network = segmenter.network
-    if arguments.start:
-        start_from(segmenter, arguments.start)
+def sounds_of(network: GroundedNetwork, arguments: argparse.Namespace) -> list[HeardExamples]:
+    """Windows of the two halves of the recordings, made once."""
     library = Library(arguments.sources, "train", shipping=True)
-    halves = [
+    return [
         cached_examples(
             arguments.run / f"heard_{half}.pt",
             network,
@@ -82,9 +83,13 @@ def train_keyframes(arguments: argparse.Namespace) -> None:
         )
         for half in (0, 1)
     ]
-    voices = Voices(*cross_fitted_answers(network, halves))
-    train_hearing(network, join(halves))
-    torch.save(network.audio_head.state_dict(), arguments.run / "hearing.pt")
+
+
+def train_ears(arguments: argparse.Namespace) -> None:
+    torch.manual_seed(0)
+    network = new_segmenter(arguments.encoders).network
+    examples = join(sounds_of(network, arguments))
+    train_hearing(network, examples, arguments.run / "hearing.pt", steps=arguments.steps)
     # The test split is only looked at here, to tell how well new recordings are named.
     unheard = cached_examples(
         arguments.run / "heard_test.pt",
@@ -94,6 +99,15 @@ def train_keyframes(arguments: argparse.Namespace) -> None:
         600,
     )
     logging.info("hearing: %.3f of new recordings named", hearing_accuracy(network, unheard))
+
+
+def train_eyes(arguments: argparse.Namespace) -> None:
+    torch.manual_seed(0)
+    network = new_segmenter(arguments.encoders).network
+    if arguments.start:
+        start_from(network, arguments.start)
+    voices = Voices(*cross_fitted_answers(network, sounds_of(network, arguments)))
+    library = Library(arguments.sources, "train", shipping=True)
     checkpoint = arguments.run / "grounding.pt"
     train_grounding(network, library, voices, checkpoint, steps=arguments.steps)
 
@@ -118,19 +132,19 @@ def export(arguments: argparse.Namespace) -> None:
 def export_segmenter(arguments: argparse.Namespace) -> None:
     segmenter = new_segmenter(arguments.encoders)
     network = segmenter.network
-    network.audio_head.load_state_dict(torch.load(arguments.run / "hearing.pt", weights_only=True))
+    hearing = torch.load(arguments.run / "hearing.pt", weights_only=True)
+    parts_of_hearing(network).load_state_dict(hearing["learned"])
     grounding = torch.load(arguments.run / "grounding.pt", weights_only=True)
-    for name in ("refinement", "looks"):
-        part = getattr(network, name)
-        part.load_state_dict(subset(grounding["learned"], name))
+    parts_of_grounding(network).load_state_dict(grounding["learned"])
     write(segmenter, arguments.out / "keyframe_segmenter")
-    logging.info("grounding step %d", grounding["step"])
+    logging.info("hearing step %d, grounding step %d", hearing["step"], grounding["step"])
 
 
 def export_propagator(arguments: argparse.Namespace) -> None:
     propagator = new_propagator(arguments.encoders, PROPAGATOR)
     propagation = torch.load(arguments.run / "propagation.pt", weights_only=True)
-    propagator.load_state_dict(subset(propagation["learned"], "all"))
+    learned = nn.ModuleDict({"all": propagator})
+    learned.load_state_dict(propagation["learned"])
     write(propagator, arguments.out / "propagator")
     logging.info("propagation step %d", propagation["step"])
 
@@ -139,12 +153,6 @@ def write(model: KeyframeSegmenter | AudioInsertPropagator, folder: Path) -> Non
     model.save_pretrained(folder)
     (folder / "README.md").unlink(missing_ok=True)
     halve(folder / "model.safetensors")
-
-
-def subset(state: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
-    """The entries below a name, without it."""
-    below = prefix + "."
-    return {key.removeprefix(below): v for key, v in state.items() if key.startswith(below)}
 
 
 def halve(path: Path) -> None:
@@ -157,21 +165,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=["keyframes", "propagation", "export"])
+    parser.add_argument("what", choices=["hearing", "grounding", "propagation", "export"])
     parser.add_argument("--sources", type=Path)
     parser.add_argument("--encoders", type=Path, required=True)
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--out", type=Path)
     parser.add_argument("--start", type=Path, help="weights whose grounding is trained further")
     parser.add_argument("--steps", type=int, default=4000)
-    parser.add_argument("--sounds", type=int, default=12000)
+    parser.add_argument("--sounds", type=int, default=20000)
     parser.add_argument("--threads", type=int)
     arguments = parser.parse_args()
     arguments.run.mkdir(parents=True, exist_ok=True)
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    jobs = {"keyframes": train_keyframes, "propagation": train_propagator, "export": export}
+    jobs = {
+        "hearing": train_ears,
+        "grounding": train_eyes,
+        "propagation": train_propagator,
+        "export": export,
+    }
     jobs[arguments.what](arguments)
 
 

@@ -48,9 +48,9 @@ def test_sound_of_any_length_is_heard(network: GroundedNetwork, length: int) -> 
 def test_evidence_is_a_distribution_over_groups_and_the_rest(network: GroundedNetwork) -> None:
     with torch.no_grad():
         pyramid, evidence = network.see(frames_of(64, 96, batch=2))
-    assert evidence.shape == (2, len(sounding_groups()) + 1, 2, 3)
+    assert evidence.shape == (2, len(sounding_groups()) + 1, 4, 6)
     assert float(evidence.min()) >= 0
-    torch.testing.assert_close(evidence.sum(dim=1), torch.ones(2, 2, 3))
+    torch.testing.assert_close(evidence.sum(dim=1), torch.ones(2, 4, 6))
     assert [tuple(level.shape[1:]) for level in pyramid] == [
         (24, 16, 24),
         (40, 8, 12),
@@ -59,12 +59,14 @@ def test_evidence_is_a_distribution_over_groups_and_the_rest(network: GroundedNe
 
 
 def test_evidence_adds_up_both_classifiers_probabilities(network: GroundedNetwork) -> None:
-    features = torch.randn(1, 1280, 2, 3, generator=torch.Generator().manual_seed(0))
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(1, 1280, 1, 1, generator=generator).expand(1, 1280, 2, 3)
+    finer = torch.randn(1, 112, 4, 6, generator=generator)
     with torch.no_grad():
-        evidence = network.evidence(features)[0, :, 1, 2]
+        evidence = network.evidence(features, finer)[0, :, 1, 2]
         place = features[0, :, 1, 2]
         scores = network.visual.classifier(place).double().exp()
-        learned = network.looks(features)[0, :, 1, 2].double().exp()
+        learned = network.looks(features, finer)[0, :, 1, 2].double().exp()
     groups = list(sounding_groups().items())
     sums = torch.stack([scores[list(indices)].sum() for _, indices in groups])
     member = {index for _, indices in groups for index in indices}

@@ -16,7 +16,7 @@ from coprop.training.hearing import (
     HeardExamples,
     cross_fitted_answers,
     hearing_accuracy,
-    summarise_examples,
+    make_examples,
     train_hearing,
 )
 from coprop.training.propagation import train_propagation
@@ -42,7 +42,7 @@ def test_hearing_and_grounding(library: Library, tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = GroundedNetwork().eval()
     halves = [
-        summarise_examples(network, library.half_of_sounds(half), np.random.default_rng(half), 24)
+        make_examples(network, library.half_of_sounds(half), np.random.default_rng(half), 24)
         for half in (0, 1)
     ]
     answers, truth = cross_fitted_answers(network, halves, steps=5)
@@ -51,20 +51,46 @@ def test_hearing_and_grounding(library: Library, tmp_path: Path) -> None:
 
     before = copied(network)
     train_grounding(network, library, Voices(answers, truth), tmp_path / "g.pt", steps=1, batch=1)
-    assert changed(before, network) == {"refinement", "looks"}
+    assert changed(before, network) == {"refinement", "looks", "visual"}
+    for stage in ("conv_stem", "blocks.0", "blocks.2", "classifier"):  # these stay as they were
+        own = [name for name in before if name.startswith(f"visual.{stage}.")]
+        assert own
+        assert all(torch.equal(before[name], network.state_dict()[name]) for name in own)
+    statistics = [n for n in before if n.endswith(("running_mean", "running_var"))]
+    assert all(torch.equal(before[name], network.state_dict()[name]) for name in statistics)
     assert (tmp_path / "g.pt").is_file()
 
 
-def test_hearing_learns_what_can_be_told_apart() -> None:
+def test_hearing_tunes_the_head_and_the_upper_half_of_the_encoder(
+    library: Library, tmp_path: Path
+) -> None:
     torch.manual_seed(0)
     network = GroundedNetwork().eval()
-    centres = torch.randn(len(network.groups), network.audio.summary_dim)
-    groups = torch.arange(len(network.groups)).repeat(6)
-    noise = torch.randn(len(groups), network.audio.summary_dim)
-    examples = HeardExamples(centres[groups] + 0.3 * noise, torch.eye(len(network.groups))[groups])
-    assert hearing_accuracy(network, examples) < 0.3
-    train_hearing(network, examples, steps=150)
-    assert hearing_accuracy(network, examples) > 0.9
+    examples = make_examples(network, library, np.random.default_rng(0), 6)
+    before = copied(network.audio)
+    train_hearing(network, examples, tmp_path / "h.pt", steps=1)
+    assert changed(before, network.audio) == {"conv_block3", "conv_block4"}
+    assert not network.training
+    assert (tmp_path / "h.pt").is_file()
+
+
+def test_hearing_learns_what_can_be_told_apart() -> None:
+    """Tones of as many pitches as there are groups: half to learn from, half to ask about."""
+    torch.manual_seed(0)
+    network = GroundedNetwork().eval()
+    groups = torch.arange(len(network.groups)).repeat(8)
+    windows = 0.1 * torch.rand(len(groups), 100, 96)
+    windows[torch.arange(len(groups)), :, 2 * groups] = 1.0
+    summaries = windows.mean(dim=1).repeat_interleave(11, dim=1)[:, : network.audio.summary_dim]
+    examples = HeardExamples(windows, 20 * summaries, torch.eye(len(network.groups))[groups])
+    half = len(groups) // 2
+    first, second = (
+        HeardExamples(examples.windows[own], examples.summaries[own], examples.groups[own])
+        for own in (slice(0, half), slice(half, None))
+    )
+    answers, truth = cross_fitted_answers(network, (first, second), steps=200)
+    assert (answers.argmax(dim=1) == truth.argmax(dim=1)).float().mean() > 0.9
+    assert hearing_accuracy(network, examples) < 0.3  # of the windows, which were not learned from
 
 
 def test_propagation(library: Library, tmp_path: Path) -> None:

@@ -47,16 +47,20 @@ class SoundEffectsEncoder(nn.Module):
 
     def embedding(self, samples: Tensor) -> Tensor:
         """(B, n) -> (B, 512): the mean over frequency, then the strongest moment in time."""
-        return self._map(samples).mean(dim=3).amax(dim=2)
+        return self._map(self.log_mel(samples)).mean(dim=3).amax(dim=2)
 
     def summary(self, samples: Tensor) -> Tensor:
         """(B, n) -> (B, 1024): the embedding, and the average over time beside it."""
-        over_time = self._map(samples).mean(dim=3)
+        return self.summarise(self.log_mel(samples))
+
+    def summarise(self, log_mel: Tensor) -> Tensor:
+        """`summary` of (B, 100, 96) `log_mel`."""
+        over_time = self._map(log_mel).mean(dim=3)
         return torch.cat([over_time.amax(dim=2), over_time.mean(dim=2)], dim=1)
 
     def tokens(self, samples: Tensor) -> Tensor:
         """(B, n) -> (B, 144, 512): 12 steps in time by 12 in frequency, time first."""
-        return self._map(samples).flatten(2).transpose(1, 2)
+        return self._map(self.log_mel(samples)).flatten(2).transpose(1, 2)
 
     def log_mel(self, samples: Tensor) -> Tensor:
         """(B, n) -> (B, 100, 96), mostly in [0, 1]."""
@@ -68,8 +72,8 @@ class SoundEffectsEncoder(nn.Module):
         mel = spectrum.abs().square().transpose(1, 2) @ self.mel_bands
         return torch.log10(10_000 * mel + 1) / _LARGEST_LOG_MEL
 
-    def _map(self, samples: Tensor) -> Tensor:
-        x = self.log_mel(samples).unsqueeze(1)
+    def _map(self, log_mel: Tensor) -> Tensor:
+        x = log_mel.unsqueeze(1)
         for i in range(1, 5):
             x = self.get_submodule(f"conv_block{i}")(x)
             if i < 4:

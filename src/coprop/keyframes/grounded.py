@@ -56,7 +56,7 @@ class GroundedNetwork(nn.Module):
         self.groups = tuple(sounding_groups())
         self.visual = create_model("tf_efficientnet_lite0", pretrained=False)
         self.audio = SoundEffectsEncoder()
-        self.looks = nn.Conv2d(_FINAL, len(self.groups) + 1, 1)
+        self.looks = _Looks(len(self.groups) + 1)
         self.audio_head = nn.Sequential(
             nn.LayerNorm(self.audio.summary_dim),
             nn.Linear(self.audio.summary_dim, 512),
@@ -88,11 +88,11 @@ class GroundedNetwork(nn.Module):
             frames: (K, 3, h, w) RGB in [0, 1].
 
         Returns:
-            the feature maps at strides 4, 8 and 16, and (K, G + 1, h / 32, w / 32) probabilities of
+            the feature maps at strides 4, 8 and 16, and (K, G + 1, h / 16, w / 16) probabilities of
             the groups at each place; the last channel is everything else.
         """
         features, pyramid = self.features(frames)
-        return pyramid, self.evidence(features)
+        return pyramid, self.evidence(features, pyramid[-1])
 
     def features(self, frames: Tensor) -> tuple[Tensor, list[Tensor]]:
         """The backbone's last feature map (K, 1280, h / 32, w / 32), and those of `see`."""
@@ -121,16 +121,40 @@ class GroundedNetwork(nn.Module):
         logits: Tensor = self.refinement(pyramid, cues)
         return logits
 
-    def evidence(self, features: Tensor) -> Tensor:
-        """(K, 1280, h, w) last feature map -> (K, G + 1, h, w) probabilities of the groups."""
+    def evidence(self, features: Tensor, finer: Tensor) -> Tensor:
+        """Probabilities of the groups, at the places of the finer features.
+
+        Args:
+            features: (K, 1280, h / 32, w / 32), the last feature map.
+            finer: (K, 112, h / 16, w / 16), the one before it.
+
+        Returns:
+            (K, G + 1, h / 16, w / 16).
+        """
         classifier = self.visual.classifier
         logits = F.conv2d(features, classifier.weight[:, :, None, None], classifier.bias)
         # The classes' probabilities, but for a factor, are added up group by group.
         highest = logits.amax(dim=1, keepdim=True)
         sums = F.conv2d((logits - highest).exp(), self.membership[:, :, None, None])
-        pooled = sums.clamp_min(_TINY).log() + highest
+        pooled = _resize(sums.clamp_min(_TINY).log() + highest, finer)
         # As if the second classifier's were further classes, one for each group and one for none.
-        return torch.logaddexp(pooled, self.looks(features)).softmax(dim=1)
+        return torch.logaddexp(pooled, self.looks(features, finer)).softmax(dim=1)
+
+
+class _Looks(nn.Module):
+    """The second classifier: it looks at half the distance, and at what surrounds each place."""
+
+    def __init__(self, outcomes: int, width: int = 96) -> None:
+        super().__init__()
+        self.coarse = nn.Conv2d(_FINAL, outcomes, 1)
+        self.context = nn.Conv2d(_FINAL, width, 1)
+        self.around = _conv(width + _PYRAMID[-1], width)
+        self.fine = nn.Conv2d(width, outcomes, 1)
+
+    def forward(self, features: Tensor, finer: Tensor) -> Tensor:
+        around = self.around(torch.cat([_resize(self.context(features), finer), finer], dim=1))
+        logits: Tensor = _resize(self.coarse(features), finer) + self.fine(around)
+        return logits
 
 
 class _Refinement(nn.Module):

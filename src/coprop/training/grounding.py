@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,11 @@ from coprop.keyframes.grounded import GroundedNetwork
 from coprop.training.loop import LoopOptions, train
 from coprop.training.losses import soft_jaccard_loss
 
-_QUERIES = 3  # different sounds asked of one picture; the backbone runs once for all of them
+_QUERIES = 2  # different sounds asked of one picture; the backbone runs once for all of them
+_FROZEN_STAGES = 3  # of the backbone; its finer features are common to all pictures
+_REST = 0.35  # how much a place with no source counts against one with a source
+# Height and width, one for each batch: videos come in all shapes. Multiples of 32.
+_SIZES = ((384, 512), (416, 416), (352, 608), (512, 384), (480, 640))
 
 
 def train_grounding(
@@ -31,7 +36,7 @@ def train_grounding(
     steps: int = 4000,
     batch: int = 4,
 ) -> None:
-    """Fits the refinement and the second classifier; everything else stays as it is.
+    """Fits the refinement, the second classifier and, slowly, the backbone's upper stages.
 
     Args:
         network: with its encoders and its audio head trained.
@@ -39,9 +44,9 @@ def train_grounding(
         voices: what is heard of each group.
         checkpoint: continued from where it exists.
         steps: batches.
-        batch: pictures in a batch; each is asked three different sounds.
+        batch: pictures in a batch; each is asked two different sounds.
     """
-    learned = nn.ModuleDict({"refinement": network.refinement, "looks": network.looks})
+    learned = parts_of_grounding(network)
     network.requires_grad_(False)
     learned.requires_grad_(True)
     network.eval()
@@ -50,9 +55,16 @@ def train_grounding(
         "grounding",
         learned,
         lambda rng: _loss(network, *_batch(network, library, voices, rng, batch)),
-        LoopOptions(steps, learning_rate=2e-3, weight_decay=1e-2),
+        LoopOptions(steps, learning_rate=2e-3, weight_decay=1e-2, slower={"upper": 10.0}),
         checkpoint,
     )
+
+
+def parts_of_grounding(network: GroundedNetwork) -> nn.ModuleDict:
+    """What `train_grounding` changes: the refinement, the second classifier, and "upper" stages."""
+    visual = network.visual
+    upper = nn.ModuleList([*visual.blocks[_FROZEN_STAGES:], visual.conv_head, visual.bn2])
+    return nn.ModuleDict({"refinement": network.refinement, "looks": network.looks, "upper": upper})
 
 
 def _loss(
@@ -66,9 +78,8 @@ def _loss(
         targets: (B, Q, h, w) in [0, 1].
         shown: (B, h, w) number of the group that is seen, G where it is none.
     """
-    with torch.no_grad():
-        features, pyramid = network.features(frames.contiguous(memory_format=torch.channels_last))
-    evidence = network.evidence(features)
+    features, pyramid = network.features(frames.contiguous(memory_format=torch.channels_last))
+    evidence = network.evidence(features, pyramid[-1])
     asked = queries.shape[1]
     pyramid = [level.repeat_interleave(asked, dim=0) for level in pyramid]
     logits = network.ground(
@@ -78,10 +89,13 @@ def _loss(
     coarse = shown[:, ::4, ::4]  # every fourth pixel tells the areas well enough
     seen = F.one_hot(coarse, evidence.shape[1]).permute(0, 3, 1, 2).float()
     seen = F.interpolate(seen, evidence.shape[-2:], mode="area")
+    weights = torch.ones(seen.shape[1])
+    weights[-1] = _REST
+    seen = seen * weights[:, None, None]
     return (
         F.binary_cross_entropy_with_logits(logits, target)
         + soft_jaccard_loss(logits.sigmoid().squeeze(1), target.squeeze(1))
-        - (seen * evidence.clamp_min(1e-6).log()).sum(dim=1).mean()
+        - (seen * evidence.clamp_min(1e-6).log()).sum() / seen.sum()
     )
 
 
@@ -125,8 +139,7 @@ def _batch(
     rng: np.random.Generator,
     count: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    # One shape a batch, another for the next: videos come in all of them.
-    size = [(288, 384), (320, 320), (256, 448), (384, 288)][int(rng.integers(4))]
+    size = _SIZES[int(rng.integers(len(_SIZES)))]
     rows = [_example(network, library, voices, rng, size) for _ in range(count)]
     frames, queries, targets, shown = (torch.stack(parts) for parts in zip(*rows, strict=True))
     return frames, queries, targets, shown
@@ -139,11 +152,14 @@ def _example(
     rng: np.random.Generator,
     size: tuple[int, int],
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    # As small as videos are, and enlarged as they then are in use.
+    enlarged = float(rng.choice([1.0, 1.0, 4 / 3, 5 / 3]))
+    own = (round(size[0] / enlarged), round(size[1] / enlarged))
     if rng.random() < 0.35:
-        frame, masks, groups = _natural(library, rng, size)
+        frame, masks, groups = _natural(library, rng, own)
     else:
-        frame, masks, groups = _composed(library, rng, size)
-    frame = _camera(frame, rng)
+        frame, masks, groups = _composed(library, rng, own)
+    frame, masks = _resized(_camera(frame, rng), size), _resized_masks(masks, size)
     indices = [network.groups.index(g) for g in groups]
     queries, targets = [], []
     for asked in _questions(indices, len(network.groups), rng):
@@ -164,12 +180,14 @@ def _example(
 def _questions(
     visible: list[int], num_groups: int, rng: np.random.Generator
 ) -> Iterator[list[int]]:
-    """Each picture is asked for single objects, a pair, and something that cannot be seen."""
-    for _ in range(_QUERIES - 1):
-        count = 1 if rng.random() < 0.6 else 2
-        yield [int(g) for g in rng.permutation(visible)[:count]]
-    absent = [g for g in range(num_groups) if g not in visible]
-    yield [int(rng.choice(absent))] if rng.random() < 0.7 else []
+    """Each picture is asked for an object or two or all, and half for what cannot be seen."""
+    for number in range(_QUERIES):
+        if number > 0 and rng.random() < 0.5:
+            absent = [g for g in range(num_groups) if g not in visible]
+            yield [int(rng.choice(absent))] if rng.random() < 0.7 else []
+        else:
+            count = int(rng.choice([1, 2, 3], p=[0.55, 0.3, 0.15]))
+            yield [int(g) for g in rng.permutation(visible)[:count]]
 
 
 def _composed(
@@ -180,7 +198,12 @@ def _composed(
     if rng.random() < 0.3:
         pictures.append(random_picture(library, rng, None))
     scene = random_scene(library, rng, pictures, size=size)
-    frame, masks = scene.render(0.0)
+    nearness = np.exp(rng.uniform(np.log(0.7), np.log(1.4), len(pictures)))
+    sprites = tuple(
+        replace(sprite, size=sprite.size * float(near))
+        for sprite, near in zip(scene.sprites, nearness, strict=True)
+    )
+    frame, masks = replace(scene, sprites=sprites).render(0.0)
     return frame, masks[: len(groups)], groups
 
 
@@ -201,6 +224,18 @@ def _natural(
         rgba = rgba[:, ::-1]
     groups = [source.group] if source.group is not None else []
     return rgba[..., :3], (rgba[..., 3] >= 128)[None][: len(groups)], groups
+
+
+def _resized(frame: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    from PIL import Image
+
+    shape = (size[1], size[0])
+    return np.array(Image.fromarray(frame).resize(shape, Image.Resampling.BILINEAR))
+
+
+def _resized_masks(masks: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
+    resized = [_resized(mask.astype(np.uint8) * 255, size) >= 128 for mask in masks]
+    return np.stack(resized) if resized else np.zeros((0, *size), dtype=bool)
 
 
 def _camera(frame: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:

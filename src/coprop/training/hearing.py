@@ -17,47 +17,57 @@ from torch import Tensor, nn
 from coprop.data.library import SAMPLE_RATE, Library, Source, load_sound
 from coprop.data.soundtrack import in_a_room, voice
 from coprop.keyframes.grounded import GroundedNetwork
+from coprop.training.loop import LoopOptions, train
 
 _log = logging.getLogger(__name__)
+_TUNED = ("conv_block3", "conv_block4")  # of the encoder; what is below is common to all sounds
+_BATCH = 64
+_MUSIC = 0.25  # share of the windows in which music plays softly
 
 
 @dataclass(frozen=True, eq=False)
 class HeardExamples:
-    """Summaries (N, 1024) of sounds, and (N, G) which groups sound in each."""
+    """What is learned from.
 
+    Args:
+        windows: (N, 100, 96) log-mel windows of sounds, in half precision.
+        summaries: (N, 1024) of them, by the encoder as it was pretrained.
+        groups: (N, G) which groups sound in each.
+    """
+
+    windows: Tensor
     summaries: Tensor
     groups: Tensor
 
 
-def summarise_examples(
+def make_examples(
     network: GroundedNetwork, library: Library, rng: np.random.Generator, count: int
 ) -> HeardExamples:
-    """Summaries of random windows: one source, two mixed, or one that belongs to no group."""
-    summaries, targets = [], []
+    """Random windows: up to three sources, or one that belongs to no group."""
+    windows, summaries, targets = [], [], []
     for start in range(0, count, 64):
         batch = [_random_window(network, library, rng) for _ in range(min(64, count - start))]
         samples = torch.from_numpy(np.stack([window for window, _ in batch]))
-        with torch.inference_mode():
-            summaries.append(network.audio.summary(samples).clone())
+        with torch.no_grad():
+            windows.append(network.audio.log_mel(samples).half())
+            summaries.append(_summarise(network, windows[-1].float()))
         targets.append(torch.stack([target for _, target in batch]))
-        _log.info("heard %d of %d sounds", start + len(batch), count)
-    return HeardExamples(torch.cat(summaries), torch.cat(targets))
+        _log.info("made %d of %d sounds", start + len(batch), count)
+    return HeardExamples(torch.cat(windows), torch.cat(summaries), torch.cat(targets))
 
 
 def cached_examples(path: Path, *args: object, **kwargs: object) -> HeardExamples:
-    """`summarise_examples`, kept in a file so that a restarted training does not repeat it."""
+    """`make_examples`, kept in a file so that a restarted training does not repeat it."""
     if not path.exists():
-        examples = summarise_examples(*args, **kwargs)  # type: ignore[arg-type]
-        torch.save({"summaries": examples.summaries, "groups": examples.groups}, path)
-    stored = torch.load(path, weights_only=True)
-    return HeardExamples(stored["summaries"], stored["groups"])
+        examples = make_examples(*args, **kwargs)  # type: ignore[arg-type]
+        torch.save(vars(examples), path)
+    return HeardExamples(**torch.load(path, weights_only=True))
 
 
 def join(examples: Sequence[HeardExamples]) -> HeardExamples:
     """All examples of several sets."""
-    return HeardExamples(
-        torch.cat([e.summaries for e in examples]), torch.cat([e.groups for e in examples])
-    )
+    parts = zip(*((e.windows, e.summaries, e.groups) for e in examples), strict=True)
+    return HeardExamples(*(torch.cat(part) for part in parts))
 
 
 def cross_fitted_answers(
@@ -73,16 +83,86 @@ def cross_fitted_answers(
     """
     answers = []
     for own, other in (halves, halves[::-1]):
-        train_hearing(network, own, steps=steps)
+        _fit_head(network, own, steps)
         with torch.no_grad():
             answers.append(network.audio_head(other.summaries).sigmoid())
     return torch.cat(answers), join(halves[::-1]).groups
 
 
 def train_hearing(
-    network: GroundedNetwork, examples: HeardExamples, *, steps: int = 1500, seed: int = 0
+    network: GroundedNetwork, examples: HeardExamples, checkpoint: Path, *, steps: int = 3000
 ) -> None:
-    """Fits ``network.audio_head`` to the examples, group by group (a multi-label problem)."""
+    """Fits the head to the examples, then it and the upper half of the encoder together.
+
+    Args:
+        network: with the audio encoder as it was pretrained.
+        examples: to learn from.
+        checkpoint: continued from where it exists.
+        steps: batches of the second part.
+    """
+    if not checkpoint.exists():
+        _fit_head(network, examples, steps=1500)
+    learned = parts_of_hearing(network)
+    network.requires_grad_(False)
+    learned.requires_grad_(True)
+    network.eval()
+    network.audio_head.train()
+    train(
+        "hearing",
+        learned,
+        lambda rng: _loss(network, examples, rng),
+        LoopOptions(steps, learning_rate=3e-4, weight_decay=0.05),
+        checkpoint,
+    )
+    network.eval()
+
+
+def parts_of_hearing(network: GroundedNetwork) -> nn.ModuleDict:
+    """What `train_hearing` changes: the head, and the upper half of the encoder."""
+    encoder = {name: network.audio.get_submodule(name) for name in _TUNED}
+    return nn.ModuleDict({"head": network.audio_head, **encoder})
+
+
+@torch.no_grad()
+def hearing_accuracy(network: GroundedNetwork, examples: HeardExamples) -> float:
+    """Share of single-source examples whose most probable group is the true one."""
+    single = examples.groups.sum(dim=1) == 1
+    batches = torch.split(examples.windows[single].float(), _BATCH)
+    guesses = torch.cat([network.audio_head(_summarise(network, b)) for b in batches]).argmax(dim=1)
+    return float((guesses == examples.groups[single].argmax(dim=1)).float().mean())
+
+
+def _loss(network: GroundedNetwork, examples: HeardExamples, rng: np.random.Generator) -> Tensor:
+    chosen = torch.from_numpy(rng.integers(len(examples.windows), size=_BATCH))
+    windows = torch.stack([_masked(window, rng) for window in examples.windows[chosen].float()])
+    logits = network.audio_head(_summarise(network, windows))
+    return F.binary_cross_entropy_with_logits(logits, examples.groups[chosen])
+
+
+def _summarise(network: GroundedNetwork, windows: Tensor) -> Tensor:
+    with torch.autocast("cpu", torch.bfloat16):  # twice as fast where the processor knows it
+        return network.audio.summarise(windows).float()
+
+
+def _masked(window: Tensor, rng: np.random.Generator) -> Tensor:
+    """As SpecAugment (2019): a stretch of time and one of frequency fall silent; and it starts
+    at another time and is equalised otherwise."""
+    frames, bands = window.shape
+    window = window.roll(int(rng.integers(frames)), dims=0)
+    knots = rng.normal(0, 0.02, 5)
+    tone = np.interp(np.arange(bands), np.linspace(0, bands - 1, 5), knots)
+    window = (window + torch.from_numpy(tone).float()).clamp_min(0)
+    for size, most, dim in ((frames, 24, 0), (bands, 14, 1)):
+        width = int(rng.integers(most + 1))
+        window.narrow(dim, int(rng.integers(size - width + 1)), width).zero_()
+    return window
+
+
+def _fit_head(
+    network: GroundedNetwork, examples: HeardExamples, steps: int, *, seed: int = 0
+) -> None:
+    """Fits ``network.audio_head`` to the summaries, group by group (a multi-label problem)."""
+    summaries, groups = examples.summaries, examples.groups
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
     for layer in network.audio_head:
@@ -92,26 +172,17 @@ def train_hearing(
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=2e-3, total_steps=steps)
     network.audio_head.train()
     for step in range(steps):
-        chosen = torch.randint(len(examples.summaries), (256,), generator=generator)
-        summaries = examples.summaries[chosen]
-        noise = torch.randn(summaries.shape, generator=generator)
-        logits = network.audio_head(summaries + 0.5 * summaries.std() * noise)
-        loss = F.binary_cross_entropy_with_logits(logits, examples.groups[chosen])
+        chosen = torch.randint(len(summaries), (256,), generator=generator)
+        noise = torch.randn(len(chosen), summaries.shape[1], generator=generator)
+        noisy = summaries[chosen] + 0.5 * summaries[chosen].std() * noise
+        loss = F.binary_cross_entropy_with_logits(network.audio_head(noisy), groups[chosen])
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
         if step % 500 == 0:
-            _log.info("hearing: step %d, loss %.4f", step, loss.item())
+            _log.info("hearing's head: step %d, loss %.4f", step, loss.item())
     network.audio_head.eval()
-
-
-@torch.no_grad()
-def hearing_accuracy(network: GroundedNetwork, examples: HeardExamples) -> float:
-    """Share of single-source examples whose most probable group is the true one."""
-    single = examples.groups.sum(dim=1) == 1
-    guesses = network.audio_head(examples.summaries[single]).argmax(dim=1)
-    return float((guesses == examples.groups[single].argmax(dim=1)).float().mean())
 
 
 def _random_window(
@@ -119,7 +190,7 @@ def _random_window(
 ) -> tuple[NDArray[np.float32], Tensor]:
     length = round(network.window_s * SAMPLE_RATE)
     hearable = [g for g in network.groups if g in library.sounds]
-    count = int(rng.choice(3, p=(0.1, 0.55, 0.35)))
+    count = int(rng.choice(4, p=(0.1, 0.45, 0.3, 0.15)))
     chosen: list[str | None] = [str(g) for g in rng.choice(hearable, count, replace=False)]
     mix = np.zeros(length)
     for group in chosen or [None]:
@@ -127,6 +198,10 @@ def _random_window(
             level = 10 ** (rng.uniform(-8, 0) / 20) if chosen else 1.0
             recording = _excerpt(library.sounds[group], 2 * length, rng)
             mix += level * voice(recording, length, SAMPLE_RATE, rng)[0]
+    if library.music and rng.random() < _MUSIC:
+        music = library.music[int(rng.integers(len(library.music)))]
+        softly = voice(load_sound(music.path), length, SAMPLE_RATE, rng)[0]
+        mix += 10 ** (rng.uniform(-24, -12) / 20) * softly
     target = torch.zeros(len(network.groups))
     target[[i for i, g in enumerate(network.groups) if g in chosen]] = 1
     return degrade(mix, rng), target

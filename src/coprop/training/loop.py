@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +28,7 @@ class LoopOptions:
         weight_decay: of AdamW.
         checkpoint_every: steps between checkpoints.
         seed: of everything random; step k draws from the seed (seed, k).
+        slower: by which factor parts learn slower than the others, by their names.
     """
 
     steps: int
@@ -35,6 +36,7 @@ class LoopOptions:
     weight_decay: float
     checkpoint_every: int = 100
     seed: int = 0
+    slower: Mapping[str, float] = field(default_factory=dict)
 
 
 def train(
@@ -56,9 +58,15 @@ def train(
         checkpoint: file of parameters, optimizer and step, replaced atomically.
     """
     parameters = [p for p in learned.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(
-        parameters, lr=options.learning_rate, weight_decay=options.weight_decay
-    )
+    rate = options.learning_rate
+    groups = [
+        {
+            "params": [p for p in part.parameters() if p.requires_grad],
+            "lr": rate / options.slower.get(part_name, 1.0),
+        }
+        for part_name, part in learned.items()
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=rate, weight_decay=options.weight_decay)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: _warm_cosine(step, options.steps)
     )
