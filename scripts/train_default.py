@@ -1,13 +1,15 @@
-"""Trains the default's two models, and writes what goes into the package.
+"""Trains the default's models, and writes what goes into the package.
 
     python scripts/train_default.py hearing     --sources SOURCES --encoders ENCODERS --run RUN
     python scripts/train_default.py grounding   --sources SOURCES --encoders ENCODERS --run RUN
+    python scripts/train_default.py novelty     --sources SOURCES --encoders ENCODERS --run RUN
     python scripts/train_default.py propagation --sources SOURCES --encoders ENCODERS --run RUN
     python scripts/train_default.py export      --encoders ENCODERS --run RUN --out WEIGHTS
 
 WEIGHTS is src/coprop/weights. SOURCES is made by scripts/build_sources.py, ENCODERS by
 scripts/convert_backbones.py. Each training continues from the checkpoint in RUN where it was
-stopped. They can run side by side, but grounding needs the sounds that hearing begins with.
+stopped. They can run side by side, but grounding needs the sounds that hearing makes first, and
+novelty the ears that it leaves.
 """
 
 from __future__ import annotations
@@ -16,18 +18,27 @@ import argparse
 import logging
 from dataclasses import replace
 from pathlib import Path
+from shutil import copyfile
 
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from coprop.control_points import novelty
+from coprop.control_points.novelty import NoveltyNetwork
 from coprop.data.library import Library
+from coprop.encoders.sound_effects import SoundEffectsEncoder
 from coprop.keyframes.grounded import GroundedNetwork
 from coprop.keyframes.segmenter import KeyframeSegmenter, SegmenterConfig
 from coprop.propagation.config import PropagatorConfig
 from coprop.propagation.propagator import AudioInsertPropagator
-from coprop.training.grounding import Voices, parts_of_grounding, train_grounding
+from coprop.training.grounding import (
+    Voices,
+    parts_of_grounding,
+    settle_refinement,
+    train_grounding,
+)
 from coprop.training.hearing import (
     HeardExamples,
     cached_examples,
@@ -37,6 +48,7 @@ from coprop.training.hearing import (
     parts_of_hearing,
     train_hearing,
 )
+from coprop.training.novelty import cached_sounds, calibrate, train_novelty
 from coprop.training.propagation import train_propagation
 
 PROPAGATOR = PropagatorConfig(insert_dim=64, max_long_edge=448)
@@ -85,11 +97,15 @@ def sounds_of(network: GroundedNetwork, arguments: argparse.Namespace) -> list[H
     ]
 
 
+def steps_of(arguments: argparse.Namespace) -> dict[str, int]:
+    return {} if arguments.steps is None else {"steps": arguments.steps}
+
+
 def train_ears(arguments: argparse.Namespace) -> None:
     torch.manual_seed(0)
     network = new_segmenter(arguments.encoders).network
     examples = join(sounds_of(network, arguments))
-    train_hearing(network, examples, arguments.run / "hearing.pt", steps=arguments.steps)
+    train_hearing(network, examples, arguments.run / "hearing.pt", **steps_of(arguments))
     # The test split is only looked at here, to tell how well new recordings are named.
     unheard = cached_examples(
         arguments.run / "heard_test.pt",
@@ -108,8 +124,41 @@ def train_eyes(arguments: argparse.Namespace) -> None:
         start_from(network, arguments.start)
     voices = Voices(*cross_fitted_answers(network, sounds_of(network, arguments)))
     library = Library(arguments.sources, "train", shipping=True)
-    checkpoint = arguments.run / "grounding.pt"
-    train_grounding(network, library, voices, checkpoint, steps=arguments.steps)
+    train_grounding(network, library, voices, arguments.run / "grounding.pt", steps=arguments.steps)
+    settle_refinement(network, library, voices, arguments.run / "settling.pt")
+
+
+def train_detector(arguments: argparse.Namespace) -> None:
+    torch.manual_seed(0)
+    encoder = tuned_encoder(arguments)
+    library = Library(arguments.sources, "train", shipping=True)
+    recordings = [s.path for sources in library.sounds.values() for s in sources]
+    held_out = set(recordings[::10])
+    parts = {"kept": library.without(held_out), "held": library.without(set(recordings) - held_out)}
+    sounds = {
+        name: cached_sounds(
+            arguments.run / f"composed_{name}.pt",
+            encoder,
+            part,
+            np.random.default_rng(seed),
+            arguments.composed if name == "kept" else 300,
+        )
+        for seed, (name, part) in enumerate(parts.items())
+    }
+    network = NoveltyNetwork()
+    checkpoint = arguments.run / "novelty.pt"
+    train_novelty(network, sounds["kept"], checkpoint, **steps_of(arguments))
+    calibrate(network, sounds["held"])
+    save_file(network.state_dict(), arguments.run / "novelty.safetensors")
+
+
+def tuned_encoder(arguments: argparse.Namespace) -> SoundEffectsEncoder:
+    """The audio encoder as `hearing` leaves it."""
+    network = new_segmenter(arguments.encoders).network
+    hearing = torch.load(arguments.run / "hearing.pt", weights_only=True)
+    parts_of_hearing(network).load_state_dict(hearing["learned"])
+    encoder: SoundEffectsEncoder = network.audio
+    return encoder.eval()
 
 
 def train_propagator(arguments: argparse.Namespace) -> None:
@@ -118,13 +167,17 @@ def train_propagator(arguments: argparse.Namespace) -> None:
     propagator = new_propagator(arguments.encoders, replace(PROPAGATOR, long_term_gap=2))
     library = Library(arguments.sources, "train", shipping=True)
     checkpoint = arguments.run / "propagation.pt"
-    train_propagation(propagator, library, checkpoint, steps=arguments.steps)
+    train_propagation(propagator, library, checkpoint, **steps_of(arguments))
 
 
 def export(arguments: argparse.Namespace) -> None:
     """Writes the model of each training that RUN holds."""
     if (arguments.run / "grounding.pt").exists():
         export_segmenter(arguments)
+    if (arguments.run / "novelty.safetensors").exists():
+        detector = Path(novelty.__file__).with_name("novelty.safetensors")
+        copyfile(arguments.run / "novelty.safetensors", detector)
+        halve(detector)
     if (arguments.run / "propagation.pt").exists():
         export_propagator(arguments)
 
@@ -136,6 +189,8 @@ def export_segmenter(arguments: argparse.Namespace) -> None:
     parts_of_hearing(network).load_state_dict(hearing["learned"])
     grounding = torch.load(arguments.run / "grounding.pt", weights_only=True)
     parts_of_grounding(network).load_state_dict(grounding["learned"])
+    settling = torch.load(arguments.run / "settling.pt", weights_only=True)
+    nn.ModuleDict({"refinement": network.refinement}).load_state_dict(settling["learned"])
     write(segmenter, arguments.out / "keyframe_segmenter")
     logging.info("hearing step %d, grounding step %d", hearing["step"], grounding["step"])
 
@@ -165,14 +220,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=["hearing", "grounding", "propagation", "export"])
+    parser.add_argument(
+        "what", choices=["hearing", "grounding", "novelty", "propagation", "export"]
+    )
     parser.add_argument("--sources", type=Path)
     parser.add_argument("--encoders", type=Path, required=True)
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--out", type=Path)
     parser.add_argument("--start", type=Path, help="weights whose grounding is trained further")
-    parser.add_argument("--steps", type=int, default=4000)
-    parser.add_argument("--sounds", type=int, default=20000)
+    parser.add_argument("--steps", type=int, help="of the training, if not the usual number")
+    parser.add_argument("--sounds", type=int, default=20000, help="windows to learn hearing from")
+    parser.add_argument("--composed", type=int, default=2600, help="sounds to learn changes from")
     parser.add_argument("--threads", type=int)
     arguments = parser.parse_args()
     arguments.run.mkdir(parents=True, exist_ok=True)
@@ -182,6 +240,7 @@ def main() -> None:
     jobs = {
         "hearing": train_ears,
         "grounding": train_eyes,
+        "novelty": train_detector,
         "propagation": train_propagator,
         "export": export,
     }

@@ -378,7 +378,7 @@ class TestDoctor:
         result = coprop_command("doctor")
         assert result.exit_code == 1
         assert "weights/propagator/model.safetensors is damaged" in result.stdout
-        assert "control_points/novelty.npz is missing" in result.stdout
+        assert "control_points/novelty.safetensors is missing" in result.stdout
         assert "pip install" in result.stdout
 
     def test_changed_file(self, monkeypatch: pytest.MonkeyPatch) -> None:

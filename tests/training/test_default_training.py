@@ -7,11 +7,13 @@ import pytest
 import torch
 from torch import nn
 
+from coprop.control_points.novelty import NoveltyNetwork
 from coprop.data.library import Library
+from coprop.encoders.sound_effects import SoundEffectsEncoder
 from coprop.keyframes.grounded import GroundedNetwork
 from coprop.propagation.config import PropagatorConfig
 from coprop.propagation.propagator import AudioInsertPropagator
-from coprop.training.grounding import Voices, train_grounding
+from coprop.training.grounding import Voices, settle_refinement, train_grounding
 from coprop.training.hearing import (
     HeardExamples,
     cross_fitted_answers,
@@ -19,6 +21,7 @@ from coprop.training.hearing import (
     make_examples,
     train_hearing,
 )
+from coprop.training.novelty import cached_sounds, calibrate, train_novelty
 from coprop.training.propagation import train_propagation
 
 
@@ -91,6 +94,36 @@ def test_hearing_learns_what_can_be_told_apart() -> None:
     answers, truth = cross_fitted_answers(network, (first, second), steps=200)
     assert (answers.argmax(dim=1) == truth.argmax(dim=1)).float().mean() > 0.9
     assert hearing_accuracy(network, examples) < 0.3  # of the windows, which were not learned from
+
+
+def test_settling_changes_the_refinement_alone(library: Library, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = GroundedNetwork().eval()
+    before = copied(network)
+    answers = torch.rand(3, len(network.groups))
+    voices = Voices(answers, torch.eye(len(network.groups))[:3] * 0)  # sounds that show nowhere
+    settle_refinement(network, library, voices, tmp_path / "s.pt", steps=1, batch=1)
+    assert changed(before, network) == {"refinement"}
+
+
+def test_novelty(library: Library, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    encoder = SoundEffectsEncoder().eval()
+    sounds = cached_sounds(tmp_path / "c.pt", encoder, library, np.random.default_rng(0), 4)
+    assert sounds.steps.shape == (4, 168, encoder.step_dim)
+    for times_s, bells in zip(sounds.times_s, sounds.changes, strict=True):
+        peaks = {round(time_s / encoder.step_s) for time_s in times_s}
+        assert all(float(bells[peak]) > 0.9 for peak in peaks if peak < 168)
+        assert float(bells.sum()) < 8 * len(times_s) + 1e-3
+    network = NoveltyNetwork(width=8, described=4)
+    before = copied(network)
+    train_novelty(network, sounds, tmp_path / "n.pt", steps=1)
+    moved = changed(before, network)
+    assert {"mean", "spread", "stem", "out"} <= moved
+    assert "calibration" not in moved
+    calibrate(network, sounds)
+    assert torch.isfinite(network.calibration).all()
+    assert not network.training
 
 
 def test_propagation(library: Library, tmp_path: Path) -> None:

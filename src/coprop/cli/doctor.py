@@ -19,7 +19,7 @@ NEEDED_FILES = (
     "weights/keyframe_segmenter/model.safetensors",
     "weights/propagator/config.json",
     "weights/propagator/model.safetensors",
-    "control_points/novelty.npz",
+    "control_points/novelty.safetensors",
     "keyframes/groups.json",
 )
 MODULES = {  # distribution -> the module that must import

@@ -44,24 +44,6 @@ def log_mel(audio: AudioTrack) -> NDArray[np.float32]:
     return np.concatenate(blocks)
 
 
-def level_db(mel_db: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(T,) total level in dB of (T, bands) band powers in dB."""
-    power = np.sum(10.0 ** (mel_db / 10.0), axis=1)
-    return np.asarray(10.0 * np.log10(np.maximum(power, 1e-10)), dtype=np.float32)
-
-
-def relative_log_mel(mel_db: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(T, 64) bands in [0, 1.1]: 1 is as loud as the loud sounds around, 0 is 60 dB below them.
-
-    The reference is the highest level within ten seconds, smoothed over twenty more so that it
-    makes no steps of its own, and never below -60 dB: quieter than that counts as silence.
-    """
-    frames = round(10.0 * FRAMES_PER_STEP / STEP_S)
-    reference = np.maximum(_sliding_mean(_sliding_max(level_db(mel_db), frames), frames), -60.0)
-    bands = np.clip((mel_db - reference[:, None]) / 60.0 + 1.0, 0.0, 1.1)
-    return np.asarray(bands, dtype=np.float32)
-
-
 def _block(audio: AudioTrack, first: int, last: int) -> NDArray[np.float32]:
     rate = audio.sample_rate
     width = max(2, round(_WINDOW_S * rate))
@@ -97,25 +79,3 @@ def _mel_filters(rate: int, width: int, size: int) -> NDArray[np.float32]:
 
 def _mel(hertz: float) -> float:
     return 2595.0 * math.log10(1.0 + hertz / 700.0)
-
-
-def _sliding_max(values: NDArray[np.float32], radius: int) -> NDArray[np.float32]:
-    padded = np.pad(values, radius, mode="edge")
-    return np.asarray(_maximum_filter(padded, 2 * radius + 1))
-
-
-def _maximum_filter(values: NDArray[np.float32], width: int) -> NDArray[np.float32]:
-    """Maxima over each run of ``width`` values, in two passes (van Herk), for any width."""
-    length = len(values)
-    padded = np.pad(values, (0, -length % width), constant_values=-np.inf).reshape(-1, width)
-    forward = np.maximum.accumulate(padded, axis=1).ravel()
-    backward = np.maximum.accumulate(padded[:, ::-1], axis=1)[:, ::-1].ravel()
-    count = length - width + 1
-    return np.maximum(backward[:count], forward[width - 1 : width - 1 + count])
-
-
-def _sliding_mean(values: NDArray[np.float32], radius: int) -> NDArray[np.float64]:
-    padded = np.pad(values.astype(np.float64), radius, mode="edge")
-    sums = np.concatenate([[0.0], np.cumsum(padded)])
-    width = 2 * radius + 1
-    return np.asarray((sums[width:] - sums[:-width]) / width)

@@ -1,119 +1,163 @@
-"""Change scores from sound alone: a small network over log-mel bands, evaluated in numpy.
+"""Change scores from sound alone: what the default hears before and after each moment, compared.
 
-A step of the 50 ms grid is described by the bands around it; the descriptions before and after it
-are compared by their means over 0.2 to 2.5 s and their maxima over 0.3 to 1 s, so that a bark that
-returns, a drum pattern or a melody looks the same on both sides while another source does not.
-The idea is Foote's novelty (2000), with a learned description in place of the spectrum and several
-context lengths. `scripts/fit_novelty.py` fits the weights (novelty.npz) to composed audio.
+A step of 46 ms is described by what the stages of the default's audio encoder make of it; the
+descriptions before and after it are compared by their means over 0.2 to 2.5 s and their maxima over
+0.3 to 0.9 s, so that a bark that returns, a drum pattern or a melody looks the same on both sides
+while another source does not. The idea is Foote's novelty (2000), with a learned description in
+place of the spectrum and several context lengths. `scripts/train_default.py novelty` fits the
+weights (novelty.safetensors) to composed sound; the encoder's are the default segmenter's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import lru_cache
-from importlib.resources import files
+from pathlib import Path
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
+from safetensors.torch import load_file
+from torch import Tensor, nn
 
-from coprop.control_points.features import log_mel, relative_log_mel
+from coprop.control_points.features import STEP_S, num_steps
+from coprop.encoders.sound_effects import SoundEffectsEncoder
 from coprop.types import AudioTrack
 
-Weights = Mapping[str, NDArray[np.float32]]
-
-DILATIONS = (1, 2, 4)
-MEAN_RADII = (4, 12, 24, 50)
-MAX_RADII = (6, 20)
-NUM_CONTEXT_FEATURES = 1 + 2 * (len(MEAN_RADII) + len(MAX_RADII))
 MIN_GAP_S = 0.5
-_BLOCK_STEPS = 2400  # two minutes
-_REACH_STEPS = 60  # steps on either side that a step's score depends on, at most
+_PACKAGE = Path(__file__).parents[1]
+_ENCODER = _PACKAGE / "weights" / "keyframe_segmenter" / "model.safetensors"
+_NETWORK = Path(__file__).parent / "novelty.safetensors"
+_ENCODER_PREFIX = "network.audio."
+_MEAN_RADII = (4, 12, 24, 54)
+_MAX_RADII = (6, 20)
+_BLOCK_STEPS = 384  # 18 s
+_REACH_STEPS = 64  # steps on either side that a step's score depends on, at most
+
+
+class NoveltyNetwork(nn.Module):
+    """Descriptions of all steps of a sound -> logits of "the sources change here".
+
+    ``forward`` takes ``(B, S, SoundEffectsEncoder.step_dim)`` and returns ``(B, S)``.
+
+    Args:
+        width: channels of the description while it is made.
+        described: channels that are compared.
+    """
+
+    mean: Tensor
+    spread: Tensor
+    calibration: Tensor
+
+    def __init__(self, width: int = 128, described: int = 64) -> None:
+        super().__init__()
+        dims = SoundEffectsEncoder.step_dim
+        self.register_buffer("mean", torch.zeros(dims))
+        self.register_buffer("spread", torch.ones(dims))
+        self.stem = nn.Linear(dims, width)
+        self.around = nn.ModuleList(
+            nn.Conv1d(width, width, 3, padding=dilation, dilation=dilation)
+            for dilation in (1, 2, 4)
+        )
+        self.mix = nn.ModuleList(nn.Linear(width, width) for _ in self.around)
+        self.describe = nn.Linear(width, described)
+        comparisons = 1 + 2 * (len(_MEAN_RADII) + len(_MAX_RADII))
+        self.hidden = nn.Linear(comparisons * described, width)
+        self.neighbours = nn.Conv1d(width, width, 5, padding=2)
+        self.dropout = nn.Dropout(0.2)
+        self.out = nn.Linear(width, 1)
+        # Slope and offset from a peak's logit to the chance that it is a change.
+        self.register_buffer("calibration", torch.tensor([1.0, 0.0]))
+
+    def forward(self, steps: Tensor) -> Tensor:
+        x = F.relu(self.stem((steps - self.mean) / self.spread))
+        for around, mix in zip(self.around, self.mix, strict=True):
+            x = x + mix(F.relu(around(x.transpose(1, 2))).transpose(1, 2))
+        compared = compare(self.describe(F.relu(x)))
+        hidden = F.relu(self.hidden(self.dropout(compared)))
+        hidden = hidden + F.relu(self.neighbours(hidden.transpose(1, 2))).transpose(1, 2)
+        logits: Tensor = self.out(hidden)[..., 0]
+        return logits
+
+
+def compare(steps: Tensor) -> Tensor:
+    """(B, S, C) descriptions to (B, S, 13 C): each with its differences between after and before.
+
+    What begins at a step belongs to what comes after it. Beyond the ends there is nothing: means
+    are of what is there, and maxima repeat the outermost step.
+    """
+    x = steps.transpose(1, 2)
+    parts = [x]
+    differences = [_mean_difference(x, radius) for radius in _MEAN_RADII]
+    differences += [_max_difference(x, radius) for radius in _MAX_RADII]
+    for difference in differences:
+        parts += [difference.abs(), difference]
+    return torch.cat(parts, dim=1).transpose(1, 2)
 
 
 def novelty_scores(audio: AudioTrack) -> NDArray[np.float64]:
     """(T,) scores in [0, 1], one each 50 ms.
 
     At a peak, the score is the chance that the sounding sources change within a quarter second, as
-    calibrated on composed audio.
+    calibrated on composed sound.
     """
-    weights = _default_weights()
-    bands = relative_log_mel(log_mel(audio))
-    logits = network_logits(bands, weights).astype(np.float64)
-    slope, offset = weights["calibration"]
-    return np.asarray(1.0 / (1.0 + np.exp(-(slope * logits + offset))))
+    encoder, network = _default_networks()
+    track = audio.resampled(encoder.sample_rate)
+    total = num_steps(audio)
+    logits = _logits(track, encoder, network)
+    clock = np.arange(len(logits)) * encoder.step_s
+    slope, offset = network.calibration.tolist()
+    calibrated = slope * np.interp(np.arange(total) * STEP_S, clock, logits) + offset
+    return np.asarray(1.0 / (1.0 + np.exp(-calibrated)))
 
 
-def network_logits(bands: NDArray[np.float32], weights: Weights) -> NDArray[np.float32]:
-    """(T,) logits of (2 T, 64) `relative_log_mel` bands, computed in blocks of two minutes."""
-    total = len(bands) // 2
+@torch.inference_mode()
+def _logits(
+    track: AudioTrack, encoder: SoundEffectsEncoder, network: NoveltyNetwork
+) -> NDArray[np.float64]:
+    """(S,) logits of a track of any length, computed in blocks of 18 s."""
+    size = encoder.samples_per_step
+    total = max(1, -(-track.num_samples // size))
     pieces = []
     for first in range(0, total, _BLOCK_STEPS):
         last = min(first + _BLOCK_STEPS, total)
-        low, high = max(first - _REACH_STEPS, 0), min(last + _REACH_STEPS, total)
-        logits = _logits(bands[2 * low : 2 * high], weights)
-        pieces.append(logits[first - low : last - low])
+        low = max(first - _REACH_STEPS, 0)
+        samples = track.read(low * size, (last + _REACH_STEPS) * size)
+        if last + _REACH_STEPS > total:  # as long as the track, so that its end is known as one
+            samples = samples[: (total - low) * size]
+        steps = encoder.steps(torch.from_numpy(samples).unsqueeze(0))
+        logits = network(steps)[0, first - low : last - low]
+        pieces.append(logits.double().numpy())
     return np.concatenate(pieces)
 
 
-def _logits(bands: NDArray[np.float32], weights: Weights) -> NDArray[np.float32]:
-    steps = np.maximum(_convolve(bands, weights, "stem", 5, stride=2), 0.0)
-    for index, dilation in enumerate(DILATIONS):
-        inner = np.maximum(_convolve(steps, weights, f"blocks.{index}.conv", 3, dilation), 0.0)
-        steps = steps + _linear(inner, weights, f"blocks.{index}.mix")
-    described = _linear(np.maximum(steps, 0.0), weights, "describe")
-    hidden = np.maximum(_linear(context_features(described), weights, "hidden"), 0.0)
-    return _linear(hidden, weights, "out")[:, 0]
+def _mean_difference(x: Tensor, radius: int) -> Tensor:
+    count = x.shape[2]
+    clock = torch.arange(count, device=x.device)
+    sums = F.pad(x.cumsum(dim=2), (1, 0))
+    low, high = (clock - radius).clamp_min(0), (clock + radius).clamp_max(count)
+    before = (sums[..., clock] - sums[..., low]) / (clock - low).clamp_min(1)
+    return (sums[..., high] - sums[..., clock]) / (high - clock) - before
 
 
-def context_features(steps: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(T, C) descriptions to (T, 13 C): each with its differences between after and before."""
-    parts = [steps]
-    for radius in MEAN_RADII:
-        difference = _mean_difference(steps, radius)
-        parts += [np.abs(difference), difference]
-    for radius in MAX_RADII:
-        difference = _max_difference(steps, radius)
-        parts += [np.abs(difference), difference]
-    return np.concatenate(parts, axis=1)
-
-
-def _mean_difference(steps: NDArray[np.float32], radius: int) -> NDArray[np.float32]:
-    clock = np.arange(len(steps))
-    low, high = np.maximum(clock - radius, 0), np.minimum(clock + radius, len(steps))
-    sums = np.cumsum(np.pad(steps.astype(np.float64), ((1, 0), (0, 0))), axis=0)
-    before = (sums[clock] - sums[low]) / np.maximum(clock - low, 1)[:, None]
-    after = (sums[high] - sums[clock]) / (high - clock)[:, None]
-    return np.asarray(after - before, dtype=np.float32)
-
-
-def _max_difference(steps: NDArray[np.float32], radius: int) -> NDArray[np.float32]:
-    padded = np.pad(steps, ((radius, radius), (0, 0)), mode="edge")
-    maxima = padded[: len(padded) - radius + 1].copy()
-    for shift in range(1, radius):
-        np.maximum(maxima, padded[shift : shift + len(maxima)], out=maxima)
-    return np.asarray(maxima[radius : radius + len(steps)] - maxima[: len(steps)])
-
-
-def _linear(x: NDArray[np.float32], weights: Weights, name: str) -> NDArray[np.float32]:
-    return x @ weights[f"{name}.weight"] + weights[f"{name}.bias"]
-
-
-def _convolve(
-    x: NDArray[np.float32],
-    weights: Weights,
-    name: str,
-    taps: int,
-    dilation: int = 1,
-    stride: int = 1,
-) -> NDArray[np.float32]:
-    """(T, C) to (T / stride, D), with zeros beyond the ends."""
-    reach = taps // 2 * dilation
-    padded = np.pad(x, ((reach, reach), (0, 0)))
-    columns = [padded[i * dilation : i * dilation + len(x) : stride] for i in range(taps)]
-    return _linear(np.concatenate(columns, axis=1), weights, name)
+def _max_difference(x: Tensor, radius: int) -> Tensor:
+    count = x.shape[2]
+    padded = F.pad(x, (radius, radius), mode="replicate")
+    maxima = F.max_pool1d(padded, radius, stride=1)
+    return maxima[..., radius : radius + count] - maxima[..., :count]
 
 
 @lru_cache(maxsize=1)
-def _default_weights() -> Weights:
-    with (files("coprop.control_points") / "novelty.npz").open("rb") as file:
-        return {name: array.astype(np.float32) for name, array in np.load(file).items()}
+def _default_networks() -> tuple[SoundEffectsEncoder, NoveltyNetwork]:
+    encoder, network = SoundEffectsEncoder(), NoveltyNetwork()
+    weights = load_file(_ENCODER)
+    own = {
+        name.removeprefix(_ENCODER_PREFIX): tensor.float()
+        for name, tensor in weights.items()
+        if name.startswith(_ENCODER_PREFIX)
+    }
+    for name, tensor in encoder.state_dict().items():
+        own.setdefault(name, tensor)  # counters, which are not stored in half precision
+    encoder.load_state_dict(own)
+    network.load_state_dict({name: t.float() for name, t in load_file(_NETWORK).items()})
+    return encoder.eval(), network.eval()

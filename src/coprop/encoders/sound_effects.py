@@ -17,6 +17,7 @@ from coprop.encoders.log_mel import mel_filters
 
 _FFT, _HOP, _BANDS, _FRAMES = 2048, 1024, 96, 100
 _LARGEST_LOG_MEL = 9.457798957824707  # over the network's own training set
+_STEPS_PER_TOKEN = 4  # the last stage has a token for four steps of `steps`
 _QUIETEST_PEAK = 1e-3  # louder windows are scaled to full range; quieter ones are left as noise
 
 
@@ -33,6 +34,9 @@ class SoundEffectsEncoder(nn.Module):
     token_dim = 512
     embedding_dim = 512
     summary_dim = 1024
+    step_dim = 2 * _BANDS + 2 * 128 + 256 + 512
+    samples_per_step = 2 * _HOP
+    step_s = samples_per_step / sample_rate
 
     mel_bands: Tensor
     hann: Tensor
@@ -62,9 +66,35 @@ class SoundEffectsEncoder(nn.Module):
         """(B, n) -> (B, 144, 512): 12 steps in time by 12 in frequency, time first."""
         return self._map(self.log_mel(samples)).flatten(2).transpose(1, 2)
 
+    def steps(self, samples: Tensor) -> Tensor:
+        """(B, n) of any length -> (B, S, 1216): what each stage makes of each 46 ms of the sound.
+
+        Step k is centred on sample 2048 k + 512, and S is n / 2048, rounded up. The whole is scaled
+        to a peak of one. In this order: log-mel bands, the second stage's mean and maximum over
+        frequency, the means of the third and of the fourth.
+        """
+        count = -(-samples.shape[1] // self.samples_per_step)
+        padded = -(-count // _STEPS_PER_TOKEN) * _STEPS_PER_TOKEN * self.samples_per_step
+        log_mel = self._spectrogram(F.pad(samples, (_HOP, padded - samples.shape[1])))
+        maps, x = [], log_mel.unsqueeze(1)
+        for i in range(1, 5):
+            x = self.get_submodule(f"conv_block{i}")(x if i == 1 else F.max_pool2d(x, 2))
+            maps.append(x)
+        _, second, third, fourth = maps
+        parts = [
+            log_mel.reshape(len(log_mel), -1, 2 * _BANDS),
+            second.mean(dim=3).transpose(1, 2),
+            second.amax(dim=3).transpose(1, 2),
+            third.mean(dim=3).transpose(1, 2).repeat_interleave(2, dim=1),
+            fourth.mean(dim=3).transpose(1, 2).repeat_interleave(4, dim=1),
+        ]
+        return torch.cat(parts, dim=2)[:, :count]
+
     def log_mel(self, samples: Tensor) -> Tensor:
         """(B, n) -> (B, 100, 96), mostly in [0, 1]."""
-        samples = fit_window(samples, _FFT + (_FRAMES - 1) * _HOP)
+        return self._spectrogram(fit_window(samples, _FFT + (_FRAMES - 1) * _HOP))
+
+    def _spectrogram(self, samples: Tensor) -> Tensor:
         peak = samples.abs().amax(dim=1, keepdim=True).clamp_min(_QUIETEST_PEAK)
         spectrum = torch.stft(
             samples / peak, _FFT, _HOP, window=self.hann, center=False, return_complex=True

@@ -26,6 +26,7 @@ _FINAL = 1280
 _AUDIBLE = 0.02  # least probability of a source seen and heard; the best on training material
 _ABSENT_LOGIT = -10.0
 _TINY = 1e-30
+_TRUST = 0.5  # in the second classifier: it has seen few pictures, and is too sure on real video
 
 
 def sounding_groups() -> dict[str, tuple[int, ...]]:
@@ -121,12 +122,13 @@ class GroundedNetwork(nn.Module):
         logits: Tensor = self.refinement(pyramid, cues)
         return logits
 
-    def evidence(self, features: Tensor, finer: Tensor) -> Tensor:
+    def evidence(self, features: Tensor, finer: Tensor, trust: float = _TRUST) -> Tensor:
         """Probabilities of the groups, at the places of the finer features.
 
         Args:
             features: (K, 1280, h / 32, w / 32), the last feature map.
             finer: (K, 112, h / 16, w / 16), the one before it.
+            trust: what the second classifier's logits are multiplied by; 1 where it learns.
 
         Returns:
             (K, G + 1, h / 16, w / 16).
@@ -138,7 +140,7 @@ class GroundedNetwork(nn.Module):
         sums = F.conv2d((logits - highest).exp(), self.membership[:, :, None, None])
         pooled = _resize(sums.clamp_min(_TINY).log() + highest, finer)
         # As if the second classifier's were further classes, one for each group and one for none.
-        return torch.logaddexp(pooled, self.looks(features, finer)).softmax(dim=1)
+        return torch.logaddexp(pooled, trust * self.looks(features, finer)).softmax(dim=1)
 
 
 class _Looks(nn.Module):

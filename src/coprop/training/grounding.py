@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -33,13 +33,13 @@ def train_grounding(
     voices: Voices,
     checkpoint: Path,
     *,
-    steps: int = 4000,
+    steps: int = 2000,
     batch: int = 4,
 ) -> None:
     """Fits the refinement, the second classifier and, slowly, the backbone's upper stages.
 
     Args:
-        network: with its encoders and its audio head trained.
+        network: with its encoders pretrained.
         library: pictures to compose scenes from.
         voices: what is heard of each group.
         checkpoint: continued from where it exists.
@@ -51,13 +51,43 @@ def train_grounding(
     learned.requires_grad_(True)
     network.eval()
     network.visual.to(memory_format=torch.channels_last)  # twice as fast on CPUs
-    train(
-        "grounding",
-        learned,
-        lambda rng: _loss(network, *_batch(network, library, voices, rng, batch)),
-        LoopOptions(steps, learning_rate=2e-3, weight_decay=1e-2, slower={"upper": 10.0}),
-        checkpoint,
-    )
+
+    def loss(rng: np.random.Generator) -> Tensor:
+        scenes = _batch(network, library, voices, rng, batch)
+        evidence, pyramid = _seen(network, scenes, trust=1.0)
+        return _mask_loss(network, evidence, pyramid, scenes) + _evidence_loss(evidence, scenes)
+
+    options = LoopOptions(steps, learning_rate=2e-3, weight_decay=1e-2, slower={"upper": 10.0})
+    train("grounding", learned, loss, options, checkpoint)
+
+
+def settle_refinement(
+    network: GroundedNetwork,
+    library: Library,
+    voices: Voices,
+    checkpoint: Path,
+    *,
+    steps: int = 400,
+    batch: int = 4,
+) -> None:
+    """Fits the refinement alone to what the trained classifiers show, trusted as in use.
+
+    The arguments are those of `train_grounding`, which comes before.
+    """
+    network.requires_grad_(False)
+    network.refinement.requires_grad_(True)
+    network.eval()
+    network.visual.to(memory_format=torch.channels_last)
+
+    def loss(rng: np.random.Generator) -> Tensor:
+        scenes = _batch(network, library, voices, rng, batch)
+        with torch.no_grad():
+            evidence, pyramid = _seen(network, scenes)
+        return _mask_loss(network, evidence, pyramid, scenes)
+
+    learned = nn.ModuleDict({"refinement": network.refinement})
+    options = LoopOptions(steps, learning_rate=1e-3, weight_decay=1e-2, seed=1)
+    train("settling", learned, loss, options, checkpoint)
 
 
 def parts_of_grounding(network: GroundedNetwork) -> nn.ModuleDict:
@@ -67,10 +97,9 @@ def parts_of_grounding(network: GroundedNetwork) -> nn.ModuleDict:
     return nn.ModuleDict({"refinement": network.refinement, "looks": network.looks, "upper": upper})
 
 
-def _loss(
-    network: GroundedNetwork, frames: Tensor, queries: Tensor, targets: Tensor, shown: Tensor
-) -> Tensor:
-    """Cross-entropy and soft Jaccard of the masks; cross-entropy of what is seen where.
+@dataclass(frozen=True, eq=False)
+class _Scenes:
+    """Pictures, and what is asked of them.
 
     Args:
         frames: (B, 3, h, w) in [0, 1].
@@ -78,25 +107,45 @@ def _loss(
         targets: (B, Q, h, w) in [0, 1].
         shown: (B, h, w) number of the group that is seen, G where it is none.
     """
-    features, pyramid = network.features(frames.contiguous(memory_format=torch.channels_last))
-    evidence = network.evidence(features, pyramid[-1])
-    asked = queries.shape[1]
-    pyramid = [level.repeat_interleave(asked, dim=0) for level in pyramid]
+
+    frames: Tensor
+    queries: Tensor
+    targets: Tensor
+    shown: Tensor
+
+
+def _seen(network: GroundedNetwork, scenes: _Scenes, **trust: float) -> tuple[Tensor, list[Tensor]]:
+    frames = scenes.frames.contiguous(memory_format=torch.channels_last)
+    features, pyramid = network.features(frames)
+    return network.evidence(features, pyramid[-1], **trust), pyramid
+
+
+def _mask_loss(
+    network: GroundedNetwork, evidence: Tensor, pyramid: list[Tensor], scenes: _Scenes
+) -> Tensor:
+    """Cross-entropy and soft Jaccard of the masks that the queries get."""
+    asked = scenes.queries.shape[1]
     logits = network.ground(
-        pyramid, evidence.repeat_interleave(asked, dim=0), queries.flatten(0, 1)
+        [level.repeat_interleave(asked, dim=0) for level in pyramid],
+        evidence.repeat_interleave(asked, dim=0),
+        scenes.queries.flatten(0, 1),
     )
-    target = F.interpolate(targets.flatten(0, 1).unsqueeze(1), logits.shape[-2:], mode="area")
-    coarse = shown[:, ::4, ::4]  # every fourth pixel tells the areas well enough
+    target = scenes.targets.flatten(0, 1).unsqueeze(1)
+    target = F.interpolate(target, logits.shape[-2:], mode="area")
+    return F.binary_cross_entropy_with_logits(logits, target) + soft_jaccard_loss(
+        logits.sigmoid().squeeze(1), target.squeeze(1)
+    )
+
+
+def _evidence_loss(evidence: Tensor, scenes: _Scenes) -> Tensor:
+    """Cross-entropy of what is seen where; places with a source count more."""
+    coarse = scenes.shown[:, ::4, ::4]  # every fourth pixel tells the areas well enough
     seen = F.one_hot(coarse, evidence.shape[1]).permute(0, 3, 1, 2).float()
     seen = F.interpolate(seen, evidence.shape[-2:], mode="area")
     weights = torch.ones(seen.shape[1])
     weights[-1] = _REST
     seen = seen * weights[:, None, None]
-    return (
-        F.binary_cross_entropy_with_logits(logits, target)
-        + soft_jaccard_loss(logits.sigmoid().squeeze(1), target.squeeze(1))
-        - (seen * evidence.clamp_min(1e-6).log()).sum() / seen.sum()
-    )
+    return -(seen * evidence.clamp_min(1e-6).log()).sum() / seen.sum()
 
 
 class Voices:
@@ -138,11 +187,10 @@ def _batch(
     voices: Voices,
     rng: np.random.Generator,
     count: int,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+) -> _Scenes:
     size = _SIZES[int(rng.integers(len(_SIZES)))]
     rows = [_example(network, library, voices, rng, size) for _ in range(count)]
-    frames, queries, targets, shown = (torch.stack(parts) for parts in zip(*rows, strict=True))
-    return frames, queries, targets, shown
+    return _Scenes(*(torch.stack(parts) for parts in zip(*rows, strict=True)))
 
 
 def _example(

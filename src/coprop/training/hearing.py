@@ -90,7 +90,7 @@ def cross_fitted_answers(
 
 
 def train_hearing(
-    network: GroundedNetwork, examples: HeardExamples, checkpoint: Path, *, steps: int = 3000
+    network: GroundedNetwork, examples: HeardExamples, checkpoint: Path, *, steps: int = 600
 ) -> None:
     """Fits the head to the examples, then it and the upper half of the encoder together.
 
@@ -196,7 +196,7 @@ def _random_window(
     for group in chosen or [None]:
         if group in library.sounds:
             level = 10 ** (rng.uniform(-8, 0) / 20) if chosen else 1.0
-            recording = _excerpt(library.sounds[group], 2 * length, rng)
+            recording = excerpt(library.sounds[group], 2 * length, rng)
             mix += level * voice(recording, length, SAMPLE_RATE, rng)[0]
     if library.music and rng.random() < _MUSIC:
         music = library.music[int(rng.integers(len(library.music)))]
@@ -207,7 +207,7 @@ def _random_window(
     return degrade(mix, rng), target
 
 
-def _excerpt(
+def excerpt(
     sources: Sequence[Source], longest: int, rng: np.random.Generator
 ) -> NDArray[np.float32]:
     """Part of a recording, at its own speed or up to a fifth faster or slower."""
