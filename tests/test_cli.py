@@ -293,6 +293,8 @@ def test_interrupted_in_a_terminal(tmp_path: Path, number: signal.Signals) -> No
     os.close(stderr)
     deadline = time.monotonic() + 120
     while not (out / "masks" / "000004.png").exists() and time.monotonic() < deadline:
+        if process.poll() is not None:
+            pytest.fail(f"it ended by itself: {read_all(terminal)}")
         time.sleep(0.05)
     process.send_signal(number)
     said = read_all(terminal)
