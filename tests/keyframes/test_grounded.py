@@ -58,15 +58,18 @@ def test_evidence_is_a_distribution_over_groups_and_the_rest(network: GroundedNe
     ]
 
 
-def test_evidence_adds_up_both_classifiers_probabilities(network: GroundedNetwork) -> None:
+@pytest.mark.parametrize("trust", [0.5, 1.0])
+def test_evidence_adds_up_both_classifiers_probabilities(
+    network: GroundedNetwork, trust: float
+) -> None:
     generator = torch.Generator().manual_seed(0)
     features = torch.randn(1, 1280, 1, 1, generator=generator).expand(1, 1280, 2, 3)
     finer = torch.randn(1, 112, 4, 6, generator=generator)
     with torch.no_grad():
-        evidence = network.evidence(features, finer)[0, :, 1, 2]
+        evidence = network.evidence(features, finer, trust)[0, :, 1, 2]
         place = features[0, :, 1, 2]
         scores = network.visual.classifier(place).double().exp()
-        learned = network.looks(features, finer)[0, :, 1, 2].double().exp()
+        learned = (trust * network.looks(features, finer)[0, :, 1, 2].double()).exp()
     groups = list(sounding_groups().items())
     sums = torch.stack([scores[list(indices)].sum() for _, indices in groups])
     member = {index for _, indices in groups for index in indices}
@@ -105,8 +108,8 @@ def test_only_what_is_heard_reaches_the_mask(network: GroundedNetwork) -> None:
 def test_gradients_reach_all_that_is_learned() -> None:
     torch.manual_seed(0)
     network = GroundedNetwork().train()
-    loss = network(frames_of(64, 64, batch=2), 0.1 * torch.randn(2, 44_100)).square().mean()
-    loss.backward()
+    heard = network.hear(0.1 * torch.randn(2, 44_100)).sigmoid()
+    network.ground(*network.see(frames_of(64, 64, batch=2)), heard).square().mean().backward()
     for part in (network.audio_head, network.refinement, network.looks):
         for name, parameter in part.named_parameters():
             assert parameter.grad is not None, name

@@ -77,9 +77,9 @@ class ControlPointDetector:
         The beginning and the end of a silence of 0.6 s or more are changes with the score 1.
 
         Without ``embed``, a small network that comes with the library compares what the default's
-        audio encoder makes of the sound; the score is the chance of a change. With it, the embeddings of
-        windows of ``window_s`` are averaged over up to two seconds on either side, and the score is
-        the cosine distance.
+        audio encoder makes of the sound; the score is the chance of a change. With it, the
+        embeddings of windows of ``window_s`` are averaged over up to two seconds on either side,
+        and the score is the cosine distance.
 
         Args:
             embed: (n, m) float32 samples at ``sample_rate`` to (n, d) embeddings.

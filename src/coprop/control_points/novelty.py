@@ -117,7 +117,8 @@ def _logits(
 ) -> NDArray[np.float64]:
     """(S,) logits of a track of any length, computed in blocks of 18 s."""
     size = encoder.samples_per_step
-    total = max(1, -(-track.num_samples // size))
+    # A last step that is not full would look like a change.
+    total = max(1, track.num_samples // size)
     pieces = []
     for first in range(0, total, _BLOCK_STEPS):
         last = min(first + _BLOCK_STEPS, total)

@@ -24,6 +24,7 @@ _IMAGENET_CLASSES = 1000
 _PYRAMID = (24, 40, 112)  # channels of efficientnet-lite0 at strides 4, 8 and 16
 _FINAL = 1280
 _AUDIBLE = 0.02  # least probability of a source seen and heard; the best on training material
+_CONTENDING = 0.5  # least likelihood of a further source, compared with the likeliest
 _ABSENT_LOGIT = -10.0
 _TINY = 1e-30
 _TRUST = 0.5  # in the second classifier: it has seen few pictures, and is too sure on real video
@@ -40,7 +41,7 @@ class GroundedNetwork(nn.Module):
 
     ``forward`` takes ``(K, 3, h, w)`` RGB in [0, 1] with sides that are multiples of 32, and
     ``(K, n)`` samples at 44.1 kHz; it returns ``(K, 1, h / 4, w / 4)`` logits, -10 throughout where
-    nothing that is seen is heard. The three steps can be called one by one: `see`, `hear` and
+    nothing that is seen is heard. The steps can be called one by one: `see`, `hear`, `decide` and
     `ground`.
 
     Args:
@@ -71,16 +72,39 @@ class GroundedNetwork(nn.Module):
     membership: Tensor
 
     def forward(self, frames: Tensor, audio: Tensor) -> Tensor:
-        return self.segment(frames, self.hear(audio).sigmoid())
-
-    def segment(self, frames: Tensor, heard: Tensor) -> Tensor:
-        """`forward` for (K, G) probabilities that a thing of each group sounds, known otherwise."""
         pyramid, evidence = self.see(frames)
-        logits = self.ground(pyramid, evidence, heard)
-        # `ground` always finds the likeliest source; whether it sounds at all is decided here.
-        likeliest = (heard * evidence[:, :-1].amax(dim=(2, 3))).amax(dim=1)
+        sounding = self.decide(evidence, self.hear(audio).sigmoid())
+        return self._segment(pyramid, evidence, sounding)
+
+    def segment(self, frames: Tensor, sounding: Tensor) -> Tensor:
+        """`forward` where it is known, (K, G) 0 or 1, things of which groups sound."""
+        return self._segment(*self.see(frames), sounding)
+
+    def _segment(self, pyramid: list[Tensor], evidence: Tensor, sounding: Tensor) -> Tensor:
+        logits = self.ground(pyramid, evidence, sounding)
+        # `ground` always finds the likeliest source; where none is seen, there shall be no mask.
+        likeliest = (sounding * evidence[:, :-1].amax(dim=(2, 3))).amax(dim=1)
         absent = (likeliest < _AUDIBLE)[:, None, None, None]
         return logits.masked_fill(absent, _ABSENT_LOGIT)
+
+    def decide(self, evidence: Tensor, heard: Tensor) -> Tensor:
+        """Which groups sound of those that are seen: the likeliest, and what is half as likely.
+
+        Training leaves this step out, as it has no gradient, and grounds what is heard as it is.
+
+        Args:
+            evidence: (K, G + 1, h / 16, w / 16), of `see`.
+            heard: (K, G) probabilities, of `hear`.
+
+        Returns:
+            (K, G), 1 for those that sound and 0 for others; all 0 where nothing that is seen is
+            heard.
+        """
+        seen = evidence[:, :-1].amax(dim=(2, 3))
+        likely = _likelihood(seen, heard)
+        sounding = likely >= _CONTENDING * likely.amax(dim=1, keepdim=True)
+        audible = (seen * heard).amax(dim=1, keepdim=True) >= _AUDIBLE
+        return (sounding & audible).to(heard.dtype)
 
     def see(self, frames: Tensor) -> tuple[list[Tensor], Tensor]:
         """What is visible where.
@@ -112,8 +136,7 @@ class GroundedNetwork(nn.Module):
         sounding = (groups * weights).sum(dim=1, keepdim=True)
         silent = (groups * (1 - weights)).sum(dim=1, keepdim=True)
         # What is heard is seldom certain: of what is seen, the most probable source counts fully.
-        # The square root is for ears that are too sure of the wrong thing.
-        likely = (heard.sqrt() * groups.amax(dim=(2, 3)))[:, :, None, None]
+        likely = _likelihood(groups.amax(dim=(2, 3)), heard)[:, :, None, None]
         relative = likely / likely.amax(dim=1, keepdim=True).clamp_min(1e-6)
         relative = (groups * relative).sum(dim=1, keepdim=True)
         # The square root spreads small probabilities, which matter: a large object's evidence is
@@ -202,6 +225,14 @@ class _Spread(nn.Module):
         spread = F.scaled_dot_product_attention(query, key, value)
         mixed: Tensor = self.mix(rearrange(spread, "k heads (h w) c -> k (heads c) h w", h=h, w=w))
         return cues + mixed
+
+
+def _likelihood(seen: Tensor, heard: Tensor) -> Tensor:
+    """How likely each group is what sounds, but for a factor, from (K, G) probabilities.
+
+    The square root is for ears that are too sure of the wrong thing.
+    """
+    return seen * heard.sqrt()
 
 
 def _conv(before: int, after: int) -> nn.Sequential:

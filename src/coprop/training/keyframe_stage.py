@@ -83,7 +83,7 @@ class KeyframeObjective(nn.Module):
         if not isinstance(network, GroundedNetwork):
             logits: Tensor = network(frames, sounds)
             return logits
-        # Not its forward, which answers with a constant where it hears nothing that it sees.
+        # Not its forward, which decides what sounds: there is no gradient from there to the ears.
         pyramid, evidence = network.see(frames)
         return network.ground(pyramid, evidence, network.hear(sounds).sigmoid())
 
