@@ -23,7 +23,7 @@ from coprop.encoders.sound_effects import SoundEffectsEncoder
 _IMAGENET_CLASSES = 1000
 _PYRAMID = (24, 40, 112)  # channels of efficientnet-lite0 at strides 4, 8 and 16
 _FINAL = 1280
-_AUDIBLE = 0.02  # least probability of a source seen and heard; the best on training material
+_AUDIBLE = 0.04  # least probability of a source seen and heard; the best on composed clips
 _CONTENDING = 0.5  # least likelihood of a further source, compared with the likeliest
 _ABSENT_LOGIT = -10.0
 _TINY = 1e-30
