@@ -28,9 +28,16 @@ def clip_of(count: int, height: int = 12, width: int = 16) -> NDArray[np.uint8]:
 
 
 def ramp(seconds: float, sample_rate: int = RATE) -> Audio:
-    """Sound whose sample number n is (n + 1) / 2^20, exactly: it tells which samples were cut."""
-    samples = (np.arange(round(seconds * sample_rate)) + 1) / 2**20
+    """Sound whose sample number n is 1/2 + n / 2^20, with alternating sign: see `positions`."""
+    number = np.arange(round(seconds * sample_rate))
+    samples = (-1.0) ** number * (0.5 + number / 2**20)
     return Audio(samples.astype(np.float32), sample_rate)
+
+
+def positions(window: torch.Tensor) -> NDArray[np.int64]:
+    """(samples,) which samples of `ramp` a window (1, samples) holds; -1 for zeros."""
+    samples = np.abs(window[0].numpy().astype(np.float64))
+    return np.where(samples == 0, -1, np.rint((samples - 0.5) * 2**20)).astype(np.int64)
 
 
 def noise(seconds: float, sample_rate: int = RATE) -> Audio:

@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from coprop import Audio
 from coprop.types import Segment
 from coprop.windows import AudioWindows
-from pipeline_samples import RATE, ramp
+from pipeline_samples import RATE, positions, ramp
 
 
 def numbers(window: torch.Tensor) -> np.ndarray:
     """Which samples of `ramp` a window holds; -1 for zeros."""
     assert window.shape[0] == 1
     assert window.dtype == torch.float32
-    return np.rint(window[0].numpy() * 2**20).astype(int) - 1
+    return positions(window)
 
 
 def test_the_window_is_centred_on_the_time() -> None:

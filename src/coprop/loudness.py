@@ -1,4 +1,9 @@
-"""Where nothing is heard."""
+"""Where something is heard, by level alone, against the clip's own background.
+
+Real quiet is not zero: a room, a microphone or traffic leave noise at -50 to -25 dB. So the level
+that tells sound from background is found in the clip: where its levels fall into two classes, a
+threshold between them (Otsu, 1979); where they do not, all of it is one or the other.
+"""
 
 from __future__ import annotations
 
@@ -7,61 +12,166 @@ from numpy.typing import NDArray
 
 from coprop.types import AudioTrack, Segment
 
-BLOCK_S = 0.05
-_NEVER_HEARD_DB = -60.0  # re full scale
-_DROWNED_DB = -45.0  # re the track's loud blocks
-_AUDIBLE_SHARE = 0.1  # a segment's edges may reach this far into its neighbours' sound
+BLOCK_S = 0.01
+"""Length of the blocks that are quiet or not, in seconds: far below a frame's duration."""
+
+SHORTEST_SILENCE_S = 0.6
+"""Shorter pauses belong to what sounds, as between two barks or two words."""
+
+SHORTEST_SOUND_S = 0.04
+"""What is heard for less, the crack of a scratched record, is no sound. A window of `_WINDOW_S`
+lengthens what it hears, so that this is reached by a sound of some 15 ms."""
+
+SEGMENT_SOUND_S = 0.1
+"""A span in which less is heard is silent: its ends may lie some frames off its neighbours'."""
+
+_WINDOW_S = 0.025  # some periods of a low voice; it ends with its block, so nothing is heard early
+_NEVER_HEARD_DB = -60.0  # re full scale: below what a room leaves in a recording
+_ALWAYS_HEARD_DB = -21.0  # no background is louder: of real clips, thresholds reach -20.2 dB
+_FLOOR_DB = -80.0  # digital silence counts as this, so that it has no infinite distance to noise
+_TWO_CLASSES_DB = 10.0  # between the mean levels of background and sound: a source's own drift less
+_PRIMING_S = 0.1
+_SAME_S = 1e-9  # times that differ by less, by rounding, are the same
+_SCENE_S = 20.0  # the background is that of this stretch: as long as AVSBench's clips and more
+_SCENE_STEP_S = 5.0
+_PIECE_S = 5  # read at a time
 
 
 def quiet_blocks(track: AudioTrack) -> NDArray[np.bool_]:
-    """(T,) True for each 50 ms in which nothing is heard.
+    """(T,) True for each 10 ms in which nothing is heard.
 
-    Quiet is below -60 dB of full scale, or 45 dB below the track's loud blocks (their 95th
-    percentile): what is left of a room when its sources are silent.
+    A constant offset is no sound. Quiet is what is below -60 dB of full scale, and what is below
+    -21 dB and belongs to the background of the 20 s around it: the lower of two classes of levels.
+    A stretch whose levels are of one class, such as steady noise, is judged by those of the whole
+    track, and where that is of one class too, all of it is heard.
     """
-    levels = np.concatenate([_levels_db(track, start) for start in _starts(track)] or [np.zeros(0)])
+    levels = block_levels_db(track)
     if not levels.size:
         return np.ones(1, dtype=bool)
-    loud = float(np.percentile(levels, 95))
-    return np.asarray(levels < max(_NEVER_HEARD_DB, loud + _DROWNED_DB))
+    thresholds_db = np.clip(_thresholds_db(levels), _NEVER_HEARD_DB, _ALWAYS_HEARD_DB)
+    return np.logical_not(_sounds(levels >= thresholds_db))
 
 
-def is_silent(quiet: NDArray[np.bool_], segment: Segment) -> bool:
-    """Whether a segment is silent: at most 10 % of its blocks are heard.
+def heard_spans(quiet: NDArray[np.bool_]) -> tuple[Segment, ...]:
+    """The spans in which something is heard, pauses under 0.6 s included, in order.
 
-    Args:
-        quiet: (T,) of `quiet_blocks`; after its end all is quiet.
-        segment: the span.
-    """
-    first, last = (round(min(t / BLOCK_S, len(quiet))) for t in (segment.start_s, segment.end_s))
-    inside = quiet[first : max(last, first + 1)]  # a shorter segment is its nearest block
-    return bool(inside.size == 0 or np.mean(~inside) <= _AUDIBLE_SHARE)
-
-
-def silence_edges(quiet: NDArray[np.bool_], shortest_s: float) -> NDArray[np.bool_]:
-    """(T,) True for the first block of each silence, and for the first one after it.
+    Sound that begins in the track's first 0.1 s begins with the track: encoders put some 50 ms of
+    silence before what they encode.
 
     Args:
         quiet: (T,) of `quiet_blocks`.
-        shortest_s: pauses shorter than this are a part of what sounds, as between two barks.
     """
-    steps = np.diff(np.concatenate([[False], quiet, [False]]).astype(int))
-    edges = np.zeros(len(quiet) + 1, dtype=bool)
-    for start, stop in zip(np.flatnonzero(steps == 1), np.flatnonzero(steps == -1), strict=True):
-        if (stop - start) * BLOCK_S >= shortest_s - 1e-9:
-            edges[[start, stop]] = True
-    return edges[:-1]
+    starts, stops = _runs(~quiet)
+    if not starts.size:
+        return ()
+    apart = (starts[1:] - stops[:-1]) * BLOCK_S >= SHORTEST_SILENCE_S - _SAME_S
+    first = starts[np.concatenate([[True], apart])]
+    last = stops[np.concatenate([apart, [True]])]
+    if first[0] * BLOCK_S < _PRIMING_S:
+        first[0] = 0
+    return tuple(
+        Segment(round(a * BLOCK_S, 6), round(b * BLOCK_S, 6))
+        for a, b in zip(first.tolist(), last.tolist(), strict=True)
+    )
 
 
-def _starts(track: AudioTrack) -> range:
-    return range(0, track.num_samples, 10 * track.sample_rate)  # ten seconds at a time
+def silence_edges_s(quiet: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """(n,) increasing times at which silences of 0.6 s or more begin and end, in seconds.
+
+    The beginning and the end of the track are none, nor are those of a shorter silence there.
+
+    Args:
+        quiet: (T,) of `quiet_blocks`.
+    """
+    spans = heard_spans(quiet)
+    edges = np.array([(span.start_s, span.end_s) for span in spans]).ravel()
+    shortest_s, end_s = SHORTEST_SILENCE_S - _SAME_S, len(quiet) * BLOCK_S
+    inside = (edges >= shortest_s) & (edges <= end_s - shortest_s)
+    inside[1:-1] = True
+    return np.asarray(edges[inside], dtype=np.float64)
+
+
+def is_silent(quiet: NDArray[np.bool_], segment: Segment) -> bool:
+    """Whether less than 0.1 s is heard in a segment, however long it is.
+
+    Args:
+        quiet: (T,) of `quiet_blocks`; after its end all is quiet.
+        segment: the span. Of one shorter than 0.1 s all must be heard.
+    """
+    first, last = (round(min(t / BLOCK_S, len(quiet))) for t in (segment.start_s, segment.end_s))
+    inside = quiet[first : max(last, first + 1)]  # a shorter segment is its nearest block
+    needed = min(round(SEGMENT_SOUND_S / BLOCK_S), inside.size)
+    return bool(inside.size == 0 or np.count_nonzero(~inside) < needed)
+
+
+def block_levels_db(track: AudioTrack) -> NDArray[np.float64]:
+    """(T,) levels of the 25 ms that end with each block, in dB of full scale, offset taken out."""
+    pieces = range(0, track.num_samples, _PIECE_S * track.sample_rate)
+    return np.concatenate([_levels_db(track, start) for start in pieces] or [np.zeros(0)])
 
 
 def _levels_db(track: AudioTrack, start: int) -> NDArray[np.float64]:
-    stop = min(start + 10 * track.sample_rate, track.num_samples)
-    samples = track.read(start, stop).astype(np.float64)
-    edges = np.round(np.arange(0, 10.0, BLOCK_S) * track.sample_rate).astype(np.intp)
-    edges = edges[edges < stop - start]
-    sums = np.add.reduceat(samples**2, edges)
-    lengths = np.diff(np.append(edges, stop - start))
-    return np.asarray(10 * np.log10(sums / np.maximum(lengths, 1) + 1e-12))
+    rate = track.sample_rate
+    stop = min(start + _PIECE_S * rate, track.num_samples)
+    ends = np.round(np.arange(1, round(_PIECE_S / BLOCK_S) + 1) * BLOCK_S * rate).astype(np.intp)
+    ends = np.append(ends[ends < stop - start], stop - start)  # the last block may be a part
+    before = min(max(round(_WINDOW_S * rate), 1), start)
+    samples = track.read(start - before, stop).astype(np.float64)
+    ends += before
+    starts = np.maximum(ends - max(round(_WINDOW_S * rate), 1), 0)
+    samples -= samples.mean()  # or a large offset would cost the squares their digits
+    sums, squares = (np.append(0.0, np.cumsum(values)) for values in (samples, samples**2))
+    count = ends - starts
+    mean = (sums[ends] - sums[starts]) / count
+    power = (squares[ends] - squares[starts]) / count - mean**2
+    return np.asarray(10 * np.log10(np.maximum(power, 10 ** (_FLOOR_DB / 10))))
+
+
+def _thresholds_db(levels: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(T,) the level at each block that tells sound from background."""
+    size, step = (round(s / BLOCK_S) for s in (_SCENE_S, _SCENE_STEP_S))
+    whole = _threshold_db(levels)
+    starts = np.arange(0, max(len(levels) - size, 0) + step, step)
+    starts = np.minimum(starts, max(len(levels) - size, 0))
+    scenes = np.array([_threshold_db(levels[s : s + size]) for s in starts])
+    scenes = np.where(np.isfinite(scenes), scenes, whole)
+    # Between the middles of two scenes the threshold goes from one's to the other's.
+    clock = np.arange(len(levels))
+    with_both = np.isfinite(scenes)
+    if not with_both.any():
+        return np.full(len(levels), -np.inf)
+    return np.asarray(np.interp(clock, (starts + size / 2)[with_both], scenes[with_both]))
+
+
+def _threshold_db(levels: NDArray[np.float64]) -> float:
+    """The level that splits levels best into two classes; -inf where they are one (Otsu, 1979)."""
+    ordered = np.sort(levels)
+    count = len(ordered)
+    if count < 2:
+        return -np.inf
+    lower = np.arange(1, count)
+    sums = np.cumsum(ordered)
+    low, high = sums[:-1] / lower, (sums[-1] - sums[:-1]) / (count - lower)
+    split = int(np.argmax(lower * (count - lower) * (high - low) ** 2))
+    if high[split] - low[split] < _TWO_CLASSES_DB:
+        return -np.inf
+    return float(ordered[split] + ordered[split + 1]) / 2
+
+
+def _sounds(heard: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(T,) without what is too short, and without the blocks that hear what ended before them."""
+    echo = round((_WINDOW_S - BLOCK_S) / BLOCK_S + 0.5)
+    kept = heard.copy()
+    for start, stop in zip(*_runs(heard), strict=True):
+        cut_off = start == 0 or stop == len(heard)
+        if (stop - start) * BLOCK_S < SHORTEST_SOUND_S - _SAME_S and not cut_off:
+            kept[start:stop] = False
+        elif stop < len(heard):
+            kept[max(stop - echo, start) : stop] = False
+    return np.asarray(kept)
+
+
+def _runs(flags: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Where runs of True begin, and where they end."""
+    steps = np.diff(np.concatenate([[False], flags, [False]]).astype(int))
+    return np.flatnonzero(steps == 1), np.flatnonzero(steps == -1)

@@ -7,15 +7,12 @@ the segment's other frames, one by one, with their sound --propagator--> their m
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -29,19 +26,17 @@ from coprop.media.clip import AudioSource, Clip, ClipSource
 from coprop.neighbours import with_neighbours
 from coprop.propagation.propagator import AudioInsertPropagator, Propagator
 from coprop.result import Result
-from coprop.tracking import SegmentState, SegmentTracker
-from coprop.types import AudioTrack, ControlPoints, FrameMask, Progress, Segment
+from coprop.tracking import SegmentTracker, Tracking
+from coprop.types import AudioTrack, ControlPoints, FrameMask, Progress
 
 if TYPE_CHECKING:
-    from coprop.media.reader import Frame
+    pass
 
 Detector = Callable[[AudioTrack], ControlPoints]
 """What fills the control point slot: a `ControlPointDetector` or any such function."""
 
 WEIGHTS = Path(__file__).parent / "weights"
 DEFAULT_MAX_SEGMENT_S = 2.0
-_ROUNDING_S = 1e-6  # times that differ by less are the same
-_TAIL_S = 0.25  # sound this much shorter than the video is taken to last to its end
 
 
 class CoProp:
@@ -186,12 +181,12 @@ class CoProp:
             frames = list(frames)  # the result is saved from them
         with Clip(frames, audio, fps=fps, progress=progress) as clip:
             points = self.anchor(clip.audio)
+            tracked = self.track(clip, points, progress=progress)
             masks = tuple(
                 mask if keep_probabilities else replace(mask, probabilities=None)
-                for _, mask in self.track(clip, points, progress=progress)
+                for _, mask in tracked
             )
-            segments = self.segments(points, clip.audio)
-        return Result(masks, points, segments, frames, audio, fps)
+        return Result(masks, points, tuple(tracked.segments), frames, audio, fps)
 
     def stream(
         self,
@@ -220,40 +215,11 @@ class CoProp:
             )
         return points
 
-    def segments(self, points: ControlPoints, audio: AudioTrack) -> tuple[Segment, ...]:
-        """The spans that are given one keyframe each."""
-        return tuple(part for part, _ in self._parts(points, audio))
-
-    def _parts(self, points: ControlPoints, audio: AudioTrack) -> list[tuple[Segment, Segment]]:
-        """Each span with a keyframe, and the span between control points that it is a part of."""
-        return [
-            (part, whole)
-            for whole in points.segments(audio.duration_s + _TAIL_S)
-            for part in _split(whole, self.max_segment_s)
-        ]
-
     def track(
         self, clip: Clip, points: ControlPoints, *, progress: Progress | None = None
-    ) -> Iterator[tuple[Frame, FrameMask]]:
-        """Yields every frame of a clip with its mask, given its control points."""
-        tracker = self._tracker(clip, points)
-        parts = self._parts(points, clip.audio)
-        # Frames after the end of the sound are a segment of their own, a silent one.
-        after = Segment(parts[-1][0].end_s, math.inf)
-        coming = iter((*parts, (after, after)))
-        part, upcoming = next(coming), next(coming, None)
-        state: SegmentState | None = None
-        for frame, around in with_neighbours(clip.frames, self.keyframes.context):
-            while upcoming is not None and frame.time_s >= upcoming[0].start_s - _ROUNDING_S:
-                part, upcoming, state = upcoming, next(coming, None), None
-            # The keyframe is the first frame at or after the control point.
-            if state is None:
-                state = tracker.start(frame, *part, around)
-            else:
-                state = tracker.step(frame, state)
-            yield frame, state.mask
-            if progress is not None:
-                progress("frames", frame.index + 1, clip.num_frames)
+    ) -> Tracking:
+        """Every frame of a clip with its mask, given its control points, as they are asked for."""
+        return Tracking(self._tracker(clip, points), clip, points, self.max_segment_s, progress)
 
     def every_frame(self, clip: Clip, points: ControlPoints | None = None) -> Iterator[FrameMask]:
         """Yields the keyframe model's own mask of every frame, as it is used without coprop.
@@ -276,14 +242,6 @@ class CoProp:
             working_edge=self.working_edge,
             device=self.device,
         )
-
-
-def _split(segment: Segment, longest_s: float | None) -> list[Segment]:
-    """A segment in equal parts, none longer than ``longest_s``."""
-    length = segment.end_s - segment.start_s
-    count = 1 if longest_s is None else max(int(np.ceil(length / longest_s)), 1)
-    edges = np.linspace(segment.start_s, segment.end_s, count + 1)
-    return [Segment(float(start), float(end)) for start, end in pairwise(edges)]
 
 
 def _keyframe_model(

@@ -1,8 +1,9 @@
-"""Inside one segment: a keyframe's mask, carried from frame to frame with each frame's sound."""
+"""A clip, frame by frame: a keyframe's mask, carried on with each frame's sound until the next."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,17 +14,20 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from coprop.errors import ModelOutputError
-from coprop.keyframes.model import KeyframeModel
-from coprop.loudness import is_silent, quiet_blocks
-from coprop.neighbours import nearest
+from coprop.keyframes.model import FrameContext, KeyframeModel
+from coprop.loudness import heard_spans, quiet_blocks
+from coprop.neighbours import nearest, with_neighbours
 from coprop.propagation.propagator import Propagator
-from coprop.types import AudioTrack, FrameMask, Segment
+from coprop.schedule import Schedule, heard_parts
+from coprop.types import AudioTrack, ControlPoints, FrameMask, Progress, Segment
 from coprop.windows import AudioWindows
 
 if TYPE_CHECKING:
+    from coprop.media.clip import Clip
     from coprop.media.reader import Frame
 
 _MOST_CLASSES = 256
+_ALONE_S = 1 / 25  # how long a frame lasts that is the only one, or the first so far
 _SMALLEST_OBJECT = 1e-3  # share of the frame; smaller specks on a keyframe are not propagated
 
 
@@ -39,6 +43,74 @@ class SegmentState:
 
     mask: FrameMask
     memory: Any
+
+
+class Tracking:
+    """Yields every frame of a clip with its mask, in order.
+
+    Args:
+        tracker: makes the masks.
+        clip: the clip.
+        points: its control points.
+        longest_s: the longest time between keyframes; None for no limit.
+        progress: called frame by frame.
+
+    Attributes:
+        segments: the spans that were given a keyframe, so far; of a clip that has been gone
+            through, all of them. They end with the video.
+    """
+
+    def __init__(
+        self,
+        tracker: SegmentTracker,
+        clip: Clip,
+        points: ControlPoints,
+        longest_s: float | None,
+        progress: Progress | None,
+    ) -> None:
+        self.segments: list[Segment] = []
+        self._frames = self._go(tracker, clip, points, longest_s, progress)
+
+    def __iter__(self) -> Iterator[tuple[Frame, FrameMask]]:
+        return self._frames
+
+    def _go(
+        self,
+        tracker: SegmentTracker,
+        clip: Clip,
+        points: ControlPoints,
+        longest_s: float | None,
+        progress: Progress | None,
+    ) -> Iterator[tuple[Frame, FrameMask]]:
+        heard = heard_spans(quiet_blocks(clip.audio))
+        sound_s, video_s = clip.audio.duration_s, clip.duration_s
+        parts = heard_parts(points, heard, sound_s, video_end_s=video_s, longest_s=longest_s)
+        schedule = Schedule(parts)
+        state: SegmentState | None = None
+        duration_s, before_s = _ALONE_S, math.nan
+        for frame, around in with_neighbours(clip.frames, tracker.context):
+            # The next frame is not waited for: each is taken to last as long as the one before.
+            duration_s = duration_s if math.isnan(before_s) else frame.time_s - before_s
+            before_s = frame.time_s
+            part, is_first = schedule.at(frame.time_s, duration_s)
+            if part is None:
+                mask = tracker.silent(frame, state.mask if state else None)
+            elif state is None or is_first:
+                state = tracker.start(frame, part.sources, around)
+                mask = state.mask
+                start_s = min(part.start_s, frame.time_s)
+                self.segments.append(Segment(start_s, part.end_s))
+                if part.end_s <= frame.time_s:  # a short sound between two frames
+                    self.segments[-1] = Segment(start_s, frame.time_s + duration_s)
+            else:
+                state = tracker.step(frame, state)
+                mask = state.mask
+            yield frame, mask
+            if progress is not None:
+                progress("frames", frame.index + 1, clip.num_frames)
+        if self.segments:
+            last = self.segments[-1]
+            self.segments[-1] = Segment(last.start_s, min(last.end_s, before_s + duration_s))
 
 
 class SegmentTracker:
@@ -63,29 +135,29 @@ class SegmentTracker:
     ) -> None:
         self._keyframes = keyframes
         self._propagator = propagator
-        self._quiet = quiet_blocks(audio)
         self._working_edge = working_edge
         self._device = device
         self._keyframe_windows = AudioWindows(audio, keyframes.sample_rate, keyframes.window_s)
         self._frame_windows = AudioWindows(audio, propagator.sample_rate, propagator.window_s)
 
+    @property
+    def context(self) -> FrameContext:
+        """The frames around a keyframe that the keyframe model takes."""
+        return self._keyframes.context
+
     # Not inference_mode: what a wrapped model keeps of these calls must stay usable in training.
     @torch.no_grad()
-    def start(
-        self, frame: Frame, segment: Segment, sources: Segment, around: Sequence[Frame]
-    ) -> SegmentState:
-        """The keyframe's mask. Silent segments are empty without asking the model.
+    def start(self, frame: Frame, sources: Segment, around: Sequence[Frame]) -> SegmentState:
+        """The keyframe's mask.
 
         Args:
             frame: the keyframe.
-            segment: until the next keyframe.
             sources: the span around it in which the same objects sound, for models that take
                 their sound from the segment.
             around: the frames near it, for models that take several at a time.
         """
-        if is_silent(self._quiet, segment):
-            return SegmentState(_empty_mask(frame), None)
-        mask, probabilities = self._segment(frame, sources, around)
+        logits = self._keyframe_logits(frame, sources, around)
+        mask, probabilities = _keyframe_mask(frame, _probabilities(logits))
         if len(mask.classes) == 1 or not mask.labels.any():
             return SegmentState(mask, None)
         sound = self._frame_windows.centred(frame.time_s).to(self._device)
@@ -93,8 +165,12 @@ class SegmentTracker:
 
     @torch.no_grad()
     def alone(self, frame: Frame, around: Sequence[Frame]) -> FrameMask:
-        """The keyframe model's mask of any frame, whatever sounds, in silence too."""
-        return self._segment(frame, None, around)[0]
+        """The keyframe model's own mask of any frame, in silence too, to the last speck."""
+        return _whole_mask(frame, _probabilities(self._keyframe_logits(frame, None, around)))
+
+    def silent(self, frame: Frame, before: FrameMask | None) -> FrameMask:
+        """The empty mask of a frame in which nothing is heard, after another frame's."""
+        return _empty_mask(frame, before.classes if before else (0, 1))
 
     @torch.no_grad()
     def step(self, frame: Frame, state: SegmentState) -> SegmentState:
@@ -115,15 +191,6 @@ class SegmentTracker:
             return image
         size = [max(round(side * scale), 1) for side in image.shape[-2:]]
         return F.interpolate(image, size, mode="bilinear", antialias=True, align_corners=False)
-
-    def _segment(
-        self, frame: Frame, sources: Segment | None, around: Sequence[Frame]
-    ) -> tuple[FrameMask, Tensor]:
-        """The keyframe model's mask at the frame's size, and its soft one as it was shown."""
-        probabilities = _probabilities(self._keyframe_logits(frame, sources, around))
-        classes = _visible_classes(probabilities)
-        probabilities = _select(probabilities, classes)
-        return _frame_mask(frame, probabilities, classes, is_keyframe=True), probabilities
 
     def _keyframe_logits(
         self, frame: Frame, sources: Segment | None, around: Sequence[Frame]
@@ -182,30 +249,58 @@ def _probabilities(logits: Tensor) -> Tensor:
     return torch.cat([1 - sounding, sounding], dim=1)
 
 
-def _visible_classes(probabilities: Tensor) -> tuple[int, ...]:
-    """0, and the classes that cover more than specks of the frame."""
-    if probabilities.shape[1] == 2:
-        return (0, 1)
+def _keyframe_mask(frame: Frame, probabilities: Tensor) -> tuple[FrameMask, Tensor]:
+    """The mask at the frame's size, and the soft one as the model gave it, both without specks.
+
+    A class that covers less than 0.1 % of the frame is no object, be it one of many or the only
+    one: it would be propagated for a whole segment.
+    """
     labels = probabilities.argmax(dim=1)
     counts = torch.bincount(labels.flatten(), minlength=probabilities.shape[1])
     shares = (counts / labels.numel()).tolist()
-    return (0, *(c for c in range(1, len(shares)) if shares[c] >= _SMALLEST_OBJECT))
+    seen = [c for c in range(1, len(shares)) if shares[c] >= _SMALLEST_OBJECT]
+    if not seen and len(shares) == 2:
+        return _empty_mask(frame, (0, 1), is_keyframe=True), probabilities
+    classes = (0, *seen)
+    kept = _select(probabilities, classes)
+    return _frame_mask(frame, kept, classes, is_keyframe=True), kept
+
+
+def _whole_mask(frame: Frame, probabilities: Tensor) -> FrameMask:
+    """The mask with every class that is the likeliest anywhere."""
+    resized = _resized(probabilities, frame)
+    labels = resized.argmax(dim=1)
+    counts = torch.bincount(labels.flatten(), minlength=resized.shape[1]).tolist()
+    present = [c for c in range(1, len(counts)) if counts[c]]
+    classes = (0, *present) if len(counts) > 2 else (0, 1)
+    return FrameMask(
+        frame.index,
+        frame.time_s,
+        labels[0].to(torch.uint8).cpu().numpy(),
+        _select(resized, classes)[0].cpu().numpy(),
+        classes,
+        True,
+    )
 
 
 def _select(probabilities: Tensor, classes: tuple[int, ...]) -> Tensor:
-    """The given classes' channels; whatever the others had goes to background."""
-    objects = probabilities[:, list(classes[1:])]
-    background = (1 - objects.sum(dim=1, keepdim=True)).clamp_min(0)  # rounding may go below
-    return torch.cat([background, objects], dim=1)
+    """The given classes' channels, summing to one: between them each pixel is as it was."""
+    kept = probabilities[:, list(classes)]
+    return kept / kept.sum(dim=1, keepdim=True).clamp_min(torch.finfo(kept.dtype).tiny)
+
+
+def _resized(probabilities: Tensor, frame: Frame) -> Tensor:
+    size = frame.image.shape[:2]
+    if probabilities.shape[-2:] == size:
+        return probabilities
+    return F.interpolate(probabilities, size, mode="bilinear", align_corners=False)
 
 
 def _frame_mask(
     frame: Frame, probabilities: Tensor, classes: tuple[int, ...], *, is_keyframe: bool
 ) -> FrameMask:
     """A mask at the frame's own size; thresholded once, here."""
-    size = frame.image.shape[:2]
-    if probabilities.shape[-2:] != size:
-        probabilities = F.interpolate(probabilities, size, mode="bilinear", align_corners=False)
+    probabilities = _resized(probabilities, frame)
     channels = probabilities.argmax(dim=1)[0]
     labels = torch.tensor(classes, device=channels.device, dtype=torch.uint8)[channels]
     return FrameMask(
@@ -218,9 +313,11 @@ def _frame_mask(
     )
 
 
-def _empty_mask(frame: Frame, classes: tuple[int, ...] = (0, 1)) -> FrameMask:
+def _empty_mask(
+    frame: Frame, classes: tuple[int, ...] = (0, 1), *, is_keyframe: bool = False
+) -> FrameMask:
     shape = frame.image.shape[:2]
     probabilities: NDArray[np.float32] = np.zeros((len(classes), *shape), dtype=np.float32)
     probabilities[0] = 1
     labels = np.zeros(shape, dtype=np.uint8)
-    return FrameMask(frame.index, frame.time_s, labels, probabilities, classes, False)
+    return FrameMask(frame.index, frame.time_s, labels, probabilities, classes, is_keyframe)

@@ -202,9 +202,8 @@ def _process(job: Job, pipeline: CoProp, bars: ProgressBars) -> dict[str, Any]:
     with Clip(job.video, job.audio, progress=bars) as clip:
         bars("control points", 0, None)
         points = pipeline.anchor(clip.audio)
-        segments = pipeline.segments(points, clip.audio)
-        pairs = pipeline.track(clip, points, progress=bars)
-        return save(job.out, clip, pairs, points, segments, force=job.force)
+        tracked = pipeline.track(clip, points, progress=bars)
+        return save(job.out, clip, tracked, points, tracked.segments, force=job.force)
 
 
 def _what_stays(job: Job, frames: int) -> str:

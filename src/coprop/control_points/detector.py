@@ -15,7 +15,7 @@ from coprop.control_points import similarity as _similarity
 from coprop.control_points.features import STEP_S
 from coprop.control_points.similarity import Embed
 from coprop.errors import CoPropError
-from coprop.loudness import quiet_blocks, silence_edges
+from coprop.loudness import heard_spans, quiet_blocks, silence_edges_s
 from coprop.types import AudioTrack, ControlPoints
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ ScoreFunction = Callable[[AudioTrack, int | None], NDArray[np.float64]]
 where ``windows`` is None one each 50 ms from the start of the track."""
 
 NOVELTY_THRESHOLD = 0.5
-SHORTEST_SILENCE_S = 0.6
 COSINE_THRESHOLD = 0.025
+_SAME_S = 1e-6  # times that differ by less, by rounding, are the same
 EMBEDDING_THRESHOLD = 0.3
 
 
@@ -46,12 +46,21 @@ class ControlPointDetector:
         score: how sure it is that the sources change at each step, see `ScoreFunction`.
         threshold: in [0, 1]; lower finds more changes.
         min_gap_s: the shortest time between two changes, in seconds; 0 for none.
+        silences: the beginning and the end of a silence of 0.6 s or more are changes too, with the
+            score 1, at their own times; no gap suppresses them.
 
     Raises:
         CoPropError: a threshold outside [0, 1] or a negative or infinite gap.
     """
 
-    def __init__(self, score: ScoreFunction, *, threshold: float, min_gap_s: float = 0.0) -> None:
+    def __init__(
+        self,
+        score: ScoreFunction,
+        *,
+        threshold: float,
+        min_gap_s: float = 0.0,
+        silences: bool = False,
+    ) -> None:
         if not 0.0 <= threshold <= 1.0:
             raise CoPropError(
                 f"threshold must lie in [0, 1], got {threshold}; lower finds more changes."
@@ -61,6 +70,7 @@ class ControlPointDetector:
         self.score = score
         self.threshold = threshold
         self.min_gap_s = min_gap_s
+        self.silences = silences
 
     @classmethod
     def novelty(
@@ -74,7 +84,8 @@ class ControlPointDetector:
     ) -> ControlPointDetector:
         """Compares what is heard before and after each moment, over several context lengths.
 
-        The beginning and the end of a silence of 0.6 s or more are changes with the score 1.
+        The beginning and the end of a silence of 0.6 s or more are changes with the score 1, which
+        explain what changes less than ``min_gap_s`` from them.
 
         Without ``embed``, a small network that comes with the library compares what the default's
         audio encoder makes of the sound; the score is the chance of a change. With it, the
@@ -97,8 +108,12 @@ class ControlPointDetector:
             embedding = _similarity.Embedding(embed, sample_rate, window_s)
             score, usual = embedding.novelty_scores, EMBEDDING_THRESHOLD
         chosen = usual if threshold is None else threshold
-        heard = _with_silences(score)
-        return cls(_by_nearest_edge(heard, min_gap_s), threshold=chosen, min_gap_s=min_gap_s)
+        return cls(
+            _by_nearest_edge(_between_silences(score, min_gap_s), min_gap_s),
+            threshold=chosen,
+            min_gap_s=min_gap_s,
+            silences=True,
+        )
 
     @classmethod
     def cosine(
@@ -199,8 +214,9 @@ class ControlPointDetector:
                 and a later one the next. None for a grid of 50 ms.
 
         Returns:
-            Times at which the windows (or steps of the grid) start, scores and flags. The first
-            flag is always set and its score is 1. An empty track counts as one second long.
+            Times at which the windows (or steps of the grid, and the edges of silences between
+            them) start, scores and flags. The first flag is always set and its score is 1. An
+            empty track counts as one second long.
 
         Raises:
             CoPropError: windows below 1, or a score function that breaks its contract.
@@ -212,6 +228,14 @@ class ControlPointDetector:
         times_s = np.arange(len(scores), dtype=np.float64) * step_s
         scores[0] = 0.0  # the start must not outshine a change just after it
         flags = pick_peaks(times_s, scores, self.threshold, self.min_gap_s)
+        if self.silences:
+            edges_s = silence_edges_s(quiet_blocks(audio))
+            if windows is not None:
+                nearest = _nearest_windows(edges_s, audio, windows)
+                edges_s = np.asarray(
+                    np.unique(nearest[nearest < windows]) * step_s, dtype=np.float64
+                )
+            times_s, scores, flags = _with_edges(times_s, scores, flags, edges_s)
         flags[0], scores[0] = True, 1.0
         return ControlPoints(times_s, scores, flags)
 
@@ -233,15 +257,21 @@ def pick_peaks(
     return flags
 
 
-def _with_silences(
-    fine_score: Callable[[AudioTrack], NDArray[np.float64]],
+def _between_silences(
+    fine_score: Callable[[AudioTrack], NDArray[np.float64]], min_gap_s: float
 ) -> Callable[[AudioTrack], NDArray[np.float64]]:
-    """Adds the edges of silences, which need no comparing of sounds, to a score."""
+    """A score without what the edges of silences explain, and without what changes in silence."""
 
     def score(audio: AudioTrack) -> NDArray[np.float64]:
         scores = fine_score(audio)
-        edges = silence_edges(quiet_blocks(audio), SHORTEST_SILENCE_S)[: len(scores)]
-        scores[: len(edges)][edges] = 1.0
+        quiet = quiet_blocks(audio)
+        times_s = np.arange(len(scores), dtype=np.float64) * STEP_S
+        explained = np.ones(len(scores), dtype=bool)
+        for span in heard_spans(quiet):
+            explained[(times_s >= span.start_s) & (times_s < span.end_s)] = False
+        for edge_s in silence_edges_s(quiet):
+            explained |= np.abs(times_s - edge_s) < min_gap_s - 1e-9
+        scores[explained] = 0.0
         return scores
 
     return score
@@ -258,13 +288,40 @@ def _by_nearest_edge(
             return fine
         times_s = np.arange(len(fine), dtype=np.float64) * STEP_S
         peaks = np.flatnonzero(pick_peaks(times_s, fine, 0.0, max(min_gap_s, STEP_S)))
-        edges = np.floor(times_s[peaks] * windows / (audio.duration_s or 1.0) + 0.5).astype(int)
+        edges = _nearest_windows(times_s[peaks], audio, windows)
         inside = edges < windows  # nearest to the end of the track: no window starts there
         scores = np.zeros(windows)
         np.maximum.at(scores, edges[inside], fine[peaks[inside]])
         return scores
 
     return score
+
+
+def _nearest_windows(
+    times_s: NDArray[np.float64], audio: AudioTrack, windows: int
+) -> NDArray[np.intp]:
+    """Of N equal windows the one whose start is nearest; N where the track's end is nearer."""
+    position = times_s * windows / (audio.duration_s or 1.0)
+    return np.minimum(np.floor(position + 0.5), windows).astype(np.intp)
+
+
+def _with_edges(
+    times_s: NDArray[np.float64],
+    scores: NDArray[np.float64],
+    flags: NDArray[np.bool_],
+    edges_s: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+    """Steps with the edges of silences among them, each a change for sure."""
+    at = np.minimum(np.searchsorted(times_s, edges_s - _SAME_S), len(times_s) - 1)
+    on_grid = np.abs(times_s[at] - edges_s) < _SAME_S
+    scores[at[on_grid]], flags[at[on_grid]] = 1.0, True
+    between = edges_s[~on_grid]
+    place = np.searchsorted(times_s, between)
+    return (
+        np.insert(times_s, place, between),
+        np.insert(scores, place, 1.0),
+        np.insert(flags, place, True),
+    )
 
 
 def _checked(scores: NDArray[np.float64], windows: int | None) -> NDArray[np.float64]:

@@ -45,6 +45,7 @@ class Clip:
         frames: iterable of `Frame`; one that was given as an iterator can be gone through once.
         audio: the sound.
         num_frames: how many frames there are, or None where only iterating tells.
+        duration_s: of the frames, in seconds, or None where only iterating tells.
         sound: what an overlay sounds like: the file it is copied from, or the track.
         name: of the file, or "" where there is none.
     """
@@ -63,6 +64,7 @@ class Clip:
 
         self.name = ""
         self.num_frames: int | None = None
+        self.duration_s: float | None = None
         self.frames: Iterable[Frame]
         self.audio: AudioTrack
         if isinstance(frames, (str, Path)):
@@ -70,10 +72,13 @@ class Clip:
                 raise MediaError("a video file has frame times of its own; leave fps= out.")
             video = VideoFile(frames)
             self.frames, self.num_frames, self.name = video, video.num_frames, video.path.name
+            self.duration_s = video.duration_s
             audio = video.path if audio is None else audio
         else:
             self.frames = frames_from(frames, fps=fps)
             self.num_frames = len(frames) if isinstance(frames, Sized) else None
+            if self.num_frames is not None and fps is not None:
+                self.duration_s = self.num_frames / float(fps)
         if audio is None:
             raise MissingAudioError(
                 "frames came without sound; give it as audio=, an Audio or an audio file's path."

@@ -1,0 +1,107 @@
+"""Which frame belongs to which span with one keyframe, and which frames are silent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from coprop.types import ControlPoints, Segment
+
+_SAME_S = 1e-6  # times that differ by less, by rounding, are the same
+_TAIL_S = 0.25  # sound this much shorter than the video is taken to last to its end
+_LATE_S = 0.12  # a sound between two frames is shown in the next one, if that comes so soon
+_EXACT_S = 0.1  # a control point this near to a silence's edge is meant to be the edge
+_WATCHED_S = 0.1  # a frame shown for longer than twice this stands for the sound around it
+
+
+@dataclass(frozen=True)
+class Part:
+    """A span with one keyframe.
+
+    Args:
+        start_s, end_s: where it begins and ends.
+        sources: the span around it in which the same objects sound, without silence.
+    """
+
+    start_s: float
+    end_s: float
+    sources: Segment
+
+
+def heard_parts(
+    points: ControlPoints,
+    heard: Sequence[Segment],
+    end_s: float,
+    *,
+    video_end_s: float | None = None,
+    longest_s: float | None = None,
+) -> list[Part]:
+    """The spans that want a keyframe each: segments without their silences, in equal pieces.
+
+    Args:
+        points: the control points.
+        heard: where something is heard, of `coprop.loudness.heard_spans`.
+        end_s: of the sound.
+        video_end_s: of the video, where it is known before it has been seen.
+        longest_s: the longest time between keyframes; None for no limit.
+    """
+    parts = []
+    for span in heard:
+        first, last = span.start_s, span.end_s
+        after = first + (_EXACT_S if first > 0 else _SAME_S)
+        before = last - (_EXACT_S if last < end_s - _SAME_S else _SAME_S)
+        inside = [t for t in points.change_times_s if after <= t <= before]
+        if last >= end_s - _SAME_S and (video_end_s is None or video_end_s <= end_s + _TAIL_S):
+            last = end_s + _TAIL_S
+        for start, end in pairwise([first, *inside, last]):
+            # What is beyond the video, or may be, is no reason for one more keyframe.
+            shown = (end_s if video_end_s is None else video_end_s) - start
+            length = min(end - start, max(shown, _SAME_S))
+            count = 1 if longest_s is None else max(int(np.ceil(length / longest_s - _SAME_S)), 1)
+            edges = [*np.linspace(start, start + length, count + 1).tolist()[:-1], end]
+            sources = Segment(start, end)
+            parts += [Part(a, b, sources) for a, b in pairwise(edges)]
+    return parts
+
+
+class Schedule:
+    """Tells the part of one frame after another; frames come in order of time.
+
+    Args:
+        parts: in order, of `heard_parts`.
+    """
+
+    def __init__(self, parts: Sequence[Part]) -> None:
+        self._parts = parts
+        self._current = 0
+        self._served = False
+
+    def at(self, time_s: float, duration_s: float) -> tuple[Part | None, bool]:
+        """The frame's part, and whether it is the part's first frame; None in silence.
+
+        The first frame at or after a part's start is its keyframe, also where a short sound has
+        ended before it. Where frames are few, each stands for the sound around its time.
+
+        Args:
+            time_s: when the frame is shown.
+            duration_s: for how long.
+        """
+        if not self._parts:
+            return None, False
+        reach_s = max(duration_s / 2 - _WATCHED_S, 0.0)
+        while self._current + 1 < len(self._parts):
+            part, upcoming = self._parts[self._current], self._parts[self._current + 1]
+            begun = time_s >= upcoming.start_s - _SAME_S
+            nearer = time_s >= part.end_s + reach_s and time_s >= upcoming.start_s - reach_s
+            if not (begun or nearer):
+                break
+            self._current, self._served = self._current + 1, False
+        part = self._parts[self._current]
+        late_s = reach_s if self._served else max(_LATE_S, reach_s)
+        if not part.start_s - reach_s - _SAME_S <= time_s < part.end_s + late_s - _SAME_S:
+            return None, False
+        first, self._served = not self._served, True
+        return part, first
