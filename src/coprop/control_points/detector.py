@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 ScoreFunction = Callable[[AudioTrack, int | None], NDArray[np.float64]]
 """``score(audio, windows)`` gives (windows,) scores in [0, 1], one for the start of each window, or
 where ``windows`` is None one each 50 ms from the start of the track."""
+
+FineScore = Callable[[AudioTrack], NDArray[np.float64]]
+"""(T,) scores in [0, 1] of a track, one each 50 ms."""
 
 NOVELTY_THRESHOLD = 0.5
 COSINE_THRESHOLD = 0.025
@@ -109,7 +113,7 @@ class ControlPointDetector:
             score, usual = embedding.novelty_scores, EMBEDDING_THRESHOLD
         chosen = usual if threshold is None else threshold
         return cls(
-            _by_nearest_edge(_between_silences(score, min_gap_s), min_gap_s),
+            _ByNearestEdge(_BetweenSilences(score, min_gap_s), min_gap_s),
             threshold=chosen,
             min_gap_s=min_gap_s,
             silences=True,
@@ -257,44 +261,44 @@ def pick_peaks(
     return flags
 
 
-def _between_silences(
-    fine_score: Callable[[AudioTrack], NDArray[np.float64]], min_gap_s: float
-) -> Callable[[AudioTrack], NDArray[np.float64]]:
+@dataclass(frozen=True)
+class _BetweenSilences:
     """A score without what the edges of silences explain, and without what changes in silence."""
 
-    def score(audio: AudioTrack) -> NDArray[np.float64]:
-        scores = fine_score(audio)
+    fine_score: FineScore
+    min_gap_s: float
+
+    def __call__(self, audio: AudioTrack) -> NDArray[np.float64]:
+        scores = self.fine_score(audio)
         quiet = quiet_blocks(audio)
         times_s = np.arange(len(scores), dtype=np.float64) * STEP_S
         explained = np.ones(len(scores), dtype=bool)
         for span in heard_spans(quiet):
             explained[(times_s >= span.start_s) & (times_s < span.end_s)] = False
         for edge_s in silence_edges_s(quiet):
-            explained |= np.abs(times_s - edge_s) < min_gap_s - 1e-9
+            explained |= np.abs(times_s - edge_s) < self.min_gap_s - _SAME_S
         scores[explained] = 0.0
         return scores
 
-    return score
 
-
-def _by_nearest_edge(
-    fine_score: Callable[[AudioTrack], NDArray[np.float64]], min_gap_s: float
-) -> ScoreFunction:
+@dataclass(frozen=True)
+class _ByNearestEdge:
     """A score for windows too: the highest peak of the fine scores nearest to a window's start."""
 
-    def score(audio: AudioTrack, windows: int | None) -> NDArray[np.float64]:
-        fine = fine_score(audio)
+    fine_score: FineScore
+    min_gap_s: float
+
+    def __call__(self, audio: AudioTrack, windows: int | None) -> NDArray[np.float64]:
+        fine = self.fine_score(audio)
         if windows is None:
             return fine
         times_s = np.arange(len(fine), dtype=np.float64) * STEP_S
-        peaks = np.flatnonzero(pick_peaks(times_s, fine, 0.0, max(min_gap_s, STEP_S)))
+        peaks = np.flatnonzero(pick_peaks(times_s, fine, 0.0, max(self.min_gap_s, STEP_S)))
         edges = _nearest_windows(times_s[peaks], audio, windows)
         inside = edges < windows  # nearest to the end of the track: no window starts there
         scores = np.zeros(windows)
         np.maximum.at(scores, edges[inside], fine[peaks[inside]])
         return scores
-
-    return score
 
 
 def _nearest_windows(
