@@ -3,9 +3,9 @@
     pip install ai-edge-litert onnxruntime
     python scripts/record_encoder_outputs.py SOURCES tests/golden/released_encoders.npz
 
-SOURCES is the folder that `convert_encoders.py` reads. The released files run in their own runtimes;
-of coprop only YAMNet's spectrogram is used. Images and sounds are
-stored beside the outputs, so that the tests depend on no decoder.
+SOURCES is the folder that `convert_encoders.py` reads. The released files run in their own
+runtimes; of coprop only YAMNet's spectrogram is used. Images and sounds are stored beside the
+outputs, so that the tests depend on no decoder.
 """
 
 from __future__ import annotations
