@@ -1,0 +1,123 @@
+"""Other people's networks whose weights come inside the package.
+
+A folder of `coprop.weights` holds a model.safetensors. A weight in it that is an 8-bit integer, as
+it was released, or float16, has a float ``name.scale`` beside it, and a ``name.zero_point`` where
+that is not 0; ``(name - zero_point) * scale`` is meant. Scales are one number or one a channel.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from coprop.checkpoints import load_state_dict, read_state_dict
+from coprop.errors import ShapeError
+
+WEIGHTS = Path(__file__).parents[1] / "weights"
+_FILE = "model.safetensors"
+_SCALE, _ZERO_POINT = ".scale", ".zero_point"
+_Network = TypeVar("_Network", bound="ReleasedNetwork")
+
+
+class ReleasedNetwork(nn.Module):
+    """A network that `from_pretrained()` makes with the weights inside the package."""
+
+    folder: ClassVar[str]
+    """Of the weights, inside `coprop.weights`."""
+
+    @classmethod
+    def from_pretrained(
+        cls: type[_Network], folder: str | os.PathLike[str] | None = None
+    ) -> _Network:
+        """The network with its released weights, in float32, ready to be used; no network access.
+
+        Args:
+            folder: with another model.safetensors, with scales or without; by default the one
+                inside the package.
+
+        Raises:
+            CheckpointError: a folder without that file, or with the file of another network.
+        """
+        path = (WEIGHTS / cls.folder if folder is None else Path(folder)) / _FILE
+        state = dequantise(read_state_dict(path))
+        with torch.random.fork_rng(devices=[]):  # loading draws none of the caller's numbers
+            network = cls()
+        load_state_dict(network, state, str(path))
+        return network.eval()
+
+
+class ConvReLU6(nn.Sequential):
+    """A 1x1, or a 3x3 convolution with bias, and ReLU6; zeros are added as TensorFlow's SAME does.
+
+    Args:
+        before: channels that come in.
+        after: channels that go out.
+        kernel: 1 or 3.
+        stride: 1 or 2. At 2, even sizes get a row and a column of zeros at the end only, odd ones
+            one on each side; the input's size is halved, rounded up.
+        dilation: of a 3x3 kernel, at stride 1.
+        depthwise: one filter for each channel.
+    """
+
+    def __init__(
+        self,
+        before: int,
+        after: int,
+        kernel: int = 1,
+        *,
+        stride: int = 1,
+        dilation: int = 1,
+        depthwise: bool = False,
+    ) -> None:
+        padding = 0 if kernel == 1 or stride == 2 else dilation
+        groups = before if depthwise else 1
+        convolution = nn.Conv2d(
+            before, after, kernel, stride, padding, dilation=dilation, groups=groups
+        )
+        super().__init__(convolution, nn.ReLU6())
+        self.pads = stride == 2 and kernel == 3
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.pads:
+            odd_rows, odd_columns = (size % 2 for size in x.shape[-2:])
+            x = nn.functional.pad(x, (odd_columns, 1, odd_rows, 1))
+        for layer in self:
+            x = layer(x)
+        return x
+
+
+def dequantise(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors that have scales beside them, in float32; others stay as they are."""
+    parts = {
+        name + ending
+        for name in state
+        for ending in (_SCALE, _ZERO_POINT)
+        if name + _SCALE in state and name + ending in state
+    }
+    weights = {name: tensor for name, tensor in state.items() if name not in parts}
+    for name in weights:
+        if name + _SCALE in state:
+            stored = weights[name].float()
+            if name + _ZERO_POINT in state:
+                stored = stored - state[name + _ZERO_POINT].float()
+            weights[name] = stored * state[name + _SCALE].float()
+    return weights
+
+
+def check_frames(frames: Tensor) -> None:
+    """Raises ShapeError for what is not (B, 3, H, W) floating-point frames, none of them empty."""
+    if frames.ndim != 4 or frames.shape[1] != 3 or 0 in frames.shape[2:]:
+        raise ShapeError(
+            f"frames must be (B, 3, H, W), got {tuple(frames.shape)}; add a batch axis with "
+            "frames[None], and move the channels of (H, W, 3) to the front."
+        )
+    if not frames.is_floating_point():
+        raise ShapeError(
+            f"frames must be floating-point RGB in [0, 1], got {frames.dtype}; divide uint8 "
+            "frames by 255."
+        )
