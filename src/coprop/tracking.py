@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from coprop.errors import ModelOutputError
+from coprop.keyframes.asking import Asked
 from coprop.keyframes.model import KeyframeModel
 from coprop.loudness import is_silent, quiet_blocks
 from coprop.neighbours import nearest
@@ -62,6 +63,7 @@ class SegmentTracker:
         device: torch.device,
     ) -> None:
         self._keyframes = keyframes
+        self._ask = Asked(keyframes)
         self._propagator = propagator
         self._quiet = quiet_blocks(audio)
         self._working_edge = working_edge
@@ -132,7 +134,7 @@ class SegmentTracker:
         frames = nearest(frame, around, context)
         images = torch.cat([self._image(each) for each in frames])
         sound = torch.cat([self._keyframe_sound(each.time_s, sources) for each in frames])
-        logits = self._keyframes(images, sound.to(self._device))
+        logits = self._ask(images, sound.to(self._device))
         _check_logits(logits, images)
         position = context.position(frame.time_s)
         logits = logits[position : position + 1]
