@@ -66,10 +66,11 @@ def warn_of_probabilities(logits: object, name: str) -> bool:
     low, high = (float(x) for x in torch.aminmax(logits.detach()))
     if not 0 <= low <= high <= 1 or high == 0:
         return False
-    mend = "torch.logit(values)" if logits.ndim < 2 or logits.shape[1] == 1 else "torch.log(values)"
+    one = logits.ndim < 2 or logits.shape[1] == 1
+    mend = "torch.logit(values)" if one else "torch.log(values)"
     warnings.warn(
-        f"{name} should return logits, but all its values lie in [0, 1], as probabilities and masks "
-        f"do; if they are probabilities, return {mend} or "
+        f"{name} should return logits, but all its values lie in [0, 1], as probabilities and "
+        f"masks do; if they are probabilities, return {mend} or "
         'give CoProp.wrap(..., outputs="probabilities"), and outputs="mask" for a mask.',
         stacklevel=2,
     )

@@ -38,7 +38,7 @@ from coprop.keyframes.adapters import (
     TPAVIAdapter,
 )
 from coprop.keyframes.adapters.cavp import spectrogram
-from coprop.keyframes.adapters.pictures import at_size_in_bytes
+from coprop.keyframes.adapters.resizing import resized
 from coprop.keyframes.model import ALONE, FrameContext, KeyframeModel
 
 SIZE = (32, 64)
@@ -287,7 +287,7 @@ def test_resizing_is_within_two_steps_of_pillow(h: int, w: int, height: int, wid
     picture = np.random.default_rng(h * w).integers(0, 256, (h, w, 3), dtype=np.uint8)
     frames = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
     expected = np.asarray(Image.fromarray(picture).resize((width, height), Image.BILINEAR))
-    found = at_size_in_bytes(frames, (height, width))[0].permute(1, 2, 0) * 255
+    found = resized(frames, (height, width), "pillow")[0].permute(1, 2, 0) * 255
     torch.testing.assert_close(found, torch.tensor(expected).float(), rtol=0, atol=2.01)
 
 

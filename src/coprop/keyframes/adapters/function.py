@@ -173,8 +173,8 @@ class CallableSegmenter:
         at_once = self.serving.frames == 1 and self.context != ALONE
         taken = self.context if at_once else self.serving
         return (
-            f"CallableSegmenter({self._name}: {self.audio} of {self.window_s:g} s ({self.audio_span}), "
-            f"frames at {size}, {taken})"
+            f"CallableSegmenter({self._name}: {self.audio} of {self.window_s:g} s "
+            f"({self.audio_span}), frames at {size}, {taken})"
         )
 
     @property

@@ -37,6 +37,6 @@ def check_output(logits: object, count: int, name: str) -> Tensor:
     given = f"{tuple(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__
     raise ModelOutputError(
         f"{name} was given {count} frames and should have returned logits ({count}, C, h, w), got "
-        f"{given}; where it returns several things, hand on its logits alone, and where it takes clips of "
-        "T frames, give CallableSegmenter frames_per_call=T."
+        f"{given}; where it returns several things, hand on its logits alone, and where "
+        "it takes clips of T frames, give CallableSegmenter frames_per_call=T."
     )

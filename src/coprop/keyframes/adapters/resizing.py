@@ -137,9 +137,8 @@ def _opencv(pixels: Tensor, size: Size) -> Tensor:
     """OpenCV's ``resize`` with INTER_LINEAR."""
     height, width = pixels.shape[-2:]
     if (height, width) == (2 * size[0], 2 * size[1]):  # it takes the mean of each four then
-        return (F.pixel_unshuffle(pixels.flatten(0, 1)[:, None], 2).sum(1) + 2 >> 2).unflatten(
-            0, pixels.shape[:2]
-        )
+        four = pixels[..., ::2, ::2] + pixels[..., 1::2, ::2]
+        return (four + pixels[..., ::2, 1::2] + pixels[..., 1::2, 1::2] + 2) >> 2
     taps, weights = _opencv_taps(width, size[1], clamp_weights=True)
     rows = _weighted(pixels, -1, taps, weights) >> 4
     taps, weights = _opencv_taps(height, size[0], clamp_weights=False)
