@@ -127,7 +127,7 @@ class NetworkAdapter(ABC):
         """The head, and the form of the sound, in words."""
 
     def __repr__(self) -> str:
-        size = f"{self.size[0]} x {self.size[1]} ({self.resize})" if self.size else "their own size"
+        size = f"{self.size[0]} x {self.size[1]}" if self.size else "their own size"
         return (
             f"{type(self).__name__}({type(self.model).__name__}: {self._details()} of "
             f"{self.window_s:g} s ({self.audio_span}), frames at {size}, {self.serving})"

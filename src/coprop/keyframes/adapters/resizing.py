@@ -89,7 +89,10 @@ def check_resize(how: str) -> None:
 def _pillow(pixels: Tensor, size: Size, how: Resize) -> Tensor:
     """Pillow's ``resize``: one axis after the other, each rounded to bytes."""
     kernel, support = (_triangle, 1.0) if how == "pillow" else (_cubic, 2.0)
-    for axis, length in ((-1, size[1]), (-2, size[0])):
+    axes = [(-1, size[1]), (-2, size[0])]
+    if size[0] < pixels.shape[-2] and size[1] > pixels.shape[-1]:
+        axes.reverse()  # it shrinks before it enlarges
+    for axis, length in axes:
         if pixels.shape[axis] != length:
             taps, weights = _pillow_taps(pixels.shape[axis], length, kernel, support)
             total = _weighted(pixels, axis, taps, weights)
