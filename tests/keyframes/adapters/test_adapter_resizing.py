@@ -103,7 +103,8 @@ def test_floats_are_resized_after_they_are_normalised() -> None:
 )
 def test_the_default_is_the_loaders(adapter: Any, expected: Resize) -> None:
     frames, _ = clip(1, (45, 60))
-    size, given_: list[Any] = (32, 64), []
+    size = (32, 64)
+    given_: list[Any] = []
     assert adapter.resize == expected
     adapter.size = size
     hook = adapter.model.backbone.register_forward_hook(lambda m, args, out: given_.append(args[0]))
