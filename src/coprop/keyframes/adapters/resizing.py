@@ -1,4 +1,4 @@
-"""Resizing of frames as other libraries do it, to the very bit where pictures are bytes.
+"""Resizing of frames as other libraries do it, in their integers where pictures are bytes.
 
 Networks are trained on pictures that some library resized. The libraries differ, mostly where they
 shrink: Pillow averages over all pixels that fall into one, OpenCV looks at the nearest four.
@@ -87,7 +87,10 @@ def check_resize(how: str) -> None:
 
 
 def _pillow(pixels: Tensor, size: Size, how: Resize) -> Tensor:
-    """Pillow's ``resize``: one axis after the other, each rounded to bytes."""
+    """Pillow's ``resize``: one axis after the other, each rounded to bytes.
+
+    Which axis Pillow takes first differs between its versions; bilinear results differ by a step.
+    """
     kernel, support = (_triangle, 1.0) if how == "pillow" else (_cubic, 2.0)
     axes = [(-1, size[1]), (-2, size[0])]
     if size[0] < pixels.shape[-2] and size[1] > pixels.shape[-1]:
