@@ -39,11 +39,11 @@ def random_picture(h: int, w: int) -> Any:
 
 
 @given(st.integers(1, 90), st.integers(1, 90), st.integers(1, 90), st.integers(1, 90))
-def test_pillow_to_a_step(h: int, w: int, height: int, width: int) -> None:
+def test_pillow_to_two_steps(h: int, w: int, height: int, width: int) -> None:
     picture, frames = random_picture(h, w)
     expected = np.asarray(Image.fromarray(picture).resize((width, height), Image.BILINEAR))
     found = pixels_of(resized(frames, (height, width), "pillow"))
-    torch.testing.assert_close(found, torch.tensor(expected).int(), rtol=0, atol=1)
+    torch.testing.assert_close(found, torch.tensor(expected).int(), rtol=0, atol=2)
 
 
 @pytest.mark.parametrize(
