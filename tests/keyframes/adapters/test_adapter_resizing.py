@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from adapter_standins import CATR, CAVP, COMBO, TPAVI, AVSegFormer, SemanticTPAVI, clip, imagenet
 from adapter_standins import small_vggish as make_vggish
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor
@@ -39,6 +39,7 @@ def random_picture(h: int, w: int) -> Any:
 
 
 @given(st.integers(1, 90), st.integers(1, 90), st.integers(1, 90), st.integers(1, 90))
+@settings(deadline=None)
 def test_pillow_to_two_steps(h: int, w: int, height: int, width: int) -> None:
     picture, frames = random_picture(h, w)
     expected = np.asarray(Image.fromarray(picture).resize((width, height), Image.BILINEAR))
