@@ -19,7 +19,9 @@ from torch import nn
 from coprop.control_points.detector import ControlPointDetector
 from coprop.errors import CheckpointError, CoPropError
 from coprop.keyframes.adapters import CallableSegmenter, adapter_for, how_to_adapt
+from coprop.keyframes.adapters.calling import network_of
 from coprop.keyframes.model import KeyframeFunction, KeyframeModel
+from coprop.keyframes.outputs import Outputs
 from coprop.keyframes.segmenter import KeyframeSegmenter
 from coprop.keyframes.text_guided import guided
 from coprop.media.clip import AudioSource, Clip, ClipSource
@@ -114,6 +116,7 @@ class CoProp:
         detector: Detector | None = None,
         propagator: Propagator | None = None,
         window_s: float | None = None,
+        outputs: Outputs | None = None,
         max_segment_s: float | None = None,
         device: torch.device | str | None = None,
     ) -> CoProp:
@@ -133,6 +136,8 @@ class CoProp:
             propagator: by default the one whose weights are inside the package.
             window_s: length of the sound given to a function with a frame, centred on the frame's
                 time, in seconds; 1 by default.
+            outputs: what a function returns: "logits", the default, "probabilities" or "mask"
+                (`coprop.keyframes.outputs.Outputs`).
             max_segment_s: see `CoProp`.
             device: see `CoProp`; the default propagator goes to the model's.
 
@@ -140,7 +145,7 @@ class CoProp:
             CoPropError: a network that is not recognised and has no adapter, something that cannot
                 be called, or an option out of range.
         """
-        keyframes = _keyframe_model(model, adapter, window_s)
+        keyframes = _keyframe_model(model, adapter, window_s, outputs)
         if device is None:
             device = _device_of(propagator, model, adapter)
         if propagator is None:
@@ -248,6 +253,7 @@ def _keyframe_model(
     model: nn.Module | KeyframeFunction | KeyframeModel,
     adapter: KeyframeFunction | KeyframeModel | None,
     window_s: float | None,
+    outputs: Outputs | None,
 ) -> KeyframeModel:
     """What is wrapped, as the keyframe slot takes it."""
     if adapter is None:
@@ -260,6 +266,11 @@ def _keyframe_model(
             raise CoPropError(how_to_adapt(model))
     called = model if adapter is None else adapter
     if isinstance(called, KeyframeModel):
+        if outputs is not None:
+            raise CoPropError(
+                f"outputs is for functions, and {type(called).__name__} is none; "
+                "CallableSegmenter(fn, outputs=...) takes it too."
+            )
         if window_s is not None:
             raise CoPropError(
                 f"window_s is for functions; {type(called).__name__} has its own window of "
@@ -271,12 +282,15 @@ def _keyframe_model(
             "wrap() takes a network, or a function fn(frames, audio) -> logits as model or "
             f"adapter, got {type(called).__name__}."
         )
-    return CallableSegmenter(called, window_s=window_s)
+    network = model if isinstance(model, nn.Module) and called is not model else None
+    return CallableSegmenter(
+        called, window_s=window_s, outputs=outputs or "logits", network=network
+    )
 
 
 def _device_of(*parts: object) -> torch.device:
     for part in parts:
-        network = getattr(part, "model", part)  # an adapter's
-        for parameter in network.parameters() if isinstance(network, nn.Module) else ():
+        network = network_of(part)
+        for parameter in network.parameters() if network is not None else ():
             return parameter.device
     return torch.device("cpu")

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from coprop.errors import ModelOutputError
+from coprop.keyframes.asking import Asked
 from coprop.keyframes.model import FrameContext, KeyframeModel
 from coprop.loudness import heard_spans, quiet_blocks
 from coprop.neighbours import nearest, with_neighbours
@@ -134,6 +135,7 @@ class SegmentTracker:
         device: torch.device,
     ) -> None:
         self._keyframes = keyframes
+        self._ask = Asked(keyframes)
         self._propagator = propagator
         self._working_edge = working_edge
         self._device = device
@@ -199,7 +201,7 @@ class SegmentTracker:
         frames = nearest(frame, around, context)
         images = torch.cat([self._image(each) for each in frames])
         sound = torch.cat([self._keyframe_sound(each.time_s, sources) for each in frames])
-        logits = self._keyframes(images, sound.to(self._device))
+        logits = self._ask(images, sound.to(self._device))
         _check_logits(logits, images)
         position = context.position(frame.time_s)
         logits = logits[position : position + 1]

@@ -44,6 +44,18 @@ def test_the_words_of_the_detector_reach_the_model() -> None:
     assert not silent(clip_of(4), noise(2.0), fps=2).labels.any()
 
 
+def test_its_own_words_are_kept() -> None:
+    told: list[tuple[str, ...]] = []
+
+    def segment(frames: Tensor, categories: tuple[str, ...]) -> Tensor:
+        told.append(categories)
+        return torch.full((len(frames), 1, *frames.shape[-2:]), 4.0)
+
+    model = TextGuidedSegmenter(segment, ("violin",))
+    CoProp.wrap(model, detector=saying("dog"), propagator=Shifter())(clip_of(2), noise(1.0), fps=2)
+    assert told == [("violin",)]
+
+
 def test_without_words_it_says_what_to_do() -> None:
     model = TextGuidedSegmenter(lambda frames, categories: frames[:, :1])
     pipeline = CoProp.wrap(model, detector=changes_at(), propagator=Shifter())

@@ -90,6 +90,54 @@ def test_audio_encoder_from_its_own_file(aot_t_state: State, tmp_path: Path) -> 
     assert propagator.window_s == pytest.approx(0.975)
 
 
+def test_aot_s_and_b_with_more_blocks(aot_t_state: State, tmp_path: Path) -> None:
+    for layers in (2, 3):
+        state = dict(aot_t_state)
+        for name, tensor in aot_t_state.items():
+            for i in range(1, layers):
+                for start in ("LSTT.layers.0.", "LSTT.decoder_norms.0."):
+                    if name.startswith(start):
+                        state[name.replace(".0.", f".{i}.", 1)] = tensor
+        first = state["decoder.conv_in.conv.weight"]
+        extra = first.new_zeros(first.shape[0], 256 * (layers - 1), 1, 1)
+        state["decoder.conv_in.conv.weight"] = torch.cat([first, extra], 1)
+        torch.save(state, tmp_path / "aot.pth")
+        config = load(tmp_path / "aot.pth").config
+        assert (config.encoder, config.num_layers) == ("mobilenetv2", layers)
+
+
+def test_aot_l_with_resnet_101(aot_l_state: State, tmp_path: Path) -> None:
+    state = dict(aot_l_state)
+    for name, tensor in aot_l_state.items():
+        if name.startswith("encoder.layer3.5."):
+            for i in range(6, 23):
+                state[name.replace("layer3.5", f"layer3.{i}")] = tensor
+    torch.save(state, tmp_path / "R101_AOTL.pth")
+    propagator = load(tmp_path / "R101_AOTL.pth")
+    assert propagator.config == PropagatorConfig.aot_l(encoder="resnet101", insert_levels=())
+    frame = torch.rand(1, 3, 33, 33)
+    state = propagator.start(frame, None, torch.ones(1, 33, 33, dtype=torch.long))
+    assert propagator.step(frame, None, state)[0].shape == (1, 2, 33, 33)
+
+
+@pytest.mark.parametrize(
+    ("extra", "said"),
+    [
+        ({"LSTT.layers.0.linear_QV.weight": 1, "encoder.conv1.weight": 1}, "DeAOT"),
+        ({"encoder.patch_embed.proj.weight": 1}, "Swin"),
+        ({"encoder.conv1.0.weight": 1}, "ResNeSt"),
+        ({"encoder.features.0.0.weight": torch.zeros(16, 3, 3, 3)}, "not MobileNetV2"),
+    ],
+)
+def test_relatives_are_told_what_they_are(extra: Any, said: str, tmp_path: Path) -> None:
+    state = {"LSTT.layers.0.norm1.weight": torch.ones(256)}
+    state |= {"patch_wise_id_bank.weight": torch.ones(256, 11, 17, 17)}
+    state |= {k: v if isinstance(v, Tensor) else torch.zeros(1) for k, v in extra.items()}
+    torch.save(state, tmp_path / "other.pth")
+    with pytest.raises(CheckpointError, match=rf"other\.pth is .*{said}.*; read are AOT-T, AOT-S"):
+        load(tmp_path / "other.pth")
+
+
 def without(key: str) -> Callable[[State], State]:
     return lambda state: {k: v for k, v in state.items() if k != key}
 

@@ -83,11 +83,7 @@ def upstream(model: Any, frames: Tensor, mask: Tensor) -> Iterator[Tensor]:
 
 def expected_probabilities(objects: Tensor) -> Tensor:
     """(K + 1, H, W) from the objects' own logits, by the rule written out."""
-    if len(objects) == 1:
-        return torch.cat([1 - objects.sigmoid(), objects.sigmoid()])
-    each = objects.sigmoid()
-    each = torch.cat([(1 - each).prod(0, keepdim=True), each]).clamp(1e-5, 1 - 1e-5)
-    odds = each / (1 - each)
+    odds = torch.cat([torch.ones_like(objects[:1]), objects.exp()])  # background: even
     return odds / odds.sum(0)
 
 
@@ -399,3 +395,12 @@ def test_classes_go_through_the_pipeline(propagator: Sam2Propagator) -> None:
     pipeline = CoProp.wrap(Recorder(answer), propagator=propagator, detector=changes_at())
     result = pipeline(clip_of(4, 20, 32), noise(0.4), fps=10)
     assert [mask.classes for mask in result.masks] == [(0, 3, 7)] * 4
+
+
+def test_an_object_below_its_own_half_does_not_win(sam2: Sam2Propagator) -> None:
+    frames, mask = clip(4), labels(3)
+    for logits in run(sam2, frames, mask):
+        objects, shown = logits[0, 1:], logits[0].argmax(0)
+        assert torch.equal(shown > 0, (objects > 0).any(0))
+        # Each as likely against background as by itself.
+        torch.testing.assert_close(objects - logits[0, :1], objects)

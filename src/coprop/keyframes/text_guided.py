@@ -9,6 +9,7 @@ from torch import Tensor
 
 from coprop.errors import CoPropError
 from coprop.keyframes.model import ALONE, AudioSpan, FrameContext, KeyframeModel
+from coprop.keyframes.outputs import Outputs, as_logits, check_outputs
 
 TextFunction = Callable[[Tensor, tuple[str, ...]], Tensor]
 """``fn(frames (K, 3, H, W) in [0, 1], categories) -> logits (K, C, H, W)`` of what they name."""
@@ -18,20 +19,26 @@ TextFunction = Callable[[Tensor, tuple[str, ...]], Tensor]
 class TextGuidedSegmenter:
     """A keyframe model that is told in words what sounds, and hears nothing.
 
-    The words are the `ControlPoints.categories` of the pipeline's detector.
+    The words are its own, or else the `ControlPoints.categories` of the pipeline's detector.
 
     Args:
         fn: segments what the categories name, for instance a text-prompted segmentation model.
-        categories: the words; the pipeline fills them in for each clip.
+        categories: the words; where there are none, the pipeline fills in the detector's, for each
+            clip.
+        outputs: what ``fn`` returns.
     """
 
     fn: TextFunction
     categories: tuple[str, ...] | None = None
+    outputs: Outputs = "logits"
 
     sample_rate = 16_000
     window_s = 1.0
     audio_span: AudioSpan = "frame"
     context: FrameContext = ALONE
+
+    def __post_init__(self) -> None:
+        check_outputs(self.outputs)
 
     def guided_by(self, categories: tuple[str, ...] | None) -> TextGuidedSegmenter:
         """The same model, told what sounds."""
@@ -49,11 +56,11 @@ class TextGuidedSegmenter:
                 "use a detector that fills ControlPoints.categories, or fill them with "
                 "coprop.keyframes.naming.name_sounds()."
             )
-        return self.fn(frames, self.categories)
+        return as_logits(self.fn(frames, self.categories), self.outputs, "the text-guided function")
 
 
 def guided(keyframes: KeyframeModel, categories: tuple[str, ...] | None) -> KeyframeModel:
     """The keyframe model for a clip in which these categories are heard."""
-    if isinstance(keyframes, TextGuidedSegmenter):
+    if isinstance(keyframes, TextGuidedSegmenter) and keyframes.categories is None:
         return keyframes.guided_by(categories)
     return keyframes

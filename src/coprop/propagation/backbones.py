@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from coprop.encoders.imagenet import IMAGENET_MEAN, IMAGENET_STD
 
-EncoderName = Literal["resnet50", "mobilenetv2", "efficientnet_lite0"]
+EncoderName = Literal["resnet50", "resnet101", "mobilenetv2", "efficientnet_lite0"]
 
 
 class FrozenBatchNorm2d(nn.Module):
@@ -90,6 +90,7 @@ class ResNet50(Backbone):
     """ResNet-50 up to stride 16; its stem and first stage do not train, as in AOT."""
 
     channels = (256, 512, 1024, 1024)
+    DEPTH = 6  # blocks at stride 16
 
     def __init__(self) -> None:
         super().__init__(IMAGENET_MEAN, IMAGENET_STD)
@@ -97,7 +98,7 @@ class ResNet50(Backbone):
         self.bn1 = FrozenBatchNorm2d(64)
         self.layer1 = _bottlenecks(64, 64, 3, stride=1)
         self.layer2 = _bottlenecks(256, 128, 4, stride=2)
-        self.layer3 = _bottlenecks(512, 256, 6, stride=2)
+        self.layer3 = _bottlenecks(512, 256, self.DEPTH, stride=2)
         for stage in (self.conv1, self.layer1):
             stage.requires_grad_(False)
 
@@ -107,6 +108,12 @@ class ResNet50(Backbone):
         y = self.layer2(x)
         z = self.layer3(y)
         return [x, y, z, z]
+
+
+class ResNet101(ResNet50):
+    """ResNet-101, which is deeper at stride 16."""
+
+    DEPTH = 23
 
 
 def _conv_bn(
@@ -210,6 +217,7 @@ def build_backbone(name: EncoderName) -> Backbone:
     """The encoder of that name, with random weights."""
     return {
         "resnet50": ResNet50,
+        "resnet101": ResNet101,
         "mobilenetv2": MobileNetV2,
         "efficientnet_lite0": EfficientNetLite0,
     }[name]()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,13 @@ from torch import Tensor, nn
 
 from coprop.checkpoints import load_state_dict, read_state_dict
 from coprop.errors import CheckpointError
+from coprop.propagation.backbones import EncoderName, ResNet50
 from coprop.propagation.config import PropagatorConfig
 
 _UNUSED = "LSTT.mask_token"  # a parameter of later official code that no computation reads
 _AUDIO = "audio_insert."
+_DEAOT = re.compile(r"LSTT\.layers\.\d+\.(linear_QV|linear_U|linear_ID|\w+\.dw_conv)")
+_MOBILENETV2_STEM = 32  # channels
 
 
 def read_weights(path: str | Path) -> dict[str, Tensor]:
@@ -43,16 +47,43 @@ def recognise(state: Mapping[str, Tensor], source: str | Path) -> PropagatorConf
             "'LSTT.layers.0.linear_Q.weight' and 'patch_wise_id_bank.weight', found "
             f"{_first_names(state)}. The official AOT-L file is R50_AOTL_PRE_YTB_DAV.pth."
         )
+    encoder = _encoder_of(state, source)
     shape: dict[str, Any] = {"num_layers": len(layers), "embedding_dim": bank.shape[0]}
-    if "encoder.conv1.weight" in state:
-        return PropagatorConfig.aot_l(**shape)
-    if "encoder.features.0.0.weight" in state:
+    if encoder == "mobilenetv2":
         return PropagatorConfig.aot_t(**shape)
-    encoder = {name: x for name, x in state.items() if name.startswith("encoder.")}
-    raise CheckpointError(
-        f"{source} has an image encoder that is not known: expected 'encoder.conv1.weight' "
-        "(ResNet-50) or 'encoder.features.0.0.weight' (MobileNetV2), found "
-        f"{_first_names(encoder)}. Swin variants are not supported."
+    return PropagatorConfig.aot_l(**shape, encoder=encoder)
+
+
+def _encoder_of(state: Mapping[str, Tensor], source: str | Path) -> EncoderName:
+    """The image encoder that the tensors are of.
+
+    Raises:
+        CheckpointError: another one, or a transformer that is not AOT's.
+    """
+    if any(_DEAOT.match(name) for name in state):
+        raise _unread(source, "a DeAOT, whose transformer is another one")
+    if any(name.startswith(("encoder.patch_embed.", "encoder.layers.")) for name in state):
+        raise _unread(source, "an AOT with a Swin transformer as image encoder")
+    if "encoder.conv1.0.weight" in state:
+        raise _unread(source, "an AOT with a ResNeSt as image encoder")
+    if "encoder.conv1.weight" in state:
+        deeper = f"encoder.layer3.{ResNet50.DEPTH}.conv1.weight" in state
+        return "resnet101" if deeper else "resnet50"
+    first = state.get("encoder.features.0.0.weight")
+    if first is not None and first.shape[0] == _MOBILENETV2_STEM:
+        return "mobilenetv2"
+    if first is not None:
+        raise _unread(source, "an AOT with a MobileNet as image encoder that is not MobileNetV2")
+    found = {name: x for name, x in state.items() if name.startswith("encoder.")}
+    raise _unread(
+        source, f"an AOT with an image encoder that is not known (tensors {_first_names(found)})"
+    )
+
+
+def _unread(source: str | Path, what: str) -> CheckpointError:
+    return CheckpointError(
+        f"{source} is {what}; read are AOT-T, AOT-S, AOT-B and AOT-L with MobileNetV2, and AOT-L "
+        "with ResNet-50 or ResNet-101, such as R50_AOTL_PRE_YTB_DAV.pth."
     )
 
 

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from coprop.encoders.imagenet import normalised
 from coprop.errors import CheckpointError, CoPropError
-from coprop.propagation.masks import Size, aggregate, count_objects, to_probabilities
+from coprop.propagation.masks import Size, count_objects, to_probabilities
 from coprop.propagation.single import check_start, check_step
 
 _FAMILIES = ("sam2_video", "edgetam_video")
@@ -136,9 +136,8 @@ class Sam2Propagator(nn.Module):
     ) -> tuple[Tensor, Sam2State]:
         """Follow the objects into the next frame.
 
-        The model gives each object a logit of its own. One object's logits are (0, l); of
-        several, a place is background as far as it is none of them (soft aggregation, see
-        `coprop.propagation.masks.aggregate`).
+        The model gives each object a logit of its own, and those of K objects are (0, l1, ..., lK):
+        an object shows where it is likelier than not by itself, and likelier than the others.
 
         Args:
             frame: the frame, of any size.
@@ -159,8 +158,8 @@ class Sam2Propagator(nn.Module):
             return logits, self._memory(session, number)
         masks = self._run(session, frame, number).float()
         objects = F.interpolate(masks, size, mode="bilinear", align_corners=False)
-        groups = [torch.stack((torch.zeros_like(own), own), dim=1) for own in objects]
-        return aggregate(groups), self._memory(session, number)
+        logits = torch.cat((torch.zeros_like(objects[:1]), objects)).transpose(0, 1)
+        return logits, self._memory(session, number)
 
     def _session(self, state: Sam2State | None = None) -> Any:
         """A session for one frame, which knows what the state does."""

@@ -23,8 +23,6 @@ from adapter_standins import (
     imagenet,
     small_vggish,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor, nn
 
@@ -38,7 +36,6 @@ from coprop.keyframes.adapters import (
     TPAVIAdapter,
 )
 from coprop.keyframes.adapters.cavp import spectrogram
-from coprop.keyframes.adapters.pictures import at_size_in_bytes
 from coprop.keyframes.model import ALONE, FrameContext, KeyframeModel
 
 SIZE = (32, 64)
@@ -280,15 +277,6 @@ def test_frames_of_another_size_are_resized_and_logits_resized_back() -> None:
     direct = asked(model, examples(audio), imagenet(small))[0]
     expected = F.interpolate(direct, (28, 28), mode="bilinear")
     close(AVSegFormerAdapter(model, size=SIZE)(frames, audio), expected)
-
-
-@given(st.integers(3, 90), st.integers(3, 90), st.integers(3, 90), st.integers(3, 90))
-def test_resizing_is_within_two_steps_of_pillow(h: int, w: int, height: int, width: int) -> None:
-    picture = np.random.default_rng(h * w).integers(0, 256, (h, w, 3), dtype=np.uint8)
-    frames = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
-    expected = np.asarray(Image.fromarray(picture).resize((width, height), Image.BILINEAR))
-    found = at_size_in_bytes(frames, (height, width))[0].permute(1, 2, 0) * 255
-    torch.testing.assert_close(found, torch.tensor(expected).float(), rtol=0, atol=2.01)
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from coprop.keyframes.adapters.base import NetworkAdapter, first_of, has_class
-from coprop.keyframes.adapters.pictures import Size
+from coprop.keyframes.adapters.base import NetworkAdapter, arguments_of, first_of, has_class
+from coprop.keyframes.adapters.resizing import Resize, Size
 from coprop.keyframes.adapters.serving import Serving
 from coprop.keyframes.model import AudioSpan
 
 _SIZE_OBJECT, _SIZE_SEMANTIC = (512, 512), (224, 224)  # of its S4 and MS3, and its AVSS, loaders
+
+_ARGUMENTS = ("audio", "frames", "vid_temporal_mask_flag")
 
 
 class AVSegFormerAdapter(NetworkAdapter):
@@ -26,6 +28,7 @@ class AVSegFormerAdapter(NetworkAdapter):
         model: the network.
         size: by default that of its loaders: 512 x 512 with one class, or else 224 x 224. Sides
             are multiples of 32.
+        resize: how frames get to that size; by default as its loaders do it, with Pillow.
         audio_span: which sound goes with a frame; "example" is how its scripts pair them.
 
     Raises:
@@ -33,9 +36,14 @@ class AVSegFormerAdapter(NetworkAdapter):
     """
 
     def __init__(
-        self, model: nn.Module, *, size: Size | None = None, audio_span: AudioSpan = "frame"
+        self,
+        model: nn.Module,
+        *,
+        size: Size | None = None,
+        resize: Resize = "pillow",
+        audio_span: AudioSpan = "frame",
     ) -> None:
-        super().__init__(model, size=size, audio_span=audio_span, serving=Serving())
+        super().__init__(model, size=size, resize=resize, audio_span=audio_span, serving=Serving())
         head = getattr(self.model, "head", None)
         self._classes = getattr(head, "num_classes", None)
         if size is None:
@@ -43,7 +51,7 @@ class AVSegFormerAdapter(NetworkAdapter):
 
     @staticmethod
     def recognises(model: nn.Module) -> bool:
-        return has_class(model, "AVSegFormer")
+        return has_class(model, "AVSegFormer") and arguments_of(model) == _ARGUMENTS
 
     def _logits(self, pictures: Tensor, sound: Tensor) -> object:
         network: Any = self.model

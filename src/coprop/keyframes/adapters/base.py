@@ -8,17 +8,21 @@ from typing import get_args
 
 from torch import Tensor, nn
 
-from coprop.encoders.imagenet import normalised
 from coprop.encoders.log_mel import SAMPLE_RATE
 from coprop.errors import CoPropError
 from coprop.keyframes.adapters.calling import device_of, dtype_of, lent, unwrapped
+from coprop.keyframes.adapters.failures import explained
 from coprop.keyframes.adapters.pictures import (
-    Size,
-    at_size_in_bytes,
     check_input,
     check_output,
-    check_size,
     logits_at,
+)
+from coprop.keyframes.adapters.resizing import (
+    Resize,
+    Size,
+    check_resize,
+    check_size,
+    prepared,
 )
 from coprop.keyframes.adapters.serving import Serving
 from coprop.keyframes.adapters.sounds import EXAMPLE_S, log_mel_examples
@@ -35,6 +39,7 @@ class NetworkAdapter(ABC):
         model: the network, with its weights; ``DataParallel``, ``DistributedDataParallel`` and
             ``torch.compile`` around it are taken off.
         size: frames are resized to this height and width; None leaves them as they are.
+        resize: how they get to that size; None for subclasses that choose it themselves.
         audio_span: which sound goes with a frame; "example" is how AVSBench's scripts pair them.
         serving: how many frames the network takes at a time.
 
@@ -46,7 +51,13 @@ class NetworkAdapter(ABC):
     window_s: float = EXAMPLE_S
 
     def __init__(
-        self, model: nn.Module, *, size: Size | None, audio_span: AudioSpan, serving: Serving
+        self,
+        model: nn.Module,
+        *,
+        size: Size | None,
+        resize: Resize | None,
+        audio_span: AudioSpan,
+        serving: Serving,
     ) -> None:
         if not isinstance(model, nn.Module):
             raise CoPropError(
@@ -58,8 +69,10 @@ class NetworkAdapter(ABC):
                 f"audio_span must be one of {get_args(AudioSpan)}, got {audio_span!r}."
             )
         check_size(size)
+        check_resize(resize or "pillow")
         self.model = unwrapped(model)
         self.size = size
+        self.resize: Resize = resize or "pillow"
         self.audio_span: AudioSpan = audio_span
         self.serving = serving
 
@@ -88,8 +101,8 @@ class NetworkAdapter(ABC):
         """
         check_input(frames, audio)
         device, dtype = device_of(self.model), dtype_of(self.model)
-        with lent(self.model):
-            pictures = self._pictures(at_size_in_bytes(frames.to(device).float(), self.size))
+        with lent(self.model), explained(type(self.model).__name__):
+            pictures = self._pictures(frames.to(device).float())
             sound = self._sound(audio.to(device).float())
             logits = self.serving.run(self._checked, pictures.to(dtype), sound.to(dtype))
             return logits_at(logits, (frames.shape[2], frames.shape[3])).to(frames.device)
@@ -98,8 +111,8 @@ class NetworkAdapter(ABC):
         return check_output(self._logits(pictures, sound), len(pictures), type(self.model).__name__)
 
     def _pictures(self, frames: Tensor) -> Tensor:
-        """Frames in [0, 1] at the network's size, as it takes them."""
-        return normalised(frames)
+        """Frames in [0, 1] as the network takes them, at its size."""
+        return prepared(frames, self.size, self.resize)
 
     def _sound(self, audio: Tensor) -> Tensor:
         """(K, samples) as the network takes it, one row a frame."""

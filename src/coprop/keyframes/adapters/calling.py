@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from itertools import chain
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 from torch.overrides import TorchFunctionMode
 
-# Two threads that lend one network would each restore what the other had set.
-_LOCK = threading.RLock()
+# Two threads that lend one module would each restore what the other had set. Networks may share
+# modules, so that each module has its lock.
+_LOCKS: WeakKeyDictionary[nn.Module, threading.RLock] = WeakKeyDictionary()
+_LOCKS_GUARD = threading.Lock()
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
@@ -43,8 +46,23 @@ def dtype_of(model: nn.Module) -> torch.dtype:
     return torch.get_default_dtype()
 
 
+def network_of(part: object) -> nn.Module | None:
+    """The network that a part of a pipeline is, holds or is a method of, where that can be told."""
+    if isinstance(part, nn.Module):
+        return part
+    for name in ("network", "model", "__self__"):
+        inner = getattr(part, name, None)
+        if isinstance(inner, nn.Module):
+            return inner
+    for name in ("fn", "func"):  # of a `CallableSegmenter`, of functools.partial
+        inner = getattr(part, name, None)
+        if inner is not None and (found := network_of(inner)) is not None:
+            return found
+    return None
+
+
 @contextmanager
-def lent(model: nn.Module) -> Iterator[None]:
+def lent(model: nn.Module, *, gradients: bool = False) -> Iterator[None]:
     """A network in evaluation mode, without gradients, on its own device; afterwards as before.
 
     Afterwards, also after an exception, every submodule has the training flag and the attributes
@@ -52,17 +70,36 @@ def lent(model: nn.Module) -> Iterator[None]:
     ordinary tensors, not those of inference mode, so that what the network keeps of them can be
     used in training. ``tensor.cuda()`` inside means the network's device, whichever that is.
 
-    One network is lent at a time in a process; other threads wait.
+    A network is lent to one thread at a time; others that want it, or a part of it, wait.
+
+    Args:
+        model: the network.
+        gradients: whether they are taken inside; those that parameters had come back afterwards.
     """
-    with _LOCK:
+    with _alone_with(model):
         before = [_Attributes(module) for module in model.modules()]
+        kept = [(parameter, parameter.grad) for parameter in model.parameters()]
         try:
-            with torch.no_grad(), _cuda_meaning(device_of(model)):
+            with torch.set_grad_enabled(gradients), cuda_meaning(device_of(model)):
                 model.eval()
+                if gradients:
+                    model.zero_grad(set_to_none=True)
                 yield
         finally:
             for attributes in before:
                 attributes.restore()
+            for parameter, gradient in kept:
+                parameter.grad = gradient
+
+
+@contextmanager
+def _alone_with(model: nn.Module) -> Iterator[None]:
+    with _LOCKS_GUARD:
+        locks = [_LOCKS.setdefault(module, threading.RLock()) for module in model.modules()]
+    with ExitStack() as held:
+        for lock in sorted(locks, key=id):  # in one order, so that no two threads wait in a circle
+            held.enter_context(lock)
+        yield
 
 
 class _Attributes:
@@ -79,7 +116,7 @@ class _Attributes:
             now.update(then)
 
 
-def _cuda_meaning(device: torch.device) -> AbstractContextManager[object]:
+def cuda_meaning(device: torch.device) -> AbstractContextManager[object]:
     """Makes ``tensor.cuda()`` put tensors on a device, in this thread."""
     return torch.cuda.device(device) if device.type == "cuda" else _StayOn(device)
 

@@ -10,12 +10,14 @@ from torch import Tensor, nn
 
 from coprop.errors import ModelOutputError
 from coprop.keyframes.adapters.base import NetworkAdapter, arguments_of, has_class
-from coprop.keyframes.adapters.pictures import Size
+from coprop.keyframes.adapters.resizing import Resize, Size
 from coprop.keyframes.adapters.serving import Mode, Serving
 from coprop.keyframes.adapters.sounds import VGGishSource, embeddings, vggish_of
 from coprop.keyframes.model import AudioSpan
 
 _T = 5  # a literal in the network's repeats
+
+_ARGUMENTS = ("video_samples", "audio_pad", "x", "audio_feature")
 
 
 class CATRAdapter(NetworkAdapter):
@@ -30,6 +32,7 @@ class CATRAdapter(NetworkAdapter):
         mode: which five frames it is given (`coprop.keyframes.adapters.serving.Mode`).
         placement: where the keyframe lies, in the mode "window".
         size: height and width, multiples of 32.
+        resize: how frames get to that size; by default as its loader does it, "torch".
         audio_span: which sound goes with a frame; "example" is how its scripts pair them.
 
     Raises:
@@ -45,15 +48,16 @@ class CATRAdapter(NetworkAdapter):
         mode: Mode = "replicate",
         placement: Literal["centre", "last"] = "centre",
         size: Size = (448, 448),
+        resize: Resize = "torch",
         audio_span: AudioSpan = "frame",
     ) -> None:
         serving = Serving(_T, mode, placement)
-        super().__init__(model, size=size, audio_span=audio_span, serving=serving)
+        super().__init__(model, size=size, resize=resize, audio_span=audio_span, serving=serving)
         self.vggish = vggish_of(vggish, 'CATRAdapter(model, vggish="vggish-10086976.pth")')
 
     @staticmethod
     def recognises(model: nn.Module) -> bool:
-        return has_class(model, "Pred_endecoder") and "video_samples" in arguments_of(model)
+        return has_class(model, "Pred_endecoder") and arguments_of(model) == _ARGUMENTS
 
     def _sound(self, audio: Tensor) -> Tensor:
         return embeddings(self.vggish, audio)

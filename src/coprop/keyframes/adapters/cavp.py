@@ -9,7 +9,7 @@ from coprop.encoders.audio import fit_window
 from coprop.encoders.log_mel import SAMPLE_RATE, mel_filters
 from coprop.errors import CoPropError
 from coprop.keyframes.adapters.base import NetworkAdapter, arguments_of, first_of, has_class
-from coprop.keyframes.adapters.pictures import Size
+from coprop.keyframes.adapters.resizing import Resize, Size
 from coprop.keyframes.adapters.serving import Serving
 from coprop.keyframes.model import AudioSpan
 
@@ -18,6 +18,8 @@ _BANDS, _LOW_HZ, _HIGH_HZ = 64, 125.0, 3800.0
 _LEAST = 1e-5  # below it, the decibels of a band's power are cut off
 _SCALE_DB = 100.0  # the decibels that become 1
 _SHORT, _LONG = (1.0, 96), (3.0, 300)  # seconds, spectrogram frames: for its VGG, its ResNet-18
+
+_ARGUMENTS = ("image", "audio", "shuffle_info", "ow_flag", "eval_mode", "audio_func")
 
 
 class CAVPAdapter(NetworkAdapter):
@@ -30,6 +32,7 @@ class CAVPAdapter(NetworkAdapter):
         model: the network.
         size: its ``main_avss.py`` shows it frames as they are, None; for the networks of
             ``main_avss_resize.py`` give their ``image_height`` and ``image_width``.
+        resize: how frames get to that size; by default as its ``main_avss_resize.py`` does it.
         audio_span: which sound goes with a frame, "frame" or "segment"; its scripts know no
             VGGish examples.
 
@@ -38,14 +41,19 @@ class CAVPAdapter(NetworkAdapter):
     """
 
     def __init__(
-        self, model: nn.Module, *, size: Size | None = None, audio_span: AudioSpan = "frame"
+        self,
+        model: nn.Module,
+        *,
+        size: Size | None = None,
+        resize: Resize = "pillow_bicubic",
+        audio_span: AudioSpan = "frame",
     ) -> None:
         if audio_span == "example":
             raise CoPropError(
                 'CAVP is trained on whole seconds, so that audio_span is "frame" or "segment"; '
                 '"example" is for models that follow the scripts of AVSBench.'
             )
-        super().__init__(model, size=size, audio_span=audio_span, serving=Serving())
+        super().__init__(model, size=size, resize=resize, audio_span=audio_span, serving=Serving())
         hearing = getattr(getattr(self.model, "audio_backbone", None), "backbone", None)
         first = getattr(hearing, "conv1", None)
         if isinstance(first, nn.Conv2d) and first.in_channels != 1:
@@ -57,7 +65,7 @@ class CAVPAdapter(NetworkAdapter):
 
     @staticmethod
     def recognises(model: nn.Module) -> bool:
-        return has_class(model, "CAVP") and "eval_mode" in arguments_of(model)
+        return has_class(model, "CAVP") and arguments_of(model) == _ARGUMENTS
 
     def _sound(self, audio: Tensor) -> Tensor:
         audio = fit_window(audio, round(self.window_s * SAMPLE_RATE))

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from coprop.errors import CoPropError, ModelOutputError
-from coprop.keyframes.adapters.base import NetworkAdapter, has_class
-from coprop.keyframes.adapters.pictures import Size, at_size
+from coprop.keyframes.adapters.base import NetworkAdapter, arguments_of, has_class
+from coprop.keyframes.adapters.resizing import Resize, Size, resized
 from coprop.keyframes.adapters.serving import Mode, Serving
 from coprop.keyframes.model import AudioSpan
 
@@ -36,6 +36,8 @@ class COMBOAdapter(NetworkAdapter):
         mode: which frames it is given (`coprop.keyframes.adapters.serving.Mode`).
         placement: where the keyframe lies, in the mode "window".
         size: height and width, multiples of 32.
+        resize: how frames get to that size; by default as its data are made, with OpenCV for S4 and
+            MS3, and with Pillow for AVSS.
         audio_span: which sound goes with a frame; "example" is how its scripts pair them.
 
     Raises:
@@ -50,11 +52,14 @@ class COMBOAdapter(NetworkAdapter):
         mode: Mode = "replicate",
         placement: Literal["centre", "last"] = "centre",
         size: Size = (224, 224),
+        resize: Resize | None = None,
         audio_span: AudioSpan = "frame",
     ) -> None:
         serving = Serving(_T, mode, placement, copies=1)
-        super().__init__(model, size=size, audio_span=audio_span, serving=serving)
+        super().__init__(model, size=size, resize=resize, audio_span=audio_span, serving=serving)
         self._semantic = bool(getattr(self.model, "is_avss_data", False))
+        if resize is None:
+            self.resize = "pillow" if self._semantic else "opencv"
         wanted = bool(getattr(self.model, "use_pre_sam", False))
         if wanted and pre_masks is None:
             raise CoPropError(
@@ -68,10 +73,14 @@ class COMBOAdapter(NetworkAdapter):
 
     @staticmethod
     def recognises(model: nn.Module) -> bool:
-        return has_class(model, "MaskFormer") and hasattr(model, "audio_backbone")
+        return (
+            has_class(model, "MaskFormer")
+            and hasattr(model, "audio_backbone")
+            and arguments_of(model) == ("batched_inputs",)
+        )
 
     def _pictures(self, frames: Tensor) -> Tensor:
-        return frames
+        return resized(frames, self.size, self.resize)
 
     def _logits(self, pictures: Tensor, sound: Tensor) -> object:
         video = {"images": pictures * _PEAK, "audio_log_mel": sound}
@@ -95,7 +104,9 @@ class COMBOAdapter(NetworkAdapter):
             raise ModelOutputError(
                 f"pre_masks must return pictures {tuple(pictures.shape)} in [0, 1], got {given}."
             )
-        return at_size(regions, (pictures.shape[2], pictures.shape[3])).to(pictures)
+        return resized(regions, (pictures.shape[2], pictures.shape[3]), "torch_antialias").to(
+            pictures
+        )
 
     def _details(self) -> str:
         head = "semantic classes" if self._semantic else "two classes"

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal, get_args
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
-from coprop.encoders.imagenet import normalised
 from coprop.encoders.log_mel import SAMPLE_RATE
 from coprop.errors import CoPropError
+from coprop.keyframes.adapters.calling import cuda_meaning, device_of, lent, network_of
+from coprop.keyframes.adapters.failures import explained
 from coprop.keyframes.adapters.pictures import (
-    Size,
-    at_size,
     check_input,
     check_output,
-    check_size,
     logits_at,
+)
+from coprop.keyframes.adapters.resizing import (
+    Resize,
+    Size,
+    check_resize,
+    check_size,
+    prepared,
 )
 from coprop.keyframes.adapters.serving import Mode, Serving
 from coprop.keyframes.adapters.sounds import (
@@ -28,6 +35,7 @@ from coprop.keyframes.adapters.sounds import (
     wav_files,
 )
 from coprop.keyframes.model import ALONE, AudioSpan, FrameContext
+from coprop.keyframes.outputs import Outputs, as_logits, check_outputs
 
 AudioForm = Literal["samples", "log_mel", "embedding", "wav_path"]
 """The form in which a function takes the sound of N frames.
@@ -49,6 +57,9 @@ AdaptedFunction = Callable[[Tensor, Any], Tensor]
 class CallableSegmenter:
     """A plain function as keyframe model: ``fn(frames, sound) -> logits``.
 
+    Where the function is a network, or a method of one, or its network is named, that is run in
+    evaluation mode, on the device where it is when it is called, and left as it was.
+
     Args:
         fn: takes frames (N, 3, h, w) RGB in [0, 1] and their sound; returns logits (N, C, h, w).
         sample_rate: of the sound it takes, in Hz.
@@ -58,12 +69,16 @@ class CallableSegmenter:
         context: which other frames it wants to see, where it takes all of them in one call.
         size: frames are resized to this height and width, and logits of any size back to the
             frames' own. None: as they are.
+        resize: how frames get to that size.
         normalise: whether frames get ImageNet's mean 0 and deviation 1.
         audio: the form of the sound.
         vggish: the encoder, or the file of its weights, for embeddings.
         frames_per_call: T, where it takes just so many frames; 1 where any number will do.
         mode: which T frames it is given (`coprop.keyframes.adapters.serving.Mode`).
         placement: where the keyframe lies, in the mode "window".
+        outputs: what it returns (`coprop.keyframes.outputs.Outputs`).
+        network: the network that it calls.
+        gradients: whether the network takes gradients inside its forward.
 
     Raises:
         CoPropError: an option out of range, or options that contradict each other.
@@ -79,12 +94,16 @@ class CallableSegmenter:
         audio_span: AudioSpan = "frame",
         context: FrameContext = ALONE,
         size: Size | None = None,
+        resize: Resize = "torch_antialias",
         normalise: bool = False,
         audio: AudioForm = "samples",
         vggish: VGGishSource | None = None,
         frames_per_call: int = 1,
         mode: Mode = "replicate",
         placement: Literal["centre", "last"] = "centre",
+        outputs: Outputs = "logits",
+        network: nn.Module | None = None,
+        gradients: bool = False,
     ) -> None:
         if window_s is None:
             window_s = EXAMPLE_S if audio in ("log_mel", "embedding") else 1.0
@@ -97,6 +116,8 @@ class CallableSegmenter:
         _check_choice("audio", audio, get_args(AudioForm))
         _check_vggish(audio, sample_rate, vggish)
         check_size(size)
+        check_resize(resize)
+        check_outputs(outputs)
         if frames_per_call != 1 and context != ALONE:
             raise CoPropError(
                 "give either context, for a function that takes all its frames at once, or "
@@ -107,6 +128,10 @@ class CallableSegmenter:
         self.window_s = window_s
         self.audio_span: AudioSpan = audio_span
         self.size = size
+        self.resize: Resize = resize
+        self.outputs: Outputs = outputs
+        self.network = network
+        self.gradients = gradients
         self.normalise = normalise
         self.audio: AudioForm = audio
         self.serving = Serving(frames_per_call, mode, placement)
@@ -127,22 +152,34 @@ class CallableSegmenter:
                 something else than logits of each.
         """
         check_input(frames, audio)
-        pictures = at_size(frames, self.size)
-        pictures = normalised(pictures) if self.normalise else pictures
+        network = network_of(self)
+        if network is None:
+            with torch.set_grad_enabled(self.gradients), _cuda_without_gpu(frames.device):
+                return _detached(self._logits(frames, audio))
+        device = device_of(network)
+        with lent(network, gradients=self.gradients):
+            logits = _detached(self._logits(frames.to(device), audio.to(device)))
+        return logits.to(frames.device) if isinstance(logits, Tensor) else logits
+
+    def _logits(self, frames: Tensor, audio: Tensor) -> Tensor:
+        pictures = prepared(frames, self.size, self.resize, normalise=self.normalise)
         if self.size is None and self.serving.frames == 1:
             return self._call(pictures, self._sound(audio))
         logits = self.serving.run(self._checked, pictures, self._sound(audio))
         return logits_at(logits, (frames.shape[2], frames.shape[3])) if self.size else logits
 
     def __repr__(self) -> str:
-        name = getattr(self.fn, "__name__", type(self.fn).__name__)
         size = f"{self.size[0]} x {self.size[1]}" if self.size else "their own size"
         at_once = self.serving.frames == 1 and self.context != ALONE
         taken = self.context if at_once else self.serving
         return (
-            f"CallableSegmenter({name}: {self.audio} of {self.window_s:g} s ({self.audio_span}), "
-            f"frames at {size}, {taken})"
+            f"CallableSegmenter({self._name}: {self.audio} of {self.window_s:g} s "
+            f"({self.audio_span}), frames at {size}, {taken})"
         )
+
+    @property
+    def _name(self) -> str:
+        return str(getattr(self.fn, "__name__", type(self.fn).__name__))
 
     def _sound(self, audio: Tensor) -> Tensor:
         if self.audio == "log_mel":
@@ -150,13 +187,24 @@ class CallableSegmenter:
         return audio if self.vggish is None else embeddings(self.vggish, audio)
 
     def _call(self, pictures: Tensor, sound: Tensor) -> Tensor:
-        if self.audio != "wav_path":
-            return self.fn(pictures, sound)
-        with wav_files(sound, self.sample_rate) as paths:
-            return self.fn(pictures, paths)
+        unsaid = self.serving.frames == 1 and self.context == ALONE
+        with explained(self._name, given=len(pictures) if unsaid else None):
+            if self.audio != "wav_path":
+                return as_logits(self.fn(pictures, sound), self.outputs, self._name)
+            with wav_files(sound, self.sample_rate) as paths:
+                return as_logits(self.fn(pictures, paths), self.outputs, self._name)
 
     def _checked(self, pictures: Tensor, sound: Tensor) -> Tensor:
         return check_output(self._call(pictures, sound), len(pictures), "the function")
+
+
+def _detached(logits: Tensor) -> Tensor:
+    return logits.detach() if isinstance(logits, Tensor) else logits
+
+
+def _cuda_without_gpu(device: torch.device) -> AbstractContextManager[object]:
+    """``tensor.cuda()`` in a function's code stays on the device where there is no GPU."""
+    return nullcontext() if torch.cuda.is_available() else cuda_meaning(device)
 
 
 def _check_choice(name: str, given: str, choices: tuple[str, ...]) -> None:
