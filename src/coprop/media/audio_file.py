@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import tempfile
+import threading
 import weakref
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import IO, Any
 
 import av
 import numpy as np
@@ -17,10 +19,11 @@ from av.audio.frame import AudioFrame
 from av.container import InputContainer
 from numpy.typing import NDArray
 
-from coprop.errors import AudioError, MediaError, MissingAudioError
+from coprop.errors import AudioError, MediaError, MissingAudioError, OutputError
 from coprop.media.container import open_media
 from coprop.media.reader import VideoFile, first_video_time
 from coprop.media.resample import BLOCK, Resampler
+from coprop.mixdown import Mixdown
 from coprop.types import Progress
 
 logger = logging.getLogger(__name__)
@@ -141,7 +144,7 @@ class SoundBlocks:
 
 
 class AudioFile:
-    """An `AudioTrack` of a file's sound, mono (the mean of the channels), aligned with its video.
+    """An `AudioTrack` of a file's sound, mono (see `coprop.mixdown`), aligned with its video.
 
     The sound is decoded once, block by block, into an anonymous temporary file (4 bytes a
     sample) that vanishes with this object; it can be closed earlier, and is a context manager.
@@ -158,6 +161,7 @@ class AudioFile:
         MissingAudioError: no audio track.
         MediaError: not a media file, or no sound in it can be decoded.
         AudioError: samples that are NaN or infinite, or a sample rate that is not positive.
+        OutputError: the folder for temporary files is full.
     """
 
     def __init__(
@@ -170,8 +174,7 @@ class AudioFile:
     ) -> None:
         self.path = Path(path)
         source = SoundBlocks(path, start_s=start_s)
-        mono = (block.mean(axis=0, dtype=np.float32) for block in source)
-        self._fill(mono, source.sample_rate, sample_rate, progress)
+        self._fill(_mono(source), source.sample_rate, sample_rate, progress)
 
     @classmethod
     def from_video(
@@ -203,10 +206,10 @@ class AudioFile:
         window = np.zeros(max(stop - start, 0), dtype=np.float32)
         first, last = max(start, 0), min(stop, self._num_samples)
         if last > first:
-            self._file.seek(4 * first)
-            window[first - start : last - start] = np.frombuffer(
-                self._file.read(4 * (last - first)), dtype=np.float32
-            )
+            with self._lock:  # the position in the file is shared by all threads
+                self._file.seek(4 * first)
+                content = self._file.read(4 * (last - first))
+            window[first - start : last - start] = np.frombuffer(content, dtype=np.float32)
         return window
 
     def resampled(self, sample_rate: int) -> AudioFile:
@@ -244,21 +247,52 @@ class AudioFile:
     ) -> None:
         resampler = Resampler(from_rate, to_rate)
         self._sample_rate, self._num_samples = to_rate, 0
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
-        weakref.finalize(self, self._file.close)  # or with the track
+        self._lock = threading.Lock()
+        with _space_for(self.path):
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
+        weakref.finalize(self, _discard, self._file)  # or with the track
         try:
             for block in blocks:
                 self._append(resampler.feed(block))
                 if progress is not None:
                     progress("audio", self._num_samples, None)
             self._append(resampler.flush())
+            with _space_for(self.path):
+                self._file.flush()
         except BaseException:
-            self._file.close()
+            _discard(self._file)
             raise
 
     def _append(self, samples: NDArray[np.float32]) -> None:
-        self._file.write(np.ascontiguousarray(samples, dtype=np.float32).data)
+        with _space_for(self.path):
+            self._file.write(np.ascontiguousarray(samples, dtype=np.float32).data)
         self._num_samples += len(samples)
+
+
+def _mono(blocks: SoundBlocks) -> Iterator[NDArray[np.float32]]:
+    mixdown = Mixdown(blocks.sample_rate)
+    for block in blocks:
+        yield mixdown.feed(block)
+    yield mixdown.flush()
+
+
+@contextmanager
+def _space_for(path: Path) -> Iterator[None]:
+    """Turns the system's errors about the temporary file into one that tells what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"the sound of {path} does not fit into the folder for temporary files "
+            f"({error.strerror or error}); free some space there, or name a larger folder in the "
+            "environment variable TMPDIR."
+        ) from error
+
+
+def _discard(file: IO[bytes]) -> None:
+    """Closes a temporary file; what could not be written to a full disk is lost anyway."""
+    with suppress(OSError):
+        file.close()
 
 
 def _time(frame: AudioFrame) -> Fraction | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,12 +17,9 @@ def open_media(path: Path) -> InputContainer:
     """Opens a local file for reading; close it (it is a context manager).
 
     Raises:
-        MediaError: no such file, a directory, or a file that FFmpeg cannot open.
+        MediaError: no such file, a directory, a pipe or device, or a file that FFmpeg cannot open.
     """
-    if not path.exists():
-        raise MediaError(f"no such file: {path}. Check the path and the working directory.")
-    if path.is_dir():
-        raise MediaError(f"{path} is a directory; give the path of a video or audio file.")
+    _check_kind(path)
     try:
         # "file:" keeps a colon in a name from being read as a protocol, the whitelist keeps a
         # playlist from reaching for the network.
@@ -34,6 +32,30 @@ def open_media(path: Path) -> InputContainer:
             "or it is damaged: an MP4 whose recording or download broke off lacks the index that "
             "is written last, and has to be recorded, downloaded or repaired again."
         ) from error
+
+
+def _check_kind(path: Path) -> None:
+    """Refuses what is no file before it is opened, which for a pipe could take for ever."""
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError) as error:  # ValueError: a null character in the name
+        if str(path) == "-":
+            raise MediaError(
+                "standard input cannot be read: a file is gone through several times, and a pipe "
+                "has its content only once. Save it to a file, and give that file's path."
+            ) from error
+        if isinstance(error, (FileNotFoundError, NotADirectoryError)):
+            raise MediaError(
+                f"no such file: {path}. Check the path and the working directory."
+            ) from error
+        raise MediaError(f"{str(path)!r} cannot be opened as video or audio ({error}).") from error
+    if stat.S_ISDIR(mode):
+        raise MediaError(f"{path} is a directory; give the path of a video or audio file.")
+    if not stat.S_ISREG(mode):
+        raise MediaError(
+            f"{path} is a pipe or a device. A file is gone through several times, and a pipe has "
+            "its content only once: save it to a file, and give that file's path."
+        )
 
 
 def find_video(container: InputContainer) -> VideoStream | None:
