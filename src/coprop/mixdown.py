@@ -43,7 +43,8 @@ class Mixdown:
         if self._held is not None:
             samples = np.concatenate([self._held, samples], axis=1)
         if len(samples) == 1:
-            return samples[0]
+            mono: NDArray[np.float32] = samples[0]
+            return mono
         whole = samples.shape[1] // self._span * self._span
         self._held = samples[:, whole:]
         return self._mixed(samples[:, :whole])
