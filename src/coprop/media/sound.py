@@ -29,6 +29,9 @@ Sound = str | Path | Contents | AudioTrack
 COPIED_CODECS = frozenset({"aac", "mp3", "ac3", "eac3", "alac", "opus"})
 """What MP4 files hold and players play."""
 
+CONSTANT_FORMATS = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"})
+"""Their headers say what the sound is like, from beginning to end; elsewhere it may change."""
+
 ROUNDING_S = 0.002
 """MP4 keeps a stream's start in milliseconds; sound this much too early needs no cutting."""
 
@@ -56,12 +59,20 @@ def sound_packets(output: OutputContainer, sound: Sound) -> Iterator[Packet[Any]
     if not isinstance(sound, (str, Path, Contents)):
         return _encoded(output, _track_blocks(sound), sound.sample_rate, "mono")
     blocks = SoundBlocks(sound)
-    if blocks.codec in COPIED_CODECS and blocks.offset_s > -ROUNDING_S:
+    if blocks.codec in COPIED_CODECS and blocks.offset_s > -ROUNDING_S and _is_constant(blocks):
         return _copied(output, blocks)
     if blocks.channels == 2:
         return _encoded(output, blocks, blocks.sample_rate, "stereo")
     mono = (block.mean(axis=0, keepdims=True) for block in blocks)
     return _encoded(output, mono, blocks.sample_rate, "mono")
+
+
+def _is_constant(source: SoundBlocks) -> bool:
+    """Whether the sound keeps its sample rate and channels, as an MP4's packets have to."""
+    with open_media(source.path) as container:
+        if container.format.name in CONSTANT_FORMATS:
+            return True
+    return source.is_constant()
 
 
 def _track_blocks(track: AudioTrack) -> Iterator[NDArray[np.float32]]:

@@ -86,6 +86,15 @@ class SoundBlocks:
                 position += samples.shape[1]
             yield from self._finite(converter.flush(), position)
 
+    def is_constant(self) -> bool:
+        """Whether all of the sound has the sample rate and the channels of its beginning."""
+        own = self.sample_rate, self.channels
+        with open_media(self.path) as container:
+            return all(
+                (frame.sample_rate, frame.layout.nb_channels) == own
+                for frame in self._frames(container)
+            )
+
     def _ahead(self, frame: AudioFrame, position: int) -> int:
         """By how many samples the frame is later (negative: earlier) than it should be."""
         if frame.pts is None or frame.time_base is None:

@@ -22,6 +22,9 @@ Stamp = Callable[[Any], int | None]
 BACKWARDS_S = 0.1
 """Decoding times increase; one that is earlier than the last by more is no rounding."""
 
+BACKWARDS_IN_BROADCAST_S = 0.03
+"""Formats of broadcasting keep times to 11 microseconds, and parts may overlap by little."""
+
 GAP_S = 0.5
 """After a longer gap, a packet that goes on from before the gap shows that its time was a stray."""
 
@@ -41,6 +44,7 @@ class _Stream:
 
     Args:
         part: the newest part that it has packets of.
+        first_s: time of its first packet.
         last_s: time of its last packet on the common clock, None before the first.
         end_s: when that packet ends.
         before: ``last_s`` and ``end_s`` as they were before that packet, if it came after a gap.
@@ -48,6 +52,7 @@ class _Stream:
     """
 
     part: int = 0
+    first_s: Fraction = Fraction(0)
     last_s: Fraction | None = None
     end_s: Fraction = Fraction(0)
     before: tuple[Fraction, Fraction] | None = None
@@ -58,6 +63,7 @@ class _Stream:
 class _Clock:
     """Shifts the times of joined parts so that each continues after the one before."""
 
+    backwards_s: float
     longest_gap_s: int
     pictures: int | None  # the index of their stream
     shifts_s: list[Fraction] = field(default_factory=lambda: [Fraction(0)])
@@ -86,9 +92,11 @@ class _Clock:
         return self._placed(held, stream, len(self.shifts_s) - 1)
 
     def _seam_s(self, stream: _Stream) -> Fraction:
-        """Where a new part begins: at the end of the pictures, if that is about the stream's."""
+        """Where a stream begins anew: as long after the pictures' end as it first began after
+        them, if that is about where it ended."""
         pictures = self.streams.get(-1 if self.pictures is None else self.pictures, stream)
-        return pictures.end_s if abs(pictures.end_s - stream.end_s) < 1 else stream.end_s
+        seam_s = pictures.end_s + stream.first_s - pictures.first_s
+        return seam_s if abs(seam_s - stream.end_s) < 1 else stream.end_s
 
     def _part_of(self, packet: Packet[Any], stream: _Stream) -> int | None:
         """The part that the packet's time fits into, None if there is none."""
@@ -99,7 +107,7 @@ class _Clock:
             time_s = _seconds(packet) + self.shifts_s[part]
             if stream.before is not None and stream.before[0] < time_s < stream.last_s:
                 stream.last_s, stream.end_s = stream.before  # the last packet was a stray
-            early_s = BACKWARDS_S if part == stream.part else LATE_STREAM_S
+            early_s = self.backwards_s if part == stream.part else LATE_STREAM_S
             if stream.last_s - early_s <= time_s <= front_s + self.longest_gap_s:
                 return part
         return None
@@ -109,6 +117,8 @@ class _Clock:
         if packet.dts is not None:
             time_s = _seconds(packet) + shift_s
             stream.before = None
+            if stream.last_s is None:
+                stream.first_s = time_s
             if stream.last_s is not None and time_s > stream.end_s + GAP_S:
                 stream.before = stream.last_s, stream.end_s
             stream.part, stream.last_s = part, time_s
@@ -134,7 +144,10 @@ def in_order(container: InputContainer, streams: Sequence[Any]) -> Iterator[Pack
     """
     broadcast = bool(container.format.flags & cast(int, av.format.Flags.ts_discont.value))
     pictures = next((stream.index for stream in streams if stream.type == "video"), None)
-    clock = _Clock(LONGEST_GAP_IN_BROADCAST_S if broadcast else LONGEST_GAP_S, pictures)
+    if broadcast:
+        clock = _Clock(BACKWARDS_IN_BROADCAST_S, LONGEST_GAP_IN_BROADCAST_S, pictures)
+    else:
+        clock = _Clock(BACKWARDS_S, LONGEST_GAP_S, pictures)
     for packet in container.demux(*streams):
         yield from clock.take(packet)
 
