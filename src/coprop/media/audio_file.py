@@ -57,6 +57,7 @@ class AudioFile:
         self.path = blocks.path
         own = blocks.sample_rate
         self._fill(_mono(blocks), own, own if sample_rate is None else sample_rate, progress)
+        blocks.warn_if_cut_short()
 
     @classmethod
     def from_video(
@@ -95,9 +96,22 @@ class AudioFile:
         return window
 
     def resampled(self, sample_rate: int) -> AudioFile:
-        """The same sound at another sample rate (itself, where the rate is equal)."""
+        """The same sound at another sample rate (itself, where the rate is equal).
+
+        Each rate is converted once, and kept until this track is closed.
+
+        Raises:
+            MediaError: the track has been closed.
+        """
         if sample_rate == self._sample_rate:
             return self
+        with self._converting:
+            copy = self._copies.get(sample_rate)
+            if copy is None or copy._file.closed:
+                self._copies[sample_rate] = copy = self._converted(sample_rate)
+        return copy
+
+    def _converted(self, sample_rate: int) -> AudioFile:
         other = object.__new__(type(self))
         other.path = self.path
         starts = range(0, self._num_samples, BLOCK)
@@ -106,7 +120,9 @@ class AudioFile:
         return other
 
     def close(self) -> None:
-        """Gives the temporary file back to the system."""
+        """Gives the temporary file back to the system, and those of other sample rates."""
+        for copy in self._copies.values():
+            copy.close()
         self._file.close()
 
     def __enter__(self) -> AudioFile:
@@ -129,7 +145,8 @@ class AudioFile:
     ) -> None:
         resampler = Resampler(from_rate, to_rate)
         self._sample_rate, self._num_samples = to_rate, 0
-        self._lock = threading.Lock()
+        self._lock, self._converting = threading.Lock(), threading.Lock()
+        self._copies: dict[int, AudioFile] = {}
         with _space_for(self.path):
             self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
         weakref.finalize(self, _discard, self._file)  # or with the track

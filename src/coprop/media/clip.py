@@ -25,8 +25,6 @@ frames that have times of their own."""
 AudioSource = str | Path | AudioTrack
 """A file with sound, or sound in memory."""
 
-_SAMPLE_RATE = 44_100  # the highest that a part takes; others are made from it
-
 
 class Clip:
     """Frames and their sound, on one clock; a context manager, since sound lies in a file.
@@ -46,7 +44,7 @@ class Clip:
 
     Attributes:
         frames: iterable of `Frame`; one that was given as an iterator can be gone through once.
-        audio: the sound.
+        audio: the sound; a file's at its own sample rate.
         num_frames: how many frames there are, or None where only iterating tells.
         sound: what an overlay sounds like: the streams of a file, or the track.
         name: of the file, or "" where there is none.
@@ -95,7 +93,7 @@ class Clip:
         if isinstance(sound, (str, Path)):
             sound = look_into(Path(sound), audio_track=audio_track)
         if isinstance(sound, Contents):
-            self.audio = self._file = AudioFile(sound, _SAMPLE_RATE, progress=progress)
+            self.audio = self._file = AudioFile(sound, progress=progress)
         elif not hasattr(sound, "resampled"):
             raise AudioError(
                 f"audio= takes an Audio or an audio file's path, got {type(sound).__name__}; "

@@ -11,11 +11,12 @@ from typing import Any, cast
 import av
 import numpy as np
 from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
 from av.container import InputContainer
 from numpy.typing import NDArray
 
 from coprop.errors import AudioError, MediaError
-from coprop.media.container import open_media
+from coprop.media.container import announced_sound, index_end, open_media, stated_end
 from coprop.media.resample import BLOCK
 from coprop.media.stamps import in_order
 from coprop.media.streams import Contents, look_into
@@ -27,6 +28,15 @@ JITTER_S = 0.02
 
 LONGEST_GAP_S = 24 * 3600
 
+PADDING_S = 0.25
+"""More than a codec's last packet and its delay; a stated end that is earlier is not believed."""
+
+ROUNDING_S = 0.0015
+"""Containers state the end in milliseconds."""
+
+SHORT_S, SHORT = 0.1, 0.01
+"""Seconds, and share, by which an announced length that is a rough one may be missed."""
+
 
 class SoundBlocks:
     """The sound of a file as blocks at its own sample rate, aligned with the video's first frame.
@@ -34,7 +44,8 @@ class SoundBlocks:
     Iterating yields (channels, n) float32 blocks that follow one another without a gap, from time
     zero plus ``start_s`` on. Time zero is the first video frame; in a file without video it is the
     first sample. Gaps in the sound are filled with silence, overlaps are cut off, and packets that
-    cannot be decoded are silence too (logged as a warning). Sound that changes its sample rate or
+    cannot be decoded are silence too (logged as a warning). The sound ends where the file says that
+    it does, without the padding of the codec's last packet. Sound that changes its sample rate or
     its channels on the way is converted to those of its beginning.
 
     Args:
@@ -66,8 +77,43 @@ class SoundBlocks:
         start, first_s = self.contents.start_s, self.contents.sound_s
         self.origin_s = (first_s if start is None else start) + Fraction(start_s)
         self.offset_s = float(first_s - self.origin_s)
+        self._end = 0  # of what the last iteration found, in samples from the origin
 
     def __iter__(self) -> Iterator[NDArray[np.float32]]:
+        end_s = self._stated_end_s()
+        if end_s is None:
+            return self._blocks()
+        end = round((end_s - self.origin_s) * self.sample_rate)
+        return without_padding(self._blocks(), end, self.sample_rate)
+
+    def warn_if_cut_short(self) -> None:
+        """Logs a warning if the file's header announces more sound than was last found."""
+        with open_media(self.path) as container:
+            stream = self.contents.streams(container)[-1]
+            announced_s = announced_sound(container, cast(AudioStream, stream), self.path)
+            end = index_end(cast(AudioStream, stream))
+            is_cut = self.contents.video is None and end > container.size
+        lasts_s = self._end / self.sample_rate + self.origin_s - self.contents.sound_s
+        missing_s = 0 if announced_s is None else announced_s - lasts_s
+        if is_cut or missing_s > max(SHORT_S, SHORT * (announced_s or 0)):
+            logger.warning(
+                "%s breaks off after %.3f s of sound; its header announces more%s.",
+                *(
+                    self.path,
+                    float(lasts_s),
+                    f" ({float(announced_s):.3f} s)" if announced_s else "",
+                ),
+            )
+
+    def _stated_end_s(self) -> Fraction | None:
+        with open_media(self.path) as container:
+            stream = cast(AudioStream, self.contents.streams(container)[-1])
+            end_s = stated_end(container, stream)
+            if end_s is None or "matroska" not in container.format.name:
+                return end_s
+            return end_s + self.contents.sound_lead_s  # Matroska counts the codec's delay as well
+
+    def _blocks(self) -> Iterator[NDArray[np.float32]]:
         position = 0  # the next sample's number, counted from the origin
         converter = _Converter(self._first)
         with open_media(self.path) as container:
@@ -84,7 +130,9 @@ class SoundBlocks:
                 samples = samples[:, max(-ahead, 0) :]
                 yield from self._finite(samples, position)
                 position += samples.shape[1]
-            yield from self._finite(converter.flush(), position)
+            rest = converter.flush()
+            self._end = position + rest.shape[1]
+            yield from self._finite(rest, position)
 
     def is_constant(self) -> bool:
         """Whether all of the sound has the sample rate and the channels of its beginning."""
@@ -137,6 +185,31 @@ class SoundBlocks:
                     yield frame
         except av.FFmpegError as error:
             logger.warning("%s: the sound breaks off after %.3f s: %s", self.path, time_s, error)
+
+
+def without_padding(
+    blocks: Iterator[NDArray[np.float32]], end: int, sample_rate: int
+) -> Iterator[NDArray[np.float32]]:
+    """Cuts what lies behind the stated end, if it is as short as a codec's padding.
+
+    Args:
+        blocks: (channels, n) each.
+        end: number of the first sample that is not wanted.
+        sample_rate: samples per second, in Hz.
+    """
+    position, beyond = 0, list[NDArray[np.float32]]()
+    for block in blocks:
+        inside = max(min(end - position, block.shape[1]), 0)
+        position += block.shape[1]
+        if inside:
+            yield block[:, :inside]
+        if inside < block.shape[1]:
+            beyond.append(block[:, inside:])
+        if position - end > PADDING_S * sample_rate:
+            break
+    if position - end <= ROUNDING_S * sample_rate or position - end > PADDING_S * sample_rate:
+        yield from beyond
+    yield from blocks
 
 
 class _Converter:

@@ -59,6 +59,8 @@ class Contents:
         audio: index of the audio stream, None if no sound can be decoded.
         sound: its first frame, None likewise.
         sound_s: when that begins on the container's clock, in seconds.
+        sound_lead_s: how much its first packet lies before the container's zero (not positive), as
+            the delay of a codec does.
         codec: FFmpeg's name of the sound's codec, "" where there is none.
     """
 
@@ -71,6 +73,7 @@ class Contents:
     audio: int | None
     sound: AudioFrame | None
     sound_s: Fraction
+    sound_lead_s: Fraction
     codec: str
 
     def first_picture(self) -> av.VideoFrame:
@@ -190,6 +193,7 @@ def look_into(
             Fraction(0)
             if audio is None
             else _seconds(audio, first_time(audio.frames, lambda frame: frame.pts) or 0),
+            Fraction(0) if audio is None else _seconds(audio, min(audio.first or 0, 0)),
             "" if audio is None or not audio.frames else _codec_name(audio.stream),
         )
 
