@@ -166,6 +166,8 @@ class CoProp:
         *,
         fps: float | Fraction | None = None,
         keep_probabilities: bool = False,
+        video_track: int | None = None,
+        audio_track: int | None = None,
         progress: Progress | None = None,
     ) -> Result:
         """Masks for every frame, collected.
@@ -176,6 +178,8 @@ class CoProp:
             audio: the sound: an `Audio`, or an audio file's path. By default the video's own.
             fps: frames per second; needed where ``frames`` is not a file.
             keep_probabilities: keep the soft masks too (they take 8 times the memory).
+            video_track: number of the file's track of pictures, from 0; by default the film.
+            audio_track: number of the file's track of sound, from 0; by default the default one.
             progress: called as the work proceeds.
 
         Raises:
@@ -184,14 +188,15 @@ class CoProp:
         """
         if isinstance(frames, Iterator):
             frames = list(frames)  # the result is saved from them
-        with Clip(frames, audio, fps=fps, progress=progress) as clip:
+        tracks = {"video_track": video_track, "audio_track": audio_track}
+        with Clip(frames, audio, fps=fps, **tracks, progress=progress) as clip:
             points = self.anchor(clip.audio)
             tracked = self.track(clip, points, progress=progress)
             masks = tuple(
                 mask if keep_probabilities else replace(mask, probabilities=None)
                 for _, mask in tracked
             )
-        return Result(masks, points, tuple(tracked.segments), frames, audio, fps)
+        return Result(masks, points, tuple(tracked.segments), frames, audio, fps, **tracks)
 
     def stream(
         self,
@@ -199,13 +204,16 @@ class CoProp:
         audio: AudioSource | None = None,
         *,
         fps: float | Fraction | None = None,
+        video_track: int | None = None,
+        audio_track: int | None = None,
         progress: Progress | None = None,
     ) -> Iterator[FrameMask]:
         """Yields the mask of one frame after another, in memory that does not grow with length.
 
         Takes what `__call__` takes.
         """
-        with Clip(frames, audio, fps=fps, progress=progress) as clip:
+        tracks = {"video_track": video_track, "audio_track": audio_track}
+        with Clip(frames, audio, fps=fps, **tracks, progress=progress) as clip:
             points = self.anchor(clip.audio)
             for _, mask in self.track(clip, points, progress=progress):
                 yield mask

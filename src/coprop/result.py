@@ -88,7 +88,7 @@ class Result:
         masks: one for each frame.
         control_points: where the sounding objects change.
         segments: the spans that were given one keyframe each.
-        frames, audio, fps: what the pipeline was given, for `save`.
+        frames, audio, fps, video_track, audio_track: what the pipeline was given, for `save`.
     """
 
     masks: tuple[FrameMask, ...]
@@ -97,6 +97,8 @@ class Result:
     frames: ClipSource
     audio: AudioSource | None
     fps: float | Fraction | None
+    video_track: int | None = None
+    audio_track: int | None = None
 
     @property
     def labels(self) -> NDArray[np.uint8]:
@@ -119,7 +121,13 @@ class Result:
             OutputError: the directory is not empty, or cannot be written.
             MediaError: the video is not what it was.
         """
-        with Clip(self.frames, self.audio, fps=self.fps) as clip:
+        with Clip(
+            self.frames,
+            self.audio,
+            fps=self.fps,
+            video_track=self.video_track,
+            audio_track=self.audio_track,
+        ) as clip:
             save(
                 directory, clip, self._pairs(clip), self.control_points, self.segments, force=force
             )

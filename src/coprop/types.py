@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from coprop.errors import AudioError, CoPropError
+from coprop.mixdown import to_mono
 
 Progress = Callable[[str, int, int | None], None]
 """Called as ``progress(step, completed, total)``; ``total`` is None where it is not known.
@@ -90,15 +91,18 @@ class Audio:
     def from_array(cls, samples: ArrayLike, sample_rate: int) -> Audio:
         """Mono sound from (n,), (channels, n) or (n, channels) samples, float or signed integer.
 
-        The shorter axis of a two-dimensional array is taken for the channels, which are averaged.
-        Integers are divided by their type's largest magnitude.
+        The shorter axis of a two-dimensional array is taken for the channels, which are averaged;
+        where they would cancel each other, the loudest is taken. Integers are divided by their
+        type's largest magnitude.
 
         Raises:
             AudioError: other shapes or types, or samples that are not finite.
         """
         array = np.asarray(samples)
         if array.ndim == 2:
-            array = _as_float(array).mean(axis=int(np.argmin(array.shape)))
+            rate = cls(np.zeros(0, dtype=np.float32), sample_rate).sample_rate  # checked
+            channels = np.moveaxis(_as_float(array), int(np.argmin(array.shape)), 0)
+            array = to_mono(channels, rate)
         return cls(_as_float(array), sample_rate)
 
     @property

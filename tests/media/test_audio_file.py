@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import logging
+import os
+import resource
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,10 +13,10 @@ import numpy as np
 import pytest
 from media_samples import click_time, cut, sound_frames, tone, write_video, write_wav
 
-from coprop.errors import AudioError, MediaError, MissingAudioError
+from coprop.errors import AudioError, MediaError, MissingAudioError, OutputError
 from coprop.media.audio_file import AudioFile, SoundBlocks
 from coprop.media.reader import VideoFile
-from coprop.types import AudioTrack
+from coprop.types import Audio, AudioTrack
 
 
 @pytest.mark.parametrize("rate", [8_000, 22_050, 44_100, 48_000])
@@ -219,3 +222,45 @@ def test_blocks_tell_their_format(tmp_path: Path) -> None:
     assert (blocks.sample_rate, blocks.channels, blocks.codec) == (48_000, 2, "aac")
     assert blocks.offset_s == pytest.approx(0, abs=1e-3)
     assert {len(block) for block in blocks} == {2}
+
+
+def test_four_threads_read_the_right_windows(tmp_path: Path) -> None:
+    sound = np.random.default_rng(0).uniform(-1, 1, (1, 200_000)).astype(np.float32)
+    track = AudioFile(write_wav(tmp_path / "a.wav", sound, 8000), 8000)
+    starts = np.random.default_rng(1).integers(0, 199_000, 8000)
+
+    def wrong(start: int) -> bool:
+        return not np.array_equal(track.read(start, start + 500), sound[0, start : start + 500])
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(pool.map(wrong, starts)) == 0
+
+
+def test_channels_that_cancel_are_heard(tmp_path: Path) -> None:
+    sound = np.random.default_rng(0).uniform(-0.5, 0.5, (1, 8000)).astype(np.float32)
+    path = write_wav(tmp_path / "a.wav", np.concatenate([sound, -sound]), 8000)
+    for samples in (
+        AudioFile(path, 8000).read(0, 8000),
+        Audio.from_array(np.concatenate([sound, -sound]), 8000).samples,
+    ):
+        np.testing.assert_array_equal(samples[400:], sound[0, 400:])
+
+
+@pytest.mark.parametrize("size", [0, 20_000])
+def test_a_full_temporary_folder_is_told(tmp_path: Path, size: int) -> None:
+    path = write_wav(tmp_path / "a.wav", tone(8000, 5.0), 8000)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        with pytest.raises(OutputError, match=r"a\.wav does not fit .*TMPDIR"):
+            AudioFile(path, 8000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_pipe_is_refused_and_nothing_hangs(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(MediaError, match=r"is a pipe or a device.*save it to a file"):
+        AudioFile(tmp_path / "fifo", 8000)
+    with pytest.raises(MediaError, match=r"standard input cannot be read.*pipe"):
+        AudioFile("-", 8000)

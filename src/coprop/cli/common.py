@@ -51,6 +51,24 @@ MinGapOption = Annotated[
         help="Shortest time between two control points.",
     ),
 ]
+VideoTrackOption = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        metavar="N",
+        show_default="the film",
+        help="Number of the track of pictures, from 0.",
+    ),
+]
+AudioTrackOption = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        metavar="N",
+        show_default="the default one",
+        help="Number of the track of sound, from 0, where there are several.",
+    ),
+]
 DeviceOption = Annotated[
     str, typer.Option(metavar="NAME", help="Where to compute: cpu, cuda, cuda:1, mps.")
 ]

@@ -9,6 +9,7 @@ import typer
 
 from coprop.cli.common import (
     FAILED,
+    AudioTrackOption,
     DebugOption,
     JsonOption,
     Method,
@@ -54,6 +55,7 @@ def detect(
             help="Divide the sound into N equal windows and give one flag for each, as AVSBench.",
         ),
     ] = None,
+    audio_track: AudioTrackOption = None,
     method: MethodOption = Method.novelty,
     threshold: ThresholdOption = None,
     min_gap: MinGapOption = None,
@@ -130,6 +132,8 @@ def detect(
                 steps or Steps.three, examples, on_failure or OnFailure.novelty,
             )  # fmt: skip
         settings = {"windows": windows, "min_gap": min_gap, "on_failure": on_failure}
+        if audio_track is not None:
+            settings["audio_track"] = audio_track
         job = DetectionJob(files, windows, detector, about, settings, trace, out, as_json)
         failures = job.run()
     if failures:

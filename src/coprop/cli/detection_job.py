@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,7 +66,7 @@ class DetectionJob:
 
         with ProgressBars(shown=True) as bars:
             done = 0
-            for found in listen(left, self.detector, self.windows, failed, bars):
+            for found in self._listen(left, failed, bars):
                 content = self._content(found)
                 self._write_trace(found, files)
                 if rows is not None:
@@ -79,6 +79,12 @@ class DetectionJob:
         if rows is not None:
             self._print_summary(done, len(files) - len(left), failures)
         return len(failures)
+
+    def _listen(
+        self, files: list[Path], failed: Callable[[Path, CoPropError], None], bars: ProgressBars
+    ) -> Iterator[Listened]:
+        track = self.settings.get("audio_track")
+        return listen(files, self.detector, self.windows, failed, bars, audio_track=track)
 
     def _content(self, found: Listened) -> dict[str, Any]:
         content = {

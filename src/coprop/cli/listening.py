@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from coprop.media.audio_file import AudioFile
     from coprop.types import ControlPoints, Progress
 
-_SAMPLE_RATE = 44_100  # of the detectors that ask nobody
 _SUFFIXES = frozenset(
     {".aac", ".aif", ".aiff", ".avi", ".flac", ".m4a", ".m4v", ".mka", ".mkv", ".mov", ".mp3"}
     | {".mp4", ".mpeg", ".mpg", ".oga", ".ogg", ".opus", ".ts", ".wav", ".webm", ".wma", ".wmv"}
@@ -70,6 +69,8 @@ def listen(
     windows: int | None,
     failed: Callable[[Path, CoPropError], None],
     progress: Progress,
+    *,
+    audio_track: int | None = None,
 ) -> Iterator[Listened]:
     """The control points of each file, in order, as they are known.
 
@@ -79,6 +80,7 @@ def listen(
         windows: N for N equal windows of each file.
         failed: called with a file that cannot be read, and why; it is then left out.
         progress: of reading, where the file is the only one, and of finding.
+        audio_track: number of the track of sound, from 0.
 
     Raises:
         CoPropError: what the detector raises.
@@ -86,9 +88,10 @@ def listen(
     from coprop.control_points.rcpg import RCPGDetector
 
     if isinstance(detector, RCPGDetector):
-        yield from _asking(files, detector, windows, failed, progress)
+        tracks = _opened(files, SAMPLE_RATE, audio_track, failed, progress)
+        yield from _asking(tracks, detector, windows)
         return
-    for track in _opened(files, _SAMPLE_RATE, failed, progress):
+    for track in _opened(files, None, audio_track, failed, progress):
         with track:
             progress("control points", 0, None)
             points = detector(track, windows=windows)
@@ -96,16 +99,12 @@ def listen(
 
 
 def _asking(
-    files: Sequence[Path],
-    detector: RCPGDetector,
-    windows: int | None,
-    failed: Callable[[Path, CoPropError], None],
-    progress: Progress,
+    opened: Iterator[AudioFile], detector: RCPGDetector, windows: int | None
 ) -> Iterator[Listened]:
     waiting: deque[AudioFile] = deque()
 
     def tracks() -> Iterator[AudioFile]:
-        for track in _opened(files, SAMPLE_RATE, failed, progress):
+        for track in opened:
             waiting.append(track)
             yield track
 
@@ -122,15 +121,19 @@ def _asking(
 
 def _opened(
     files: Sequence[Path],
-    sample_rate: int,
+    sample_rate: int | None,
+    audio_track: int | None,
     failed: Callable[[Path, CoPropError], None],
     progress: Progress,
 ) -> Iterator[AudioFile]:
     from coprop.media.audio_file import AudioFile
+    from coprop.media.streams import look_into
 
     for file in files:
         try:
-            track = AudioFile(file, sample_rate, progress=progress if len(files) == 1 else None)
+            contents = look_into(file, audio_track=audio_track)
+            told = progress if len(files) == 1 else None
+            track = AudioFile(contents, sample_rate, progress=told)
         except CoPropError as error:
             failed(file, error)
             continue

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from coprop.cli.common import (
+    AudioTrackOption,
     DebugOption,
     DeviceOption,
     JsonOption,
@@ -18,6 +19,7 @@ from coprop.cli.common import (
     MethodOption,
     MinGapOption,
     ThresholdOption,
+    VideoTrackOption,
     checked_device,
     detector_for,
     reported,
@@ -39,6 +41,8 @@ class Job:
     audio: Path | None
     out: Path
     force: bool
+    video_track: int | None = None
+    audio_track: int | None = None
 
 
 def run(
@@ -66,6 +70,8 @@ def run(
             help="File with the sound.",
         ),
     ] = None,
+    video_track: VideoTrackOption = None,
+    audio_track: AudioTrackOption = None,
     force: Annotated[
         bool, typer.Option("--force", help="Replace an earlier result in DIR; other files stay.")
     ] = False,
@@ -111,7 +117,7 @@ def run(
       coprop run silent.mp4 --audio sound.wav --out result --force
       coprop run long.mp4 --out result --device cuda --json > summary.json
     """
-    job = Job(video, audio, out, force)
+    job = Job(video, audio, out, force, video_track, audio_track)
     bars = ProgressBars(shown=not quiet)
     with reported(debug=debug, interrupted=lambda: _what_stays(job, bars.completed("frames"))):
         check_output(job)
@@ -136,7 +142,9 @@ def check_input(job: Job) -> None:
     """
     from coprop.media.reader import VideoFile
 
-    if not VideoFile(job.video).has_audio and job.audio is None:
+    own = job.audio_track if job.audio is None else None
+    video = VideoFile(job.video, track=job.video_track, audio_track=own)
+    if not video.has_audio and job.audio is None:
         raise MissingAudioError(
             f"{job.video} has no audio track. Give the sound separately, with --audio FILE."
         )
@@ -199,7 +207,8 @@ def _process(job: Job, pipeline: CoProp, bars: ProgressBars) -> dict[str, Any]:
     from coprop.media.clip import Clip
     from coprop.result import save
 
-    with Clip(job.video, job.audio, progress=bars) as clip:
+    tracks = {"video_track": job.video_track, "audio_track": job.audio_track}
+    with Clip(job.video, job.audio, **tracks, progress=bars) as clip:
         bars("control points", 0, None)
         points = pipeline.anchor(clip.audio)
         tracked = pipeline.track(clip, points, progress=bars)

@@ -25,8 +25,6 @@ frames that have times of their own."""
 AudioSource = str | Path | AudioTrack
 """A file with sound, or sound in memory."""
 
-_SAMPLE_RATE = 44_100  # the highest that a part takes; others are made from it
-
 
 class Clip:
     """Frames and their sound, on one clock; a context manager, since sound lies in a file.
@@ -35,6 +33,9 @@ class Clip:
         frames: the pictures.
         audio: the sound; by default the video file's own.
         fps: frames per second, for pictures that are not a file; a `Frame` has its own time.
+        video_track: number of the video file's track of pictures, from 0; by default the film.
+        audio_track: number of the track with the sound, from 0, in the video or in the audio file;
+            by default the one marked as default, or else the first.
         progress: called while sound is decoded.
 
     Raises:
@@ -43,10 +44,10 @@ class Clip:
 
     Attributes:
         frames: iterable of `Frame`; one that was given as an iterator can be gone through once.
-        audio: the sound.
+        audio: the sound; a file's at its own sample rate.
         num_frames: how many frames there are, or None where only iterating tells.
         duration_s: of the frames, in seconds, or None where only iterating tells.
-        sound: what an overlay sounds like: the file it is copied from, or the track.
+        sound: what an overlay sounds like: the streams of a file, or the track.
         name: of the file, or "" where there is none.
     """
 
@@ -56,44 +57,58 @@ class Clip:
         audio: AudioSource | None = None,
         *,
         fps: float | Fraction | None = None,
+        video_track: int | None = None,
+        audio_track: int | None = None,
         progress: Progress | None = None,
     ) -> None:
         from coprop.media.audio_file import AudioFile
         from coprop.media.frames import frames_from
         from coprop.media.reader import VideoFile
+        from coprop.media.streams import Contents, look_into
 
         self.name = ""
         self.num_frames: int | None = None
         self.duration_s: float | None = None
         self.frames: Iterable[Frame]
         self.audio: AudioTrack
+        sound: Contents | AudioSource | None
         if isinstance(frames, (str, Path)):
             if fps is not None:
                 raise MediaError("a video file has frame times of its own; leave fps= out.")
-            video = VideoFile(frames)
+            own = audio_track if audio is None else None
+            video = VideoFile(frames, track=video_track, audio_track=own)
             self.frames, self.num_frames, self.name = video, video.num_frames, video.path.name
             self.duration_s = video.duration_s
-            audio = video.path if audio is None else audio
+            sound = video.contents if audio is None else audio
+        elif video_track is not None:
+            raise MediaError(
+                "video_track= is for a video file, these frames are none; leave it out."
+            )
         else:
+            sound = audio
             self.frames = frames_from(frames, fps=fps)
             self.num_frames = len(frames) if isinstance(frames, Sized) else None
             if self.num_frames is not None and fps is not None:
                 self.duration_s = self.num_frames / float(fps)
-        if audio is None:
+        if sound is None:
             raise MissingAudioError(
                 "frames came without sound; give it as audio=, an Audio or an audio file's path."
             )
-        if not isinstance(audio, (str, Path)) and not hasattr(audio, "resampled"):
+        self._file: AudioFile | None = None
+        if isinstance(sound, (str, Path)):
+            sound = look_into(Path(sound), audio_track=audio_track)
+        if isinstance(sound, Contents):
+            self.audio = self._file = AudioFile(sound, progress=progress)
+        elif not hasattr(sound, "resampled"):
             raise AudioError(
-                f"audio= takes an Audio or an audio file's path, got {type(audio).__name__}; "
+                f"audio= takes an Audio or an audio file's path, got {type(sound).__name__}; "
                 "Audio.from_array(samples, sample_rate) makes one from an array."
             )
-        self.sound = audio
-        self._file: AudioFile | None = None
-        if isinstance(audio, (str, Path)):
-            self.audio = self._file = AudioFile(audio, _SAMPLE_RATE, progress=progress)
+        elif audio_track is not None:
+            raise AudioError("audio_track= is for files, the sound is in memory; leave it out.")
         else:
-            self.audio = audio
+            self.audio = sound
+        self.sound = sound
 
     def __enter__(self) -> Clip:
         return self

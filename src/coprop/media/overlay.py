@@ -78,7 +78,8 @@ class OverlayFile:
         self._time_base = first.time_base or MICROSECOND
         self._container: OutputContainer = av.open(f"file:{path}", "w", format="mp4")
         try:
-            self._open_video(*first.image.shape[:2])
+            height, width, _ = first.image.shape
+            self._open_video(height, width, first.pixel_aspect)
             self._sound: Iterator[Packet[Any]] = iter(())
             if sound is not None:
                 self._sound = sound_packets(self._container, sound)
@@ -87,7 +88,7 @@ class OverlayFile:
             self.abort()
             raise
 
-    def _open_video(self, height: int, width: int) -> None:
+    def _open_video(self, height: int, width: int, pixel_aspect: Fraction) -> None:
         scale = max(1.0, max(height, width) / LONGEST_SIDE)
         encoder = next(name for name in ENCODERS if name in av.codecs_available)
         # The encoder counts frames; true times are put on its packets (see _mux), which spares
@@ -99,6 +100,7 @@ class OverlayFile:
         self._video.pix_fmt = "yuv420p"
         context: VideoCodecContext = self._video.codec_context
         context.max_b_frames = 0
+        context.sample_aspect_ratio = pixel_aspect
         context.colorspace = context.color_primaries = context.color_trc = BT709
         context.color_range = LIMITED_RANGE
         if encoder == "libx264":
@@ -107,7 +109,8 @@ class OverlayFile:
             context.bit_rate = max(self._video.width * self._video.height * 4, 64_000)
         self._count = 0
         self._times: deque[int] = deque()
-        self._last, self._step = 0, max(round(Fraction(1, 25) / self._time_base), 1)
+        # A packet is written when the next frame's time is known: that is when it ends.
+        self._packets: deque[Packet[Any]] = deque()
 
     def pts(self, frame: Frame) -> int:
         """The frame's time in units of the overlay's time base."""
@@ -123,9 +126,6 @@ class OverlayFile:
             labels: (H, W) uint8 label map.
         """
         pts = self.pts(frame)
-        if self._count:
-            self._step = pts - self._last
-        self._last = pts
         self._times.append(pts)
         picture = av.VideoFrame.from_ndarray(_padded(paint(frame.image, labels)), format="rgb24")
         picture = picture.reformat(
@@ -137,13 +137,24 @@ class OverlayFile:
         )
         picture.pts, picture.time_base = self._count, Fraction(1, 25)
         self._count += 1
-        self._mux(self._video.encode(picture))
+        self._packets.extend(self._video.encode(picture))
+        self._mux()
         self._mux_sound(until=pts * self._time_base)
 
-    def close(self) -> None:
-        """Writes what is still held back, the rest of the sound and the index."""
+    def close(self, end_s: float | None = None) -> None:
+        """Writes what is still held back, the rest of the sound and the index.
+
+        Args:
+            end_s: when the last frame ends; by default 1/25 s after it begins.
+        """
         try:
-            self._mux(self._video.encode(None))
+            last = self._times[-1] if self._times else 0
+            end = last + round(Fraction(1, 25) / self._time_base)
+            if end_s is not None:
+                end = round(Fraction(end_s) / self._time_base)
+            self._times.append(max(end, last + 1))
+            self._packets.extend(self._video.encode(None))
+            self._mux()
             self._mux_sound(until=None)
             self._container.close()
         except BaseException:
@@ -155,11 +166,12 @@ class OverlayFile:
         with suppress(av.FFmpegError, OSError):
             self._container.close()
 
-    def _mux(self, packets: list[Packet[Any]]) -> None:
-        for packet in packets:
+    def _mux(self) -> None:
+        while self._packets and len(self._times) > 1:
+            packet = self._packets.popleft()
             packet.time_base = self._time_base
             packet.pts = packet.dts = self._times.popleft()
-            packet.duration = self._step
+            packet.duration = self._times[0] - packet.pts
             self._container.mux(packet)
 
     def _mux_sound(self, until: Fraction | None) -> None:

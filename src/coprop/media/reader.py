@@ -16,7 +16,12 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from coprop.errors import MediaError
-from coprop.media.container import find_video, is_cut_short, open_media, stated_duration
+from coprop.media.container import is_cut_short, open_media, stated_duration, stated_end
+from coprop.media.stamps import in_order, stamp_of, timed
+from coprop.media.streams import Contents, look_into
+
+LONGEST_LAST_S = 60
+"""A file that says its last picture stays for longer is not believed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +35,8 @@ class Frame:
         pts: the exact time, in units of ``time_base`` from the first frame; None where only
             ``time_s`` is known.
         time_base: seconds per unit of ``pts``.
+        duration_s: how long it is shown, in seconds, as its file says; None where nothing does.
+        pixel_aspect: width of a pixel divided by its height.
     """
 
     index: int
@@ -37,16 +44,22 @@ class Frame:
     image: NDArray[np.uint8]
     pts: int | None = None
     time_base: Fraction | None = None
+    duration_s: float | None = None
+    pixel_aspect: Fraction = Fraction(1)
 
 
 class VideoFile:
     """The frames of a video file, decoded while one iterates, one in memory at a time.
 
     Each iteration opens the file anew, so there may be several, also at once. Time zero is the
-    first frame. Variable frame rates are kept, rotation metadata is applied.
+    first frame. Variable frame rates are kept, rotation metadata is applied. Times that are
+    missing or out of order are mended; parts that were joined follow one another.
 
     Args:
         path: a video file in any format that FFmpeg reads.
+        track: number of the video track, from 0; by default the film (see
+            `coprop.media.streams.look_into`).
+        audio_track: number of the audio track that goes with it, for whoever reads the sound.
 
     Raises:
         MediaError: no such file, not a media file, no video in it, or no frame that can be
@@ -55,6 +68,7 @@ class VideoFile:
 
     Attributes:
         path: the file.
+        contents: which of its streams are used, and how they begin.
         width: pixels of an upright frame.
         height: pixels of an upright frame.
         duration_s: seconds of video that the file states, None where it states nothing.
@@ -63,77 +77,63 @@ class VideoFile:
         has_audio: whether there is an audio track.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(
+        self, path: str | Path, *, track: int | None = None, audio_track: int | None = None
+    ) -> None:
         self.path = Path(path)
+        self.contents = look_into(self.path, video_track=track, audio_track=audio_track)
+        first = self.contents.first_picture()
         with open_media(self.path) as container:
-            stream = require_video(container, self.path)
+            stream = self.contents.video_stream(container)
             duration = stated_duration(container, stream)
             self.duration_s = None if duration is None else float(duration)
             self.num_frames = stream.frames or None
-            self.frame_rate = stream.average_rate
-            self.has_audio = bool(container.streams.audio)
-            first = next(_decoded(container, stream, self.path), None)
-            if first is None:
-                raise MediaError(
-                    f"no frame of {self.path} can be decoded: its video is empty or damaged."
-                )
-            self._coded_size = first.width, first.height
-            self.height, self.width = _upright(_rgb(first, self._coded_size), first).shape[:2]
+            # Raw streams have no stamps to take an average of; their headers tell the rate.
+            self.frame_rate = stream.average_rate if first.pts is not None else stream.guessed_rate
+            self._pixel_aspect = stream.sample_aspect_ratio or Fraction(1)
+        self.has_audio = self.contents.has_audio
+        self._coded_size = first.width, first.height
+        self.height, self.width = _upright(_rgb(first, self._coded_size), first).shape[:2]
 
     def __iter__(self) -> Iterator[Frame]:
         with open_media(self.path) as container:
-            stream = require_video(container, self.path)
+            stream = self.contents.video_stream(container)
             time_base = stream.time_base or Fraction(1, av.time_base)
             step = max(round(1 / ((self.frame_rate or 25) * time_base)), 1)
-            origin: int | None = None
-            last = 0
-            for index, frame in enumerate(_decoded(container, stream, self.path)):
-                if origin is None:
-                    origin = last = frame.pts or 0
-                elif frame.pts is None or frame.pts <= last:
-                    last += step  # no time of its own: shown one frame after the last one
-                else:
-                    last = frame.pts
-                image = _upright(_rgb(frame, self._coded_size), frame)
-                pts = last - origin
-                yield Frame(index, float(pts * time_base), image, pts, time_base)
+            end_s = stated_end(container, stream)
+            start = self.contents.start
+            decoded = _decoded(container, stream, self.contents)
+            shown = timed(decoded, start, step, stamp_of(container))
+            for index, (frame, time, is_last) in enumerate(shown):
+                lasts_s = (frame.duration or 0) * time_base
+                if is_last and end_s is not None and end_s > time * time_base:
+                    lasts_s = end_s - time * time_base
+                known = 0 < lasts_s <= LONGEST_LAST_S
+                yield Frame(
+                    index,
+                    float((time - start) * time_base),
+                    _upright(_rgb(frame, self._coded_size), frame),
+                    time - start,
+                    time_base,
+                    float(lasts_s) if known else None,
+                    1 / self._pixel_aspect if _is_turned(frame) else self._pixel_aspect,
+                )
 
 
-def require_video(container: InputContainer, path: Path) -> VideoStream:
-    """The video stream of an open file, set up for fast decoding.
-
-    Raises:
-        MediaError: there is none.
-    """
-    stream = find_video(container)
-    if stream is None:
-        kind = "an audio file" if container.streams.audio else "a file without video or audio"
-        raise MediaError(
-            f"{path} has no video track, it is {kind}; give a video. Sound from a separate file "
-            "goes into `audio=` (on the command line, --audio FILE)."
-        )
-    stream.thread_type = "AUTO"
-    return stream
-
-
-def first_video_time(container: InputContainer, path: Path) -> Fraction | None:
-    """The first video frame's time on the container's clock, None where there is no video."""
-    stream = find_video(container)
-    if stream is None or stream.time_base is None:
-        return None
-    frame = next(_decoded(container, stream, path), None)
-    return None if frame is None or frame.pts is None else frame.pts * stream.time_base
-
-
-def _decoded(container: InputContainer, stream: VideoStream, path: Path) -> Iterator[av.VideoFrame]:
+def _decoded(
+    container: InputContainer, stream: VideoStream, contents: Contents
+) -> Iterator[av.VideoFrame]:
     """Every frame, in the order shown; errors before the first one are skipped.
 
     A recording that starts in the middle of a group of pictures begins with packets that nothing
     can decode, and is sound otherwise.
     """
     count, time_s, end_s = 0, 0.0, Fraction(0)
+    path = contents.path
     try:
-        for packet in container.demux(stream):
+        for packet in in_order(container, contents.streams(container)):
+            if packet.stream.index != stream.index:
+                continue
             if packet.pts is not None and packet.time_base is not None:
                 end_s = max(end_s, (packet.pts + (packet.duration or 0)) * packet.time_base)
             try:
@@ -163,12 +163,27 @@ def _rgb(frame: av.VideoFrame, size: tuple[int, int]) -> NDArray[np.uint8]:
     return np.asarray(picture, dtype=np.uint8)
 
 
-def _upright(image: NDArray[np.uint8], frame: av.VideoFrame) -> NDArray[np.uint8]:
-    """Applies the display matrix: a transposition and flips, as (H, W, 3)."""
+def _display_matrix(frame: av.VideoFrame) -> tuple[int, int, int, int] | None:
+    """The linear entries (a, b, c, d), None where the picture is shown as it is."""
     matrix = cast(Buffer | None, frame.side_data.get("DISPLAYMATRIX"))
     if matrix is None:
+        return None
+    a, b, _, c, d = (int(value) for value in np.frombuffer(bytes(matrix), dtype="=i4")[:5])
+    return a, b, c, d
+
+
+def _is_turned(frame: av.VideoFrame) -> bool:
+    """Whether rows of the coded picture are columns of the upright one."""
+    matrix = _display_matrix(frame)
+    return matrix is not None and abs(matrix[1]) > abs(matrix[0])
+
+
+def _upright(image: NDArray[np.uint8], frame: av.VideoFrame) -> NDArray[np.uint8]:
+    """Applies the display matrix: a transposition and flips, as (H, W, 3)."""
+    matrix = _display_matrix(frame)
+    if matrix is None:
         return image
-    a, b, _, c, d = np.frombuffer(bytes(matrix), dtype="=i4")[:5]
-    if abs(b) > abs(a):
+    a, b, c, d = matrix
+    if _is_turned(frame):
         image, a, d = image.swapaxes(0, 1), c, b
     return np.ascontiguousarray(image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])

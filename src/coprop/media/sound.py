@@ -14,17 +14,23 @@ from av.container import OutputContainer
 from av.packet import Packet
 from numpy.typing import NDArray
 
-from coprop.media.audio_file import SoundBlocks
 from coprop.media.container import open_media
 from coprop.media.resample import BLOCK
+from coprop.media.sound_blocks import SoundBlocks
+from coprop.media.stamps import in_order
+from coprop.media.streams import Contents
 from coprop.types import AudioTrack
 
 logger = logging.getLogger(__name__)
 
-Sound = str | Path | AudioTrack
+Sound = str | Path | Contents | AudioTrack
+"""A media file, what `look_into` chose in one, or a track in memory."""
 
 COPIED_CODECS = frozenset({"aac", "mp3", "ac3", "eac3", "alac", "opus"})
 """What MP4 files hold and players play."""
+
+CONSTANT_FORMATS = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"})
+"""Their headers say what the sound is like, from beginning to end; elsewhere it may change."""
 
 ROUNDING_S = 0.002
 """MP4 keeps a stream's start in milliseconds; sound this much too early needs no cutting."""
@@ -50,15 +56,23 @@ def sound_packets(output: OutputContainer, sound: Sound) -> Iterator[Packet[Any]
         MissingAudioError: the file has no audio track.
         MediaError: the file cannot be read.
     """
-    if not isinstance(sound, (str, Path)):
+    if not isinstance(sound, (str, Path, Contents)):
         return _encoded(output, _track_blocks(sound), sound.sample_rate, "mono")
     blocks = SoundBlocks(sound)
-    if blocks.codec in COPIED_CODECS and blocks.offset_s > -ROUNDING_S:
+    if blocks.codec in COPIED_CODECS and blocks.offset_s > -ROUNDING_S and _is_constant(blocks):
         return _copied(output, blocks)
     if blocks.channels == 2:
         return _encoded(output, blocks, blocks.sample_rate, "stereo")
     mono = (block.mean(axis=0, keepdims=True) for block in blocks)
     return _encoded(output, mono, blocks.sample_rate, "mono")
+
+
+def _is_constant(source: SoundBlocks) -> bool:
+    """Whether the sound keeps its sample rate and channels, as an MP4's packets have to."""
+    with open_media(source.path) as container:
+        if container.format.name in CONSTANT_FORMATS:
+            return True
+    return source.is_constant()
 
 
 def _track_blocks(track: AudioTrack) -> Iterator[NDArray[np.float32]]:
@@ -68,14 +82,16 @@ def _track_blocks(track: AudioTrack) -> Iterator[NDArray[np.float32]]:
 
 def _copied(output: OutputContainer, source: SoundBlocks) -> Iterator[Packet[Any]]:
     container = open_media(source.path)
-    stream = container.streams.audio[0]
-    copy = output.add_stream_from_template(stream)
+    streams = source.contents.streams(container)
+    copy = output.add_stream_from_template(streams[-1])
 
     def packets() -> Iterator[Packet[Any]]:
         with container:
             last = None
-            for packet in _whole(container.demux(stream), source.path):
-                if packet.pts is None or packet.dts is None or not packet.size:
+            for packet in _whole(in_order(container, streams), source.path):
+                if packet.stream.index != source.contents.audio or not packet.size:
+                    continue
+                if packet.pts is None or packet.dts is None:
                     continue
                 shift = round(source.origin_s / packet.time_base)
                 packet.pts, packet.dts = packet.pts - shift, packet.dts - shift

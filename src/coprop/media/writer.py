@@ -61,6 +61,7 @@ class ResultWriter:
         self._shape: tuple[int, int] | None = None
         self._index = -1
         self._times_s: list[float] = []
+        self._last_lasts_s: float | None = None
         self._areas: list[float] = []
         self._keyframe_times_s: list[float] = []
         with output_errors(self.directory):
@@ -104,6 +105,7 @@ class ResultWriter:
             self._overlay.write(frame, mask.labels)
         self._index = frame.index
         self._times_s.append(frame.time_s)
+        self._last_lasts_s = frame.duration_s
         self._areas.append(mask.area)
         if mask.is_keyframe:
             self._keyframe_times_s.append(frame.time_s)
@@ -139,12 +141,14 @@ class ResultWriter:
 
     @property
     def end_s(self) -> float:
-        """When the last frame ends, in seconds, if it is shown as long as the one before it.
+        """When the last frame ends, in seconds, as its file says or else after a usual length.
 
-        A single frame is taken to last 1/25 s.
+        Usual is the median of the frames before it; a single frame is taken to last 1/25 s.
         """
         times = self._times_s
-        return times[-1] + (times[-1] - times[-2] if len(times) > 1 else 1 / 25)
+        if self._last_lasts_s is not None:
+            return times[-1] + self._last_lasts_s
+        return times[-1] + (float(np.median(np.diff(times))) if len(times) > 1 else 1 / 25)
 
     def _prepare(self, force: bool) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -196,7 +200,7 @@ class ResultWriter:
             return
         overlay, self._overlay = self._overlay, None
         with replacing(self.directory / OVERLAY):
-            overlay.close()
+            overlay.close(self.end_s if self._times_s else None)
 
     def _abandon_overlay(self) -> None:
         if self._overlay is not None:
