@@ -15,6 +15,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from coprop.checks import check_picture, index, number
 from coprop.errors import MediaError
 from coprop.media.container import find_video, is_cut_short, open_media, stated_duration
 
@@ -30,6 +31,10 @@ class Frame:
         pts: the exact time, in units of ``time_base`` from the first frame; None where only
             ``time_s`` is known.
         time_base: seconds per unit of ``pts``.
+
+    Raises:
+        CoPropError: an index below 0 or a time that is not finite.
+        ShapeError: an image of another shape or type.
     """
 
     index: int
@@ -37,6 +42,11 @@ class Frame:
     image: NDArray[np.uint8]
     pts: int | None = None
     time_base: Fraction | None = None
+
+    def __post_init__(self) -> None:
+        index("index", self.index)
+        number("time_s", self.time_s, "a finite number of seconds")
+        check_picture(self.image, self.index)
 
 
 class VideoFile:

@@ -5,10 +5,44 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from coprop.checks import array_of
 from coprop.errors import AudioError, ShapeError
 from coprop.propagation.config import PropagatorConfig
 from coprop.propagation.masks import VOID
 from coprop.propagation.memory import PropagationState
+
+_WHOLE = frozenset({torch.uint8, torch.int16, torch.int32, torch.int64})  # that hold 255
+
+
+def as_tensor(value: object, name: str) -> Tensor:
+    """A tensor as it is, or the numbers of an array or list as one.
+
+    Raises:
+        ShapeError: anything else.
+    """
+    if isinstance(value, Tensor):
+        return value
+    return torch.tensor(array_of(name, value, error=ShapeError))  # a copy: it may be read-only
+
+
+def as_mask(value: object) -> Tensor:
+    """A mask as `check_mask` takes it, from what binary masks are saved and computed as.
+
+    One channel (B, 1, H, W) is the object's: its probability where it is float, or else labels.
+    Of labels that are 0 and 255 only, as picture files of binary masks hold them, 255 is the
+    object and not void.
+
+    Raises:
+        ShapeError: no array of numbers.
+    """
+    mask = as_tensor(value, "the mask")
+    if mask.ndim == 4 and mask.shape[1] == 1:
+        mask = torch.cat([1 - mask, mask], dim=1) if mask.is_floating_point() else mask[:, 0]
+    if mask.ndim == 3 and not mask.is_meta and mask.dtype in _WHOLE:
+        white = mask == VOID
+        if bool(white.any()) and bool((white | (mask == 0)).all()):
+            mask = white.to(torch.uint8)
+    return mask
 
 
 def check_frame(frame: Tensor) -> None:
@@ -87,7 +121,7 @@ def check_audio(audio: Tensor | None, batch: int, sample_rate: int) -> None:
 
 
 def check_mask(mask: Tensor, batch: int, num_objects: int | None) -> None:
-    """Raise ShapeError unless labels (B, H, W) or probabilities (B, K + 1, H, W)."""
+    """Raise ShapeError unless labels (B, H, W) or probabilities (B, K + 1, H, W), of `as_mask`."""
     if num_objects is not None and num_objects < 0:
         raise ShapeError(f"num_objects must not be negative, got {num_objects}.")
     if mask.ndim not in (3, 4) or 0 in mask.shape:
