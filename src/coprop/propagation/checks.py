@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
-from coprop.checks import array_of
-from coprop.errors import AudioError, ShapeError
+from coprop.checks import array_of, number, shown, whole
+from coprop.errors import AudioError, CoPropError, ModelOutputError, ShapeError
 from coprop.propagation.config import PropagatorConfig
 from coprop.propagation.masks import VOID
 from coprop.propagation.memory import PropagationState
@@ -67,6 +69,49 @@ def check_frame(frame: Tensor) -> None:
             f"a frame's values must lie in [0, 1], got {low:.3g} to {high:.3g}; divide 8-bit "
             "values by 255, undo normalisation, and replace NaN."
         )
+
+
+def check_propagator(propagator: object) -> None:
+    """Raise CoPropError unless it has what `Propagator` says."""
+    for name in ("start", "step"):
+        if not callable(getattr(propagator, name, None)):
+            raise CoPropError(
+                "a propagator needs start(frame, audio, mask), step(frame, audio, state), "
+                f"sample_rate and window_s; {type(propagator).__name__} has no {name}()."
+            )
+    kind = type(propagator).__name__
+    rate = getattr(propagator, "sample_rate", None)
+    wanted = "a whole number of Hz, 1 or more, at which the propagator takes its sound"
+    whole(f"sample_rate of {kind}", rate, wanted, low=1, high=10_000_000)
+    window_s = getattr(propagator, "window_s", None)
+    wanted = "a positive number of seconds of sound that the propagator takes, at most 3600"
+    number(f"window_s of {kind}", window_s, wanted, above=0, high=3600)
+
+
+def checked_step(returned: object, frame: Tensor, channels: int, time_s: float) -> tuple[Any, Any]:
+    """What a propagator's step returned: logits (1, channels, h, w) of the frame, and its state.
+
+    Raises:
+        ModelOutputError: anything else, or logits that are NaN or infinite.
+    """
+    wanted = (1, channels, *frame.shape[-2:])
+    where = f"the propagator's step at {time_s:.3f} s"
+    if not isinstance(returned, (tuple, list)) or len(returned) != 2:
+        raise ModelOutputError(
+            f"{where} must return logits and the state after it, got {type(returned).__name__}."
+        )
+    logits, state = returned
+    if not isinstance(logits, Tensor) or logits.is_complex() or logits.shape != wanted:
+        raise ModelOutputError(
+            f"{where} must return logits as a real tensor {wanted}, the channels of the mask that "
+            f"start() was given and the size of the frame, got {shown(logits)}."
+        )
+    if not torch.isfinite(logits).all():
+        raise ModelOutputError(
+            f"{where} returned NaN or infinite logits; check its weights, and in half precision "
+            "its range."
+        )
+    return logits, state
 
 
 def check_state(state: PropagationState, frame: Tensor, config: PropagatorConfig) -> None:
