@@ -103,7 +103,7 @@ class Audio(Sealed):
             if 0 in array.shape:
                 raise AudioError(f"there are no samples in an array of shape {array.shape}.")
             array = _as_float(array).mean(axis=int(np.argmin(array.shape)))
-        return cls(sealed(_as_float(array)), sample_rate)
+        return cls(_as_float(array), sample_rate)
 
     @property
     def num_samples(self) -> int:
@@ -159,11 +159,11 @@ def _divisor(peak: float) -> float:
     return next((scale for scale in scales if peak <= scale), peak)
 
 
-def _as_float(array: NDArray[Any]) -> NDArray[np.float32]:
+def _as_float(array: NDArray[Any]) -> NDArray[Any]:
     if np.issubdtype(array.dtype, np.signedinteger):
         return np.asarray(array / -float(np.iinfo(array.dtype).min), dtype=np.float32)
     if np.issubdtype(array.dtype, np.floating):
-        return array.astype(np.float32)
+        return array if array.dtype == np.float64 else array.astype(np.float32)
     raise AudioError(f"audio samples must be float or signed integer, got {array.dtype}.")
 
 
