@@ -162,14 +162,14 @@ def test_samples_that_are_no_numbers(pipeline: CoProp, tmp_path: Path, value: fl
         pipeline(clip_of(2), path, fps=10)
 
 
-def test_silence_is_one_silent_segment(tmp_path: Path) -> None:
+def test_silence_has_no_span_with_a_keyframe(tmp_path: Path) -> None:
     quiet = np.zeros((1, 17_640), dtype=np.float32)
     video = write_video(tmp_path / "quiet.mp4", sound=quiet)
     model = Recorder()
     pipeline = CoProp.wrap(model, propagator=Shifter())  # and the default detector
     result = pipeline(video, keep_probabilities=True)
     assert len(result.masks) == 10
-    assert len(result.segments) == 1
+    assert result.segments == ()
     assert not model.frames
     assert not result.labels.any()
     for mask in result.masks:

@@ -32,7 +32,9 @@ def run_example(
 
 def test_all_are_tested_and_short() -> None:
     scripts = {path.name: path.read_text().count("\n") for path in EXAMPLES.glob("*.py")}
-    assert set(scripts) >= {"run_on_video.py", "wrap_model.py", "stream.py", "own_detector.py"}
+    assert set(scripts) >= {"run_on_video.py", "wrap_model.py", "stream.py", "own_detector.py"} | {
+        "own_propagator.py"
+    }
     assert max(scripts.values()) < 70
 
 
@@ -68,3 +70,10 @@ def test_own_detector(
     detect = runpy.run_path(str(EXAMPLES / "own_detector.py"))["on_and_off"]
     sound = Audio.from_array([0.0] * 16_000 + [0.5] * 16_000, 16_000)
     assert detect(sound).change_times_s == pytest.approx([1.0])
+
+
+def test_own_propagator(
+    clip: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = run_example("own_propagator.py", [clip], monkeypatch, capsys)
+    assert "frames carry a keyframe's mask" in said

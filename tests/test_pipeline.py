@@ -591,8 +591,8 @@ def test_a_window_of_its_own_is_kept() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"max_segment_s": 0}, "max_segment_s must be positive"),
-        ({"max_segment_s": float("nan")}, "max_segment_s must be positive"),
+        ({"max_segment_s": 0}, "max_segment_s must be a number of seconds"),
+        ({"max_segment_s": float("nan")}, "max_segment_s must be a number of seconds"),
         ({"window_s": 0}, "window_s must be"),
         ({"window_s": float("inf")}, "window_s must be"),
         ({"window_s": float("nan")}, "window_s must be"),

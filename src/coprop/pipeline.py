@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
+from coprop.checks import number, shown, whole
 from coprop.control_points.detector import ControlPointDetector
 from coprop.errors import CheckpointError, CoPropError
 from coprop.keyframes.adapters import CallableSegmenter, adapter_for, how_to_adapt
@@ -26,6 +27,7 @@ from coprop.keyframes.segmenter import KeyframeSegmenter
 from coprop.keyframes.text_guided import guided
 from coprop.media.clip import AudioSource, Clip, ClipSource
 from coprop.neighbours import with_neighbours
+from coprop.propagation.checks import check_propagator
 from coprop.propagation.propagator import AudioInsertPropagator, Propagator
 from coprop.result import Result
 from coprop.tracking import SegmentTracker, Tracking
@@ -39,6 +41,7 @@ Detector = Callable[[AudioTrack], ControlPoints]
 
 WEIGHTS = Path(__file__).parent / "weights"
 DEFAULT_MAX_SEGMENT_S = 2.0
+_SHORTEST_SEGMENT_S = 0.001  # no video shows more frames in a second
 
 
 class CoProp:
@@ -66,16 +69,18 @@ class CoProp:
         working_edge: int = 1040,
         device: torch.device | str | None = None,
     ) -> None:
-        if max_segment_s is not None and not max_segment_s > 0:
-            raise CoPropError(f"max_segment_s must be positive or None, got {max_segment_s}.")
-        if working_edge < 1:
-            raise CoPropError(f"working_edge must be at least 1 pixel, got {working_edge}.")
         self.keyframes = keyframes
         self.detector = detector
         self.propagator = propagator
         self.max_segment_s = max_segment_s
         self.working_edge = working_edge
-        self.device = torch.device(device) if device else _device_of(propagator, keyframes)
+        found = _device_of(propagator, keyframes) if device is None else device
+        self.device: torch.device = _device(found)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Whatever is set, now or later, is checked."""
+        check = _CHECKS.get(name)
+        super().__setattr__(name, value if check is None else check(value))
 
     @classmethod
     def from_pretrained(
@@ -92,6 +97,7 @@ class CoProp:
             CheckpointError: no such folder, or not with these models in it.
         """
         folder = Path(folder) if folder else WEIGHTS
+        device = None if device is None else _device(device)
         for name in ("keyframe_segmenter", "propagator"):
             if not (folder / name / "config.json").is_file():
                 raise CheckpointError(
@@ -146,8 +152,7 @@ class CoProp:
                 be called, or an option out of range.
         """
         keyframes = _keyframe_model(model, adapter, window_s, outputs)
-        if device is None:
-            device = _device_of(propagator, model, adapter)
+        device = _device_of(propagator, model, adapter) if device is None else _device(device)
         if propagator is None:
             default = AudioInsertPropagator.from_pretrained(WEIGHTS / "propagator")
             propagator = default.eval().to(device)
@@ -210,13 +215,17 @@ class CoProp:
     ) -> Iterator[FrameMask]:
         """Yields the mask of one frame after another, in memory that does not grow with length.
 
-        Takes what `__call__` takes.
+        Takes what `__call__` takes. What is wrong with the file, the sound or the arguments is
+        raised at the call, what is wrong with a frame when its turn comes.
         """
         tracks = {"video_track": video_track, "audio_track": audio_track}
-        with Clip(frames, audio, fps=fps, **tracks, progress=progress) as clip:
-            points = self.anchor(clip.audio)
-            for _, mask in self.track(clip, points, progress=progress):
-                yield mask
+        clip = Clip(frames, audio, fps=fps, **tracks, progress=progress)
+        try:
+            tracking = self.track(clip, self.anchor(clip.audio), progress=progress)
+        except BaseException:
+            clip.__exit__(None, None, None)
+            raise
+        return _masks_of(clip, tracking)
 
     def anchor(self, audio: AudioTrack) -> ControlPoints:
         """Where the sounding objects change (paper section 3.2)."""
@@ -255,6 +264,58 @@ class CoProp:
             working_edge=self.working_edge,
             device=self.device,
         )
+
+
+def _masks_of(clip: Clip, tracking: Tracking) -> Iterator[FrameMask]:
+    with clip:
+        for _, mask in tracking:
+            yield mask
+
+
+def _longest(value: object) -> float | None:
+    wanted = f"a number of seconds, at least {_SHORTEST_SEGMENT_S}, or None for no limit"
+    if value is None:
+        return None
+    return number("max_segment_s", value, wanted, low=_SHORTEST_SEGMENT_S)
+
+
+def _edge(value: object) -> int:
+    return whole("working_edge", value, "at least 1 pixel, a whole number", low=1, high=2**31)
+
+
+def _propagator(value: Any) -> Any:
+    check_propagator(value)
+    return value
+
+
+def _detector(value: Any) -> Any:
+    if not callable(value):
+        raise CoPropError(
+            "the detector must be a function of the sound that returns ControlPoints, got "
+            f"{shown(value)}."
+        )
+    return value
+
+
+def _device(value: Any) -> torch.device:
+    try:
+        device = torch.device(value)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
+        raise CoPropError(
+            f"device {shown(value)} cannot be used here: {str(error).splitlines()[0]} "
+            'Give "cpu", or a device that torch finds.'
+        ) from error
+    return device
+
+
+_CHECKS: dict[str, Callable[[Any], Any]] = {
+    "max_segment_s": _longest,
+    "working_edge": _edge,
+    "propagator": _propagator,
+    "detector": _detector,
+    "device": _device,
+}
 
 
 def _keyframe_model(

@@ -18,6 +18,7 @@ from coprop.keyframes.asking import Asked
 from coprop.keyframes.model import FrameContext, KeyframeModel
 from coprop.loudness import heard_spans, quiet_blocks
 from coprop.neighbours import nearest, with_neighbours
+from coprop.propagation.checks import checked_step
 from coprop.propagation.propagator import Propagator
 from coprop.schedule import Schedule, heard_parts
 from coprop.types import AudioTrack, ControlPoints, FrameMask, Progress, Segment
@@ -180,8 +181,11 @@ class SegmentTracker:
         if state.memory is None:
             return SegmentState(_empty_mask(frame, state.mask.classes), None)
         sound = self._frame_windows.centred(frame.time_s).to(self._device)
-        logits, memory = self._propagator.step(self._image(frame), sound, state.memory)
-        mask = _frame_mask(frame, logits.softmax(dim=1), state.mask.classes, is_keyframe=False)
+        image, classes = self._image(frame), state.mask.classes
+        returned = self._propagator.step(image, sound, state.memory)
+        logits, memory = checked_step(returned, image, len(classes), frame.time_s)
+        soft = logits.to(self._device, torch.float32).softmax(dim=1)
+        mask = _frame_mask(frame, soft, classes, is_keyframe=False)
         return SegmentState(mask, memory)
 
     def _image(self, frame: Frame) -> Tensor:

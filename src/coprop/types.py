@@ -14,8 +14,13 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from coprop.errors import AudioError, CoPropError
+from coprop.checks import Sealed, array_of, index, number, read_only, sealed, shown, whole
+from coprop.errors import AudioError, CoPropError, ShapeError
 from coprop.mixdown import to_mono
+
+_HIGHEST_RATE = 10_000_000  # Hz; FFmpeg counts in 32 bits
+_SAME_S = 1e-6  # times that differ by less, by rounding, are the same
+_LOUDEST = 8.0  # 18 dB over full scale: recordings in float overshoot, integers are far beyond
 
 Progress = Callable[[str, int, int | None], None]
 """Called as ``progress(step, completed, total)``; ``total`` is None where it is not known.
@@ -55,37 +60,34 @@ class AudioTrack(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Audio:
+class Audio(Sealed):
     """Mono sound in memory.
 
     Args:
-        samples: (n,) float32 in [-1, 1]. Use `from_array` for stereo or integer samples.
-        sample_rate: samples per second, in Hz.
+        samples: (n,) float32 in [-1, 1]; peaks of up to 8 (18 dB over full scale) pass. Use
+            `from_array` for stereo or integer samples. Kept as a read-only array.
+        sample_rate: samples per second, in Hz; a whole number.
 
     Raises:
-        AudioError: not one-dimensional, not float, or with NaN or infinite samples.
+        AudioError: not one-dimensional, not float, with NaN or infinite samples or some far
+            outside [-1, 1], or a rate that is no whole number from 1 to 10,000,000.
     """
 
     samples: NDArray[np.float32]
     sample_rate: int
 
     def __post_init__(self) -> None:
-        samples = np.asarray(self.samples)
-        if self.sample_rate <= 0:
-            raise AudioError(f"sample_rate must be positive, got {self.sample_rate}.")
-        if samples.ndim != 1 or not np.issubdtype(samples.dtype, np.floating):
+        rate = _rate("sample_rate", self.sample_rate)
+        samples = array_of("samples", self.samples, error=AudioError)
+        if samples.ndim != 1 or samples.dtype.kind != "f":
             raise AudioError(
                 f"Audio takes mono float samples of shape (n,), got {samples.dtype} of shape "
                 f"{samples.shape}; Audio.from_array() mixes channels down and scales integers."
             )
-        bad = np.flatnonzero(~np.isfinite(samples))
-        if bad.size:
-            raise AudioError(
-                f"{bad.size} of {samples.size} samples are NaN or infinite, the first at "
-                f"{bad[0] / self.sample_rate:.3f} s; replace them, for instance with "
-                "numpy.nan_to_num()."
-            )
-        object.__setattr__(self, "samples", np.ascontiguousarray(samples, dtype=np.float32))
+        _check_samples(samples, rate)
+        samples = np.ascontiguousarray(samples, dtype=np.float32)
+        object.__setattr__(self, "samples", read_only(samples))
+        object.__setattr__(self, "sample_rate", rate)
 
     @classmethod
     def from_array(cls, samples: ArrayLike, sample_rate: int) -> Audio:
@@ -98,8 +100,10 @@ class Audio:
         Raises:
             AudioError: other shapes or types, or samples that are not finite.
         """
-        array = np.asarray(samples)
+        array = array_of("samples", samples, error=AudioError)
         if array.ndim == 2:
+            if 0 in array.shape:
+                raise AudioError(f"there are no samples in an array of shape {array.shape}.")
             rate = cls(np.zeros(0, dtype=np.float32), sample_rate).sample_rate  # checked
             channels = np.moveaxis(_as_float(array), int(np.argmin(array.shape)), 0)
             array = to_mono(channels, rate)
@@ -121,38 +125,91 @@ class Audio:
         return window
 
     def resampled(self, sample_rate: int) -> Audio:
-        if sample_rate == self.sample_rate:
+        rate = _rate("sample_rate", sample_rate)
+        if rate == self.sample_rate:
             return self
         from coprop.media.resample import resample  # PyAV is loaded only where it is needed
 
-        return Audio(resample(self.samples, self.sample_rate, sample_rate), sample_rate)
+        samples = resample(self.samples, self.sample_rate, rate)
+        np.clip(samples, -_LOUDEST, _LOUDEST, out=samples)  # the filter overshoots
+        return Audio(sealed(samples), rate)
 
 
-def _as_float(array: NDArray[Any]) -> NDArray[np.float32]:
+def _rate(name: str, value: object) -> int:
+    wanted = "a whole number of samples per second, from 1 to 10,000,000"
+    return whole(name, value, wanted, low=1, high=_HIGHEST_RATE, error=AudioError)
+
+
+def _check_samples(samples: NDArray[Any], rate: int) -> None:
+    """Finite, and not far outside [-1, 1]."""
+    peak = float(max(samples.max(), -samples.min())) if samples.size else 0.0
+    if peak <= _LOUDEST:
+        return
+    bad = np.flatnonzero(~np.isfinite(samples))
+    if bad.size:
+        raise AudioError(
+            f"{bad.size} of {samples.size} samples are NaN or infinite, the first at "
+            f"{bad[0] / rate:.3f} s; replace them, for instance with numpy.nan_to_num()."
+        )
+    raise AudioError(
+        f"float samples lie in [-1, 1], got a peak of {peak:.6g}; divide them by "
+        f"{_divisor(peak):g}, or give integers to Audio.from_array(), which scales them."
+    )
+
+
+def _divisor(peak: float) -> float:
+    """Full scale of the integers that such a peak may come from, or else the peak itself."""
+    scales = (2.0**7, 2.0**15, 2.0**23, 2.0**31)
+    return next((scale for scale in scales if peak <= scale), peak)
+
+
+def _as_float(array: NDArray[Any]) -> NDArray[Any]:
     if np.issubdtype(array.dtype, np.signedinteger):
         return np.asarray(array / -float(np.iinfo(array.dtype).min), dtype=np.float32)
     if np.issubdtype(array.dtype, np.floating):
-        return array.astype(np.float32)
+        return array if array.dtype == np.float64 else array.astype(np.float32)
     raise AudioError(f"audio samples must be float or signed integer, got {array.dtype}.")
 
 
 @dataclass(frozen=True)
 class Segment:
-    """A span ``[start_s, end_s)`` inside which the set of sounding objects is constant."""
+    """A span ``[start_s, end_s)`` inside which the set of sounding objects is constant.
+
+    Args:
+        start_s: seconds.
+        end_s: seconds, not before ``start_s``; infinite where it does not end.
+
+    Raises:
+        CoPropError: no numbers, NaN, or an end before the start.
+    """
 
     start_s: float
     end_s: float
 
+    def __post_init__(self) -> None:
+        start = number("start_s", self.start_s, "a finite number of seconds")
+        endless = isinstance(self.end_s, float) and self.end_s == np.inf
+        wanted = f"a number of seconds, not before the start at {start:g} s"
+        end = float("inf") if endless else number("end_s", self.end_s, wanted, low=start)
+        object.__setattr__(self, "start_s", start)
+        object.__setattr__(self, "end_s", end)
+
 
 @dataclass(frozen=True, eq=False)
-class ControlPoints:
+class ControlPoints(Sealed):
     """Where the sounding objects change (paper section 3.2).
 
+    Lists and tensors become read-only arrays of numpy.
+
     Args:
-        times_s: (N,) increasing; the time at which each window's change, if it has one, happens.
+        times_s: (N,) finite, increasing, the first 0; the time at which each window's change, if
+            it has one, happens.
         scores: (N,) in [0, 1]; how sure the detector is that the sources change there.
         flags: (N,) bool; True where a segment begins. The first is always True.
         categories: what is heard in the track, in words; None from a detector that does not tell.
+
+    Raises:
+        CoPropError: anything else.
     """
 
     times_s: NDArray[np.float64]
@@ -161,18 +218,40 @@ class ControlPoints:
     categories: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
-        times, scores, flags = self.times_s, self.scores, self.flags
-        if not (len(times) == len(scores) == len(flags) > 0):
-            raise CoPropError(
-                "control points need times_s, scores and flags of one length N >= 1, got "
-                f"{len(times)}, {len(scores)} and {len(flags)}."
-            )
+        times, scores, flags = self._arrays()
         if not flags[0]:
             raise CoPropError("the first flag must be set: a segment begins where the audio does.")
+        if not np.all(np.isfinite(times)):
+            raise CoPropError("times_s must be finite seconds, got NaN or infinite ones.")
+        if abs(times[0]) > _SAME_S:
+            raise CoPropError(
+                f"times_s must begin at 0, where the audio does, got {times[0]:g} s; put a 0 "
+                "first, with the score 1 and the flag set."
+            )
         if np.any(np.diff(times) <= 0):
             raise CoPropError("times_s must increase.")
         if not (np.all(scores >= 0) and np.all(scores <= 1)):
             raise CoPropError("scores must lie in [0, 1].")
+        for name, array in (("times_s", times), ("scores", scores), ("flags", flags)):
+            object.__setattr__(self, name, read_only(array))
+        object.__setattr__(self, "categories", _words(self.categories))
+
+    def _arrays(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+        times = array_of("times_s", self.times_s)
+        scores, flags = array_of("scores", self.scores), array_of("flags", self.flags)
+        shapes = [array.shape for array in (times, scores, flags)]
+        if len(set(shapes)) != 1 or times.ndim != 1 or not times.size:
+            raise CoPropError(
+                "control points need times_s, scores and flags of one length N >= 1, each (N,), "
+                f"got shapes {', '.join(map(str, shapes))}."
+            )
+        if flags.dtype != np.bool_:
+            raise CoPropError(
+                f"flags must be bool, got {flags.dtype}; for 0 and 1 give flags.astype(bool)."
+            )
+        if "b" in (times.dtype.kind, scores.dtype.kind):
+            raise CoPropError("times_s and scores must be numbers, got bool.")
+        return times.astype(np.float64), scores.astype(np.float64), flags
 
     @property
     def change_times_s(self) -> tuple[float, ...]:
@@ -186,6 +265,16 @@ class ControlPoints:
         return tuple(Segment(start, end) for start, end in pairwise(edges))
 
 
+def _words(categories: object) -> tuple[str, ...] | None:
+    if categories is None:
+        return None
+    if not isinstance(categories, (tuple, list)) or not all(
+        isinstance(word, str) for word in categories
+    ):
+        raise CoPropError(f"categories must be a tuple of words, or None, got {shown(categories)}.")
+    return tuple(categories)
+
+
 class WindowDetector(Protocol):
     """A detector that can be asked for one flag in each of N windows.
 
@@ -196,8 +285,8 @@ class WindowDetector(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class FrameMask:
-    """What sounds in one frame.
+class FrameMask(Sealed):
+    """What sounds in one frame. Its arrays are read-only; copy them to change them.
 
     Args:
         index: the frame's number, from 0.
@@ -208,6 +297,10 @@ class FrameMask:
             not kept.
         classes: the label that each of the C channels stands for; the first is 0, background.
         is_keyframe: True where the mask is the keyframe segmenter's own, False where propagated.
+
+    Raises:
+        CoPropError: an index below 0 or a time that is not finite.
+        ShapeError: other shapes or types, or another number of channels than of classes.
     """
 
     index: int
@@ -216,6 +309,25 @@ class FrameMask:
     probabilities: NDArray[np.float32] | None
     classes: tuple[int, ...]
     is_keyframe: bool
+
+    def __post_init__(self) -> None:
+        index("index", self.index)
+        time_s = number("time_s", self.time_s, "a finite number of seconds")
+        labels = np.asarray(self.labels)
+        if labels.ndim != 2 or labels.dtype != np.uint8:
+            raise ShapeError(f"labels must be (H, W) uint8, got {shown(self.labels)}.")
+        object.__setattr__(self, "time_s", time_s)
+        object.__setattr__(self, "labels", sealed(labels))
+        if self.probabilities is None:
+            return
+        soft = np.asarray(self.probabilities)
+        wanted = (len(self.classes), *labels.shape)
+        if soft.shape != wanted or soft.dtype != np.float32:
+            raise ShapeError(
+                f"probabilities must be {wanted} float32, a channel for each class, got "
+                f"{shown(self.probabilities)}."
+            )
+        object.__setattr__(self, "probabilities", sealed(soft))
 
     @property
     def area(self) -> float:

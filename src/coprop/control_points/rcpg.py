@@ -6,9 +6,9 @@ import math
 import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import repeat
+from itertools import zip_longest
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 from coprop.control_points.asking import ask_all
 from coprop.control_points.chunks import windows_of
@@ -21,6 +21,8 @@ from coprop.control_points.trace import Trace
 from coprop.control_points.tracks import FlagsAndScores, TrackInParts, plan_track
 from coprop.errors import CoPropError, LanguageModelError
 from coprop.types import AudioTrack, ControlPoints, Progress, WindowDetector
+
+_MISSING = object()
 
 
 class RCPGDetector:
@@ -160,11 +162,10 @@ class RCPGDetector:
         """As `detect_all`, with all that was asked and answered."""
         total = len(audios) if isinstance(audios, Sequence) else None
         waiting: deque[TrackInParts] = deque()
-        each = repeat(windows) if windows is None or isinstance(windows, int) else iter(windows)
 
         def conversations() -> Iterator[Conversation]:
-            for audio in audios:
-                waiting.append(self._plan(audio, next(each)))
+            for audio, wanted in _with_windows(audios, windows):
+                waiting.append(self._plan(audio, wanted))
                 for piece in waiting[-1].pieces():
                     yield converse(piece, self.method)
 
@@ -222,6 +223,22 @@ class RCPGDetector:
             notes=tuple(notes),
             chunks=tuple(one.trace for one in track.heard),
         )
+
+
+def _with_windows(
+    audios: Iterable[AudioTrack], windows: int | Sequence[int | None] | None
+) -> Iterator[tuple[AudioTrack, int | None]]:
+    """Each track with its number of windows: one for all, or as many as there are tracks."""
+    if windows is None or not isinstance(windows, Iterable):
+        yield from ((audio, windows) for audio in audios)
+        return
+    for audio, wanted in zip_longest(audios, windows, fillvalue=_MISSING):
+        if audio is _MISSING or wanted is _MISSING:
+            raise CoPropError(
+                "windows must be one number for all tracks or one for each, got "
+                f"{'fewer' if wanted is _MISSING else 'more'} numbers than tracks."
+            )
+        yield cast("AudioTrack", audio), cast("int | None", wanted)
 
 
 def _found(track: TrackInParts) -> list[FlagsAndScores]:

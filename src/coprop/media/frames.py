@@ -12,14 +12,18 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from coprop.checks import array_of, as_number, number, shown
 from coprop.errors import MediaError, ShapeError
 from coprop.media.reader import Frame
 
 MICROSECOND = Fraction(1, 1_000_000)
+_HIGHEST_FPS = 1_000_000  # the times of frames are told apart to a microsecond
 _NO_TIMES = (
-    "frames without a file need their times: give either fps (frames per second) or times_s (one "
-    "time in seconds for each frame)."
+    "frames without a file need their times: give either fps (frames per second) or, where they "
+    "are not evenly spaced, Frame values of coprop.media.reader, each with its own time."
 )
+_ROUNDING = 0.01
+"""Floats this far beyond [0, 1] are clipped: resizing and half precision overshoot."""
 
 
 def frames_from(
@@ -31,8 +35,9 @@ def frames_from(
 
     Args:
         source: an array (T, H, W, 3), a tensor (T, 3, H, W), or an iterable of pictures: arrays
-            (H, W, 3), tensors (3, H, W) or PIL images. uint8, or float in [0, 1]. An iterable of
-            `Frame` has its times already.
+            (H, W, 3), tensors (3, H, W) or PIL images. uint8, or float in [0, 1], of which 0.01
+            beyond is clipped; or what has ``len()`` and gives picture i as ``source[i]``. An
+            iterable of `Frame` has its times already.
         fps: frames per second, where frames are evenly spaced.
         times_s: (T,) increasing times in seconds, where they are not; time zero is the first.
 
@@ -47,11 +52,30 @@ def frames_from(
     """
     if isinstance(source, (np.ndarray, torch.Tensor)):
         _check_video(source)
-    elif not isinstance(source, Iterable):
-        raise ShapeError(f"frames come as array, tensor or iterable, got {type(source).__name__}.")
+    elif not isinstance(source, Iterable) and _is_reader(source):
+        source = _Reader(source)
+    elif isinstance(source, (str, bytes)) or not isinstance(source, Iterable):
+        raise ShapeError(
+            f"frames come as array, tensor or iterable of pictures, got {shown(source)}."
+        )
     elif fps is None and times_s is None and not _begins_with_picture(source):
         return _TimedFrames(source)
     return _Pictures(source, *_clock(fps, times_s))
+
+
+def _is_reader(source: object) -> bool:
+    return hasattr(source, "__getitem__") and hasattr(source, "__len__")
+
+
+@dataclass(frozen=True, eq=False)
+class _Reader:
+    """What is asked for picture after picture by number, as readers of video often are."""
+
+    reader: Any
+
+    def __iter__(self) -> Iterator[Any]:
+        for i in range(len(self.reader)):
+            yield self.reader[i]
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,10 +94,20 @@ class _TimedFrames:
                     f"frame {frame.index} at {frame.time_s:g} s comes after frame {last.index} at "
                     f"{last.time_s:g} s; give frames in order, each later than the one before."
                 )
+            if last is not None:
+                _check_size(frame.image.shape, last.image.shape, frame.index)
             last = frame
             yield frame
         if last is None:
             raise ShapeError("there is no frame; give at least one picture.")
+
+
+def _check_size(shape: tuple[int, ...], size: tuple[int, ...], index: int) -> None:
+    if shape != size:
+        raise ShapeError(
+            f"frame {index} is {shape[1]}x{shape[0]}, the frames before it {size[1]}x{size[0]}; "
+            "resize them to one size."
+        )
 
 
 def _begins_with_picture(source: Iterable[object]) -> bool:
@@ -92,11 +126,7 @@ class _Pictures:
         for index, (picture, pts) in enumerate(self._timed()):
             image = as_image(picture, index)
             size = size or image.shape
-            if image.shape != size:
-                raise ShapeError(
-                    f"frame {index} is {image.shape[1]}x{image.shape[0]}, the frames before it "
-                    f"{size[1]}x{size[0]}; resize them to one size."
-                )
+            _check_size(image.shape, size, index)
             yield Frame(index, float(pts * self.time_base), image, pts, self.time_base)
         if index < 0:
             raise ShapeError("there is no frame; give at least one picture.")
@@ -111,9 +141,9 @@ class _Pictures:
                 yield picture, pts
                 break
             else:
-                raise MediaError(f"{len(self.pts)} times_s were given for {given} frames.")
+                raise MediaError(f"{len(self.pts)} times were given for {given} frames.")
         if next(pictures, None) is not None:
-            raise MediaError(f"{len(self.pts)} times_s were given, but there are more frames.")
+            raise MediaError(f"{len(self.pts)} times were given, but there are more frames.")
 
 
 def as_image(picture: ArrayLike | torch.Tensor, index: int) -> NDArray[np.uint8]:
@@ -126,11 +156,9 @@ def as_image(picture: ArrayLike | torch.Tensor, index: int) -> NDArray[np.uint8]
     Raises:
         ShapeError: another shape or dtype, or values that are outside [0, 1] or not finite.
     """
-    if isinstance(picture, torch.Tensor):
-        if picture.ndim == 3 and picture.shape[0] == 3:
-            picture = picture.detach().movedim(0, -1).cpu()
-        picture = picture.float().numpy() if picture.is_floating_point() else picture.numpy()
-    image = np.asarray(picture)
+    if isinstance(picture, torch.Tensor) and picture.ndim == 3 and picture.shape[0] == 3:
+        picture = picture.movedim(0, -1)
+    image = array_of(f"frame {index}", picture, error=ShapeError)
     if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
         raise ShapeError(
             f"frame {index} has shape {image.shape}; frames are RGB, (H, W, 3) as arrays or "
@@ -145,12 +173,12 @@ def as_image(picture: ArrayLike | torch.Tensor, index: int) -> NDArray[np.uint8]
 
 def _from_unit(image: NDArray[np.floating[Any]], index: int) -> NDArray[np.uint8]:
     low, high = float(image.min()), float(image.max())
-    if not (low >= 0 and high <= 1):  # also true of NaN
+    if not (low >= -_ROUNDING and high <= 1 + _ROUNDING):  # also true of NaN
         raise ShapeError(
             f"frame {index} is float with values from {low:g} to {high:g}; give float in [0, 1] "
             "without NaN, or uint8 in [0, 255]."
         )
-    return np.asarray(np.rint(image * 255), dtype=np.uint8)
+    return np.asarray(np.rint(np.clip(image, 0, 1).astype(np.float32) * 255), dtype=np.uint8)
 
 
 def _check_video(video: NDArray[np.generic] | torch.Tensor) -> None:
@@ -169,12 +197,12 @@ def _clock(
     if (fps is None) == (times_s is None):
         raise MediaError(_NO_TIMES)
     if times_s is None:
-        if fps is None or not 0 < fps < float("inf"):
-            raise MediaError(f"fps must be a positive number of frames per second, got {fps}.")
+        rate_wanted = "a positive number of frames per second, at most 1,000,000"
+        number("fps", fps, rate_wanted, above=0, high=_HIGHEST_FPS, error=MediaError)
         # A float stands for a fraction with a small denominator: 29.97002997... for 30000/1001.
-        rate = Fraction(fps).limit_denominator(100_000)
+        rate = Fraction(as_number(fps) or 0).limit_denominator(100_000)
         return 1 / max(rate, Fraction(1, 100_000)), None
-    times = np.asarray(times_s, dtype=np.float64)
+    times = array_of("times_s", times_s, error=MediaError).astype(np.float64)
     if times.ndim != 1 or times.size == 0 or not np.all(np.isfinite(times)):
         raise MediaError(f"times_s must be finite seconds of shape (T,), got {times.shape}.")
     pts = [round(float(time - times[0]) / MICROSECOND) for time in times]

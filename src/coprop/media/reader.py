@@ -15,6 +15,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from coprop.checks import check_picture, index, number
 from coprop.errors import MediaError
 from coprop.media.container import is_cut_short, open_media, stated_duration, stated_end
 from coprop.media.stamps import in_order, stamp_of, timed
@@ -37,6 +38,10 @@ class Frame:
         time_base: seconds per unit of ``pts``.
         duration_s: how long it is shown, in seconds, as its file says; None where nothing does.
         pixel_aspect: width of a pixel divided by its height.
+
+    Raises:
+        CoPropError: an index below 0 or a time that is not finite.
+        ShapeError: an image of another shape or type.
     """
 
     index: int
@@ -46,6 +51,11 @@ class Frame:
     time_base: Fraction | None = None
     duration_s: float | None = None
     pixel_aspect: Fraction = Fraction(1)
+
+    def __post_init__(self) -> None:
+        index("index", self.index)
+        number("time_s", self.time_s, "a finite number of seconds")
+        check_picture(self.image, self.index)
 
 
 class VideoFile:

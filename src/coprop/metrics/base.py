@@ -10,7 +10,7 @@ from torchmetrics import Metric
 
 from coprop.errors import CoPropError
 from coprop.metrics.functional import ClassCounts
-from coprop.metrics.functional.checks import BoolSeries, check_choice, series_of
+from coprop.metrics.functional.checks import BoolSeries, as_tensor, check_choice, series_of
 
 FrameSelection = Literal["all", "key", "normal"]
 """Which frames count: all, key frames only, or the others only (paper A.3)."""
@@ -68,7 +68,8 @@ class FrameMetric(SummedMetric):
         self.selection = selection
 
     def _selected(self, key_frames: BoolSeries | None, *values: Tensor) -> tuple[Tensor, ...]:
-        """The values of the frames that count; empty ones where no frame does."""
+        """The values of the frames that count, as tensors; empty ones where no frame does."""
+        values = tuple(as_tensor(value, "what a metric is given") for value in values)
         if self.selection == "all":
             return values
         if key_frames is None:

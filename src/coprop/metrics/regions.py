@@ -19,7 +19,7 @@ from coprop.metrics.functional import (
     frame_jaccard,
     near_changes,
 )
-from coprop.metrics.functional.checks import BoolSeries, check_choice
+from coprop.metrics.functional.checks import BoolSeries, as_tensor, check_choice
 from coprop.metrics.functional.thresholds import check_frames_per_batch, check_no_batches
 
 
@@ -109,6 +109,8 @@ class JaccardNearChanges(_JaccardSums):
             is_change: (T,) bool, True for the first frame of what is new.
         """
         near = near_changes(is_change, self.near)
+        probabilities = as_tensor(probabilities, "probabilities")
+        target = as_tensor(target, "target")
         if not len(near) == len(probabilities) == len(target):
             raise CoPropError(
                 f"is_change must have one bool for each frame, got {len(near)} for "

@@ -2,13 +2,49 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
-from coprop.errors import AudioError, ShapeError
+from coprop.checks import array_of, number, shown, whole
+from coprop.errors import AudioError, CoPropError, ModelOutputError, ShapeError
 from coprop.propagation.config import PropagatorConfig
 from coprop.propagation.masks import VOID
 from coprop.propagation.memory import PropagationState
+
+_WHOLE = frozenset({torch.uint8, torch.int16, torch.int32, torch.int64})  # that hold 255
+
+
+def as_tensor(value: object, name: str) -> Tensor:
+    """A tensor as it is, or the numbers of an array or list as one.
+
+    Raises:
+        ShapeError: anything else.
+    """
+    if isinstance(value, Tensor):
+        return value
+    return torch.tensor(array_of(name, value, error=ShapeError))  # a copy: it may be read-only
+
+
+def as_mask(value: object) -> Tensor:
+    """A mask as `check_mask` takes it, from what binary masks are saved and computed as.
+
+    One channel (B, 1, H, W) is the object's: its probability where it is float, or else labels.
+    Of labels that are 0 and 255 only, as picture files of binary masks hold them, 255 is the
+    object and not void.
+
+    Raises:
+        ShapeError: no array of numbers.
+    """
+    mask = as_tensor(value, "the mask")
+    if mask.ndim == 4 and mask.shape[1] == 1:
+        mask = torch.cat([1 - mask, mask], dim=1) if mask.is_floating_point() else mask[:, 0]
+    if mask.ndim == 3 and not mask.is_meta and mask.dtype in _WHOLE:
+        white = mask == VOID
+        if bool(white.any()) and bool((white | (mask == 0)).all()):
+            mask = white.to(torch.uint8)
+    return mask
 
 
 def check_frame(frame: Tensor) -> None:
@@ -33,6 +69,49 @@ def check_frame(frame: Tensor) -> None:
             f"a frame's values must lie in [0, 1], got {low:.3g} to {high:.3g}; divide 8-bit "
             "values by 255, undo normalisation, and replace NaN."
         )
+
+
+def check_propagator(propagator: object) -> None:
+    """Raise CoPropError unless it has what `Propagator` says."""
+    for name in ("start", "step"):
+        if not callable(getattr(propagator, name, None)):
+            raise CoPropError(
+                "a propagator needs start(frame, audio, mask), step(frame, audio, state), "
+                f"sample_rate and window_s; {type(propagator).__name__} has no {name}()."
+            )
+    kind = type(propagator).__name__
+    rate = getattr(propagator, "sample_rate", None)
+    wanted = "a whole number of Hz, 1 or more, at which the propagator takes its sound"
+    whole(f"sample_rate of {kind}", rate, wanted, low=1, high=10_000_000)
+    window_s = getattr(propagator, "window_s", None)
+    wanted = "a positive number of seconds of sound that the propagator takes, at most 3600"
+    number(f"window_s of {kind}", window_s, wanted, above=0, high=3600)
+
+
+def checked_step(returned: object, frame: Tensor, channels: int, time_s: float) -> tuple[Any, Any]:
+    """What a propagator's step returned: logits (1, channels, h, w) of the frame, and its state.
+
+    Raises:
+        ModelOutputError: anything else, or logits that are NaN or infinite.
+    """
+    wanted = (1, channels, *frame.shape[-2:])
+    where = f"the propagator's step at {time_s:.3f} s"
+    if not isinstance(returned, (tuple, list)) or len(returned) != 2:
+        raise ModelOutputError(
+            f"{where} must return logits and the state after it, got {type(returned).__name__}."
+        )
+    logits, state = returned
+    if not isinstance(logits, Tensor) or logits.is_complex() or logits.shape != wanted:
+        raise ModelOutputError(
+            f"{where} must return logits as a real tensor {wanted}, the channels of the mask that "
+            f"start() was given and the size of the frame, got {shown(logits)}."
+        )
+    if not torch.isfinite(logits).all():
+        raise ModelOutputError(
+            f"{where} returned NaN or infinite logits; check its weights, and in half precision "
+            "its range."
+        )
+    return logits, state
 
 
 def check_state(state: PropagationState, frame: Tensor, config: PropagatorConfig) -> None:
@@ -87,7 +166,7 @@ def check_audio(audio: Tensor | None, batch: int, sample_rate: int) -> None:
 
 
 def check_mask(mask: Tensor, batch: int, num_objects: int | None) -> None:
-    """Raise ShapeError unless labels (B, H, W) or probabilities (B, K + 1, H, W)."""
+    """Raise ShapeError unless labels (B, H, W) or probabilities (B, K + 1, H, W), of `as_mask`."""
     if num_objects is not None and num_objects < 0:
         raise ShapeError(f"num_objects must not be negative, got {num_objects}.")
     if mask.ndim not in (3, 4) or 0 in mask.shape:

@@ -93,7 +93,7 @@ class CutiePropagator(nn.Module):
         Raises:
             ShapeError: shapes, types or value ranges other than the class describes, or B > 1.
         """
-        check_start(frame, mask)
+        frame, mask = check_start(frame, mask)
         num_objects, size = count_objects(mask, None), (frame.shape[-2], frame.shape[-1])
         image = self._image(frame, size)
         run = _Run(self._core_type(self.network, cfg=self.config), frames=1)
@@ -128,7 +128,8 @@ class CutiePropagator(nn.Module):
             ShapeError: shapes, types or value ranges other than the class describes, or B > 1.
             CoPropError: a state that was stepped from before.
         """
-        size, run = check_step(frame, output_size), state.run
+        frame, size = check_step(frame, output_size)
+        run = state.run
         if run.frames != state.frames:
             raise CoPropError(
                 f"this state was stepped from already: it is of frame {state.frames} of its "

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 
 from coprop.propagation.checks import (
+    as_mask,
+    as_tensor,
     check_audio,
     check_clip,
     check_frame,
@@ -37,7 +39,11 @@ from coprop.propagation.pretrained import PretrainedNetwork
 
 
 class Propagator(Protocol):
-    """What carries a keyframe's mask through the frames after it."""
+    """What carries a keyframe's mask through the frames after it. Any object with these will do.
+
+    The pipeline follows one clip, so B = 1, and gives frames of one size between one `start` and
+    the next, their longer side at most its ``working_edge``.
+    """
 
     @property
     def sample_rate(self) -> int:
@@ -50,13 +56,30 @@ class Propagator(Protocol):
         ...
 
     def start(self, frame: Tensor, audio: Tensor | None, mask: Tensor) -> Any:
-        """A state that knows the keyframe: frame (B, 3, H, W), audio (B, n), mask (B, H, W)."""
+        """A state that knows the keyframe.
+
+        Args:
+            frame: (1, 3, h, w) float RGB in [0, 1].
+            audio: (1, n) float samples, ``window_s`` around the frame at ``sample_rate``.
+            mask: (1, K + 1, h, w) float probabilities, background first, K >= 1.
+        """
         ...
 
     def step(
         self, frame: Tensor, audio: Tensor | None, state: Any, *, output_size: Size | None = None
     ) -> tuple[Tensor, Any]:
-        """Logits (B, K + 1, H, W) of the next frame, and the state after it."""
+        """The next frame's objects.
+
+        Args:
+            frame: (1, 3, h, w), as in `start`.
+            audio: (1, n), as in `start`.
+            state: what `start`, or the step before, returned.
+            output_size: (height, width) of the logits where it is not the frame's; the pipeline
+                leaves it out.
+
+        Returns:
+            Finite logits (1, K + 1, h, w), before the softmax, and the state after the frame.
+        """
         ...
 
 
@@ -66,7 +89,9 @@ class AudioInsertPropagator(PretrainedNetwork):
     Frames are (B, 3, H, W) float RGB in [0, 1]; audio is (B, n) float samples at ``sample_rate``,
     ``window_s`` of them around the frame, and is not looked at where ``config.insert_levels`` is
     empty. Masks are labels (B, H, W), 0 for background and 255 for void, or probabilities
-    (B, K + 1, H, W), of any size. B segments run as one batch; they share the number of objects.
+    (B, K + 1, H, W), of any size; in binary masks, of 0 and 255 only or of one channel
+    (B, 1, H, W), that is the object. Arrays of numpy are taken for tensors. B segments run as one
+    batch; they share the number of objects.
 
     Weights come from `from_pretrained` (a folder or the hub) or `from_checkpoint` (official files).
 
@@ -100,6 +125,7 @@ class AudioInsertPropagator(PretrainedNetwork):
             ShapeError: shapes, types or value ranges other than the class describes.
             AudioError: no audio, where the propagator needs it, or samples that are not finite.
         """
+        frame, audio, mask = _tensors(frame, audio, mask)
         self._check(frame, audio)
         check_mask(mask, frame.shape[0], num_objects)
         return self._start(frame, audio, mask, count_objects(mask, num_objects))
@@ -128,6 +154,7 @@ class AudioInsertPropagator(PretrainedNetwork):
             ShapeError: shapes, types or value ranges other than the class describes.
             AudioError: no audio, where the propagator needs it, or samples that are not finite.
         """
+        frame, audio, _ = _tensors(frame, audio, None)
         self._check(frame, audio, state)
         check_output_size(output_size)
         return self._step(frame, audio, state, output_size or frame.shape[-2:])
@@ -155,6 +182,7 @@ class AudioInsertPropagator(PretrainedNetwork):
             ShapeError: as for `start`.
             AudioError: as for `start`.
         """
+        frame, audio, mask = _tensors(frame, audio, mask)
         self._check(frame, audio, state)
         check_mask(mask, frame.shape[0], num_objects)
         num_objects = max(state.num_objects, count_objects(mask, num_objects))
@@ -279,3 +307,14 @@ class AudioInsertPropagator(PretrainedNetwork):
             check_state(state, frame, self.config)
         if self.audio_insert is not None:
             check_audio(audio, frame.shape[0], self.sample_rate)
+
+
+def _tensors(
+    frame: Tensor, audio: Tensor | None, mask: Tensor | None
+) -> tuple[Tensor, Tensor | None, Any]:
+    """What arrays of numpy were given for, as tensors."""
+    return (
+        as_tensor(frame, "the frame"),
+        None if audio is None else as_tensor(audio, "the audio"),
+        None if mask is None else as_mask(mask),
+    )

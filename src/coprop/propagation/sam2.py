@@ -116,7 +116,7 @@ class Sam2Propagator(nn.Module):
         Raises:
             ShapeError: shapes, types or value ranges other than the class describes, or B > 1.
         """
-        check_start(frame, mask)
+        frame, mask = check_start(frame, mask)
         session = self._session()
         for index, own in enumerate(self._object_masks(mask)):
             session.add_mask_inputs(session.obj_id_to_idx(index), 0, own[None, None])
@@ -151,7 +151,8 @@ class Sam2Propagator(nn.Module):
         Raises:
             ShapeError: shapes, types or value ranges other than the class describes, or B > 1.
         """
-        size, number = check_step(frame, output_size), state.frame_number + 1
+        frame, size = check_step(frame, output_size)
+        number = state.frame_number + 1
         session = self._session(state)
         if not session.obj_ids:
             logits = torch.zeros(1, 1, *size, device=self.model.device)

@@ -11,6 +11,7 @@ from torch import Tensor
 from coprop.errors import CoPropError
 from coprop.metrics.functional.checks import (
     BoolSeries,
+    as_tensor,
     check_frames,
     check_same_shape,
     foreground,
@@ -50,12 +51,13 @@ def aligned_by_identity(
             f"alignment needs covered in (0, 1] and outside in [0, 1), got {covered} and {outside}."
         )
     predicted, masks = foreground(prediction, "prediction"), foreground(objects, "objects", 4)
+    sounding = as_tensor(sounding, "sounding")
     check_frames(predicted, "prediction")
     frames, *size = predicted.shape
     if masks.shape != (frames, *sounding.shape[1:], *size) or len(sounding) != frames:
         raise CoPropError(
             "alignment takes a prediction (N, H, W), objects (N, O, H, W) and sounding (N, O), got "
-            f"shapes {tuple(prediction.shape)}, {tuple(objects.shape)} and {tuple(sounding.shape)}."
+            f"shapes {tuple(predicted.shape)}, {tuple(masks.shape)} and {tuple(sounding.shape)}."
         )
     areas = masks.sum((2, 3))
     heard = sounding.bool() & (areas > 0)

@@ -10,14 +10,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from coprop.checks import array_of
 from coprop.errors import CoPropError
 
 BoolSeries = Tensor | NDArray[np.bool_] | Sequence[bool]
 """(T,) bool."""
 
 
-def check_probabilities(probabilities: Tensor) -> None:
+def as_tensor(value: object, name: str) -> Tensor:
+    """A tensor as it is, or the numbers of an array or list as one."""
+    return value if isinstance(value, Tensor) else torch.tensor(array_of(name, value))
+
+
+def check_probabilities(probabilities: Tensor) -> Tensor:
     """Float probabilities of the foreground, (N, H, W) in [0, 1], with at least one pixel."""
+    probabilities = as_tensor(probabilities, "probabilities")
     if not probabilities.is_floating_point():
         raise CoPropError(
             f"probabilities must be float in [0, 1], got {probabilities.dtype}; convert a mask "
@@ -30,10 +37,12 @@ def check_probabilities(probabilities: Tensor) -> None:
             f"probabilities must lie in [0, 1], got {float(low):.4g} to {float(high):.4g}; apply "
             "torch.sigmoid() to logits, and look for NaN."
         )
+    return probabilities
 
 
 def foreground(mask: Tensor, name: str, dimensions: int = 3) -> Tensor:
     """A mask as bool: whatever is not 0 is foreground."""
+    mask = as_tensor(mask, name)
     if mask.is_floating_point() or mask.is_complex():
         raise CoPropError(
             f"{name} must be a bool or integer mask, got {mask.dtype}; threshold it first, for "
@@ -71,17 +80,17 @@ def check_choice(value: str, choices: Any, name: str) -> None:
         raise CoPropError(f"{name} must be one of {get_args(choices)}, got {value!r}.")
 
 
-def check_pair(probabilities: Tensor, target: Tensor) -> Tensor:
-    """Probabilities and their target, (N, H, W) both; the target as bool."""
-    check_probabilities(probabilities)
+def check_pair(probabilities: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Probabilities and their target as tensors, (N, H, W) both; the target as bool."""
+    probabilities = check_probabilities(probabilities)
     wanted = foreground(target, "target")
     check_same_shape(probabilities, wanted, "probabilities and target")
-    return wanted
+    return probabilities, wanted
 
 
 def series_of(values: BoolSeries, name: str) -> Tensor:
     """(T,) bool tensor of at least one frame."""
-    series = torch.as_tensor(values)
+    series = as_tensor(values, name)
     if series.dtype != torch.bool or series.ndim != 1 or len(series) == 0:
         raise CoPropError(
             f"{name} must be one bool for each of T >= 1 frames, got {series.dtype} of shape "

@@ -9,7 +9,12 @@ import torch
 from torch import Tensor
 
 from coprop.errors import CoPropError
-from coprop.metrics.functional.checks import check_choice, check_frames, check_same_shape
+from coprop.metrics.functional.checks import (
+    as_tensor,
+    check_choice,
+    check_frames,
+    check_same_shape,
+)
 
 Classes = Literal["all", "last_dropped", "true_no_background"]
 """Which classes a mean is taken over.
@@ -101,6 +106,7 @@ def frame_class_counts(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Intersection, predicted and target, (N, C) int64 each: `class_counts` frame by frame."""
     check_num_classes(num_classes)
+    labels, target = as_tensor(labels, "labels"), as_tensor(target, "target")
     for values, name in ((labels, "labels"), (target, "target")):
         _check_labels(values, name, num_classes)
     check_same_shape(labels, target, "labels and target")

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from coprop.metrics.functional.checks import check_choice, check_pair
+from coprop.metrics.functional.checks import as_tensor, check_choice, check_pair
 from coprop.metrics.functional.counts import ClassCounts
 
 EmptyRule = Literal["avsbench", "strict"]
@@ -57,7 +57,7 @@ def region_counts(probabilities: Tensor, target: Tensor) -> RegionCounts:
         CoPropError: logits, NaN or integers for probabilities, a float target, other shapes, no
             pixels.
     """
-    wanted = check_pair(probabilities, target)
+    probabilities, wanted = check_pair(probabilities, target)
     predicted = probabilities > 0.5
     return RegionCounts(
         (predicted & wanted).sum((1, 2)),
@@ -93,7 +93,7 @@ def frame_jaccard(
     if empty == "strict":
         ratio = counts.intersection.double() / counts.union.clamp(min=1)
         return torch.where(silent, (counts.predicted == 0).double(), ratio)
-    pixels = probabilities[0].numel()
+    pixels = as_tensor(probabilities, "probabilities")[0].numel()
     kept = torch.where(silent, pixels - counts.predicted, counts.intersection)
     return kept.double() / (torch.where(silent, pixels, counts.union).double() + EPSILON)
 
@@ -134,7 +134,7 @@ def binary_class_counts(probabilities: Tensor, target: Tensor) -> ClassCounts:
     """
     counts = region_counts(probabilities, target)
     both, either, predicted, wanted = (count.sum() for count in counts)
-    pixels = probabilities.numel()
+    pixels = as_tensor(probabilities, "probabilities").numel()
     return ClassCounts(
         torch.stack([pixels - either, both]),
         torch.stack([pixels - predicted, predicted]),

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from coprop.errors import CoPropError
-from coprop.metrics.functional.checks import check_choice, check_pair
+from coprop.metrics.functional.checks import as_tensor, check_choice, check_pair
 from coprop.metrics.functional.counts import f_score
 from coprop.metrics.functional.regions import binary_class_counts
 
@@ -43,7 +43,7 @@ def threshold_counts(probabilities: Tensor, target: Tensor) -> ThresholdCounts:
     Each pixel is sorted into the interval between two thresholds that it lies in, once, and the
     intervals are added up from above. Args and errors are those of `region_counts`.
     """
-    wanted = check_pair(probabilities, target)
+    probabilities, wanted = check_pair(probabilities, target)
     # 1 - 1e-10 is 1 in float32, so the last threshold only keeps pixels of probability 1.
     thresholds = torch.linspace(0, 1 - 1e-10, NUM_THRESHOLDS, dtype=torch.float32)
     size = NUM_THRESHOLDS + 1
@@ -104,6 +104,7 @@ def batch_f_measures(curves: Tensor, *, frames_per_batch: int | None = 1) -> Ten
     Raises:
         CoPropError: no frames, or batches of fewer than one.
     """
+    curves = as_tensor(curves, "curves")
     if curves.ndim != 2 or len(curves) == 0:
         raise CoPropError(
             f"curves must have the shape (N, 255) with N >= 1, got {tuple(curves.shape)}."

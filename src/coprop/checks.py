@@ -1,0 +1,184 @@
+"""Numbers and arrays as people bring them: of numpy, torch and the standard library.
+
+Scalars of any of these, and arrays that hold one number, are taken; text and truth values are not.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from decimal import Decimal
+from fractions import Fraction
+from numbers import Real
+from typing import Any, TypeVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coprop.errors import CoPropError, ShapeError
+
+Number = int | float | Fraction
+
+_Shaped = TypeVar("_Shaped", bound=np.generic)
+
+
+def as_number(value: object) -> Number | None:
+    """A real number as Python's own, exact where it can be; None of what is none."""
+    if hasattr(value, "detach"):  # a tensor, which may require a gradient
+        value = value.detach()
+    if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
+        try:
+            value = value.item()
+        except (RuntimeError, TypeError, ValueError):  # no data, as on the device "meta"
+            return None
+    if isinstance(value, (bool, np.bool_)):
+        return None
+    if isinstance(value, np.integer):
+        return int(value)
+    if isinstance(value, np.floating):  # extended precision is no Python float
+        return float(value)
+    if isinstance(value, Decimal):
+        return Fraction(value) if value.is_finite() else float(value)
+    if isinstance(value, (int, float, Fraction)):
+        return value
+    return float(value) if isinstance(value, Real) else None
+
+
+def number(
+    name: str,
+    value: object,
+    wanted: str,
+    *,
+    low: float = -math.inf,
+    high: float = math.inf,
+    above: float = -math.inf,
+    error: type[CoPropError] = CoPropError,
+) -> float:
+    """A finite number in a range.
+
+    Args:
+        name: of the argument, for the error.
+        value: what was given.
+        wanted: what is accepted, for the error.
+        low, high: of the range.
+        above: what it must exceed.
+        error: what is raised.
+
+    Raises:
+        CoPropError: no number, not finite, or outside the range.
+    """
+    given = as_number(value)
+    try:
+        found = math.nan if given is None else float(given)
+    except OverflowError:
+        found = math.inf
+    if not (math.isfinite(found) and low <= found <= high and found > above):
+        raise error(f"{name} must be {wanted}, got {shown(value)}.")
+    return found
+
+
+def whole(
+    name: str,
+    value: object,
+    wanted: str,
+    *,
+    low: int,
+    high: int,
+    error: type[CoPropError] = CoPropError,
+) -> int:
+    """A whole number in a range, given as integer or as float.
+
+    Args, and what is raised, are those of `number`.
+    """
+    found = number(name, value, wanted, low=low, high=high, error=error)
+    if found != int(found):
+        raise error(f"{name} must be {wanted}, got {shown(value)}.")
+    return int(found)
+
+
+def index(name: str, value: object) -> int:
+    """A whole number of 0 or more.
+
+    Raises:
+        CoPropError: anything else.
+    """
+    try:
+        found = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        found = -1
+    if found < 0 or isinstance(value, (bool, np.bool_)):
+        raise CoPropError(f"{name} must be a whole number, 0 or more, got {shown(value)}.")
+    return found
+
+
+def array_of(name: str, value: Any, *, error: type[CoPropError] = CoPropError) -> NDArray[Any]:
+    """Numbers or truth values as an array of numpy; tensors are detached, bfloat16 is widened.
+
+    Raises:
+        CoPropError: ragged lists, text, objects.
+    """
+    if hasattr(value, "detach"):
+        value = value.detach()
+        if str(value.dtype) == "torch.bfloat16":
+            value = value.float()
+    try:
+        if hasattr(value, "cpu"):
+            value = value.cpu()
+        array: NDArray[Any] = np.asarray(value)
+    except (ValueError, TypeError, RuntimeError) as fault:
+        raise error(
+            f"{name} must be an array of numbers, got {shown(value)}, which is none: {fault}"
+        ) from fault
+    if array.dtype.kind not in "biuf":
+        raise error(f"{name} must be an array of numbers, got {array.dtype} of {shown(value)}.")
+    return array
+
+
+def read_only(array: NDArray[_Shaped]) -> NDArray[_Shaped]:
+    """The same numbers, which nobody can change: a copy of what others could still write to."""
+    if array.flags.writeable:
+        array = array.copy()
+        array.flags.writeable = False
+    return array
+
+
+def sealed(array: NDArray[_Shaped]) -> NDArray[_Shaped]:
+    """A view through which an array cannot be changed."""
+    view = array.view()
+    view.flags.writeable = False
+    return cast("NDArray[_Shaped]", view)
+
+
+class Sealed:
+    """A value whose arrays cannot be changed, after pickling or copying either."""
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            object.__setattr__(
+                self, name, sealed(value) if isinstance(value, np.ndarray) else value
+            )
+
+
+def check_picture(image: object, number: int) -> None:
+    """Raise ShapeError unless (H, W, 3) uint8."""
+    fits = isinstance(image, np.ndarray) and image.dtype == np.uint8
+    if not (fits and image.ndim == 3 and image.shape[2] == 3 and image.size):  # type: ignore[attr-defined]
+        raise ShapeError(
+            f"the image of frame {number} must be (H, W, 3) uint8 RGB with at least one pixel, got "
+            f"{shown(image)}."
+        )
+
+
+def shown(value: object) -> str:
+    """What was given, in few words."""
+    shape = getattr(value, "shape", None)
+    if isinstance(shape, tuple) and shape:
+        return f"{type(value).__name__} {getattr(value, 'dtype', '')} of shape {tuple(shape)}"
+    text = repr(value) if not isinstance(value, (list, tuple, dict, set)) else ""
+    if isinstance(value, int) and len(text) > 24:
+        return f"{text[:12]}... ({len(text)} digits)"
+    if text and len(text) <= 60:
+        return text
+    return f"{type(value).__name__}" + (
+        f" of length {len(value)}" if hasattr(value, "__len__") else ""
+    )
