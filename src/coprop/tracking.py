@@ -18,7 +18,7 @@ from coprop.keyframes.asking import Asked
 from coprop.keyframes.model import FrameContext, KeyframeModel
 from coprop.loudness import heard_spans, quiet_blocks
 from coprop.neighbours import nearest, with_neighbours
-from coprop.propagation.checks import checked_step
+from coprop.propagation.checks import checked_step, warn_of_step_probabilities
 from coprop.propagation.propagator import Propagator
 from coprop.schedule import Schedule, heard_parts
 from coprop.types import AudioTrack, ControlPoints, FrameMask, Progress, Segment
@@ -184,6 +184,8 @@ class SegmentTracker:
         image, classes = self._image(frame), state.mask.classes
         returned = self._propagator.step(image, sound, state.memory)
         logits, memory = checked_step(returned, image, len(classes), frame.time_s)
+        if state.mask.is_keyframe:
+            warn_of_step_probabilities(logits)
         soft = logits.to(self._device, torch.float32).softmax(dim=1)
         mask = _frame_mask(frame, soft, classes, is_keyframe=False)
         return SegmentState(mask, memory)

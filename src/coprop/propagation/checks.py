@@ -1,8 +1,12 @@
-"""What the propagator says of input it cannot use."""
+"""What the propagator says of input it cannot use, and of output that is no logits."""
 
 from __future__ import annotations
 
+<<<<<<< HEAD
 from typing import Any
+=======
+import warnings
+>>>>>>> h-adapters
 
 import torch
 from torch import Tensor
@@ -210,3 +214,23 @@ def _check_probabilities(mask: Tensor, num_objects: int | None) -> None:
             f"probabilities must lie in [0, 1], got {low:.3g} to {high:.3g}; logits go through "
             "softmax(1) first."
         )
+
+
+def warn_of_step_probabilities(logits: Tensor) -> bool:
+    """Warns where a propagator's step() returned what looks like probabilities; whether it did.
+
+    That is where all values of (1, K + 1, h, w) lie in [0, 1], and not all of them are 0: their
+    softmax would be nearly flat.
+    """
+    if logits.numel() == 0 or logits.is_complex() or logits.is_meta:
+        return False
+    low, high = (float(x) for x in torch.aminmax(logits.detach()))
+    if not 0 <= low <= high <= 1 or high == 0:
+        return False
+    warnings.warn(
+        "the propagator's step() should return logits (1, K + 1, h, w), but all its values lie in "
+        "[0, 1], as probabilities and masks do; return "
+        "torch.log(probabilities.clamp_min(1e-6)) instead.",
+        stacklevel=2,
+    )
+    return True
