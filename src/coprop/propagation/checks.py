@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-<<<<<<< HEAD
-from typing import Any
-=======
 import warnings
->>>>>>> h-adapters
+from typing import Any
 
 import torch
 from torch import Tensor
