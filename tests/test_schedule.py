@@ -58,6 +58,12 @@ def test_a_video_much_longer_than_its_sound_is_silent_after_it() -> None:
     assert part.end_s == 2.25
 
 
+def test_a_short_pause_between_two_control_points_is_silent() -> None:
+    heard, pause = (Segment(1.0, 5.0),), Segment(2.0, 2.5)
+    parts = heard_parts(points(2.0, 2.5), heard, 9.0, silent=lambda segment: segment == pause)
+    assert edges(parts) == [(1.0, 2.0), (2.5, 5.0)]
+
+
 def test_what_sounds_together_is_told_to_each_part() -> None:
     parts = heard_parts(points(2.0), (Segment(1.0, 6.0),), 9.0, longest_s=1.0)
     assert len(parts) == 5

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -38,6 +38,7 @@ def heard_parts(
     *,
     video_end_s: float | None = None,
     longest_s: float | None = None,
+    silent: Callable[[Segment], bool] = lambda _: False,
 ) -> list[Part]:
     """The spans that want a keyframe each: segments without their silences, in equal pieces.
 
@@ -47,6 +48,8 @@ def heard_parts(
         end_s: of the sound.
         video_end_s: of the video, where it is known before it has been seen.
         longest_s: the longest time between keyframes; None for no limit.
+        silent: whether nothing is heard between two control points, in a pause that would belong to
+            the sound around it if the control points did not say otherwise.
     """
     parts = []
     for span in heard:
@@ -57,6 +60,8 @@ def heard_parts(
         if last >= end_s - _SAME_S and (video_end_s is None or video_end_s <= end_s + _TAIL_S):
             last = end_s + _TAIL_S
         for start, end in pairwise([first, *inside, last]):
+            if inside and silent(Segment(start, end)):
+                continue
             # What is beyond the video, or may be, is no reason for one more keyframe.
             shown = (end_s if video_end_s is None else video_end_s) - start
             length = min(end - start, max(shown, _SAME_S))

@@ -16,7 +16,7 @@ from torch import Tensor
 from coprop.errors import ModelOutputError
 from coprop.keyframes.asking import Asked
 from coprop.keyframes.model import FrameContext, KeyframeModel
-from coprop.loudness import heard_spans, quiet_blocks
+from coprop.loudness import heard_spans, is_silent, quiet_blocks
 from coprop.neighbours import nearest, with_neighbours
 from coprop.propagation.checks import checked_step, warn_of_step_probabilities
 from coprop.propagation.propagator import Propagator
@@ -84,9 +84,16 @@ class Tracking:
         longest_s: float | None,
         progress: Progress | None,
     ) -> Iterator[tuple[Frame, FrameMask]]:
-        heard = heard_spans(quiet_blocks(clip.audio))
+        quiet = quiet_blocks(clip.audio)
         sound_s, video_s = clip.audio.duration_s, clip.duration_s
-        parts = heard_parts(points, heard, sound_s, video_end_s=video_s, longest_s=longest_s)
+        parts = heard_parts(
+            points,
+            heard_spans(quiet),
+            sound_s,
+            video_end_s=video_s,
+            longest_s=longest_s,
+            silent=lambda segment: is_silent(quiet, segment),
+        )
         schedule = Schedule(parts)
         state: SegmentState | None = None
         duration_s, before_s = _ALONE_S, math.nan

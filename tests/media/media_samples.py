@@ -24,7 +24,7 @@ def tone(
 ) -> NDArray[np.float32]:
     """(channels, n): noise with a loud click of 5 ms, by which times can be told."""
     rng = np.random.default_rng(0)
-    samples = 0.2 * rng.uniform(-1, 1, (channels, round(sample_rate * seconds)))
+    samples = np.tile(0.2 * rng.uniform(-1, 1, round(sample_rate * seconds)), (channels, 1))
     start = round(click_s * sample_rate)
     samples[:, start : start + sample_rate // 200] = 0.8
     return samples.astype(np.float32)
