@@ -39,7 +39,10 @@ def check(masks: list[FrameMask], count: int, size: tuple[int, int]) -> None:
 
 def test_from_file_to_result(default: CoProp, tmp_path: Path) -> None:
     video = write_video(
-        tmp_path / "clip.mp4", pts=range(0, 3000, 250), sound=tone(44_100, 3.0, 2), noise=True
+        tmp_path / "clip.mp4",
+        pts=range(0, 3000, 250),
+        sound=noise(3.0, 44_100).samples[None].repeat(2, 0),
+        noise=True,
     )
     result = default(video, keep_probabilities=True)
     check(list(result.masks), 12, (48, 64))

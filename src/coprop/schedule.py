@@ -14,7 +14,7 @@ _SAME_S = 1e-6  # times that differ by less, by rounding, are the same
 _TAIL_S = 0.25  # sound this much shorter than the video is taken to last to its end
 _LATE_S = 0.12  # a sound between two frames is shown in the next one, if that comes so soon
 _EXACT_S = 0.1  # a control point this near to a silence's edge is meant to be the edge
-_WATCHED_S = 0.1  # a frame shown for longer than twice this stands for the sound around it
+_WATCHED_S = 0.25  # a frame shown for longer than twice this stands for the sound around it
 
 
 @dataclass(frozen=True)

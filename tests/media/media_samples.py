@@ -22,9 +22,9 @@ def picture(index: int, width: int, height: int) -> NDArray[np.uint8]:
 def tone(
     sample_rate: int, seconds: float, channels: int = 1, click_s: float = 0.5
 ) -> NDArray[np.float32]:
-    """(channels, n): noise with a loud click of 5 ms, by which times can be told."""
+    """(channels, n): quiet noise with a loud click of 5 ms, by which times can be told."""
     rng = np.random.default_rng(0)
-    samples = np.tile(0.2 * rng.uniform(-1, 1, round(sample_rate * seconds)), (channels, 1))
+    samples = 0.005 * rng.standard_normal((channels, round(sample_rate * seconds)))
     start = round(click_s * sample_rate)
     samples[:, start : start + sample_rate // 200] = 0.8
     return samples.astype(np.float32)
