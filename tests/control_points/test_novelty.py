@@ -50,8 +50,9 @@ def test_a_score_for_each_step_of_any_track(samples: int, rate: int) -> None:
 
 
 def test_blocks_join_without_a_seam(monkeypatch: pytest.MonkeyPatch) -> None:
-    audio = noise(20.0, 44_100)
-    audio.samples[0 :: 44_100 // 2] = 1.0  # as loud in every block, which are scaled each
+    samples = noise(20.0, 44_100).samples.copy()
+    samples[0 :: 44_100 // 2] = 1.0  # as loud in every block, which are scaled each
+    audio = Audio(samples, 44_100)
     whole = novelty_scores(audio)
     monkeypatch.setattr(novelty, "_BLOCK_STEPS", 128)
     np.testing.assert_allclose(novelty_scores(audio), whole, atol=0.01)
