@@ -182,10 +182,6 @@ def _evaluate(
     pipeline = load_model(model, processes.device if several else checked_device(device))
     if max_segment_s is not None:
         pipeline.max_segment_s = max_segment_s or None
-    store = EvaluationFolder(folder)
-    if force and processes.process_index == 0:
-        store.clear()
-    processes.wait_for_everyone()
     settings = {
         "dataset": dataset.name,
         "num_clips": len(dataset),
@@ -196,10 +192,11 @@ def _evaluate(
         return evaluate(
             dataset,
             methods_named(methods, pipeline),
-            store,
+            EvaluationFolder(folder),
             settings=settings,
             options=ScoreOptions(**scores),
             mute=mute,
+            force=force,
             processes=processes,
             progress=bars,
         )
