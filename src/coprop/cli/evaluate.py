@@ -99,7 +99,7 @@ def evaluate(
             "figures used 5 to 20; F rises with it.",
         ),
     ] = 1,
-    device: DeviceOption = "cpu",
+    device: DeviceOption = "",
     force: Annotated[bool, typer.Option("--force", help="Forget an earlier run in DIR.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
     as_json: JsonOption = False,
@@ -118,6 +118,7 @@ def evaluate(
     docs/metrics.md defines the figures.
     """
     with reported(debug=debug, interrupted=lambda: f"interrupted; to go on, repeat it ({out})."):
+        device = device or checked_device("").type
         processes = _processes(device)
         content = _evaluate(
             dataset=chosen_dataset(

@@ -69,7 +69,7 @@ def run(
     force: Annotated[
         bool, typer.Option("--force", help="Replace an earlier result in DIR; other files stay.")
     ] = False,
-    device: DeviceOption = "cpu",
+    device: DeviceOption = "",
     model: Annotated[
         Path | None,
         typer.Option(
