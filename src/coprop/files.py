@@ -78,9 +78,13 @@ def parse_json(text: str | bytes, *, finite: bool = True) -> Any:
     """
     if len(text) > MOST_BYTES:
         raise ValueError(f"it is longer than {MOST_BYTES >> 20} MB")
-    numbers = {"parse_float": _finite, "parse_constant": _no_number} if finite else {}
     try:
-        value = json.loads(text, parse_int=_whole, **numbers)
+        value = json.loads(
+            text,
+            parse_int=_whole,
+            parse_float=_finite if finite else None,
+            parse_constant=_no_number if finite else None,
+        )
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
     if _nested(value) > _MOST_NESTED:

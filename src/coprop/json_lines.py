@@ -23,7 +23,8 @@ class JsonLines:
 
     Args:
         path: the file; it need not be there.
-        remedy: what to do about a damaged line, a sentence.
+        remedy: what to do about a line that cannot be used, a sentence.
+        fault: what is said of such a line.
         begins: how every row begins; a last line without an end that begins otherwise is refused.
         synced: whether a row is on disk when `append` returns, rather than on its way there.
         finite: refuse rows with NaN or infinite numbers.
@@ -34,12 +35,14 @@ class JsonLines:
         path: Path,
         *,
         remedy: str,
+        fault: str = "is damaged",
         begins: str = "{",
         synced: bool = True,
         finite: bool = True,
     ) -> None:
         self.path = path
         self._remedy = remedy
+        self._fault = fault
         self._begins = begins.encode()
         self._synced = synced
         self._finite = finite
@@ -108,7 +111,7 @@ class JsonLines:
 
     def damaged(self, number: int, reason: object) -> OutputError:
         """The error that says that a line cannot be used."""
-        return OutputError(f"{self.path}, line {number} is damaged: {reason}. {self._remedy}")
+        return OutputError(f"{self.path}, line {number} {self._fault}: {reason}. {self._remedy}")
 
     def _row(self, number: int, line: bytes) -> dict[str, Any]:
         try:
@@ -122,13 +125,14 @@ class JsonLines:
 
 def _end_of_last_line(file: Any) -> int:
     """Where the last whole line ends, in bytes from the beginning."""
-    start = end = file.seek(0, os.SEEK_END)
+    start: int = file.seek(0, os.SEEK_END)
+    end = start
     while start:
         start = max(start - _TAIL, 0)
         file.seek(start)
-        found = file.read(end - start).rfind(b"\n")
+        found: int = file.read(end - start).rfind(b"\n")
         if found >= 0:
-            return start + int(found) + 1
+            return start + found + 1
         end = start
     return 0
 

@@ -12,7 +12,7 @@ from coprop.files import differing
 from coprop.json_lines import JsonLines
 from coprop.locks import WriterLock
 
-_REMEDY = "It is no row of this command, so nothing is added to the file. Choose another file."
+_NO_ROW = "is no row of this command, so nothing is added to it"
 
 
 class RowFile:
@@ -31,7 +31,9 @@ class RowFile:
         self.path = path
         self.settings = json.loads(json.dumps(settings))
         self.done: set[str] = set()
-        self._lines = JsonLines(path, remedy=_REMEDY, begins='{"path": ')
+        self._lines = JsonLines(
+            path, remedy="Choose another file.", fault=_NO_ROW, begins='{"path": '
+        )
         self._lock = WriterLock.of_file(path)
         try:
             for number, row in self._lines:
