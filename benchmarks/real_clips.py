@@ -30,7 +30,7 @@ from coprop.evaluation.models import DEFAULT, load_model
 from coprop.evaluation.scores import sounding_probability
 from coprop.evaluation.summary import mean
 from coprop.evaluation.table import figure, table_lines
-from coprop.media.atomic import output_errors
+from coprop.files import output_errors
 from coprop.media.clip import Clip
 from coprop.media.overlay import paint
 from coprop.media.reader import Frame

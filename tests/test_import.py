@@ -5,8 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 
-import pytest
-
 HEAVY = {
     *("av", "timm", "transformers", "torchvision", "torchaudio", "accelerate", "soundfile"),
     *("matplotlib", "PIL", "typer", "rich"),
@@ -32,6 +30,7 @@ def state():
 
 before = state()
 import coprop
+coprop.CoProp, coprop.Result, coprop.ControlPointDetector, coprop.CoPropError
 after = state()
 print(sorted(name for name in before if before[name] != after[name]))
 """
@@ -44,12 +43,26 @@ def run_python(code: str) -> str:
     return done.stdout.strip()
 
 
-@pytest.mark.parametrize("module", ["coprop", "coprop.cli"])
-def test_nothing_heavy_is_loaded(module: str) -> None:
-    loaded = run_python(f"import sys, {module}; print(*sys.modules)").split()
+def test_nothing_heavy_is_loaded() -> None:
+    loaded = run_python("import sys, coprop; coprop.CoProp; print(*sys.modules)").split()
     assert "coprop.pipeline" in loaded
-    allowed = {"typer", "rich"} if module == "coprop.cli" else set()
-    assert HEAVY & set(loaded) <= allowed
+    assert not HEAVY & set(loaded)
+
+
+def test_nothing_is_loaded_before_it_is_asked_for() -> None:
+    """PyTorch takes seconds; help and Ctrl-C do not wait for it."""
+    for module in ("coprop", "coprop.__main__"):
+        loaded = run_python(f"import sys, {module}; print(*sys.modules)").split()
+        assert not (HEAVY | {"torch", "numpy", "huggingface_hub"}) & set(loaded)
+    loaded = run_python("import sys, coprop.cli; print(*sys.modules)").split()
+    assert not ((HEAVY - {"typer", "rich"}) | {"torch", "huggingface_hub"}) & set(loaded)
+
+
+def test_every_public_name_is_there() -> None:
+    names = run_python(
+        "import coprop; print(*[n for n in coprop.__all__ if getattr(coprop, n) is None])"
+    )
+    assert names == ""
 
 
 def test_nothing_outside_is_changed() -> None:

@@ -6,13 +6,16 @@ result = CoProp.from_pretrained()("clip.mp4")
 result.save("out")
 """
 
-from coprop.control_points.detector import ControlPointDetector
-from coprop.errors import CoPropError
-from coprop.keyframes.segmenter import KeyframeSegmenter
-from coprop.pipeline import CoProp
-from coprop.propagation.propagator import AudioInsertPropagator
-from coprop.result import Result
-from coprop.types import Audio, ControlPoints, FrameMask, Segment
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from coprop.control_points.detector import ControlPointDetector
+    from coprop.errors import CoPropError
+    from coprop.keyframes.segmenter import KeyframeSegmenter
+    from coprop.pipeline import CoProp
+    from coprop.propagation.propagator import AudioInsertPropagator
+    from coprop.result import Result
+    from coprop.types import Audio, ControlPoints, FrameMask, Segment
 
 __version__ = "0.1.0"
 
@@ -28,3 +31,32 @@ __all__ = [
     "Result",
     "Segment",
 ]
+
+# Loaded when they are asked for: PyTorch takes seconds, in which ``coprop --help`` is long done
+# and Ctrl-C should already be answered.
+_HOMES = {
+    "Audio": "coprop.types",
+    "AudioInsertPropagator": "coprop.propagation.propagator",
+    "CoProp": "coprop.pipeline",
+    "CoPropError": "coprop.errors",
+    "ControlPointDetector": "coprop.control_points.detector",
+    "ControlPoints": "coprop.types",
+    "FrameMask": "coprop.types",
+    "KeyframeSegmenter": "coprop.keyframes.segmenter",
+    "Result": "coprop.result",
+    "Segment": "coprop.types",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'coprop' has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,5 +1,6 @@
 """The command ``coprop``: run, detect and doctor. docs/cli.md describes it."""
 
-from coprop.cli.app import app, main
+from coprop.__main__ import main
+from coprop.cli.app import app
 
 __all__ = ["app", "main"]

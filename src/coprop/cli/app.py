@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import signal
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from coprop.cli.common import FAILED
 from coprop.cli.compare_detectors import compare_detectors
 from coprop.cli.data import data
 from coprop.cli.detect import detect
@@ -15,6 +15,7 @@ from coprop.cli.evaluate import evaluate
 from coprop.cli.examples import examples
 from coprop.cli.run import run
 from coprop.cli.train import train
+from coprop.errors import CoPropError
 
 _HELP = """Masks of the objects that make sound, for every frame of a video.
 
@@ -49,6 +50,10 @@ app.command()(train)
 app.command()(doctor)
 
 
+# Some versions of typer bring a copy of click, others import it; its errors are of either.
+_WRONG_LINE: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
+
+
 def _print_version(wanted: bool) -> None:
     if wanted:
         from coprop import __version__
@@ -69,8 +74,22 @@ def _main(
     pass
 
 
-def main() -> None:
-    """What the command ``coprop`` runs."""
-    # Schedulers end jobs with SIGTERM: to be taken as Ctrl-C, so that work under way is kept.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    app(prog_name="coprop")
+def exit_code(application: typer.Typer) -> int:
+    """Runs the command line of this process; its exit code, with what was wrong already told.
+
+    Raises:
+        OSError: standard output cannot be written.
+        KeyboardInterrupt: a signal that no command has answered.
+    """
+    try:
+        return application(prog_name="coprop", standalone_mode=False) or 0
+    except typer.Exit as ended:
+        return int(ended.exit_code)
+    except _WRONG_LINE as error:
+        error.show()
+        return int(error.exit_code)
+    except typer.Abort as error:
+        raise KeyboardInterrupt from error
+    except CoPropError as error:
+        typer.echo(f"coprop: {error}", err=True)
+        return FAILED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from coprop.__main__ import INTERRUPTED, SIGNALS
 from coprop.errors import CoPropError
 
 if TYPE_CHECKING:
@@ -16,7 +18,11 @@ if TYPE_CHECKING:
 
     from coprop.control_points.detector import ControlPointDetector
 
-FAILED, INTERRUPTED = 1, 130
+FAILED = 1
+_OF_THE_SYSTEM = {
+    *(errno.ENOSPC, errno.EFBIG, errno.EROFS, errno.EIO, errno.EMFILE, errno.EACCES),
+    errno.EDQUOT if hasattr(errno, "EDQUOT") else errno.ENOSPC,
+}
 
 
 class Method(str, Enum):
@@ -70,7 +76,12 @@ AudioTrackOption = Annotated[
     ),
 ]
 DeviceOption = Annotated[
-    str, typer.Option(metavar="NAME", help="Where to compute: cpu, cuda, cuda:1, mps.")
+    str,
+    typer.Option(
+        metavar="NAME",
+        show_default="a GPU, if any",
+        help="Where to compute: cpu, cuda, cuda:1, mps.",
+    ),
 ]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print JSON, and nothing else, to stdout.")
@@ -88,16 +99,32 @@ def reported(
         debug: let coprop's errors pass, with their traceback.
         interrupted: makes the line after Ctrl-C.
     """
+    SIGNALS.working = True
     try:
         yield
     except CoPropError as error:
         if debug:
             raise
-        typer.echo(f"coprop: {error}", err=True)
+        typer.echo(f"coprop: {_one_line(error)}", err=True)
+        raise typer.Exit(FAILED) from error
+    except OSError as error:
+        # What no part of coprop has turned into an error of its own: a full disk, most likely.
+        if debug or error.errno not in _OF_THE_SYSTEM:
+            raise
+        where = f" ({error.filename})" if error.filename else ""
+        typer.echo(f"coprop: the system refuses: {error.strerror}{where}.", err=True)
+        raise typer.Exit(FAILED) from error
+    except MemoryError as error:
+        typer.echo("coprop: there is not enough memory for this.", err=True)
         raise typer.Exit(FAILED) from error
     except KeyboardInterrupt as error:
         typer.echo(f"coprop: {interrupted()}", err=True)
         raise typer.Exit(INTERRUPTED) from error
+
+
+def _one_line(error: Exception) -> str:
+    """What an error says; a line break in a file's name stays one character."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(error))
 
 
 def detector_for(
@@ -121,13 +148,14 @@ def available_devices() -> list[str]:
 
 
 def checked_device(name: str) -> torch.device:
-    """The device of that name.
+    """The device of that name; of an empty one, a GPU if there is any, else the CPU.
 
     Raises:
         typer.BadParameter: there is none, or it does not compute.
     """
     import torch
 
+    name = name or available_devices()[min(1, len(available_devices()) - 1)]
     try:
         device = torch.device(name)
         torch.zeros(1, device=device).item()

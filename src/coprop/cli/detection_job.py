@@ -52,9 +52,14 @@ class DetectionJob:
         Raises:
             CoPropError: a single file that cannot be read, or what the detector raises.
         """
-        single = len(self.inputs) == 1 and not self.inputs[0].is_dir()
         files = media_files(self.inputs)
-        rows = None if self.out is None else RowFile(self.out, {**self.about, **self.settings})
+        if self.out is None:
+            return self._work(files, None)
+        with RowFile(self.out, {**self.about, **self.settings}) as rows:
+            return self._work(files, rows)
+
+    def _work(self, files: list[Path], rows: RowFile | None) -> int:
+        single = len(self.inputs) == 1 and not self.inputs[0].is_dir()
         left = [file for file in files if rows is None or str(file.resolve()) not in rows.done]
         failures: list[Path] = []
 

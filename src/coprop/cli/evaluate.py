@@ -99,7 +99,7 @@ def evaluate(
             "figures used 5 to 20; F rises with it.",
         ),
     ] = 1,
-    device: DeviceOption = "cpu",
+    device: DeviceOption = "",
     force: Annotated[bool, typer.Option("--force", help="Forget an earlier run in DIR.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
     as_json: JsonOption = False,
@@ -118,6 +118,7 @@ def evaluate(
     docs/metrics.md defines the figures.
     """
     with reported(debug=debug, interrupted=lambda: f"interrupted; to go on, repeat it ({out})."):
+        device = device or checked_device("").type
         processes = _processes(device)
         content = _evaluate(
             dataset=chosen_dataset(
@@ -182,10 +183,6 @@ def _evaluate(
     pipeline = load_model(model, processes.device if several else checked_device(device))
     if max_segment_s is not None:
         pipeline.max_segment_s = max_segment_s or None
-    store = EvaluationFolder(folder)
-    if force and processes.process_index == 0:
-        store.clear()
-    processes.wait_for_everyone()
     settings = {
         "dataset": dataset.name,
         "num_clips": len(dataset),
@@ -196,10 +193,11 @@ def _evaluate(
         return evaluate(
             dataset,
             methods_named(methods, pipeline),
-            store,
+            EvaluationFolder(folder),
             settings=settings,
             options=ScoreOptions(**scores),
             mute=mute,
+            force=force,
             processes=processes,
             progress=bars,
         )

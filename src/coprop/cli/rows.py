@@ -3,38 +3,55 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from coprop.errors import OutputError
+from coprop.files import differing
+from coprop.json_lines import JsonLines
+from coprop.locks import WriterLock
 
-_BEGINNING = b'{"path": '
+_NO_ROW = "is no row of this command, so nothing is added to it"
 
 
 class RowFile:
-    """One JSON object a line, each on disk before the next is worked on.
-
-    A last line that a kill cut short does not count, and is removed before more are written.
+    """The rows of earlier calls, and those that are added; a context manager.
 
     Args:
         path: the file; made if needed.
         settings: how the rows come about, as JSON can hold it; rows of others are refused.
 
     Raises:
-        OutputError: the file holds something else, or rows of other settings.
+        OutputError: the file holds something else, or rows of other settings, or another process
+            is adding to it.
     """
 
     def __init__(self, path: Path, settings: dict[str, Any]) -> None:
         self.path = path
         self.settings = json.loads(json.dumps(settings))
         self.done: set[str] = set()
-        *whole, self._cut_short = self._read().split(b"\n")
-        for number, line in enumerate(whole, start=1):
-            self.done.add(self._key(line, number))
-        common = min(len(self._cut_short), len(_BEGINNING))
-        if self._cut_short[:common] != _BEGINNING[:common]:
-            raise self._no_row(len(whole) + 1)
+        self._lines = JsonLines(
+            path, remedy="Choose another file.", fault=_NO_ROW, begins='{"path": '
+        )
+        self._lock = WriterLock.of_file(path)
+        try:
+            for number, row in self._lines:
+                self.done.add(self._key(row, number))
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def __enter__(self) -> RowFile:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._lock.release()
 
     def append(self, key: str, row: dict[str, Any]) -> None:
         """Adds a row; it is on disk when this returns.
@@ -46,50 +63,17 @@ class RowFile:
         Raises:
             OutputError: the file cannot be written.
         """
-        from coprop.media.atomic import output_errors  # loads PyAV
-
-        line = json.dumps({"path": key, **row, "settings": self.settings}).encode() + b"\n"
-        with output_errors(self.path):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("ab") as file:
-                if self._cut_short:
-                    file.truncate(file.tell() - len(self._cut_short))
-                    self._cut_short = b""
-                file.write(line)
-                file.flush()
-                os.fsync(file.fileno())
+        self._lines.append({"path": key, **row, "settings": self.settings})
         self.done.add(key)
 
-    def _read(self) -> bytes:
-        try:
-            return self.path.read_bytes()
-        except FileNotFoundError:
-            return b""
-        except OSError as error:
-            raise OutputError(
-                f"cannot read {self.path}: {error.strerror}. Give the file that rows go to."
-            ) from error
-
-    def _key(self, line: bytes, number: int) -> str:
-        try:
-            row = json.loads(line)
-            key, settings = str(row["path"]), row["settings"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise self._no_row(number) from error
-        different = sorted(
-            name
-            for name in settings.keys() | self.settings.keys()
-            if settings.get(name) != self.settings.get(name)
-        )
+    def _key(self, row: dict[str, Any], number: int) -> str:
+        key, settings = row.get("path"), row.get("settings")
+        if not isinstance(key, str) or not isinstance(settings, dict):
+            raise self._lines.damaged(number, "it has no path and settings")
+        different = differing(settings, self.settings)
         if different:
             raise OutputError(
                 f"{self.path} holds rows of other settings ({', '.join(different)} differ). Choose "
                 "another file, or remove it to start anew."
             )
         return key
-
-    def _no_row(self, number: int) -> OutputError:
-        return OutputError(
-            f"{self.path}, line {number} is no row of this command, so nothing is added to it. "
-            "Choose another file."
-        )

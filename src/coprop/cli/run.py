@@ -75,7 +75,7 @@ def run(
     force: Annotated[
         bool, typer.Option("--force", help="Replace an earlier result in DIR; other files stay.")
     ] = False,
-    device: DeviceOption = "cpu",
+    device: DeviceOption = "",
     model: Annotated[
         Path | None,
         typer.Option(
@@ -157,7 +157,7 @@ def check_output(job: Job) -> None:
         OutputError: the folder has something in it and is not to be replaced, cannot be written,
             or holds the input under a name that the result would take.
     """
-    from coprop.media.atomic import output_errors
+    from coprop.files import output_errors
 
     with output_errors(job.out):
         existing = next(path for path in (job.out, *job.out.absolute().parents) if path.exists())

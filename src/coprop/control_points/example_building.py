@@ -129,7 +129,7 @@ def _file_name(index: int, name: str) -> str:
 def _write_wav(path: Path, sound: Audio) -> None:
     import soundfile
 
-    from coprop.media.atomic import output_errors, replacing
+    from coprop.files import output_errors, replacing
 
     with output_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -88,7 +88,7 @@ class Trace:
         Raises:
             OutputError: it cannot be written.
         """
-        from coprop.media.atomic import output_errors, replacing
+        from coprop.files import output_errors, replacing
 
         path = Path(path)
         with output_errors(path):

@@ -22,7 +22,7 @@ from coprop.data.checksums import CHECKSUMS, read_checksums, write_checksums
 from coprop.data.disjoint import check_disjoint
 from coprop.data.manifest import MANIFEST, SPLITS, digest_of, read_manifest
 from coprop.errors import DatasetError, OutputError
-from coprop.media.atomic import output_errors, replacing
+from coprop.files import output_errors, replacing
 from coprop.media.palette import voc_palette
 from coprop.types import Progress
 

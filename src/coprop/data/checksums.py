@@ -8,7 +8,7 @@ from pathlib import Path
 
 from coprop.data.manifest import digest_of
 from coprop.errors import DatasetError
-from coprop.media.atomic import replacing
+from coprop.files import replacing
 from coprop.types import Progress
 
 CHECKSUMS = "SHA256SUMS"

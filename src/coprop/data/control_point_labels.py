@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from coprop.errors import DatasetError, ShapeError
-from coprop.media.atomic import replacing
+from coprop.files import replacing
 
 MIN_AREA = 0.0005
 """Share of the frame below which a class does not count: 25 pixels of 224 x 224, a slip of the

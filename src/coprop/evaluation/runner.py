@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from typing import Any, Protocol
 
@@ -53,6 +54,7 @@ def evaluate(
     settings: dict[str, Any],
     options: ScoreOptions | None = None,
     mute: bool = False,
+    force: bool = False,
     processes: Processes | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any] | None:
@@ -68,6 +70,7 @@ def evaluate(
         settings: what makes this evaluation what it is; a folder takes no rows of others.
         options: of the scores.
         mute: run every method a second time without sound, to see how much of it the sound is.
+        force: forget what an earlier evaluation left in the folder.
         processes: those that share the clips.
         progress: called as ``("clips", done, total)``.
 
@@ -76,18 +79,40 @@ def evaluate(
 
     Raises:
         CoPropError: an empty dataset, or a clip that cannot be read, with its name.
-        OutputError: the folder belongs to another evaluation, or cannot be written.
+        OutputError: the folder belongs to another evaluation, is damaged, cannot be written, or is
+            being written by others.
     """
     if not len(dataset):
         raise CoPropError(f"{dataset.name} has no clips to evaluate.")
     options, processes = options or ScoreOptions(), processes or OneProcess()
     settings = {**settings, "methods": [m.name for m in methods], "mute": mute, **asdict(options)}
-    folder.check(settings)
-    done = folder.rows()
-    processes.wait_for_everyone()  # nobody writes while others still look
-    if processes.process_index == 0:
-        folder.open(settings)
-    processes.wait_for_everyone()
+    first = processes.process_index == 0
+    with folder.lock() if first else nullcontext():
+        if first and force:
+            folder.clear()
+        processes.wait_for_everyone()
+        folder.check(settings)
+        done = folder.rows()
+        processes.wait_for_everyone()  # nobody writes while others still look
+        if first:
+            folder.open(settings)
+        processes.wait_for_everyone()
+        _score_missing(dataset, methods, folder, options, mute, done, processes, progress)
+        processes.wait_for_everyone()
+        return _write_results(folder, dataset, settings, options) if first else None
+
+
+def _score_missing(
+    dataset: LabelledDataset,
+    methods: Sequence[Method],
+    folder: EvaluationFolder,
+    options: ScoreOptions,
+    mute: bool,
+    done: dict[int, dict[str, Any]],
+    processes: Processes,
+    progress: Progress | None,
+) -> None:
+    """Scores this process's share of the clips that have no row."""
     missing = [i for i in range(len(dataset)) if i not in done]
     mine = missing[processes.process_index :: processes.num_processes]
     for count, index in enumerate(mine):
@@ -97,10 +122,6 @@ def evaluate(
         folder.append({**row, "seconds": seconds}, processes.process_index)
         if progress is not None:
             progress("clips", len(dataset) - len(mine) + count + 1, len(dataset))
-    processes.wait_for_everyone()
-    if processes.process_index != 0:
-        return None
-    return _write_results(folder, dataset, settings, options)
 
 
 def _row(
@@ -129,9 +150,31 @@ def _write_results(
     settings: dict[str, Any],
     options: ScoreOptions,
 ) -> dict[str, Any]:
-    rows = [row for _, row in sorted(folder.rows().items())]
+    found = folder.rows()
+    rows = [found[i] for i in range(len(dataset)) if i in found]
+    try:
+        results = _results(rows, dataset, settings, options)
+        timings = _timings(rows, settings["methods"])
+        texts = {
+            RESULTS: to_json(results),
+            TIMINGS: to_json(timings),
+            TABLE: markdown(results, timings),
+        }
+    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
+        raise folder.damaged(error) from error  # only rows that were read back can be wrong
+    for name, text in texts.items():
+        folder.write(name, text)
+    return results
+
+
+def _results(
+    rows: Sequence[dict[str, Any]],
+    dataset: LabelledDataset,
+    settings: dict[str, Any],
+    options: ScoreOptions,
+) -> dict[str, Any]:
     names, classes = settings["methods"], dataset.num_classes
-    results = {
+    return {
         "settings": settings,
         "dataset": {"name": dataset.name, "clips": len(rows), "classes": dataset.num_classes},
         "methods": {
@@ -149,15 +192,14 @@ def _write_results(
             for row in rows
         ],
     }
+
+
+def _timings(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> dict[str, dict[str, float]]:
     frames = sum(row["scores"][names[0]]["num_frames"] for row in rows)
-    timings = {
+    return {
         name: {
             "seconds": round(sum(row["seconds"][name] for row in rows), 3),
             "seconds_per_frame": round(sum(row["seconds"][name] for row in rows) / frames, 5),
         }
         for name in names
     }
-    folder.write(RESULTS, to_json(results))
-    folder.write(TIMINGS, to_json(timings))
-    folder.write(TABLE, markdown(results, timings))
-    return results

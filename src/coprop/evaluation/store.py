@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from coprop.errors import OutputError
-from coprop.media.atomic import output_errors, replacing
+from coprop.files import differing, output_errors, part_of, read_json, remove, replacing
+from coprop.json_lines import JsonLines
+from coprop.locks import LOCK, WriterLock
 
 SETTINGS, RESULTS, TABLE, TIMINGS = "settings.json", "results.json", "results.md", "timings.json"
+_WRITTEN = (SETTINGS, RESULTS, TABLE, TIMINGS)
 _ROWS = "rows"
+_ANEW = "Start anew with --force, or choose another folder."
 
 
 class EvaluationFolder:
@@ -27,6 +29,15 @@ class EvaluationFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._appending: dict[int, JsonLines] = {}
+
+    def lock(self) -> WriterLock:
+        """Keeps other evaluations out; a context manager.
+
+        Raises:
+            OutputError: another one is at work, or the folder cannot be written.
+        """
+        return WriterLock.of_folder(self.path)
 
     def check(self, settings: dict[str, Any]) -> None:
         """Refuses to go on with another evaluation's rows.
@@ -37,18 +48,17 @@ class EvaluationFolder:
         Raises:
             OutputError: the folder holds rows of other settings, or something else.
         """
-        if not self.path.exists():
-            return
         noted = self.path / SETTINGS
         if not noted.is_file():
-            if any(self.path.iterdir()):
-                raise OutputError(
-                    f"{self.path} is not empty, and no evaluation of coprop. Choose another folder."
-                )
+            self._refuse_others()
             return
-        before = json.loads(noted.read_text(encoding="utf-8"))
-        now = json.loads(json.dumps(settings))
-        different = sorted(k for k in before.keys() | now.keys() if before.get(k) != now.get(k))
+        try:
+            before = read_json(noted)
+        except (OSError, ValueError) as error:
+            raise OutputError(f"{noted} is damaged: {error}. {_ANEW}") from error
+        if not isinstance(before, dict):
+            raise OutputError(f"{noted} is damaged: it holds no settings. {_ANEW}")
+        different = differing(before, settings)
         if different:
             raise OutputError(
                 f"{self.path} holds an evaluation with other settings ({', '.join(different)} "
@@ -70,34 +80,59 @@ class EvaluationFolder:
         if not (self.path / SETTINGS).is_file():
             return
         with output_errors(self.path):
-            for name in (SETTINGS, RESULTS, TABLE, TIMINGS):
-                (self.path / name).unlink(missing_ok=True)
             for path in (self.path / _ROWS).glob("*.jsonl"):
                 path.unlink()
-            (self.path / _ROWS).rmdir()
+            if (self.path / _ROWS).is_dir() and not any((self.path / _ROWS).iterdir()):
+                (self.path / _ROWS).rmdir()
+            for name in (RESULTS, TABLE, TIMINGS, SETTINGS):  # the settings last: they say whose
+                remove(part_of(self.path / name))
+                (self.path / name).unlink(missing_ok=True)
 
     def rows(self) -> dict[int, dict[str, Any]]:
-        """The finished clips' rows by index."""
+        """The finished clips' rows by index.
+
+        Raises:
+            OutputError: a damaged row.
+        """
         rows = {}
         for path in sorted((self.path / _ROWS).glob("*.jsonl")):
-            for row in _complete_lines(path):
+            lines = _lines(path)
+            for number, row in lines:
+                if not _is_row(row):
+                    raise lines.damaged(number, "it lacks index, clip, scores or seconds")
                 rows[int(row["index"])] = row
         return rows
 
     def append(self, row: dict[str, Any], process: int) -> None:
         """Adds a finished clip's row, on disk when this returns."""
-        path = self.path / _ROWS / f"{process}.jsonl"
-        with output_errors(path), path.open("ab+") as file:
-            if file.tell() and not _ends_a_line(file):
-                file.write(b"\n")  # what a kill cut short stays a line of its own
-            file.write(json.dumps(row).encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+        if process not in self._appending:
+            self._appending[process] = _lines(self.path / _ROWS / f"{process}.jsonl")
+        self._appending[process].append(row)
 
     def write(self, name: str, text: str) -> None:
         """Writes a file, whole or not at all."""
         with replacing(self.path / name) as part:
             part.write_text(text, encoding="utf-8")
+
+    def damaged(self, error: Exception) -> OutputError:
+        """The error that says that rows which are there cannot be summed up."""
+        return OutputError(
+            f"a row in {self.path / _ROWS} is damaged ({type(error).__name__}: {error}). {_ANEW}"
+        )
+
+    def _refuse_others(self) -> None:
+        """Refuses a folder without settings, but for what a stop before they were written left."""
+        if not self.path.exists():
+            return
+        with output_errors(self.path):
+            left = {self.path / LOCK, *(part_of(self.path / name) for name in _WRITTEN)}
+            rows = self.path / _ROWS
+            if rows.is_dir() and not any(rows.iterdir()):
+                left.add(rows)
+            if set(self.path.iterdir()) - left:
+                raise OutputError(
+                    f"{self.path} is not empty, and no evaluation of coprop. Choose another folder."
+                )
 
 
 def to_json(content: object) -> str:
@@ -105,16 +140,14 @@ def to_json(content: object) -> str:
     return json.dumps(content, indent=2, allow_nan=False) + "\n"
 
 
-def _complete_lines(path: Path) -> Iterator[dict[str, Any]]:
-    for line in path.read_bytes().splitlines():
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(row, dict) and "index" in row:
-            yield row
+def _lines(path: Path) -> JsonLines:
+    return JsonLines(path, remedy=f"Remove that line, and the clip is done again. {_ANEW}")
 
 
-def _ends_a_line(file: Any) -> bool:
-    file.seek(-1, os.SEEK_END)
-    return bool(file.read(1) == b"\n")
+def _is_row(row: dict[str, Any]) -> bool:
+    return (
+        type(row.get("index")) is int
+        and isinstance(row.get("clip"), str)
+        and isinstance(row.get("scores"), dict)
+        and isinstance(row.get("seconds"), dict)
+    )

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from coprop.errors import CoPropError, OutputError, ShapeError
-from coprop.media.atomic import output_errors, part_of, remove, replacing
+from coprop.files import output_errors, part_of, remove, replacing
 from coprop.media.overlay import OverlayFile
 from coprop.media.palette import voc_palette
 from coprop.media.reader import Frame

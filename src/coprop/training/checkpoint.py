@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import pickle
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from coprop.errors import CheckpointError
-from coprop.media.atomic import replacing
+from coprop.errors import CheckpointError, OutputError
+from coprop.files import replacing
 
 
 def write_checkpoint(path: Path, step: int, parts: Mapping[str, Any]) -> None:
@@ -24,8 +24,18 @@ def write_checkpoint(path: Path, step: int, parts: Mapping[str, Any]) -> None:
     Raises:
         OutputError: the file cannot be written.
     """
+    content = {"step": step, **{name: x.state_dict() for name, x in parts.items()}}
     with replacing(path) as part:
-        torch.save({"step": step, **{name: x.state_dict() for name, x in parts.items()}}, part)
+        try:
+            with part.open("wb") as file:
+                torch.save(content, file)
+                file.flush()
+                os.fsync(file.fileno())
+        except RuntimeError as error:  # how PyTorch tells that its writer failed
+            raise OutputError(
+                f"cannot write {path}: {_reason(error)}. The checkpoint before it stays; make room "
+                "on the disk, and go on from there."
+            ) from error
 
 
 def read_checkpoint(path: Path, parts: Mapping[str, Any]) -> int:
@@ -36,12 +46,18 @@ def read_checkpoint(path: Path, parts: Mapping[str, Any]) -> int:
     """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
+        step = content["step"]
+        if type(step) is not int or step < 0:
+            raise ValueError("it tells no number of steps")
         for name, part in parts.items():
             part.load_state_dict(content[name])
-        return int(content["step"])
-    except (RuntimeError, ValueError, KeyError, EOFError, OSError, pickle.UnpicklingError) as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
+    except Exception as error:  # a damaged file makes PyTorch raise errors of every kind
         raise CheckpointError(
-            f"{path} is not a checkpoint of this training, or it is damaged: {reason} Remove it to "
-            "go on from the one before."
+            f"{path} is not a checkpoint of this training, or it is damaged: {_reason(error)} "
+            "Remove it to go on from the one before."
         ) from error
+    return step
+
+
+def _reason(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from coprop.errors import CoPropError, OutputError
-from coprop.media.atomic import output_errors, replacing
+from coprop.files import differing, output_errors, read_json, replacing
+from coprop.json_lines import JsonLines
+from coprop.locks import WriterLock
 
 CHECKPOINTS, EVENTS, FINAL = "checkpoints", "events", "final"
 LOG, SETTINGS, KEY_FRAMES = "log.jsonl", "settings.json", "key_frames.json"
@@ -47,6 +50,14 @@ class RunFolder:
         folder = self.path / CHECKPOINTS
         return sorted(p for p in folder.glob("*.pt") if re.fullmatch(r"step_\d+\.pt", p.name))
 
+    def lock(self) -> WriterLock:
+        """Keeps other trainings out; a context manager.
+
+        Raises:
+            OutputError: another one is at work, or the folder cannot be written.
+        """
+        return WriterLock.of_folder(self.path)
+
     def check(self, settings: Mapping[str, Any], *, resume: bool) -> None:
         """Refuses a folder in which this training cannot go on or begin.
 
@@ -62,14 +73,16 @@ class RunFolder:
                 "give another folder."
             )
         try:
-            before = json.loads(path.read_text(encoding="utf-8"))
+            before = read_json(path)
         except (OSError, ValueError) as error:
-            raise OutputError(f"{path} cannot be read: {error}; give another folder.") from error
-        differ = sorted(
-            name for name in {*before, *settings} - _FREE if before.get(name) != settings.get(name)
-        )
+            raise OutputError(f"{path} is damaged: {error}; give another folder.") from error
+        if not isinstance(before, dict):
+            raise OutputError(f"{path} is damaged: it holds no settings; give another folder.")
+        differ = differing(before, settings, _FREE)
         if differ:
-            shown = [f"{n} was {before.get(n)!r}, is {settings.get(n)!r}" for n in differ[:4]]
+            shown = [
+                f"{n} was {_short(before.get(n))}, is {_short(settings.get(n))}" for n in differ[:4]
+            ]
             raise OutputError(
                 f"{self.path} holds a training with other settings ({'; '.join(shown)}); give it "
                 "the same ones, or another folder."
@@ -98,7 +111,7 @@ class RunFolder:
         """
         path = self.path / name
         try:
-            return json.loads(path.read_text(encoding="utf-8"))
+            return read_json(path)
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
@@ -122,16 +135,16 @@ class Recorder:
     """
 
     def __init__(self, folder: RunFolder, done: int) -> None:
-        # Loaded here, as nothing else needs it. It is small; TensorBoard itself brings a web
-        # server and gRPC, which a machine that trains need not have.
-        from tensorboardX import SummaryWriter
+        from coprop.training.events import EventFile  # loads tensorboardX
 
-        path = folder.path / LOG
-        kept = [line for line in _complete_lines(path) if json.loads(line)["step"] <= done]
-        with replacing(path) as part:
-            part.write_text("".join(kept), encoding="utf-8")
-        self._log = path.open("a", encoding="utf-8")
-        self._events = SummaryWriter(str(folder.path / EVENTS), purge_step=done + 1)
+        self._log = JsonLines(
+            folder.path / LOG,
+            remedy="Remove that line to go on without it.",
+            synced=False,  # a step is soon repeated; waiting for the disk at each one is slow
+            finite=False,  # logs that hold NaN for a norm beyond fp16 are there
+        )
+        self._log.replace(_until(self._log, done))
+        self._events = EventFile(folder.path / EVENTS, first_step=done + 1)
 
     def __enter__(self) -> Recorder:
         return self
@@ -142,24 +155,30 @@ class Recorder:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._log.close()
         self._events.close()
 
     def row(self, step: int, values: Mapping[str, Any]) -> None:
-        """Adds a line to the log."""
-        self._log.write(json.dumps({"step": step, **values}) + "\n")
-        self._log.flush()
+        """Adds a line to the log; a number that is not finite, as a norm in fp16, becomes null."""
+        self._log.append({"step": step, **{name: _finite(x) for name, x in values.items()}})
 
     def points(self, step: int, values: Mapping[str, float]) -> None:
         """Adds a point to each of these curves."""
-        for name, value in values.items():
-            self._events.add_scalar(name, value, step)
-        self._events.flush()
+        self._events.add(step, values)
 
 
-def _complete_lines(path: Path) -> list[str]:
-    """The lines of a log, without one that a kill cut short."""
-    if not path.exists():
-        return []
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    return [line for line in lines if line.endswith("}\n")]
+def _until(log: JsonLines, done: int) -> Iterator[Mapping[str, Any]]:
+    """The rows of the first steps."""
+    for number, row in log:
+        if type(row.get("step")) is not int:
+            raise log.damaged(number, "it tells no step")
+        if row["step"] <= done:
+            yield row
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

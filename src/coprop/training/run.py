@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from coprop.control_points.detector import ControlPointDetector
 from coprop.data.labelled import LabelledDataset
+from coprop.errors import CoPropError
 from coprop.keyframes.segmenter import KeyframeSegmenter
 from coprop.pipeline import DEFAULT_MAX_SEGMENT_S, CoProp
 from coprop.propagation.propagator import AudioInsertPropagator
@@ -74,10 +76,13 @@ def train(
         "clips": len(data.train),
     }
     run.check(settings, resume=resume)
-    stage = _stage(recipe, data, run, settings, accelerator)
-    session = Session(stage, recipe, run, accelerator)
-    _open(run, settings, accelerator)
-    return session.run(progress)
+    with run.lock() if accelerator.is_main_process else nullcontext():
+        if accelerator.is_main_process:
+            run.check(settings, resume=resume)  # as another one may have left it just now
+        stage = _stage(recipe, data, run, settings, accelerator)
+        session = Session(stage, recipe, run, accelerator)
+        _open(run, settings, accelerator)
+        return session.run(progress)
 
 
 def _stage(
@@ -129,7 +134,16 @@ def _pairs(
             run.write(KEY_FRAMES, found)
         accelerator.wait_for_everyone()
         stored = run.read(KEY_FRAMES)
-    return tuple((int(clip), int(frame)) for clip, frame in stored)
+    try:
+        pairs = tuple((int(clip), int(frame)) for clip, frame in stored)
+        if not pairs or min(min(pair) for pair in pairs) < 0:
+            raise ValueError("numbers of clips and frames are 0 or more")
+        dataset_end = max(clip for clip, _ in pairs)
+        if dataset_end >= len(dataset):
+            raise ValueError(f"there is no clip {dataset_end}")
+    except (TypeError, ValueError, OverflowError) as error:
+        raise CoPropError(f"{run.path / KEY_FRAMES} is damaged: {error}; remove it.") from error
+    return pairs
 
 
 def _open(run: RunFolder, settings: dict[str, Any], accelerator: Accelerator) -> None:

@@ -10,8 +10,8 @@ from coprop.data.labelled import LabelledClip, LabelledDataset
 from coprop.evaluation.methods import Method, detected, every_frame_alone, propagated, true_points
 from coprop.evaluation.scores import ScoreOptions, score
 from coprop.evaluation.summary import summarise
+from coprop.files import output_errors, part_of
 from coprop.keyframes.segmenter import KeyframeSegmenter
-from coprop.media.atomic import output_errors, part_of
 from coprop.pipeline import CoProp
 from coprop.propagation.propagator import AudioInsertPropagator
 from coprop.types import ControlPoints

@@ -1,0 +1,179 @@
+"""Files that coprop writes and reads back: whole or not at all, and never believed blindly."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from coprop.errors import OutputError
+
+MOST_BYTES = 64 << 20
+"""Of one JSON value, a file or a line: many times what an hour of video takes, and soon parsed."""
+
+_MOST_NESTED = 64  # nothing here nests deeper than 6; far below where Python's recursion ends
+_LARGEST_WHOLE = 1 << 63  # what other programs hold in an integer, and what a float can hold
+_REASON = "Results need a directory that can be written to, on a disk with free space."
+
+
+@contextmanager
+def output_errors(path: Path) -> Iterator[None]:
+    """Turns the system's errors into one that names the path.
+
+    Raises:
+        OutputError: in place of any OSError, and of PyAV's errors.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not _is_systems(error):
+            raise
+        reason = getattr(error, "strerror", None) or error
+        raise OutputError(f"cannot write {path}: {reason}. {_REASON}") from error
+
+
+def part_of(path: Path) -> Path:
+    """The temporary name, in the same directory, under which a file is written."""
+    return path.with_name(path.name + ".part")
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Gives a temporary path; what was written there takes its place at the end.
+
+    After an exception nothing is left of it, and a file that was there before stays.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    part = part_of(path)
+    with output_errors(path):
+        try:
+            yield part
+            part.replace(path)
+        except BaseException:
+            remove(part)
+            raise
+
+
+def remove(path: Path) -> None:
+    """Removes a file if it is there and can be removed."""
+    with suppress(OSError):
+        path.unlink()
+
+
+def parse_json(text: str | bytes, *, finite: bool = True) -> Any:
+    """The value that a JSON text holds.
+
+    Args:
+        text: the JSON.
+        finite: refuse NaN and infinite numbers, which Python would take and JSON does not know.
+
+    Raises:
+        ValueError: it is no JSON, or holds numbers or a nesting that nobody writes.
+    """
+    if len(text) > MOST_BYTES:
+        raise ValueError(f"it is longer than {MOST_BYTES >> 20} MB")
+    try:
+        value = json.loads(
+            text,
+            parse_int=_whole,
+            parse_float=_finite if finite else None,
+            parse_constant=_no_number if finite else None,
+        )
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    if _nested(value) > _MOST_NESTED:
+        raise ValueError(f"it is nested more than {_MOST_NESTED} deep")
+    return value
+
+
+def read_json(path: Path) -> Any:
+    """The value that a JSON file holds.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is no regular file, too large, or no JSON (see `parse_json`).
+    """
+    size = path.stat().st_size
+    if not path.is_file():
+        raise ValueError("it is no regular file")
+    if size > MOST_BYTES:
+        raise ValueError(f"it is larger than {MOST_BYTES >> 20} MB")
+    return parse_json(path.read_bytes())
+
+
+def one_a_line(content: Mapping[str, Any]) -> str:
+    """JSON to be read by people and small: a line for each key, and for each item of a list.
+
+    Raises:
+        ValueError, TypeError: something that JSON cannot hold, such as NaN.
+    """
+    fields = []
+    for key, value in content.items():
+        text = _compact(value)
+        if isinstance(value, list | tuple) and any(isinstance(v, dict) for v in value):
+            text = "[\n" + ",\n".join(f"    {_compact(item)}" for item in value) + "\n  ]"
+        fields.append(f"  {_compact(str(key))}: {text}")
+    return "{\n" + ",\n".join(fields) + "\n}" if fields else "{}"
+
+
+def differing(
+    before: Mapping[str, Any], now: Mapping[str, Any], free: Collection[str] = ()
+) -> list[str]:
+    """Names of the settings that are not the same, as JSON holds them.
+
+    Args:
+        before: settings that were read from a file.
+        now: those of this call.
+        free: names that may differ.
+    """
+    now = json.loads(json.dumps(now))  # tuples become lists, as they are in the file
+    names = {*before, *now} - set(free)
+    return sorted(n for n in names if n not in before or n not in now or before[n] != now[n])
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, allow_nan=False)
+
+
+def _is_systems(error: Exception) -> bool:
+    if isinstance(error, OSError):
+        return True
+    av = sys.modules.get("av")  # where PyAV is not loaded, nothing of it is raised
+    return av is not None and isinstance(error, av.FFmpegError)
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise ValueError(f"the number {digits[:20]} is too large")
+    return value
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > 20 or abs(int(digits)) > _LARGEST_WHOLE:
+        raise ValueError(f"the number {digits[:20]}... is too large")
+    return int(digits)
+
+
+def _no_number(name: str) -> float:
+    raise ValueError(f"{name} is no number of JSON's")
+
+
+def _nested(value: Any) -> int:
+    """How many lists and objects lie inside one another, counted without recursion."""
+    depth, level = 0, [value]
+    while level and depth <= _MOST_NESTED:
+        inner = [v.values() if isinstance(v, dict) else v for v in level if _holds_others(v)]
+        level = [item for items in inner for item in items]
+        depth += bool(inner)
+    return depth
+
+
+def _holds_others(value: Any) -> bool:
+    return isinstance(value, list | dict)

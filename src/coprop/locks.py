@@ -1,0 +1,147 @@
+"""One writer at a time: locks that end with the process which holds them, however it ends."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import weakref
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+
+from coprop.errors import OutputError
+from coprop.files import output_errors
+
+LOCK = ".coprop.lock"
+"""The file in a folder that is being written; one that a killed process left is taken over."""
+
+_UNSUPPORTED = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS}
+_ATTEMPTS = 100  # each fails only if another writer ended at that very moment
+_held: weakref.WeakSet[WriterLock] = weakref.WeakSet()
+_fork_watched = False
+
+
+class WriterLock:
+    """Says that this process writes a folder or a file; a context manager.
+
+    The operating system holds the lock and gives it back when the process ends, also by a kill. A
+    file system without locks is written without one.
+
+    Args:
+        path: the file that is locked; see `of_folder` and `of_file`.
+        what: what is written, for the message.
+        made: a folder to remove again if nothing is in it in the end.
+
+    Raises:
+        OutputError: another writer is at work, or there is no permission to write.
+    """
+
+    def __init__(self, path: Path, what: Path, *, made: Path | None = None) -> None:
+        self._descriptor = _acquired(path, what)
+        self._release = weakref.finalize(self, _release, self._descriptor, path, made, os.getpid())
+        _watch_forks()
+        _held.add(self)
+
+    @classmethod
+    def of_folder(cls, folder: Path) -> WriterLock:
+        """The lock of a folder, which is made if it is not there."""
+        with output_errors(folder):
+            new = not folder.exists()
+            folder.mkdir(parents=True, exist_ok=True)
+        return cls(folder / LOCK, folder, made=folder if new else None)
+
+    @classmethod
+    def of_file(cls, path: Path) -> WriterLock:
+        """The lock of a file, which need not be there yet; its folder is made."""
+        with output_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        return cls(path.with_name(f".{path.name}.lock"), path)
+
+    def release(self) -> None:
+        """Lets others write."""
+        self._release()
+
+    def __enter__(self) -> WriterLock:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.release()
+
+
+def _acquired(path: Path, what: Path) -> int:
+    for _ in range(_ATTEMPTS):
+        with output_errors(what):
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        if not _locked(descriptor):
+            os.close(descriptor)
+            break
+        if _is_still_there(path, descriptor):
+            return descriptor
+        os.close(descriptor)  # of a writer that ended, and took its file away, just now
+    raise OutputError(
+        f"{what} is being written by another process. Wait until that has ended, or choose "
+        "another place."
+    )
+
+
+def _is_still_there(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except OSError:
+        return False
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _locked(descriptor: int) -> bool:
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except OSError as error:
+            return error.errno in _UNSUPPORTED
+        return True
+else:
+    import fcntl
+
+    def _locked(descriptor: int) -> bool:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            return error.errno in _UNSUPPORTED
+        return True
+
+
+def _release(descriptor: int, path: Path, made: Path | None, process: int) -> None:
+    if os.getpid() != process:  # a fork's copy
+        return
+    if sys.platform == "win32":  # which removes no file that is open
+        os.close(descriptor)
+    with suppress(OSError):
+        path.unlink()
+    if sys.platform != "win32":
+        os.close(descriptor)
+    if made is not None:
+        with suppress(OSError):
+            made.rmdir()
+
+
+def _watch_forks() -> None:
+    """Forked workers close their copies, so that a lock ends with the process that took it."""
+    global _fork_watched
+    if not _fork_watched and hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_close_copies)
+    _fork_watched = True
+
+
+def _close_copies() -> None:
+    for lock in list(_held):
+        if lock._release.alive:
+            with suppress(OSError):
+                os.close(lock._descriptor)
+            lock._release.detach()

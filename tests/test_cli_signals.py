@@ -1,0 +1,49 @@
+"""Signals from the first moment on, and a standard output that cannot be written."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+COMMAND = [sys.executable, "-m", "coprop"]
+
+
+def started(arguments: list[str]) -> subprocess.Popen[bytes]:
+    def as_in_a_terminal() -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    return subprocess.Popen(
+        [*COMMAND, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        preexec_fn=as_in_a_terminal,
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("after_s", [0.3, 0.6, 1.0, 1.5])
+def test_a_signal_in_the_first_second(number: int, after_s: float) -> None:
+    process = started(["doctor"])
+    time.sleep(after_s)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    if process.returncode != 0:  # it may have been done before
+        assert process.returncode == 130, said.decode()
+        assert said == b"coprop: interrupted.\n"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["doctor"], ["run", "--help"]])
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_nowhere_to_print(arguments: list[str]) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run([*COMMAND, *arguments], stdout=full, stderr=-1, check=False)
+    assert done.returncode == 1
+    assert done.stderr.count(b"\n") == 1
+    assert done.stderr.startswith(b"coprop: cannot write to standard output")
