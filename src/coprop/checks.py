@@ -10,12 +10,15 @@ import operator
 from decimal import Decimal
 from fractions import Fraction
 from numbers import Real
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from coprop.errors import CoPropError, ShapeError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Number = int | float | Fraction
 
@@ -167,6 +170,17 @@ def check_picture(image: object, number: int) -> None:
             f"the image of frame {number} must be (H, W, 3) uint8 RGB with at least one pixel, got "
             f"{shown(image)}."
         )
+
+
+def looks_like_probabilities(values: Tensor) -> bool:
+    """Whether all of what should be logits lies in [0, 1], and not all of it is 0.
+
+    Probabilities and masks do; so does the answer "nothing anywhere" of a network of zeros.
+    """
+    if values.numel() == 0 or values.is_complex() or values.is_meta:
+        return False
+    low, high = (float(x) for x in values.detach().aminmax())
+    return 0 <= low <= high <= 1 and high > 0
 
 
 def shown(value: object) -> str:

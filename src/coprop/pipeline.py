@@ -8,6 +8,7 @@ the segment's other frames, one by one, with their sound --propagator--> their m
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -219,13 +220,11 @@ class CoProp:
         raised at the call, what is wrong with a frame when its turn comes.
         """
         tracks = {"video_track": video_track, "audio_track": audio_track}
-        clip = Clip(frames, audio, fps=fps, **tracks, progress=progress)
-        try:
+        with ExitStack() as opened:
+            clip = opened.enter_context(Clip(frames, audio, fps=fps, **tracks, progress=progress))
             tracking = self.track(clip, self.anchor(clip.audio), progress=progress)
-        except BaseException:
-            clip.__exit__(None, None, None)
-            raise
-        return _masks_of(clip, tracking)
+            opened.pop_all()  # from here on the iterator closes the clip
+            return _masks_of(clip, tracking)
 
     def anchor(self, audio: AudioTrack) -> ControlPoints:
         """Where the sounding objects change (paper section 3.2)."""

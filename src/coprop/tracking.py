@@ -107,10 +107,10 @@ class Tracking:
             elif state is None or is_first:
                 state = tracker.start(frame, part.sources, around)
                 mask = state.mask
-                start_s = min(part.start_s, frame.time_s)
-                self.segments.append(Segment(start_s, part.end_s))
-                if part.end_s <= frame.time_s:  # a short sound between two frames
-                    self.segments[-1] = Segment(start_s, frame.time_s + duration_s)
+                # A short sound between two frames has ended when it is shown.
+                ended = part.end_s <= frame.time_s
+                end_s = frame.time_s + duration_s if ended else part.end_s
+                self.segments.append(Segment(min(part.start_s, frame.time_s), end_s))
             else:
                 state = tracker.step(frame, state)
                 mask = state.mask

@@ -8,6 +8,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
+from coprop.checks import looks_like_probabilities
 from coprop.errors import CoPropError, ModelOutputError
 
 Outputs = Literal["logits", "probabilities", "mask"]
@@ -57,14 +58,8 @@ def as_logits(values: Tensor, outputs: Outputs, name: str) -> Tensor:
 
 
 def warn_of_probabilities(logits: object, name: str) -> bool:
-    """Warns where what should be logits looks like probabilities or a mask; whether it did.
-
-    That is where all values lie in [0, 1], and not all of them are 0.
-    """
-    if not isinstance(logits, Tensor) or logits.is_complex() or logits.numel() == 0:
-        return False
-    low, high = (float(x) for x in torch.aminmax(logits.detach()))
-    if not 0 <= low <= high <= 1 or high == 0:
+    """Warns where what should be logits looks like probabilities or a mask; whether it did."""
+    if not isinstance(logits, Tensor) or not looks_like_probabilities(logits):
         return False
     one = logits.ndim < 2 or logits.shape[1] == 1
     mend = "torch.logit(values)" if one else "torch.log(values)"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import stat
 from fractions import Fraction
 from pathlib import Path
+from typing import Literal
 
 import av
 from av.audio.stream import AudioStream
@@ -139,11 +140,11 @@ def _wav_data_size(path: Path) -> int | None:
     """Bytes of samples that a WAV file's header announces; FFmpeg tells only what is there."""
     with path.open("rb") as file:
         form = file.read(12)[:4]
-        order = "big" if form == b"RIFX" else "little"
+        order: Literal["big", "little"] = "big" if form == b"RIFX" else "little"
         if form not in (b"RIFF", b"RIFX"):  # RF64 and its like are measured by what is there
             return None
         while len(head := file.read(8)) == 8:
-            size = int.from_bytes(head[4:], "big" if order == "big" else "little")
+            size = int.from_bytes(head[4:], order)
             if head[:4] == b"data":
                 return size if size < STREAMED_WAV else None
             file.seek(size + size % 2, 1)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from coprop.checks import array_of, number, shown, whole
+from coprop.checks import array_of, looks_like_probabilities, number, shown, whole
 from coprop.errors import AudioError, CoPropError, ModelOutputError, ShapeError
 from coprop.propagation.config import PropagatorConfig
 from coprop.propagation.masks import VOID
@@ -216,13 +216,9 @@ def _check_probabilities(mask: Tensor, num_objects: int | None) -> None:
 def warn_of_step_probabilities(logits: Tensor) -> bool:
     """Warns where a propagator's step() returned what looks like probabilities; whether it did.
 
-    That is where all values of (1, K + 1, h, w) lie in [0, 1], and not all of them are 0: their
-    softmax would be nearly flat.
+    The softmax of probabilities (1, K + 1, h, w) is nearly flat.
     """
-    if logits.numel() == 0 or logits.is_complex() or logits.is_meta:
-        return False
-    low, high = (float(x) for x in torch.aminmax(logits.detach()))
-    if not 0 <= low <= high <= 1 or high == 0:
+    if not looks_like_probabilities(logits):
         return False
     warnings.warn(
         "the propagator's step() should return logits (1, K + 1, h, w), but all its values lie in "
