@@ -104,7 +104,7 @@ class _Frames:
         self.num_keyframes += mask.is_keyframe
         if truth.labels is None:
             return
-        soft = torch.from_numpy(sounding_probability(mask)).unsqueeze(0)
+        soft = torch.tensor(sounding_probability(mask)).unsqueeze(0)
         wanted = torch.from_numpy(truth.labels > 0).unsqueeze(0)
         found = soft > 0.5
         counts = region_counts(soft, wanted)
