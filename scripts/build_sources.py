@@ -35,7 +35,8 @@ from source_common import Entry
 
 from coprop.data.disjoint import check_disjoint
 
-TEST_SHARE = 0.2
+# Of the digests' range. Rules and thresholds are chosen on validation, figures printed on test.
+TEST, VALIDATION = (0.0, 0.2), (0.2, 0.35)
 
 
 def main() -> None:
@@ -149,20 +150,27 @@ def _with_splits(out: Path, entries: list[Entry]) -> Iterator[tuple[Entry, str]]
             seen.add(digest)
             strata[entry.kind, entry.group, entry.source].append((digest, entry))
     for members in strata.values():
-        chosen = _chosen(sorted(members, key=lambda member: member[0]))
-        trained = {entry.series for _, entry in members if entry not in chosen}
+        left = sorted(members, key=lambda member: member[0])
+        splits: dict[int, str] = {}
+        for split, share in (("test", TEST), ("validation", VALIDATION)):
+            chosen = _chosen(left, share)
+            left = [member for member in left if member[1] not in chosen]
+            others = {entry.series for _, entry in left}
+            for entry in chosen:
+                if not (entry.series and entry.series in others):
+                    splits[id(entry)] = split
         for _, entry in members:
-            tested = entry in chosen and not (entry.series and entry.series in trained)
-            yield entry, "test" if tested or entry.test_only else "train"
+            yield entry, "test" if entry.test_only else splits.get(id(entry), "train")
 
 
-def _chosen(members: list[tuple[str, Entry]]) -> set[Entry]:
+def _chosen(members: list[tuple[str, Entry]], share: tuple[float, float]) -> set[Entry]:
+    """Those whose digest falls into a share of all digests; members are in order of digest."""
     chosen: set[Entry] = set()
     tested, total = 0, sum(len(entry.paths) for _, entry in members)
     for rank, (digest, entry) in enumerate(members):
-        low = int(digest[:8], 16) < TEST_SHARE * 2**32
-        # Small strata: one to test if there are three, never the last one, never too many.
-        wanted = (low or (rank == 0 and len(members) >= 3)) and rank < len(members) - 1
+        inside = share[0] <= int(digest[:8], 16) / 2**32 < share[1]
+        # Small strata: one if there are three, never the last one, never too many.
+        wanted = (inside or (rank == 0 and len(members) >= 3)) and rank < len(members) - 1
         if wanted and tested < 0.25 * total:
             chosen.add(entry)
             tested += len(entry.paths)
@@ -182,11 +190,11 @@ def _table(rows: list[dict[str, object]]) -> str:
     counts: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     for row in rows:
         counts[str(row["group"])][f"{row['kind']}s {row['split']}"] += 1
-    columns = ["pictures train", "pictures test", "sounds train", "sounds test"]
-    columns += ["backgrounds train", "backgrounds test"]
-    lines = [f"{'group':16}" + "".join(f"{column:>18}" for column in columns)]
+    kinds, splits = ("pictures", "sounds", "backgrounds"), ("train", "validation", "test")
+    columns = [f"{kind} {split}" for kind in kinds for split in splits]
+    lines = [f"{'group':16}" + "".join(f"{column:>23}" for column in columns)]
     for group in sorted(counts):
-        lines.append(f"{group:16}" + "".join(f"{counts[group][column]:18}" for column in columns))
+        lines.append(f"{group:16}" + "".join(f"{counts[group][column]:23}" for column in columns))
     return "\n".join(lines) + "\n"
 
 

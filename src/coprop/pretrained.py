@@ -10,7 +10,7 @@ import torch
 from huggingface_hub import PyTorchModelHubMixin, hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 
 from coprop.checkpoints import load_state_dict, read_state_dict
 from coprop.errors import CheckpointError, CoPropError
@@ -42,6 +42,10 @@ class PretrainedModel(nn.Module, PyTorchModelHubMixin, library_name="coprop", li
 
     config_type: ClassVar[type[Config]]
     config: Any
+
+    def completed(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The stored tensors with those that are known without being stored."""
+        return state
 
     def _save_pretrained(self, save_directory: Path) -> None:
         tensors = {key: value.contiguous() for key, value in self.state_dict().items()}
@@ -96,7 +100,7 @@ class PretrainedModel(nn.Module, PyTorchModelHubMixin, library_name="coprop", li
             raise _not_found(model_id, "it has no config.json")
         with torch.random.fork_rng(devices=[]):  # loading draws none of the caller's numbers
             model = cls(_as_config(cls.config_type, config, model_id))
-        load_state_dict(model, read_state_dict(path), str(path))
+        load_state_dict(model, model.completed(read_state_dict(path)), str(path))
         return model.to(map_location).eval()
 
 

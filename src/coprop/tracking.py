@@ -231,6 +231,8 @@ class SegmentTracker:
             return self._keyframe_windows.example(time_s)
         if span == "segment" and sources is not None:
             return self._keyframe_windows.within(time_s, sources)
+        if span == "whole" and sources is not None:
+            return self._keyframe_windows.whole(time_s, sources)
         return self._keyframe_windows.centred(time_s)
 
 

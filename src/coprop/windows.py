@@ -9,6 +9,7 @@ from torch import Tensor
 
 from coprop.types import AudioTrack, Segment
 
+_LONGEST_S = 10.0  # of a segment's sound: as long as the clips of AudioSet, and told by less
 _EXAMPLE_S = 0.96  # from one VGGish example to the next
 
 
@@ -48,6 +49,17 @@ class AudioWindows:
         beyond = round((segment.end_s - segment.start_s) * self._rate)
         window[:, beyond:] = 0
         return window
+
+    def whole(self, time_s: float, segment: Segment) -> Tensor:
+        """(1, samples): a segment's sound, of any length from one sample to 10 s.
+
+        Of a longer segment, the 10 s around a time. Zeros stand for what is beyond the track.
+        """
+        length_s = min(segment.end_s - segment.start_s, _LONGEST_S)
+        latest_s = segment.end_s - length_s
+        start = round(max(min(time_s - length_s / 2, latest_s), segment.start_s) * self._rate)
+        stop = start + max(round(length_s * self._rate), 1)
+        return torch.from_numpy(self._track.read(start, stop)).unsqueeze(0)
 
     def _cut(self, centre_s: float) -> Tensor:
         start = round(centre_s * self._rate) - self._length // 2

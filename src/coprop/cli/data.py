@@ -32,6 +32,7 @@ class Split(str, Enum):
     """Parts of the sources."""
 
     train = "train"
+    validation = "validation"
     test = "test"
 
 

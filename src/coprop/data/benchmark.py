@@ -48,7 +48,7 @@ class BenchmarkClip:
     Args:
         name: "m3-0007": its subset and number.
         subset: "s4", "m3" or "moc".
-        split: "train" or "test".
+        split: "train", "validation" or "test".
         objects: in painting order; object i has label i + 1 in the masks.
         recordings: of the schedule's sources; what is no object's source is off-screen.
         music: what plays softly throughout, or None.
@@ -103,8 +103,8 @@ def read_material(
     """What the clips of a split are made of.
 
     Args:
-        folder: a sources folder with both splits.
-        split: "train" or "test".
+        folder: a sources folder with all splits.
+        split: "train", "validation" or "test".
         unseen: groups that training clips keep out; by default the scarcest, see `unseen_groups`.
         left_out: paths of test files, from the folder, that are not used.
 
@@ -114,7 +114,7 @@ def read_material(
     """
     if split not in SPLITS:
         raise DatasetError(f"there is no split {split!r}; choose one of {SPLITS}.")
-    train, test = (Library(folder, name) for name in SPLITS)
+    train, test = (Library(folder, name) for name in ("train", "test"))
     if left_out:
         test = test.without({Path(folder) / path for path in left_out})
     kept_out = _scarcest(train, test) if unseen is None else frozenset(unseen)
@@ -130,8 +130,9 @@ def read_material(
         raise DatasetError("every group that could be trained on is unseen; keep fewer unseen.")
     if split == "train":
         return Material(train, trained, frozenset(), kept_out, True, shown)
-    testable = frozenset(test.groups)
-    return Material(test, testable & trained, testable - trained, kept_out, False, shown)
+    held_out = test if split == "test" else Library(folder, split)
+    testable = frozenset(held_out.groups)
+    return Material(held_out, testable & trained, testable - trained, kept_out, False, shown)
 
 
 def _scarcest(train: Library, test: Library) -> frozenset[str]:
@@ -151,7 +152,7 @@ def compose_benchmark_clip(
     Args:
         material: of the split, from `read_material`.
         subset: "s4", "m3" or "moc".
-        split: "train" or "test".
+        split: "train", "validation" or "test".
         number: of the clip, from 0.
         seed: of all randomness, 0 or more.
         recipe: numbers that hold for all clips.

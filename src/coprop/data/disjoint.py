@@ -93,7 +93,8 @@ def check_disjoint(folder: str | Path, progress: Progress | None = None) -> Disj
     for medium in ("picture", "sound"):
         own = [row for row in rows if (row.kind in _SOUNDS) == (medium == "sound")]
         counts.update((row.split, medium) for row in own)
-        compared[medium] = counts["train", medium] * counts["test", medium]
+        learned = counts["train", medium] + counts["validation", medium]
+        compared[medium] = learned * counts["test", medium]
         digests = {row.path: digest_of(folder / row.path) for row in own}
         changed += [row.path for row in own if digests[row.path] != row.sha256]
         find = _shared_sounds if medium == "sound" else _shared_pictures
@@ -110,7 +111,7 @@ def _equal_files(
 ) -> list[SharedPair]:
     trained: dict[str, list[str]] = {}
     for row in rows:
-        if row.split == "train":
+        if row.split != "test":
             trained.setdefault(digests[row.path], []).append(row.path)
     return [
         SharedPair(medium, path, row.path, "content", 1.0)
@@ -128,7 +129,7 @@ def _shared_pictures(
         prints[row.split].append((row.path, _picture(folder / row.path)))
         if progress is not None:
             progress("pictures", number, len(rows))
-    train, test = (prints[split] for split in SPLITS)
+    train, test = prints["train"] + prints["validation"], prints["test"]
     if not train or not test:
         return []
     plain = np.stack([own.bits for _, own in train])
@@ -152,7 +153,7 @@ def _shared_sounds(
         prints[row.split].append((row.path, _sound(folder / row.path)))
         if progress is not None:
             progress("sounds", number, len(rows))
-    train, test = (prints[split] for split in SPLITS)
+    train, test = prints["train"] + prints["validation"], prints["test"]
     if not train or not test:
         return []
     apart = _decibels_apart(

@@ -41,7 +41,7 @@ class Library:
     Args:
         folder: made by ``scripts/build_sources.py``. Rows of the kind "music" are recordings that
             may play softly behind others.
-        split: "train" or "test"; the two share no file.
+        split: "train", "validation" or "test"; no two share a file.
         shipping: leave out what may not train weights that are passed on.
 
     Raises:

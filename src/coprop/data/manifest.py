@@ -10,7 +10,7 @@ from pathlib import Path
 from coprop.errors import DatasetError
 
 MANIFEST = "manifest.jsonl"
-SPLITS = ("train", "test")
+SPLITS = ("train", "test", "validation")
 _TEXTS = ("kind", "path", "split", "source", "licence", "sha256")
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from coprop.errors import CoPropError
 
-AudioSpan = Literal["frame", "segment", "example"]
+AudioSpan = Literal["frame", "segment", "whole", "example"]
 """Which sound goes with a frame, of the model's own length ``window_s``.
 
 "frame"
@@ -18,6 +18,9 @@ AudioSpan = Literal["frame", "segment", "example"]
 "segment"
     the same window moved, where it must be, to lie inside the segment, since beyond the control
     point other objects sound.
+"whole"
+    all of the segment's sound, from one sample to 10 s, for models that take any length; of a
+    frame alone the window.
 "example"
     the window that begins at 0.96 s times the number of the second in which the frame lies: how
     the scripts of AVSBench and its successors pair frames with VGGish's examples. It falls

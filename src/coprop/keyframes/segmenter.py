@@ -10,8 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from coprop.checks import number
 from coprop.errors import CoPropError, ShapeError
-from coprop.keyframes.grounded import GroundedNetwork
+from coprop.keyframes.decision import OFF_SCREEN
+from coprop.keyframes.grounded import GroundedNetwork, released
 from coprop.keyframes.group_names import groups_named
 from coprop.keyframes.model import ALONE, AudioSpan, FrameContext
 from coprop.keyframes.network import AudioQueriedConfig, AudioQueriedNetwork
@@ -29,11 +31,15 @@ class SegmenterConfig:
     Args:
         architecture: "grounded", the default's small network, or "audio_queried", the paper's.
         working_edge: frames are resized to this longer side, in pixels.
+        off_screen: of the default's, how often what sounds is outside the picture, in [0, 1]. At 0
+            it masks the likeliest thing in the picture whatever is heard, at 1 only what is surely
+            seen and heard.
         audio_queried: options of the paper's network.
     """
 
     architecture: Architecture = "audio_queried"
     working_edge: int = 448
+    off_screen: float = OFF_SCREEN
     audio_queried: AudioQueriedConfig = field(default_factory=AudioQueriedConfig)
 
     def __post_init__(self) -> None:
@@ -43,6 +49,9 @@ class SegmenterConfig:
             )
         if self.working_edge < 1:
             raise CoPropError(f"working_edge must be at least 1 pixel, got {self.working_edge}.")
+        wanted = "a probability, in [0, 1]"
+        off_screen = number("off_screen", self.off_screen, wanted, low=0, high=1)
+        object.__setattr__(self, "off_screen", off_screen)
 
     def to_dict(self) -> dict[str, Any]:
         """The configuration as a dict that JSON can hold."""
@@ -63,7 +72,6 @@ class KeyframeSegmenter(PretrainedModel, tags=["audio-visual-segmentation"]):
             random until they are trained or loaded.
     """
 
-    audio_span: AudioSpan = "segment"
     context: FrameContext = ALONE
     config_type = SegmenterConfig
 
@@ -71,8 +79,10 @@ class KeyframeSegmenter(PretrainedModel, tags=["audio-visual-segmentation"]):
         super().__init__()
         self.config: SegmenterConfig = config or SegmenterConfig()
         self.network: GroundedNetwork | AudioQueriedNetwork
+        self.audio_span: AudioSpan = "segment"
         if self.config.architecture == "grounded":
-            self.network = GroundedNetwork()
+            self.network = GroundedNetwork(self.config.off_screen)
+            self.audio_span = "whole"
         else:
             self.network = AudioQueriedNetwork(self.config.audio_queried)
         self.sample_rate = int(self.network.sample_rate)
@@ -99,6 +109,12 @@ class KeyframeSegmenter(PretrainedModel, tags=["audio-visual-segmentation"]):
                 f"{tuple(frames.shape)} and {tuple(audio.shape)}."
             )
         return self._at_working_size(frames, lambda small: self.network(small, audio))
+
+    def completed(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The stored tensors, with those of released networks that come with the package."""
+        if not isinstance(self.network, GroundedNetwork):
+            return state
+        return {f"network.{name}": tensor for name, tensor in released().items()} | state
 
     def text_guided(self) -> TextGuidedSegmenter:
         """The same network told in words what sounds, in place of hearing it (paper table 4).

@@ -1,28 +1,29 @@
-"""Training what the default hears: from a sound's summary to the groups of things that sound."""
+"""Training what the default hears: from YAMNet's embedding to the groups of things that sound."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from coprop.data.library import SAMPLE_RATE, Library, Source, load_sound
 from coprop.data.soundtrack import in_a_room, voice
-from coprop.keyframes.grounded import GroundedNetwork
-from coprop.training.loop import LoopOptions, train
+from coprop.keyframes.ears import Ears
+from coprop.keyframes.groups import sounding_groups
+from coprop.media.resample import resample
 
 _log = logging.getLogger(__name__)
-_TUNED = ("conv_block3", "conv_block4")  # of the encoder; what is below is common to all sounds
-_BATCH = 64
-_MUSIC = 0.25  # share of the windows in which music plays softly
+_SHORTEST_S, _LONGEST_S = 0.3, 6.0
+_MOST_PATCHES = 13  # of YAMNet's, that the longest fills
+_MUSIC = 0.15  # share of the sounds in which music plays softly
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,167 +31,83 @@ class HeardExamples:
     """What is learned from.
 
     Args:
-        windows: (N, 100, 96) log-mel windows of sounds, in half precision.
-        summaries: (N, 1024) of them, by the encoder as it was pretrained.
+        embeddings: (N, 13, 1024) YAMNet's of each sound, in half precision.
+        patches: (N,) how many of the 13 there are.
         groups: (N, G) which groups sound in each.
     """
 
-    windows: Tensor
-    summaries: Tensor
+    embeddings: Tensor
+    patches: Tensor
     groups: Tensor
 
 
 def make_examples(
-    network: GroundedNetwork, library: Library, rng: np.random.Generator, count: int
+    ears: Ears, library: Library, rng: np.random.Generator, count: int
 ) -> HeardExamples:
-    """Random windows: up to three sources, or one that belongs to no group."""
-    windows, summaries, targets = [], [], []
-    for start in range(0, count, 64):
-        batch = [_random_window(network, library, rng) for _ in range(min(64, count - start))]
-        samples = torch.from_numpy(np.stack([window for window, _ in batch]))
-        with torch.no_grad():
-            windows.append(network.audio.log_mel(samples).half())
-            summaries.append(_summarise(network, windows[-1].float()))
-        targets.append(torch.stack([target for _, target in batch]))
-        _log.info("made %d of %d sounds", start + len(batch), count)
-    return HeardExamples(torch.cat(windows), torch.cat(summaries), torch.cat(targets))
+    """Random sounds of 0.3 to 6 s: up to three sources, or one that belongs to no group."""
+    embeddings = torch.zeros(count, _MOST_PATCHES, ears.yamnet.embedding_dim, dtype=torch.half)
+    patches, groups = torch.zeros(count, dtype=torch.long), []
+    for number in range(count):
+        samples, sounding = _random_sound(library, rng)
+        low = torch.from_numpy(resample(samples, SAMPLE_RATE, ears.sample_rate)).unsqueeze(0)
+        with torch.inference_mode():
+            found = ears.yamnet.embeddings(low)[0, :_MOST_PATCHES]
+        embeddings[number, : len(found)], patches[number] = found.half(), len(found)
+        groups.append(sounding)
+        if (number + 1) % 500 == 0:
+            _log.info("made %d of %d sounds", number + 1, count)
+    return HeardExamples(embeddings, patches, torch.stack(groups))
 
 
-def cached_examples(path: Path, *args: object, **kwargs: object) -> HeardExamples:
-    """`make_examples`, kept in a file so that a restarted training does not repeat it."""
-    if not path.exists():
-        examples = make_examples(*args, **kwargs)  # type: ignore[arg-type]
-        torch.save(vars(examples), path)
-    return HeardExamples(**torch.load(path, weights_only=True))
-
-
-def join(examples: Sequence[HeardExamples]) -> HeardExamples:
-    """All examples of several sets."""
-    parts = zip(*((e.windows, e.summaries, e.groups) for e in examples), strict=True)
-    return HeardExamples(*(torch.cat(part) for part in parts))
-
-
-def cross_fitted_answers(
-    network: GroundedNetwork, halves: Sequence[HeardExamples], *, steps: int = 1500
-) -> tuple[Tensor, Tensor]:
-    """What is heard in each example by a head that was trained on the other half's recordings.
-
-    The head's answers to its own training sounds are better than it will ever be again; what is
-    trained on them would trust it too much.
-
-    Returns:
-        (N, G) probabilities, and (N, G) which groups truly sound.
-    """
-    answers = []
-    for own, other in (halves, halves[::-1]):
-        _fit_head(network, own, steps)
-        with torch.no_grad():
-            answers.append(network.audio_head(other.summaries).sigmoid())
-    return torch.cat(answers), join(halves[::-1]).groups
-
-
-def train_hearing(
-    network: GroundedNetwork, examples: HeardExamples, checkpoint: Path, *, steps: int = 600
+def fit_hearing(
+    ears: Ears, examples: HeardExamples, *, steps: int = 1500, decay: float = 0.1
 ) -> None:
-    """Fits the head to the examples, then it and the upper half of the encoder together.
+    """Fits the head that corrects what YAMNet's names tell, group by group.
 
     Args:
-        network: with the audio encoder as it was pretrained.
+        ears: whose head learns.
         examples: to learn from.
-        checkpoint: continued from where it exists.
-        steps: batches of the second part.
+        steps: batches.
+        decay: weight decay, which keeps it near YAMNet's own answers.
     """
-    if not checkpoint.exists():
-        _fit_head(network, examples, steps=1500)
-    learned = parts_of_hearing(network)
-    network.requires_grad_(False)
-    learned.requires_grad_(True)
-    network.eval()
-    network.audio_head.train()
-    train(
-        "hearing",
-        learned,
-        lambda rng: _loss(network, examples, rng),
-        LoopOptions(steps, learning_rate=3e-4, weight_decay=0.05),
-        checkpoint,
-    )
-    network.eval()
-
-
-def parts_of_hearing(network: GroundedNetwork) -> nn.ModuleDict:
-    """What `train_hearing` changes: the head, and the upper half of the encoder."""
-    encoder = {name: network.audio.get_submodule(name) for name in _TUNED}
-    return nn.ModuleDict({"head": network.audio_head, **encoder})
-
-
-@torch.no_grad()
-def hearing_accuracy(network: GroundedNetwork, examples: HeardExamples) -> float:
-    """Share of single-source examples whose most probable group is the true one."""
-    single = examples.groups.sum(dim=1) == 1
-    batches = torch.split(examples.windows[single].float(), _BATCH)
-    guesses = torch.cat([network.audio_head(_summarise(network, b)) for b in batches]).argmax(dim=1)
-    return float((guesses == examples.groups[single].argmax(dim=1)).float().mean())
-
-
-def _loss(network: GroundedNetwork, examples: HeardExamples, rng: np.random.Generator) -> Tensor:
-    chosen = torch.from_numpy(rng.integers(len(examples.windows), size=_BATCH))
-    windows = torch.stack([_masked(window, rng) for window in examples.windows[chosen].float()])
-    logits = network.audio_head(_summarise(network, windows))
-    return F.binary_cross_entropy_with_logits(logits, examples.groups[chosen])
-
-
-def _summarise(network: GroundedNetwork, windows: Tensor) -> Tensor:
-    with torch.autocast("cpu", torch.bfloat16):  # twice as fast where the processor knows it
-        return network.audio.summarise(windows).float()
-
-
-def _masked(window: Tensor, rng: np.random.Generator) -> Tensor:
-    """As SpecAugment (2019): a stretch of time and one of frequency fall silent; and it starts
-    at another time and is equalised otherwise."""
-    frames, bands = window.shape
-    window = window.roll(int(rng.integers(frames)), dims=0)
-    knots = rng.normal(0, 0.02, 5)
-    tone = np.interp(np.arange(bands), np.linspace(0, bands - 1, 5), knots)
-    window = (window + torch.from_numpy(tone).float()).clamp_min(0)
-    for size, most, dim in ((frames, 24, 0), (bands, 14, 1)):
-        width = int(rng.integers(most + 1))
-        window.narrow(dim, int(rng.integers(size - width + 1)), width).zero_()
-    return window
-
-
-def _fit_head(
-    network: GroundedNetwork, examples: HeardExamples, steps: int, *, seed: int = 0
-) -> None:
-    """Fits ``network.audio_head`` to the summaries, group by group (a multi-label problem)."""
-    summaries, groups = examples.summaries, examples.groups
-    generator = torch.Generator().manual_seed(seed)
-    torch.manual_seed(seed)
-    for layer in network.audio_head:
-        if isinstance(layer, nn.Linear | nn.LayerNorm):
-            layer.reset_parameters()
-    optimizer = torch.optim.AdamW(network.audio_head.parameters(), lr=1e-3, weight_decay=1.0)
+    ears.requires_grad_(False)
+    ears.head.requires_grad_(True)
+    optimizer = torch.optim.AdamW(ears.head.parameters(), lr=1e-3, weight_decay=decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=2e-3, total_steps=steps)
-    network.audio_head.train()
+    generator = torch.Generator().manual_seed(0)
     for step in range(steps):
-        chosen = torch.randint(len(summaries), (256,), generator=generator)
-        noise = torch.randn(len(chosen), summaries.shape[1], generator=generator)
-        noisy = summaries[chosen] + 0.5 * summaries[chosen].std() * noise
-        loss = F.binary_cross_entropy_with_logits(network.audio_head(noisy), groups[chosen])
+        chosen = torch.randint(len(examples.groups), (128,), generator=generator)
+        heard = heard_groups(ears, examples, chosen)
+        loss = F.binary_cross_entropy(heard, examples.groups[chosen])
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
         if step % 500 == 0:
-            _log.info("hearing's head: step %d, loss %.4f", step, loss.item())
-    network.audio_head.eval()
+            _log.info("hearing: step %d, loss %.4f", step, loss.item())
+    ears.eval()
 
 
-def _random_window(
-    network: GroundedNetwork, library: Library, rng: np.random.Generator
-) -> tuple[NDArray[np.float32], Tensor]:
-    length = round(network.window_s * SAMPLE_RATE)
-    hearable = [g for g in network.groups if g in library.sounds]
-    count = int(rng.choice(4, p=(0.1, 0.45, 0.3, 0.15)))
+def heard_groups(ears: Ears, examples: HeardExamples, chosen: Tensor) -> Tensor:
+    """(n, G) probabilities of the groups in some of the examples."""
+    embeddings = examples.embeddings[chosen].float()
+    sounding = torch.arange(_MOST_PATCHES) < examples.patches[chosen].unsqueeze(1)
+    return ears.interpret(embeddings, sounding).groups
+
+
+@torch.no_grad()
+def hearing_accuracy(ears: Ears, examples: HeardExamples) -> float:
+    """Share of the examples of one source whose most probable group is the true one."""
+    single = torch.nonzero(examples.groups.sum(dim=1) == 1).flatten()
+    guesses = torch.cat([heard_groups(ears, examples, part).argmax(1) for part in single.split(64)])
+    return float((guesses == examples.groups[single].argmax(dim=1)).float().mean())
+
+
+def _random_sound(library: Library, rng: np.random.Generator) -> tuple[NDArray[np.float32], Tensor]:
+    length = round(SAMPLE_RATE * np.exp(rng.uniform(np.log(_SHORTEST_S), np.log(_LONGEST_S))))
+    known = tuple(sounding_groups())
+    hearable = [g for g in known if g in library.sounds]
+    count = int(rng.choice(4, p=(0.12, 0.55, 0.23, 0.1)))
     chosen: list[str | None] = [str(g) for g in rng.choice(hearable, count, replace=False)]
     mix = np.zeros(length)
     for group in chosen or [None]:
@@ -202,8 +119,8 @@ def _random_window(
         music = library.music[int(rng.integers(len(library.music)))]
         softly = voice(load_sound(music.path), length, SAMPLE_RATE, rng)[0]
         mix += 10 ** (rng.uniform(-24, -12) / 20) * softly
-    target = torch.zeros(len(network.groups))
-    target[[i for i, g in enumerate(network.groups) if g in chosen]] = 1
+    target = torch.zeros(len(known))
+    target[[i for i, g in enumerate(known) if g in chosen]] = 1
     return degrade(mix, rng), target
 
 

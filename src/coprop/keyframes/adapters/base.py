@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from typing import get_args
 
 from torch import Tensor, nn
 
@@ -27,6 +26,9 @@ from coprop.keyframes.adapters.resizing import (
 from coprop.keyframes.adapters.serving import Serving
 from coprop.keyframes.adapters.sounds import EXAMPLE_S, log_mel_examples
 from coprop.keyframes.model import AudioSpan, FrameContext
+
+SPANS: tuple[AudioSpan, ...] = ("frame", "segment", "example")
+"""Those of a fixed length, which is what published networks take."""
 
 
 class NetworkAdapter(ABC):
@@ -64,9 +66,9 @@ class NetworkAdapter(ABC):
                 f"{type(self).__name__} takes the network itself, a torch.nn.Module with its "
                 f"weights loaded, got {type(model).__name__}."
             )
-        if audio_span not in get_args(AudioSpan):
+        if audio_span not in SPANS:
             raise CoPropError(
-                f"audio_span must be one of {get_args(AudioSpan)}, got {audio_span!r}."
+                f"audio_span must be one of {SPANS}, got {audio_span!r}."
             )
         check_size(size)
         check_resize(resize or "pillow")

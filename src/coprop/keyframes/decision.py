@@ -1,0 +1,103 @@
+"""What sounds of what is seen, as a probability model.
+
+One of these made the sound: a thing that is seen and recognised, a thing that stands out without
+being recognised, or something outside the picture. For each group g of things
+
+    recognised    P(seen g) (heard g + u)
+    unrecognised  P(overlooked | g) P(something unknown stands out) (heard g + u)
+    off-screen    P(off-screen) P(not seen g) heard g
+
+tell how likely it is, but for a common factor; noise, wind and water are always off-screen. u is
+how often the ears cannot tell what sounds, of sounds in which nothing is clearly heard: with it,
+what fills the picture is taken for the source of a sound without a name. Where the likeliest is
+off-screen, nothing in the picture sounds. Else the likeliest does, and with it those that are about
+as likely, since several may sound at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from coprop.keyframes.ears import Heard
+from coprop.keyframes.eyes import KINDS, Sight
+
+OFF_SCREEN = 0.1
+"""How often what sounds is outside the picture; chosen on validation clips."""
+
+_NEARBY = 3  # places: what is seen at one alone may be an accident
+_STANDING_OUT = 8  # places of the finest map, 32 pixels: less is no object
+
+
+@dataclass(frozen=True, eq=False)
+class Sounding:
+    """What sounds in K frames.
+
+    Args:
+        groups: (K, G) 1 for the groups whose things sound, else 0.
+        other: (K,) 1 where something that stands out sounds without being recognised, else 0.
+    """
+
+    groups: Tensor
+    other: Tensor
+
+
+class SourceModel(nn.Module):
+    """Decides what sounds.
+
+    Args:
+        groups: G.
+        off_screen: how often what sounds is outside the picture, in [0, 1]: at 0 the likeliest
+            thing in the picture is masked always, at 1 only what is surely seen and heard.
+    """
+
+    untold: float = 0.03
+    contending: float = 0.5
+    presence: Tensor
+    overlooked: Tensor
+
+    def __init__(self, groups: int, off_screen: float = OFF_SCREEN) -> None:
+        super().__init__()
+        self.off_screen = off_screen
+        # Of a logistic model: of the kinds of evidence, and at last what is added.
+        self.register_buffer("presence", torch.tensor([4.0] * KINDS + [-4.0]))
+        self.register_buffer("overlooked", torch.full((groups,), 0.1))
+
+    def forward(self, sight: Sight, heard: Heard) -> Sounding:
+        """What sounds of what is seen in each of K frames."""
+        seen, unknown = self.seen(sight), self.stands_out(sight)
+        return self.decide(seen, unknown * (1 - seen.amax(dim=1)), heard)
+
+    def decide(self, seen: Tensor, unknown: Tensor, heard: Heard) -> Sounding:
+        """`forward`, from (K, G) and (K,) probabilities of what is seen."""
+        told = heard.groups + self.untold * (1 - heard.clearest.unsqueeze(1))
+        recognised = seen * told
+        unrecognised = (self.overlooked * (1 - seen) * told).amax(dim=1) * unknown
+        outside = ((1 - seen) * heard.groups).amax(dim=1).maximum(heard.surroundings)
+        off_screen = self.off_screen * outside
+        best = recognised.amax(dim=1)
+        likeliest = torch.stack([best, unrecognised, off_screen], dim=1).argmax(dim=1)
+        contenders = recognised >= self.contending * best.unsqueeze(1)
+        return Sounding(
+            (contenders & (likeliest == 0).unsqueeze(1)).to(seen.dtype),
+            (likeliest == 1).to(seen.dtype),
+        )
+
+    def seen(self, sight: Sight) -> Tensor:
+        """(K, G) probabilities that a thing of the group is in the picture."""
+        logits: Tensor = self.strongest(sight) @ self.presence[:-1] + self.presence[-1]
+        return logits.sigmoid()
+
+    def strongest(self, sight: Sight) -> Tensor:
+        """(K, G, E): the strongest evidence of each kind, anywhere in the picture."""
+        evidence = sight.evidence.to(self.presence.dtype)
+        side = min(_NEARBY, *evidence.shape[-2:])
+        return F.avg_pool3d(evidence, (1, side, side), 1).amax(dim=(3, 4))
+
+    def stands_out(self, sight: Sight) -> Tensor:
+        """(K,) probability that an object of any kind stands out."""
+        side = min(_STANDING_OUT, *sight.salient.shape[-2:])
+        return F.avg_pool2d(sight.salient, side, max(side // 2, 1)).amax(dim=(1, 2, 3))

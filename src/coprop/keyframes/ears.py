@@ -1,0 +1,119 @@
+"""What is heard in a sound: in AudioSet's words, and as the groups of things that can be seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from coprop.encoders import yamnet
+from coprop.encoders.yamnet import YAMNet
+from coprop.keyframes.groups import families, sounding_groups
+
+_HOP_S = 0.48
+_FAMILY = 0.15  # how far a group is heard where only what it shares with others is
+_POWER = 4  # of the mean over time: a bark in a second of quiet counts, a single slip does not
+_SILENT = 1e-5  # patches without a louder sample are padding
+_SURROUNDINGS = (
+    *("Wind", "Rustling leaves", "Wind noise (microphone)", "Thunderstorm", "Thunder", "Water"),
+    *("Rain", "Raindrop", "Rain on surface", "Stream", "Waterfall", "Ocean", "Waves, surf"),
+    *("Fire", "Crackle", "Noise", "Environmental noise", "Static", "White noise", "Pink noise"),
+    *("Mains hum", "Sine wave", "Silence"),
+)
+_LEAST = 1e-4  # probability: its logit is finite
+
+
+@dataclass(frozen=True, eq=False)
+class Heard:
+    """What is heard in K sounds.
+
+    Args:
+        groups: (K, G) probabilities that a thing of the group sounds.
+        classes: (K, 521) probabilities of AudioSet's classes, see `yamnet.class_names`.
+        surroundings: (K,) probability of noise, wind, water and the like, which nothing makes that
+            could be masked.
+        clearest: (K,) probability of the class that is heard most clearly, of those that mean one
+            kind of thing.
+    """
+
+    groups: Tensor
+    classes: Tensor
+    surroundings: Tensor
+    clearest: Tensor
+
+
+class Ears(nn.Module):
+    """(K, n) samples at 16 kHz, of any length n >= 1 -> `Heard`.
+
+    YAMNet names what it hears. A linear head on its embedding, trained on more instruments,
+    machines and animals, corrects what follows from the names for the groups.
+    """
+
+    sample_rate = YAMNet.sample_rate
+    own: Tensor
+    shared: Tensor
+    around: Tensor
+    telling: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.yamnet = YAMNet()
+        groups = sounding_groups()
+        self.head = nn.Linear(YAMNet.embedding_dim, len(groups))
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+        own = _rows([group.audioset for group in groups.values()])
+        shared = _rows(
+            [
+                tuple(name for f in families() if group in f.groups for name in f.audioset)
+                for group in groups
+            ]
+        )
+        self.register_buffer("own", own, persistent=False)
+        self.register_buffer("shared", shared, persistent=False)
+        around = _rows([_SURROUNDINGS])[0]
+        self.register_buffer("around", around, persistent=False)
+        self.register_buffer("telling", own.amax(dim=0).maximum(around), persistent=False)
+
+    def forward(self, samples: Tensor) -> Heard:
+        embeddings = self.yamnet.embeddings(samples, hop_s=_HOP_S).float()
+        return self.interpret(embeddings, self._sounding(samples, embeddings.shape[1]))
+
+    def interpret(self, embeddings: Tensor, sounding: Tensor) -> Heard:
+        """`forward`, from what YAMNet made of the sound.
+
+        Args:
+            embeddings: (K, T, 1024), see `YAMNet.embeddings`.
+            sounding: (K, T) bool, which of the patches hold sound at all; at least one.
+        """
+        weights = (sounding / sounding.sum(dim=1, keepdim=True)).unsqueeze(-1).to(embeddings)
+        classes = self.yamnet.classify(embeddings)
+        pooled = (classes.pow(_POWER) * weights).sum(dim=1).pow(1 / _POWER)
+        corrected = self.named(pooled).logit(eps=_LEAST) + self.head((embeddings * weights).sum(1))
+        surroundings = 1 - (1 - pooled * self.around).prod(dim=1)
+        return Heard(corrected.sigmoid(), pooled, surroundings, (pooled * self.telling).amax(dim=1))
+
+    def named(self, classes: Tensor) -> Tensor:
+        """(K, 521) -> (K, G): the groups as the names alone tell them."""
+        own = (classes.unsqueeze(1) * self.own).amax(dim=-1)
+        shared = (classes.unsqueeze(1) * self.shared).amax(dim=-1)
+        return torch.maximum(own, _FAMILY * shared)
+
+    def _sounding(self, samples: Tensor, count: int) -> Tensor:
+        """(K, count): which patches are more than padding; the first where none is."""
+        hop, length = (round(s * self.sample_rate) for s in (_HOP_S, self.yamnet.window_s))
+        padded = F.pad(samples.abs(), (0, (count - 1) * hop + length - samples.shape[1]))
+        sounding = padded.unfold(1, length, hop).amax(dim=-1) > _SILENT
+        sounding[:, 0] |= ~sounding.any(dim=1)
+        return sounding
+
+
+def _rows(names: list[tuple[str, ...]]) -> Tensor:
+    """(len(names), 521): 1 where a class has one of the names."""
+    classes = yamnet.class_names()
+    rows = torch.zeros(len(names), len(classes))
+    for row, own in zip(rows, names, strict=True):
+        row[[classes.index(name) for name in own]] = 1
+    return rows
