@@ -119,7 +119,9 @@ def steps_of(arguments: argparse.Namespace) -> dict[str, int]:
 
 def train_detector(arguments: argparse.Namespace) -> None:
     torch.manual_seed(0)
-    encoder = tuned_encoder(arguments)
+    encoder = SoundEffectsEncoder()
+    load_state_dict(encoder, load_file(arguments.encoders / "aisfx.safetensors"), "aisfx")
+    encoder.eval()
     library = Library(arguments.sources, "train", shipping=True)
     recordings = [s.path for sources in library.sounds.values() for s in sources]
     held_out = set(recordings[::10])
@@ -141,15 +143,6 @@ def train_detector(arguments: argparse.Namespace) -> None:
     save_file(network.state_dict(), arguments.run / "novelty.safetensors")
 
 
-def tuned_encoder(arguments: argparse.Namespace) -> SoundEffectsEncoder:
-    """The audio encoder as `hearing` leaves it."""
-    network = new_segmenter(arguments.encoders).network
-    hearing = torch.load(arguments.run / "hearing.pt", weights_only=True)
-    parts_of_hearing(network).load_state_dict(hearing["learned"])
-    encoder: SoundEffectsEncoder = network.audio
-    return encoder.eval()
-
-
 def train_propagator(arguments: argparse.Namespace) -> None:
     torch.manual_seed(0)
     # Training clips are short, so memory is written more often than in use.
@@ -161,7 +154,7 @@ def train_propagator(arguments: argparse.Namespace) -> None:
 
 def export(arguments: argparse.Namespace) -> None:
     """Writes the model of each training that RUN holds."""
-    if (arguments.run / "grounding.pt").exists():
+    if (arguments.run / "refinement.pt").exists():
         export_segmenter(arguments)
     if (arguments.run / "novelty.safetensors").exists():
         detector = Path(novelty.__file__).with_name("novelty.safetensors")
@@ -172,16 +165,19 @@ def export(arguments: argparse.Namespace) -> None:
 
 
 def export_segmenter(arguments: argparse.Namespace) -> None:
+    """Writes what is not in the package already: released networks stay in their own folders."""
     segmenter = new_segmenter(arguments.encoders)
     network = segmenter.network
-    hearing = torch.load(arguments.run / "hearing.pt", weights_only=True)
-    parts_of_hearing(network).load_state_dict(hearing["learned"])
-    grounding = torch.load(arguments.run / "grounding.pt", weights_only=True)
-    parts_of_grounding(network).load_state_dict(grounding["learned"])
-    settling = torch.load(arguments.run / "settling.pt", weights_only=True)
-    nn.ModuleDict({"refinement": network.refinement}).load_state_dict(settling["learned"])
-    write(segmenter, arguments.out / "keyframe_segmenter")
-    logging.info("hearing step %d, grounding step %d", hearing["step"], grounding["step"])
+    network.ears.head.load_state_dict(load_file(arguments.run / "hearing.safetensors"))
+    network.sources.load_state_dict(load_file(arguments.run / "sources.safetensors"))
+    refinement = torch.load(arguments.run / "refinement.pt", weights_only=True)
+    nn.ModuleDict({"refinement": network.refinement}).load_state_dict(refinement["learned"])
+    folder = arguments.out / "keyframe_segmenter"
+    write(segmenter, folder)
+    file = folder / "model.safetensors"
+    own = {k: v for k, v in load_file(file).items() if k.removeprefix("network.") not in released()}
+    save_file(own, file, metadata={"format": "pt"})
+    logging.info("refinement step %d", refinement["step"])
 
 
 def export_propagator(arguments: argparse.Namespace) -> None:

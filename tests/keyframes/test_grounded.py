@@ -1,4 +1,4 @@
-"""The default keyframe network: groups, evidence, and the part that sound plays."""
+"""The default keyframe network: what it sees and hears by name, and the part that sound plays."""
 
 from __future__ import annotations
 
@@ -6,7 +6,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from coprop.keyframes.grounded import GroundedNetwork, sounding_groups
+from coprop.encoders.deeplab import CLASS_NAMES
+from coprop.encoders.yamnet import class_names
+from coprop.keyframes.decision import Sounding
+from coprop.keyframes.ears import Ears, Heard
+from coprop.keyframes.eyes import KINDS, VOC_KIND, Eyes, Sight
+from coprop.keyframes.grounded import GroundedNetwork
+from coprop.keyframes.groups import families, sounding_groups
+from coprop.keyframes.refinement import Refinement
+
+GROUPS = tuple(sounding_groups())
 
 
 @pytest.fixture(scope="module")
@@ -20,13 +29,28 @@ def frames_of(height: int, width: int, batch: int = 1) -> Tensor:
     return torch.rand(batch, 3, height, width, generator=generator)
 
 
-def test_every_class_belongs_to_one_group_at_most() -> None:
-    indices = [index for group in sounding_groups().values() for index in group]
+def scripted_sight(**seen: float) -> Sight:
+    """128 x 128 pixels; each group is seen in a row of places of its own."""
+    evidence = torch.zeros(1, len(GROUPS), KINDS, 8, 8)
+    for row, (group, value) in enumerate(seen.items()):
+        evidence[:, GROUPS.index(group), :, 4 * row : 4 * row + 4] = value
+    pyramid = tuple(torch.zeros(1, c, side, side) for c, side in ((24, 32), (40, 16), (112, 8)))
+    return Sight(pyramid, evidence, torch.zeros(1, 1, 32, 32))
+
+
+def test_groups_speak_the_encoders_words() -> None:
+    indices = [index for group in sounding_groups().values() for index in group.imagenet]
     assert len(indices) == len(set(indices))
     assert min(indices) >= 0
     assert max(indices) < 1000
-    assert all(sounding_groups().values())
-    assert "person" in sounding_groups()
+    for group in sounding_groups().values():
+        assert group.imagenet
+        assert group.audioset
+        assert set(group.audioset) <= set(class_names())
+        assert set(group.voc) <= set(CLASS_NAMES[1:])
+    for family in families():
+        assert set(family.groups) <= set(GROUPS)
+        assert set(family.audioset) <= set(class_names())
 
 
 @pytest.mark.parametrize("size", [(32, 32), (64, 96), (256, 448), (448, 32)])
@@ -39,78 +63,155 @@ def test_logits_are_at_a_quarter_of_the_size(
     assert torch.isfinite(logits).all()
 
 
-@pytest.mark.parametrize("length", [1, 1000, 44_100, 200_000])
+def test_what_is_seen_has_its_shapes_and_ranges(network: GroundedNetwork) -> None:
+    with torch.no_grad():
+        sight = network.eyes(frames_of(64, 96, batch=2))
+    assert sight.evidence.shape == (2, len(GROUPS), KINDS, 4, 6)
+    assert sight.salient.shape == (2, 1, 16, 24)
+    assert [tuple(level.shape) for level in sight.pyramid] == [
+        (2, 24, 16, 24),
+        (2, 40, 8, 12),
+        (2, 112, 4, 6),
+    ]
+    for values in (sight.evidence, sight.salient):
+        assert float(values.min()) >= 0
+        assert float(values.max()) <= 1
+    unknown = [i for i, group in enumerate(sounding_groups().values()) if not group.voc]
+    assert not sight.evidence[:, unknown, VOC_KIND].any()
+
+
+def test_a_window_is_classified_as_a_picture_of_its_size_is() -> None:
+    """Where the window covers all places: the classifier's own answer, summed by group."""
+    torch.manual_seed(0)
+    eyes = Eyes().eval()
+    frames = frames_of(96, 96)
+    with torch.no_grad():
+        final, _ = eyes._features(frames)
+        found = eyes._named(eyes._logits(final), 5)[0, :, 1, 1]
+        answer = eyes.classifier(frames * 2 - 1).softmax(dim=1)[0]
+    expected = torch.stack([answer[list(g.imagenet)].sum() for g in sounding_groups().values()])
+    torch.testing.assert_close(found, expected)
+
+
+def test_what_is_seen_everywhere_counts_for_nothing() -> None:
+    torch.manual_seed(0)
+    eyes = Eyes().eval()
+    frames = frames_of(64, 64)
+    with torch.no_grad():
+        plain = eyes(frames).evidence
+        eyes.floor.fill_(0.25)
+        lowered = eyes(frames).evidence
+    torch.testing.assert_close(lowered, ((plain - 0.25) / 0.75).clamp_min(0))
+
+
+@pytest.mark.parametrize("length", [1, 1000, 16_000, 160_000])
 def test_sound_of_any_length_is_heard(network: GroundedNetwork, length: int) -> None:
     with torch.no_grad():
-        assert network.hear(torch.randn(3, length)).shape == (3, len(sounding_groups()))
+        found = network.ears(0.1 * torch.randn(3, length))
+    assert found.groups.shape == (3, len(GROUPS))
+    assert found.classes.shape == (3, 521)
+    for values in (found.groups, found.classes, found.surroundings, found.clearest):
+        assert torch.isfinite(values).all()
+        assert float(values.min()) >= 0
+        assert float(values.max()) <= 1
 
 
-def test_evidence_is_a_distribution_over_groups_and_the_rest(network: GroundedNetwork) -> None:
+def test_padding_changes_nothing_that_is_heard(network: GroundedNetwork) -> None:
+    sound = 0.1 * torch.randn(1, 15_600, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        pyramid, evidence = network.see(frames_of(64, 96, batch=2))
-    assert evidence.shape == (2, len(sounding_groups()) + 1, 4, 6)
-    assert float(evidence.min()) >= 0
-    torch.testing.assert_close(evidence.sum(dim=1), torch.ones(2, 4, 6))
-    assert [tuple(level.shape[1:]) for level in pyramid] == [
-        (24, 16, 24),
-        (40, 8, 12),
-        (112, 4, 6),
-    ]
+        short = network.ears(sound)
+        padded = network.ears(torch.nn.functional.pad(sound, (0, 5 * 16_000)))
+    assert padded.groups.argmax() == short.groups.argmax()
+    # The patch across the end of the sound is new.
+    assert float((padded.classes - short.classes).abs().max()) < 0.05
 
 
-@pytest.mark.parametrize("trust", [0.5, 1.0])
-def test_evidence_adds_up_both_classifiers_probabilities(
-    network: GroundedNetwork, trust: float
-) -> None:
-    generator = torch.Generator().manual_seed(0)
-    features = torch.randn(1, 1280, 1, 1, generator=generator).expand(1, 1280, 2, 3)
-    finer = torch.randn(1, 112, 4, 6, generator=generator)
+def test_names_are_added_up_by_group() -> None:
+    ears = Ears()
+    classes = torch.zeros(1, 521)
+    classes[0, class_names().index("Bark")] = 0.7
+    classes[0, class_names().index("Animal")] = 0.8
+    found = ears.named(classes)[0]
+    assert found[GROUPS.index("dog")].item() == pytest.approx(0.7)
+    assert found[GROUPS.index("sheep")].item() == pytest.approx(0.15 * 0.8)
+    assert found[GROUPS.index("drum")].item() == 0
+
+
+def test_a_loud_moment_in_a_long_sound_is_heard() -> None:
+    ears = Ears().eval()
     with torch.no_grad():
-        evidence = network.evidence(features, finer, trust)[0, :, 1, 2]
-        place = features[0, :, 1, 2]
-        scores = network.visual.classifier(place).double().exp()
-        learned = (trust * network.looks(features, finer)[0, :, 1, 2].double()).exp()
-    groups = list(sounding_groups().items())
-    sums = torch.stack([scores[list(indices)].sum() for _, indices in groups])
-    member = {index for _, indices in groups for index in indices}
-    rest = scores[[index for index in range(1000) if index not in member]].sum()
-    expected = torch.cat([sums, rest[None]]) + learned
-    expected /= expected.sum()
-    torch.testing.assert_close(evidence.double(), expected, rtol=1e-4, atol=1e-6)
+        ears.yamnet.classifier.weight.zero_()
+        ears.yamnet.classifier.bias.fill_(-6.0)
+        ears.yamnet.classifier.weight[class_names().index("Bark"), 0] = 1.0
+    embeddings = torch.zeros(1, 20, 1024)
+    embeddings[0, 3, 0] = 12.0
+    found = ears.interpret(embeddings, torch.ones(1, 20, dtype=torch.bool))
+    assert found.groups[0, GROUPS.index("dog")] > 0.4
+    without = torch.ones(1, 20, dtype=torch.bool)
+    without[0, 3] = False
+    assert ears.interpret(embeddings, without).groups[0, GROUPS.index("dog")] < 0.01
 
 
-def test_only_what_is_heard_reaches_the_mask(network: GroundedNetwork) -> None:
-    """A refinement that answers with its first cue shows which places are taken to sound."""
-    groups = len(sounding_groups())
-    evidence = torch.zeros(1, groups + 1, 2, 2)
-    evidence[:, 3, 0, 0] = 0.9  # group 3 is seen in one corner
-    evidence[:, 5, 1, 1] = 0.8  # group 5 in the other
-    evidence[:, -1] = 1 - evidence[:, :-1].sum(dim=1)
-    pyramid = [torch.zeros(1, c, 2, 2) for c in (24, 40, 112)]
+def test_only_what_sounds_is_a_cue_for_the_mask() -> None:
+    """A refinement whose first layer is watched shows which places are taken to sound."""
+    refinement = Refinement()
     cues: list[Tensor] = []
-    hook = network.refinement.register_forward_pre_hook(lambda m, args: cues.append(args[1]))
+    refinement.spread.register_forward_pre_hook(lambda module, args: cues.append(args[1]))
+    sight = scripted_sight(dog=0.9, cat=0.8)
+    for names in ((), ("dog",), ("dog", "cat")):
+        groups = torch.zeros(1, len(GROUPS))
+        groups[0, [GROUPS.index(name) for name in names]] = 1
+        refinement(sight, groups, torch.zeros(1))
+    sounding, silent = ([cue[0, k] for cue in cues] for k in (0, KINDS))
+    top, bottom = torch.zeros(8, 8), torch.zeros(8, 8)
+    top[:4], bottom[4:] = 0.9, 0.8
+    for found, expected in zip(sounding, (0 * top, top, top + bottom), strict=True):
+        torch.testing.assert_close(found, expected)
+    for found, expected in zip(silent, (top + bottom, bottom, 0 * top), strict=True):
+        torch.testing.assert_close(found, expected)
+
+
+def test_nothing_is_masked_where_nothing_in_the_picture_sounds(
+    network: GroundedNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing, everything = torch.zeros(2, len(GROUPS)), torch.ones(2, len(GROUPS))
+    decided = Sounding(torch.stack([nothing[0], everything[0]]), torch.zeros(2))
+    monkeypatch.setattr(network.sources, "forward", lambda sight, heard: decided)
     with torch.no_grad():
-        for heard in ([], [3], [3, 5]):
-            probabilities = torch.zeros(1, groups)
-            probabilities[:, heard] = 1.0
-            network.ground(pyramid, evidence, probabilities)
-    hook.remove()
-    sounding = [cue[0, 0] for cue in cues]
-    torch.testing.assert_close(sounding[0], torch.zeros(2, 2))
-    torch.testing.assert_close(sounding[1], torch.tensor([[0.9, 0.0], [0.0, 0.0]]))
-    torch.testing.assert_close(sounding[2], torch.tensor([[0.9, 0.0], [0.0, 0.8]]))
-    for cue in cues:  # what is heard, what is not, and the rest share each place
-        assert torch.isfinite(cue).all()
-        assert float(cue.min()) >= 0
-        assert float(cue.max()) <= 1 + 1e-6
+        logits = network(frames_of(64, 96, batch=2), torch.randn(2, 1000))
+    assert (logits[0] == -10).all()
+    assert (logits[1] != -10).any()
+
+
+def test_of_what_is_told_only_what_is_seen_is_masked(
+    network: GroundedNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = torch.zeros(1, len(GROUPS))
+    seen[0, 3] = 0.9
+    monkeypatch.setattr(network.sources, "seen", lambda sight: seen)
+    told = torch.zeros(2, len(GROUPS))
+    told[0, 3], told[1, 5] = 1, 1
+    with torch.no_grad():
+        logits = network.segment(frames_of(64, 64, batch=2), told)
+    assert (logits[0] != -10).any()
+    assert (logits[1] == -10).all()
 
 
 def test_gradients_reach_all_that_is_learned() -> None:
     torch.manual_seed(0)
     network = GroundedNetwork().train()
-    heard = network.hear(0.1 * torch.randn(2, 44_100)).sigmoid()
-    network.ground(*network.see(frames_of(64, 64, batch=2)), heard).square().mean().backward()
-    for part in (network.audio_head, network.refinement, network.looks):
+    network.undecided(frames_of(64, 64, batch=2), 0.1 * torch.randn(2, 16_000)).square().mean().backward()
+    for part in (network.ears.head, network.refinement):
         for name, parameter in part.named_parameters():
             assert parameter.grad is not None, name
             assert torch.isfinite(parameter.grad).all(), name
+
+
+def test_a_dog_that_is_seen_and_heard_is_decided_for(network: GroundedNetwork) -> None:
+    sight = scripted_sight(dog=1.0, cat=0.9)
+    groups = torch.full((1, len(GROUPS)), 0.01)
+    groups[0, GROUPS.index("dog")] = 0.9
+    heard = Heard(groups, torch.zeros(1, 521), torch.zeros(1), torch.tensor([0.9]))
+    found = network.sources(sight, heard)
+    assert found.groups[0].nonzero().flatten().tolist() == [GROUPS.index("dog")]
+    assert not found.other.any()

@@ -28,6 +28,9 @@ from coprop.keyframes.eyes import KINDS, Sight
 OFF_SCREEN = 0.1
 """How often what sounds is outside the picture; chosen on validation clips."""
 
+SEEN = 0.1
+"""Least probability at which something is taken to be in the picture."""
+
 _NEARBY = 3  # places: what is seen at one alone may be an accident
 _STANDING_OUT = 8  # places of the finest map, 32 pixels: less is no object
 
@@ -80,7 +83,8 @@ class SourceModel(nn.Module):
         off_screen = self.off_screen * outside
         best = recognised.amax(dim=1)
         likeliest = torch.stack([best, unrecognised, off_screen], dim=1).argmax(dim=1)
-        contenders = recognised >= self.contending * best.unsqueeze(1)
+        contenders = (recognised >= self.contending * best.unsqueeze(1)) & (seen >= SEEN)
+        contenders |= recognised == best.unsqueeze(1)
         return Sounding(
             (contenders & (likeliest == 0).unsqueeze(1)).to(seen.dtype),
             (likeliest == 1).to(seen.dtype),

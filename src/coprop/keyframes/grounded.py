@@ -15,14 +15,14 @@ from torch import Tensor, nn
 from coprop.encoders.deeplab import DeepLab
 from coprop.encoders.u2net import U2Net
 from coprop.encoders.yamnet import YAMNet
-from coprop.keyframes.decision import OFF_SCREEN, Sounding, SourceModel
+from coprop.keyframes.decision import OFF_SCREEN, SEEN, Sounding, SourceModel
 from coprop.keyframes.ears import Ears
 from coprop.keyframes.eyes import Eyes, Sight
 from coprop.keyframes.groups import sounding_groups
 from coprop.keyframes.refinement import Refinement
 
 _ABSENT_LOGIT = -10.0
-_TOLD = 0.1  # least probability that what is told is seen
+_LEAST = 1e-4
 
 
 class GroundedNetwork(nn.Module):
@@ -55,8 +55,18 @@ class GroundedNetwork(nn.Module):
         """`forward` where it is known, (K, G) 0 or 1, things of which groups sound."""
         sight = self.eyes(frames)
         # Of what is told, only what is seen can be masked.
-        seen = groups * (self.sources.seen(sight) >= _TOLD)
+        seen = groups * (self.sources.seen(sight) >= SEEN)
         return self._mask(sight, Sounding(seen, torch.zeros_like(seen[:, 0])))
+
+    def undecided(self, frames: Tensor, audio: Tensor) -> Tensor:
+        """`forward` for training: what is seen counts as far as it is heard.
+
+        The decision between sources has no gradient.
+        """
+        sight = self.eyes(frames)
+        told = self.sources.seen(sight) * self.ears(audio).groups
+        told = told / told.amax(dim=1, keepdim=True).clamp_min(_LEAST)
+        return cast(Tensor, self.refinement(sight, told, torch.zeros_like(told[:, 0])))
 
     def _mask(self, sight: Sight, sounding: Sounding) -> Tensor:
         logits = cast(Tensor, self.refinement(sight, sounding.groups, sounding.other))

@@ -49,18 +49,14 @@ class KeyframeObjective(nn.Module):
         self.network = segmenter.network
         self.semantic = num_classes(segmenter) > 1
         self.network.requires_grad_(True)
-        _module(self.network.audio).requires_grad_(False)
-        if isinstance(self.network, GroundedNetwork):
-            self.network.visual.requires_grad_(False)
+        for module in self._frozen():
+            module.requires_grad_(False)
 
     def train(self, mode: bool = True) -> KeyframeObjective:
         """Training mode, but for the parts that stay as they are."""
         super().train(mode)
-        frozen = [_module(self.network.audio)]
-        if isinstance(self.network, GroundedNetwork):
-            frozen.append(self.network.visual)
         norms = [m for m in self.network.modules() if isinstance(m, nn.BatchNorm2d)]
-        for module in (*frozen, *norms):
+        for module in (*self._frozen(), *norms):
             module.eval()
         return self
 
@@ -79,13 +75,17 @@ class KeyframeObjective(nn.Module):
         return (losses * weights).sum() / weights.sum()
 
     def _logits(self, frames: Tensor, sounds: Tensor) -> Tensor:
+        if isinstance(self.network, GroundedNetwork):
+            return self.network.undecided(frames, sounds)
+        logits: Tensor = self.network(frames, sounds)
+        return logits
+
+    def _frozen(self) -> tuple[nn.Module, ...]:
+        """The pretrained parts, which learn nothing from so little."""
         network = self.network
-        if not isinstance(network, GroundedNetwork):
-            logits: Tensor = network(frames, sounds)
-            return logits
-        # Not its forward, which decides what sounds: there is no gradient from there to the ears.
-        pyramid, evidence = network.see(frames)
-        return network.ground(pyramid, evidence, network.hear(sounds).sigmoid())
+        if isinstance(network, GroundedNetwork):
+            return network.eyes, network.ears.yamnet
+        return (_module(network.audio),)
 
 
 def num_classes(segmenter: KeyframeSegmenter) -> int:
@@ -214,13 +214,14 @@ def _load_encoders(network: GroundedNetwork | AudioQueriedNetwork, recipe: Keyfr
     image, audio = str(recipe.image_weights), str(recipe.audio_weights)
     if image != RANDOM:
         if isinstance(network, GroundedNetwork):
-            load_state_dict(network.visual, read_state_dict(image), image)
+            load_state_dict(network.eyes.classifier, read_state_dict(image), image)
         elif image.startswith(_TIMM):
             _load_from_timm(network.visual, image.removeprefix(_TIMM))
         else:
             network.visual.load_checkpoint(image)
     if audio != RANDOM:
-        load_audio_encoder(_module(network.audio), audio)
+        grounded = isinstance(network, GroundedNetwork)
+        load_audio_encoder(network.ears.yamnet if grounded else _module(network.audio), audio)
 
 
 def _load_from_timm(encoder: VisualEncoder, name: str) -> None:
