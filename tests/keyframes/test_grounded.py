@@ -93,17 +93,6 @@ def test_a_window_is_classified_as_a_picture_of_its_size_is() -> None:
     torch.testing.assert_close(found, expected)
 
 
-def test_what_is_seen_everywhere_counts_for_nothing() -> None:
-    torch.manual_seed(0)
-    eyes = Eyes().eval()
-    frames = frames_of(64, 64)
-    with torch.no_grad():
-        plain = eyes(frames).evidence
-        eyes.floor.fill_(0.25)
-        lowered = eyes(frames).evidence
-    torch.testing.assert_close(lowered, ((plain - 0.25) / 0.75).clamp_min(0))
-
-
 @pytest.mark.parametrize("length", [1, 1000, 16_000, 160_000])
 def test_sound_of_any_length_is_heard(network: GroundedNetwork, length: int) -> None:
     with torch.no_grad():

@@ -53,7 +53,6 @@ class Eyes(nn.Module):
 
     membership: Tensor
     voc_membership: Tensor
-    floor: Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -70,8 +69,6 @@ class Eyes(nn.Module):
             voc[row, [deeplab.CLASS_NAMES.index(name) for name in group.voc]] = 1
         self.register_buffer("membership", imagenet, persistent=False)
         self.register_buffer("voc_membership", voc, persistent=False)
-        # What is seen of a group in pictures without it: large groups have more chances.
-        self.register_buffer("floor", torch.zeros(len(groups), KINDS))
 
     def forward(self, frames: Tensor) -> Sight:
         final, pyramid = self._features(frames)
@@ -83,8 +80,6 @@ class Eyes(nn.Module):
         ]
         kinds.append(_resized(self._voc(frames), pyramid[-1]))
         evidence = torch.stack(kinds, dim=2)
-        floor = self.floor[None, :, :, None, None]
-        evidence = ((evidence - floor) / (1 - floor)).clamp_min(0)
         salient = self.u2net.saliency(frames).unsqueeze(1)
         return Sight(tuple(pyramid), evidence, F.adaptive_avg_pool2d(salient, pyramid[0].shape[-2:]))
 

@@ -24,8 +24,9 @@ from coprop.keyframes.eyes import Eyes, Sight
 
 _log = logging.getLogger(__name__)
 _CHUNK = 50  # scenes in a file
-_NATURAL = 0.45  # share of photographs as they were taken
+_NATURAL = 0.55  # share of photographs as they were taken
 # Height and width: videos come in all shapes. Multiples of 32.
+_NEAREST = 2.3  # times: in real videos, what sounds often fills the picture and more
 _SIZES = ((384, 512), (416, 416), (352, 608), (512, 384), (480, 640))
 
 
@@ -103,7 +104,7 @@ def _composed(
     if rng.random() < 0.3:
         pictures.append(random_picture(library, rng, None))
     scene = random_scene(library, rng, pictures, size=size)
-    nearness = np.exp(rng.uniform(np.log(0.7), np.log(1.4), len(pictures)))
+    nearness = np.exp(rng.uniform(np.log(0.7), np.log(_NEAREST), len(pictures)))
     sprites = tuple(
         replace(sprite, size=sprite.size * float(near))
         for sprite, near in zip(scene.sprites, nearness, strict=True)
@@ -120,10 +121,15 @@ def _natural(
 
     source = library.photographs[rng.integers(len(library.photographs))]
     picture = Image.fromarray(load_picture(source.path))
-    scale = rng.uniform(1.0, 1.4) * max(size[0] / picture.height, size[1] / picture.width)
+    scale = np.exp(rng.uniform(0, np.log(_NEAREST))) * max(size[0] / picture.height, size[1] / picture.width)
     shape = (int(np.ceil(picture.width * scale)), int(np.ceil(picture.height * scale)))
     rgba = np.asarray(picture.resize(shape, Image.Resampling.BILINEAR))
-    top, left = (int(rng.integers(rgba.shape[i] - size[i] + 1)) for i in (0, 1))
+    rows, columns = np.nonzero(rgba[..., 3] >= 128)
+    shown = int(rng.integers(len(rows)))  # a pixel of the object is in the middle, if it can be
+    top, left = (
+        int(np.clip(place[shown] - size[i] // 2, 0, rgba.shape[i] - size[i]))
+        for i, place in enumerate((rows, columns))
+    )
     rgba = rgba[top : top + size[0], left : left + size[1]]
     if rng.random() < 0.5:
         rgba = rgba[:, ::-1]
