@@ -16,14 +16,14 @@ from torch import Tensor
 from coprop.errors import ModelOutputError
 from coprop.keyframes.asking import Asked
 from coprop.keyframes.model import FrameContext, KeyframeModel
-from coprop.keyframes.naming import SoundNamer, named
+from coprop.keyframes.naming import SoundNamer, TrackNamer
 from coprop.loudness import heard_spans, is_silent, quiet_blocks
 from coprop.neighbours import nearest, with_neighbours
 from coprop.propagation.checks import checked_step, warn_of_step_probabilities
 from coprop.propagation.propagator import Propagator
 from coprop.schedule import Schedule, heard_parts
 from coprop.types import AudioTrack, ControlPoints, FrameMask, Progress, Segment
-from coprop.windows import AudioWindows
+from coprop.windows import AudioWindows, stretch
 
 if TYPE_CHECKING:
     from coprop.media.clip import Clip
@@ -75,7 +75,7 @@ class Tracking:
         progress: Progress | None,
     ) -> None:
         self.segments: list[Segment] = []
-        self._namer = namer
+        self._names = TrackNamer(namer, clip.audio)
         self._frames = self._go(tracker, clip, points, longest_s, progress)
 
     def __iter__(self) -> Iterator[tuple[Frame, FrameMask]]:
@@ -116,8 +116,8 @@ class Tracking:
                 # A short sound between two frames has ended when it is shown.
                 ended = part.end_s <= frame.time_s
                 end_s = frame.time_s + duration_s if ended else part.end_s
-                segment = Segment(min(part.start_s, frame.time_s), end_s)
-                self.segments.append(named(segment, self._namer, clip.audio))
+                categories = self._names(stretch(part.sources, frame.time_s))
+                self.segments.append(Segment(min(part.start_s, frame.time_s), end_s, categories))
             else:
                 state = tracker.step(frame, state)
                 mask = state.mask

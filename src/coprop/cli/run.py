@@ -31,6 +31,7 @@ from coprop.errors import CheckpointError, MissingAudioError, OutputError
 if TYPE_CHECKING:
     from coprop.pipeline import CoProp
 
+
 @dataclass(frozen=True)
 class Job:
     """What is to be read and where the result goes."""

@@ -49,7 +49,7 @@ def groups_named(categories: Iterable[str]) -> frozenset[str]:
     Args:
         categories: what sounds, in words.
     """
-    found = set()
+    found: set[str] = set()
     for category in categories:
         words = _words(category)
         phrases = {
@@ -80,9 +80,9 @@ def _names() -> dict[str, str]:
 
     info = ImageNetInfo()
     names: dict[str, str] = {}
-    for group, indices in sounding_groups().items():
+    for group, words in sounding_groups().items():
         if group != "person":
-            for index in indices:
+            for index in words.imagenet:
                 for name in info.index_to_description(index).split(","):
                     names[" ".join(_words(name))] = group
     for group, others in ({"person": _PERSON} | _OTHER_NAMES).items():

@@ -14,13 +14,12 @@ from coprop.categories import Category, as_categories
 from coprop.encoders.yamnet import YAMNet, class_names
 from coprop.errors import CoPropError, ModelOutputError
 from coprop.keyframes.ears import classes_heard
-from coprop.keyframes.general_names import GENERAL
+from coprop.keyframes.general_names import shares
 from coprop.loudness import is_silent, quiet_blocks
 from coprop.types import AudioTrack, ControlPoints, Segment
 from coprop.windows import AudioWindows
 
 _LEAST = 0.1  # probability of what is named at all
-_MODERATE = 0.2  # and of what is named before the general class that it belongs to
 _MOST = 3  # names
 
 
@@ -28,7 +27,13 @@ class SoundNamer(Protocol):
     """What fills the naming slot: any function of a track and a segment of it."""
 
     def __call__(self, audio: AudioTrack, segment: Segment, /) -> tuple[Category, ...]:
-        """What sounds in the segment, the best name first; empty where nothing can be named."""
+        """What sounds in the segment, the best name first; empty where nothing can be named.
+
+        Args:
+            audio: the clip's sound.
+            segment: where the same things sound, without silence; of a longer one, the 10 s around
+                the keyframe.
+        """
         ...
 
 
@@ -37,8 +42,9 @@ class AudioSetNamer:
     """Names what YAMNet hears in a segment's own sound, or in the 10 s in its middle.
 
     There are at most three names, of classes that are heard with a probability of 0.1 or more, the
-    most probable first. What is heard with 0.2 or more comes before general classes ("Animal",
-    "Music", "Inside, small room"), which are more probable than what they stand for.
+    most probable first. Classes that say little ("Animal", "Music", "Inside, small room"), which
+    are more probable than what they stand for, come after all others, and families of things
+    ("Percussion", "Vehicle") after what is heard with a third of their probability.
 
     YAMNet is loaded, from inside the package, when it is first called, once for the process; it
     runs on the CPU. Threads may share a namer.
@@ -63,27 +69,38 @@ def names_of(classes: Tensor) -> tuple[Category, ...]:
         for name, probability in zip(class_names(), classes.tolist(), strict=True)
         if probability >= _LEAST
     ]
-    return tuple(sorted(heard, key=_rank)[:_MOST])
+    heard.sort(key=lambda c: c.probability * shares().get(c.name, 1), reverse=True)
+    return tuple(heard[:_MOST])
 
 
-def _rank(heard: Category) -> tuple[bool, float]:
-    first = heard.name not in GENERAL and heard.probability >= _MODERATE
-    return not first, -heard.probability
+class TrackNamer:
+    """A namer of one track's segments, which is not asked twice about the same span.
 
-
-def named(segment: Segment, namer: SoundNamer | None, audio: AudioTrack) -> Segment:
-    """The segment with what a namer hears in it; as it is, where there is none.
-
-    Raises:
-        ModelOutputError: the namer returns anything but categories.
+    Args:
+        namer: who is asked; None for nobody.
+        audio: the track.
     """
-    if namer is None:
-        return segment
-    given = namer(audio, segment)
-    try:
-        return replace(segment, categories=as_categories(given))
-    except CoPropError as error:
-        raise ModelOutputError(f"the namer must return a tuple of Category: {error}") from error
+
+    def __init__(self, namer: SoundNamer | None, audio: AudioTrack) -> None:
+        self._namer = namer
+        self._audio = audio
+        self._last: tuple[Segment, tuple[Category, ...]] | None = None
+
+    def __call__(self, span: Segment) -> tuple[Category, ...]:
+        """What sounds in a span; nothing where nobody is asked.
+
+        Raises:
+            ModelOutputError: the namer returns anything but categories.
+        """
+        if self._namer is None:
+            return ()
+        if self._last is None or self._last[0] != span:
+            given = self._namer(self._audio, span)
+            try:
+                self._last = span, as_categories(given)
+            except CoPropError as error:
+                raise ModelOutputError(f"the namer returned something else: {error}") from error
+        return self._last[1]
 
 
 def naming(
@@ -117,11 +134,11 @@ def name_sounds(
     Raises:
         ModelOutputError: the namer returns anything but categories.
     """
-    quiet = quiet_blocks(audio)
+    quiet, ask = quiet_blocks(audio), TrackNamer(namer, audio)
     words: list[tuple[str, ...]] = []
     for span in points.segments(audio.duration_s):
-        heard = span if is_silent(quiet, span) else named(span, namer, audio)
-        words.append(tuple(category.name for category in heard.categories))
+        heard = () if is_silent(quiet, span) else ask(span)
+        words.append(tuple(category.name for category in heard))
     beyond = int(points.flags.sum()) - len(words)
     return replace(points, categories=(*words, *[()] * beyond))
 
