@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -173,8 +172,8 @@ def _table(content: dict[str, Any]) -> str:
         title = "window     time_s    score  flag"
     else:
         rows = [
-            f"{row['time_s']:>10.2f} {row['score']:>8.3f}{words}"
-            for row, words in zip_longest(content["control_points"], heard, fillvalue="")
+            f"{row['time_s']:>10.2f} {row['score']:>8.3f}" + (heard[i] if heard else "")
+            for i, row in enumerate(content["control_points"])
         ]
         title = "    time_s    score"
     return "\n".join([head, "", title + ("  heard" if named else ""), *rows])

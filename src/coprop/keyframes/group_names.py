@@ -80,9 +80,9 @@ def _names() -> dict[str, str]:
 
     info = ImageNetInfo()
     names: dict[str, str] = {}
-    for group, words in sounding_groups().items():
+    for group, known in sounding_groups().items():
         if group != "person":
-            for index in words.imagenet:
+            for index in known.imagenet:
                 for name in info.index_to_description(index).split(","):
                     names[" ".join(_words(name))] = group
     for group, others in ({"person": _PERSON} | _OTHER_NAMES).items():
