@@ -298,7 +298,7 @@ def test_segments_have_categories() -> None:
     assert segment.categories == (dog,)
     assert len({segment, Segment(0, 1, (dog,)), Segment(0, 1)}) == 2
     for name, probability in (("", 0.5), (None, 0.5), ("Dog", 1.5), ("Dog", None), ("Dog", "1")):
-        with pytest.raises(CoPropError, match="name|probability"):
+        with pytest.raises(CoPropError, match=r"name|probability"):
             Category(name, probability)  # type: ignore[arg-type]
     for wrong in ("Dog", ("Dog",), dog, (("Dog", 0.5),), None):
         with pytest.raises(CoPropError, match=r"tuple of Category\(name, probability\)"):

@@ -58,7 +58,7 @@ def test_general_classes_are_classes() -> None:
     assert not {"Dog", "Speech", "Beatboxing", "Harp", "White noise", "Sine wave"} & set(shares())
 
 
-def tone(seconds: float, hertz: float = 1000.0) -> Audio:
+def tone(seconds: float, hertz: float = 220.0) -> Audio:
     times = np.arange(round(seconds * RATE)) / RATE
     return Audio((0.3 * np.sin(2 * np.pi * hertz * times)).astype(np.float32), RATE)
 
@@ -74,7 +74,7 @@ def test_sounds_that_have_one_name() -> None:
     silence = Audio(np.zeros(2 * RATE, dtype=np.float32), RATE)
     assert first(silence) == "Silence"
     assert first(tone(2.0)) == "Sine wave"
-    assert {c.name for c in NAMER(noise(2.0), Segment(0, 2))} & {"White noise", "Static", "Noise"}
+    assert first(noise(2.0)) == "White noise"
     resampled = tone(2.0).resampled(44_100)
     assert first(resampled) == "Sine wave"
 
@@ -83,7 +83,6 @@ def test_only_the_segment_is_heard() -> None:
     both = Audio(np.concatenate([tone(1.5).samples, np.zeros(30 * RATE, np.float32)]), RATE)
     assert first(both, 0, 1.5) == "Sine wave"
     assert first(both, 5, 9) == "Silence"
-    assert first(both, 1.0, 1.5) == "Sine wave"  # shorter than what YAMNet hears at once
     assert NAMER(tone(1.5), Segment(0, float("inf"))) == NAMER(tone(1.5), Segment(0, 1.5))
     for span in (Segment(0.2, 0.2), Segment(3, 4), Segment(0, 0.01)):  # hardly any, none
         assert all(c.probability >= 0.1 for c in NAMER(tone(1.5), span))
@@ -172,7 +171,7 @@ def test_the_default_is_audioset() -> None:
 
 
 def test_what_is_no_namer() -> None:
-    with pytest.raises(CoPropError, match="namer must be a function.*or None.*got 'Dog'"):
+    with pytest.raises(CoPropError, match=r"namer must be a function.*or None.*got 'Dog'"):
         pipeline("Dog")
     for wrong in (None, "Dog", ["Dog"], Category("Dog", 0.5)):
         with pytest.raises(ModelOutputError, match=r"tuple of Category\(name, probability\)"):
