@@ -14,12 +14,12 @@ from coprop.keyframes.network import AudioQueriedConfig
 from coprop.keyframes.segmenter import SegmenterConfig
 from coprop.keyframes.text_guided import TextGuidedSegmenter
 from coprop.media.clip import Clip
-from coprop.pipeline import WEIGHTS
+from coprop.pipeline import WEIGHTS, Detector
 from coprop.types import Audio, AudioTrack
 from pipeline_samples import RATE, Shifter, changes_at, clip_of, noise
 
 
-def saying(*categories: tuple[str, ...]) -> object:
+def saying(*categories: tuple[str, ...]) -> Detector:
     """A detector of a change at 1 s that tells what is heard before and after it."""
 
     def detect(audio: AudioTrack) -> ControlPoints:

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from coprop.categories import Category
 from coprop.media.segment_names import write_names
 from coprop.media.timeline import envelope, plot_timeline
-from coprop.types import Audio, Category, ControlPoints, Segment
+from coprop.types import Audio, ControlPoints, Segment
 
 
 def points(*times: float) -> ControlPoints:
