@@ -398,14 +398,31 @@ class TestDoctor:
 
 
 def test_summary_of_many_segments() -> None:
+    dog = {"name": "Dog", "probability": 0.93}
     content = {
         "video": "long.mp4",
         "width": 64,
         "height": 48,
         "control_points": [{"time_s": float(i), "score": 1.0} for i in range(30)],
+        "segments": [
+            {"start_s": float(i), "end_s": i + 1.0, "categories": [dog] if i else []}
+            for i in range(30)
+        ],
         "frames": [{"time_s": float(i), "area": 0.5} for i in range(30)],
     }
     text = summary(content, Path("out"))
     assert "30 frames of 64 x 48, 30 segments" in text
     assert "and 10 more" in text
     assert text.count("50.0%") == 20
+    assert text.count("Dog 0.93") == 19
+    assert "\n    1.00 to 2.00 s  Dog 0.93   50.0% masked\n" in text
+    assert "\n    0.00 to 1.00 s  -          50.0% masked\n" in text
+
+
+def test_summary_of_a_silent_video() -> None:
+    content = {
+        **{"video": "v.mp4", "width": 64, "height": 48, "segments": []},
+        **{"control_points": [{"time_s": 0.0, "score": 1.0}]},
+        **{"frames": [{"time_s": 0.0, "area": 0.0}]},
+    }
+    assert "Nothing is heard." in summary(content, Path("out"))

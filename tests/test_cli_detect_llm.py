@@ -85,8 +85,38 @@ class TestOneFile:
         assert result.exit_code == 0, result.output
         lines = result.stdout.splitlines()
         assert lines[0] == "a.wav: 5.00 s, rcpg, 3 steps, asked scripted"
-        assert lines[1] == "heard: dog barking, cello"
-        assert lines[5].split() == ["1", "1.00", "1.000", "1"]
+        assert lines[2] == "window     time_s    score  flag  heard"
+        assert lines[4].split() == ["1", "1.00", "1.000", "1", "dog", "barking,", "cello"]
+        assert lines[5].split() == ["2", "2.00", "0.000", "0"]
+        result = coprop_command("detect", folder / "a.wav", "--llm", "x")
+        lines = result.stdout.splitlines()
+        assert lines[2] == "    time_s    score  heard"
+        assert lines[4] == "      1.00    1.000  dog barking, cello"
+
+    def test_each_control_point_has_its_names(
+        self, folder: Path, llm: Callable[..., Scripted]
+    ) -> None:
+        llm()
+        result = coprop_command("detect", folder / "a.wav", "--llm", "x", "--json")
+        content = json.loads(result.stdout)
+        assert len(content["control_points"]) == 2
+        assert content["categories"] == [["dog barking", "cello"]] * 2
+
+    def test_rows_of_earlier_versions_are_kept(
+        self, folder: Path, tmp_path: Path, llm: Callable[..., Scripted]
+    ) -> None:
+        llm()
+        out = tmp_path / "points.jsonl"
+        command = ("detect", folder / "a.wav", "--llm", "x", "--out", out)
+        assert coprop_command(*command).exit_code == 0
+        for change in ({"categories": ["dog barking", "cello"]}, {"categories": None}):
+            (row,) = rows(out)
+            old = {k: v for k, v in {**row, **change}.items() if v is not None}
+            out.write_text(json.dumps(old) + "\n")
+            again = coprop_command(*command)
+            assert again.exit_code == 0, again.output
+            assert "1 done before" in again.stdout
+            assert rows(out) == [old]
 
     def test_json(self, folder: Path, llm: Callable[..., Scripted]) -> None:
         model = llm()

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from coprop import Audio, ControlPoints, CoProp
+from coprop import Audio, Category, ControlPoints, CoProp
 from coprop.errors import AudioError, CoPropError, MediaError, ModelOutputError, ShapeError
 from coprop.media.frames import frames_from
 from coprop.media.reader import Frame
@@ -106,6 +106,11 @@ def test_arrays_cannot_be_changed() -> None:
         ({"scores": np.array([1, None, 1])}, "array of numbers"),
         ({"scores": np.array([1.0, np.nan, 1.0])}, r"\[0, 1\]"),
         ({"categories": "a dog"}, "tuple of words"),
+        ({"categories": ("dog", "bell", "cat")}, r"give \(words,\) \* 3"),
+        ({"categories": (("dog",), ("bell",))}, "each of the 3 flags set, got 2; give an empty"),
+        ({"categories": (("dog",), (), None)}, "tuple of words for each"),
+        ({"categories": (("dog",), (), (1,))}, "tuple of words"),
+        ({"categories": ((), (), "dog")}, "tuple of words"),
     ],
 )
 def test_control_points(changed: dict[str, Any], message: str) -> None:
@@ -274,3 +279,27 @@ def test_stream_raises_at_the_call() -> None:
     with pytest.raises(MediaError, match="fps"):
         made.stream(clip_of(3), noise(1.0))
     assert len(list(made.stream(clip_of(3), noise(1.0, RATE), fps=8))) == 3
+
+
+def test_words_belong_to_the_flags_set() -> None:
+    times, flags = np.arange(4.0), np.array([True, False, True, False])
+    points = ControlPoints(times, np.ones(4), flags, (["dog", "bell"], ()))  # type: ignore[arg-type]
+    assert points.categories == (("dog", "bell"), ())
+    found = [points.categories_at(t) for t in (-1.0, 0.0, 1.9, 2.0, 9.0)]
+    assert found == [("dog", "bell")] * 3 + [()] * 2
+    assert ControlPoints(times, np.ones(4), flags).categories_at(1.0) is None
+
+
+def test_segments_have_categories() -> None:
+    dog = Category("Dog", np.float32(0.5))
+    assert (dog.probability, str(dog)) == (0.5, "Dog 0.50")
+    assert Segment(0, 1).categories == ()
+    segment = Segment(0, 1, [dog])  # type: ignore[arg-type]
+    assert segment.categories == (dog,)
+    assert len({segment, Segment(0, 1, (dog,)), Segment(0, 1)}) == 2
+    for name, probability in (("", 0.5), (None, 0.5), ("Dog", 1.5), ("Dog", None), ("Dog", "1")):
+        with pytest.raises(CoPropError, match=r"name|probability"):
+            Category(name, probability)  # type: ignore[arg-type]
+    for wrong in ("Dog", ("Dog",), dog, (("Dog", 0.5),), None):
+        with pytest.raises(CoPropError, match=r"tuple of Category\(name, probability\)"):
+            Segment(0, 1, wrong)  # type: ignore[arg-type]

@@ -9,6 +9,7 @@ result.save("out")
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from coprop.categories import Category
     from coprop.control_points.detector import ControlPointDetector
     from coprop.errors import CoPropError
     from coprop.keyframes.segmenter import KeyframeSegmenter
@@ -22,6 +23,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Audio",
     "AudioInsertPropagator",
+    "Category",
     "CoProp",
     "CoPropError",
     "ControlPointDetector",
@@ -37,6 +39,7 @@ __all__ = [
 _HOMES = {
     "Audio": "coprop.types",
     "AudioInsertPropagator": "coprop.propagation.propagator",
+    "Category": "coprop.categories",
     "CoProp": "coprop.pipeline",
     "CoPropError": "coprop.errors",
     "ControlPointDetector": "coprop.control_points.detector",

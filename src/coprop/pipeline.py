@@ -23,9 +23,9 @@ from coprop.errors import CheckpointError, CoPropError
 from coprop.keyframes.adapters import CallableSegmenter, adapter_for, how_to_adapt
 from coprop.keyframes.adapters.calling import network_of
 from coprop.keyframes.model import KeyframeFunction, KeyframeModel
+from coprop.keyframes.naming import AUDIOSET, SoundNamer
 from coprop.keyframes.outputs import Outputs
 from coprop.keyframes.segmenter import KeyframeSegmenter
-from coprop.keyframes.text_guided import guided
 from coprop.media.clip import AudioSource, Clip, ClipSource
 from coprop.neighbours import with_neighbours
 from coprop.propagation.checks import check_propagator
@@ -56,6 +56,7 @@ class CoProp:
             keyframe, which catches what came into view. None for the paper's: one a segment.
         working_edge: frames with a longer side are shown to the parts reduced to this, in pixels;
             masks still have the frame's own size.
+        namer: says what sounds in each segment, by default in AudioSet's names; None for nobody.
         device: where frames and sound are put; by default where the propagator's, or else the
             keyframe model's, parameters are.
     """
@@ -68,6 +69,7 @@ class CoProp:
         propagator: Propagator,
         max_segment_s: float | None = None,
         working_edge: int = 1040,
+        namer: SoundNamer | None = AUDIOSET,
         device: torch.device | str | None = None,
     ) -> None:
         self.keyframes = keyframes
@@ -75,6 +77,7 @@ class CoProp:
         self.propagator = propagator
         self.max_segment_s = max_segment_s
         self.working_edge = working_edge
+        self.namer = namer
         found = _device_of(propagator, keyframes) if device is None else device
         self.device: torch.device = _device(found)
 
@@ -85,13 +88,18 @@ class CoProp:
 
     @classmethod
     def from_pretrained(
-        cls, folder: str | Path | None = None, *, device: torch.device | str | None = None
+        cls,
+        folder: str | Path | None = None,
+        *,
+        namer: SoundNamer | None = AUDIOSET,
+        device: torch.device | str | None = None,
     ) -> CoProp:
         """The default pipeline, with the weights inside the package; no network is used.
 
         Args:
             folder: another folder that holds ``keyframe_segmenter`` and ``propagator``, each as
                 their ``save_pretrained`` writes it.
+            namer: see `CoProp`.
             device: where to run; the CPU by default.
 
         Raises:
@@ -112,6 +120,7 @@ class CoProp:
             detector=ControlPointDetector.novelty(),
             propagator=propagator.eval().to(device),
             max_segment_s=DEFAULT_MAX_SEGMENT_S,
+            namer=namer,
         )
 
     @classmethod
@@ -125,6 +134,7 @@ class CoProp:
         window_s: float | None = None,
         outputs: Outputs | None = None,
         max_segment_s: float | None = None,
+        namer: SoundNamer | None = AUDIOSET,
         device: torch.device | str | None = None,
     ) -> CoProp:
         """Keeps any audio-visual segmentation model in time.
@@ -145,7 +155,7 @@ class CoProp:
                 time, in seconds; 1 by default.
             outputs: what a function returns: "logits", the default, "probabilities" or "mask"
                 (`coprop.keyframes.outputs.Outputs`).
-            max_segment_s: see `CoProp`.
+            max_segment_s, namer: see `CoProp`.
             device: see `CoProp`; the default propagator goes to the model's.
 
         Raises:
@@ -162,6 +172,7 @@ class CoProp:
             detector=detector or ControlPointDetector.novelty(),
             propagator=propagator,
             max_segment_s=max_segment_s,
+            namer=namer,
             device=device,
         )
 
@@ -240,7 +251,14 @@ class CoProp:
         self, clip: Clip, points: ControlPoints, *, progress: Progress | None = None
     ) -> Tracking:
         """Every frame of a clip with its mask, given its control points, as they are asked for."""
-        return Tracking(self._tracker(clip, points), clip, points, self.max_segment_s, progress)
+        return Tracking(
+            self._tracker(clip),
+            clip,
+            points,
+            longest_s=self.max_segment_s,
+            namer=self.namer,
+            progress=progress,
+        )
 
     def every_frame(self, clip: Clip, points: ControlPoints | None = None) -> Iterator[FrameMask]:
         """Yields the keyframe model's own mask of every frame, as it is used without coprop.
@@ -251,13 +269,14 @@ class CoProp:
             clip: the clip.
             points: where a text-guided model takes its words from.
         """
-        tracker = self._tracker(clip, points)
+        tracker = self._tracker(clip)
         for frame, around in with_neighbours(clip.frames, self.keyframes.context):
-            yield tracker.alone(frame, around)
+            words = None if points is None else points.categories_at(frame.time_s)
+            yield tracker.alone(frame, around, words)
 
-    def _tracker(self, clip: Clip, points: ControlPoints | None) -> SegmentTracker:
+    def _tracker(self, clip: Clip) -> SegmentTracker:
         return SegmentTracker(
-            guided(self.keyframes, points.categories if points is not None else None),
+            self.keyframes,
             self.propagator,
             clip.audio,
             working_edge=self.working_edge,
@@ -296,6 +315,15 @@ def _detector(value: Any) -> Any:
     return value
 
 
+def _namer(value: Any) -> Any:
+    if value is not None and not callable(value):
+        raise CoPropError(
+            "the namer must be a function of the sound and a segment of it that returns a tuple of "
+            f"Category, or None for no names, got {shown(value)}."
+        )
+    return value
+
+
 def _device(value: Any) -> torch.device:
     try:
         device = torch.device(value)
@@ -313,6 +341,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "working_edge": _edge,
     "propagator": _propagator,
     "detector": _detector,
+    "namer": _namer,
     "device": _device,
 }
 

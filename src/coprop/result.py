@@ -73,11 +73,21 @@ class Report:
                 }
                 for i in flagged
             ],
-            "segments": [
-                {"start_s": round(s.start_s, 3), "end_s": round(s.end_s, 3)} for s in segments
-            ],
+            "segments": [_segment(segment) for segment in segments],
             "frames": self.frames,
         }
+
+
+def _segment(segment: Segment) -> dict[str, Any]:
+    """A segment as result.json has it."""
+    return {
+        "start_s": round(segment.start_s, 3),
+        "end_s": round(segment.end_s, 3),
+        "categories": [
+            {"name": category.name, "probability": round(category.probability, 4)}
+            for category in segment.categories
+        ],
+    }
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +97,7 @@ class Result:
     Args:
         masks: one for each frame.
         control_points: where the sounding objects change.
-        segments: the spans that were given one keyframe each.
+        segments: the spans that were given one keyframe each, with what is heard in them.
         frames, audio, fps, video_track, audio_track: what the pipeline was given, for `save`.
     """
 
@@ -173,5 +183,11 @@ def save(
             writer.write(frame, mask)
             report.add(mask)
         content = report.to_dict(clip.name, points, segments)
-        writer.finish(content, audio=clip.audio, control_points=points, title=clip.name)
+        writer.finish(
+            content,
+            audio=clip.audio,
+            control_points=points,
+            segments=segments,
+            title=clip.name,
+        )
     return content

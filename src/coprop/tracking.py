@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,13 +16,14 @@ from torch import Tensor
 from coprop.errors import ModelOutputError
 from coprop.keyframes.asking import Asked
 from coprop.keyframes.model import FrameContext, KeyframeModel
+from coprop.keyframes.naming import SoundNamer, TrackNamer
 from coprop.loudness import heard_spans, is_silent, quiet_blocks
 from coprop.neighbours import nearest, with_neighbours
 from coprop.propagation.checks import checked_step, warn_of_step_probabilities
 from coprop.propagation.propagator import Propagator
 from coprop.schedule import Schedule, heard_parts
 from coprop.types import AudioTrack, ControlPoints, FrameMask, Progress, Segment
-from coprop.windows import AudioWindows
+from coprop.windows import AudioWindows, stretch
 
 if TYPE_CHECKING:
     from coprop.media.clip import Clip
@@ -55,6 +56,7 @@ class Tracking:
         clip: the clip.
         points: its control points.
         longest_s: the longest time between keyframes; None for no limit.
+        namer: says what sounds in each segment; None for nobody.
         progress: called frame by frame.
 
     Attributes:
@@ -67,10 +69,13 @@ class Tracking:
         tracker: SegmentTracker,
         clip: Clip,
         points: ControlPoints,
+        *,
         longest_s: float | None,
+        namer: SoundNamer | None,
         progress: Progress | None,
     ) -> None:
         self.segments: list[Segment] = []
+        self._names = TrackNamer(namer, clip.audio)
         self._frames = self._go(tracker, clip, points, longest_s, progress)
 
     def __iter__(self) -> Iterator[tuple[Frame, FrameMask]]:
@@ -105,12 +110,14 @@ class Tracking:
             if part is None:
                 mask = tracker.silent(frame, state.mask if state else None)
             elif state is None or is_first:
-                state = tracker.start(frame, part.sources, around)
+                words = points.categories_at(_middle_s(part.sources, sound_s))
+                state = tracker.start(frame, part.sources, around, words)
                 mask = state.mask
                 # A short sound between two frames has ended when it is shown.
                 ended = part.end_s <= frame.time_s
                 end_s = frame.time_s + duration_s if ended else part.end_s
-                self.segments.append(Segment(min(part.start_s, frame.time_s), end_s))
+                categories = self._names(stretch(part.sources, frame.time_s))
+                self.segments.append(Segment(min(part.start_s, frame.time_s), end_s, categories))
             else:
                 state = tracker.step(frame, state)
                 mask = state.mask
@@ -119,7 +126,7 @@ class Tracking:
                 progress("frames", frame.index + 1, clip.num_frames)
         if self.segments:
             last = self.segments[-1]
-            self.segments[-1] = Segment(last.start_s, min(last.end_s, before_s + duration_s))
+            self.segments[-1] = replace(last, end_s=min(last.end_s, before_s + duration_s))
 
 
 class SegmentTracker:
@@ -157,7 +164,13 @@ class SegmentTracker:
 
     # Not inference_mode: what a wrapped model keeps of these calls must stay usable in training.
     @torch.no_grad()
-    def start(self, frame: Frame, sources: Segment, around: Sequence[Frame]) -> SegmentState:
+    def start(
+        self,
+        frame: Frame,
+        sources: Segment,
+        around: Sequence[Frame],
+        words: tuple[str, ...] | None = None,
+    ) -> SegmentState:
         """The keyframe's mask.
 
         Args:
@@ -165,8 +178,9 @@ class SegmentTracker:
             sources: the span around it in which the same objects sound, for models that take
                 their sound from the segment.
             around: the frames near it, for models that take several at a time.
+            words: for what sounds in it, for models that are guided by them.
         """
-        logits = self._keyframe_logits(frame, sources, around)
+        logits = self._keyframe_logits(frame, sources, around, words)
         mask, probabilities = _keyframe_mask(frame, _probabilities(logits))
         if len(mask.classes) == 1 or not mask.labels.any():
             return SegmentState(mask, None)
@@ -174,9 +188,11 @@ class SegmentTracker:
         return SegmentState(mask, self._propagator.start(self._image(frame), sound, probabilities))
 
     @torch.no_grad()
-    def alone(self, frame: Frame, around: Sequence[Frame]) -> FrameMask:
+    def alone(
+        self, frame: Frame, around: Sequence[Frame], words: tuple[str, ...] | None = None
+    ) -> FrameMask:
         """The keyframe model's own mask of any frame, in silence too, to the last speck."""
-        return _whole_mask(frame, _probabilities(self._keyframe_logits(frame, None, around)))
+        return _whole_mask(frame, _probabilities(self._keyframe_logits(frame, None, around, words)))
 
     def silent(self, frame: Frame, before: FrameMask | None) -> FrameMask:
         """The empty mask of a frame in which nothing is heard, after another frame's."""
@@ -208,13 +224,17 @@ class SegmentTracker:
         return F.interpolate(image, size, mode="bilinear", antialias=True, align_corners=False)
 
     def _keyframe_logits(
-        self, frame: Frame, sources: Segment | None, around: Sequence[Frame]
+        self,
+        frame: Frame,
+        sources: Segment | None,
+        around: Sequence[Frame],
+        words: tuple[str, ...] | None,
     ) -> Tensor:
         context = self._keyframes.context
         frames = nearest(frame, around, context)
         images = torch.cat([self._image(each) for each in frames])
         sound = torch.cat([self._keyframe_sound(each.time_s, sources) for each in frames])
-        logits = self._ask(images, sound.to(self._device))
+        logits = self._ask(images, sound.to(self._device), words)
         _check_logits(logits, images)
         position = context.position(frame.time_s)
         logits = logits[position : position + 1]
@@ -234,6 +254,11 @@ class SegmentTracker:
         if span == "whole" and sources is not None:
             return self._keyframe_windows.whole(time_s, sources)
         return self._keyframe_windows.centred(time_s)
+
+
+def _middle_s(span: Segment, sound_s: float) -> float:
+    """The middle of what can be heard of a span."""
+    return (span.start_s + max(min(span.end_s, sound_s), span.start_s)) / 2
 
 
 def _check_logits(logits: object, images: Tensor) -> None:

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from coprop.categories import Category, as_categories, words_of_spans
 from coprop.checks import Sealed, array_of, index, number, read_only, sealed, shown, whole
 from coprop.errors import AudioError, CoPropError, ShapeError
 from coprop.mixdown import to_mono
@@ -178,13 +179,15 @@ class Segment:
     Args:
         start_s: seconds.
         end_s: seconds, not before ``start_s``; infinite where it does not end.
+        categories: what sounds in it, the best name first; empty where nobody said.
 
     Raises:
-        CoPropError: no numbers, NaN, or an end before the start.
+        CoPropError: no numbers, NaN, an end before the start, or categories of another type.
     """
 
     start_s: float
     end_s: float
+    categories: tuple[Category, ...] = ()
 
     def __post_init__(self) -> None:
         start = number("start_s", self.start_s, "a finite number of seconds")
@@ -193,6 +196,7 @@ class Segment:
         end = float("inf") if endless else number("end_s", self.end_s, wanted, low=start)
         object.__setattr__(self, "start_s", start)
         object.__setattr__(self, "end_s", end)
+        object.__setattr__(self, "categories", as_categories(self.categories))
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,7 +210,9 @@ class ControlPoints(Sealed):
             it has one, happens.
         scores: (N,) in [0, 1]; how sure the detector is that the sources change there.
         flags: (N,) bool; True where a segment begins. The first is always True.
-        categories: what is heard in the track, in words; None from a detector that does not tell.
+        categories: what is heard from each control point to the next, in words: as many tuples of
+            words as there are flags set, empty ones where nothing is named. None from a detector
+            that does not tell.
 
     Raises:
         CoPropError: anything else.
@@ -215,7 +221,7 @@ class ControlPoints(Sealed):
     times_s: NDArray[np.float64]
     scores: NDArray[np.float64]
     flags: NDArray[np.bool_]
-    categories: tuple[str, ...] | None = None
+    categories: tuple[tuple[str, ...], ...] | None = None
 
     def __post_init__(self) -> None:
         times, scores, flags = self._arrays()
@@ -234,7 +240,7 @@ class ControlPoints(Sealed):
             raise CoPropError("scores must lie in [0, 1].")
         for name, array in (("times_s", times), ("scores", scores), ("flags", flags)):
             object.__setattr__(self, name, read_only(array))
-        object.__setattr__(self, "categories", _words(self.categories))
+        object.__setattr__(self, "categories", words_of_spans(self.categories, int(flags.sum())))
 
     def _arrays(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
         times = array_of("times_s", self.times_s)
@@ -258,21 +264,18 @@ class ControlPoints(Sealed):
         """Times of the changes: every flagged time but the first."""
         return tuple(float(t) for t in self.times_s[self.flags][1:])
 
+    def categories_at(self, time_s: float) -> tuple[str, ...] | None:
+        """The words for what is heard around a time; None where the detector does not tell."""
+        if self.categories is None:
+            return None
+        begun = int(np.searchsorted(self.times_s[self.flags], time_s + _SAME_S, side="right"))
+        return self.categories[max(begun - 1, 0)]
+
     def segments(self, end_s: float) -> tuple[Segment, ...]:
         """The segments between the control points; the last one ends at ``end_s``."""
         starts = [t for t in self.times_s[self.flags] if t < end_s] or [self.times_s[0]]
         edges = [float(t) for t in starts] + [max(end_s, float(starts[-1]))]
         return tuple(Segment(start, end) for start, end in pairwise(edges))
-
-
-def _words(categories: object) -> tuple[str, ...] | None:
-    if categories is None:
-        return None
-    if not isinstance(categories, (tuple, list)) or not all(
-        isinstance(word, str) for word in categories
-    ):
-        raise CoPropError(f"categories must be a tuple of words, or None, got {shown(categories)}.")
-    return tuple(categories)
 
 
 class WindowDetector(Protocol):

@@ -13,6 +13,13 @@ _LONGEST_S = 10.0  # of a segment's sound: as long as the clips of AudioSet, and
 _EXAMPLE_S = 0.96  # from one VGGish example to the next
 
 
+def stretch(segment: Segment, time_s: float) -> Segment:
+    """The 10 s of a segment around a time, or all of one that is no longer."""
+    length_s = min(segment.end_s - segment.start_s, _LONGEST_S)
+    start_s = max(min(time_s - length_s / 2, segment.end_s - length_s), segment.start_s)
+    return Segment(start_s, start_s + length_s)
+
+
 class AudioWindows:
     """Cuts windows of sound out of a track.
 
@@ -55,10 +62,9 @@ class AudioWindows:
 
         Of a longer segment, the 10 s around a time. Zeros stand for what is beyond the track.
         """
-        length_s = min(segment.end_s - segment.start_s, _LONGEST_S)
-        latest_s = segment.end_s - length_s
-        start = round(max(min(time_s - length_s / 2, latest_s), segment.start_s) * self._rate)
-        stop = start + max(round(length_s * self._rate), 1)
+        part = stretch(segment, time_s)
+        start = round(part.start_s * self._rate)
+        stop = start + max(round((part.end_s - part.start_s) * self._rate), 1)
         return torch.from_numpy(self._track.read(start, stop)).unsqueeze(0)
 
     def _cut(self, centre_s: float) -> Tensor:

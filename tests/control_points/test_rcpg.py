@@ -64,7 +64,7 @@ class TestVariants:
         llm = Scripted(hears_levels)
         points = ControlPointDetector.rcpg(llm)(SOUND, windows=5)
         assert flags(points) == FLAGS
-        assert points.categories == ("dog barking", "cello")
+        assert points.categories == (("dog barking", "cello"),) * sum(FLAGS)
         assert [windows for _, windows in llm.calls] == [None, None, 5]
         said = "There are two: a dog barking and a cello."
         assert texts(llm.asked[-1]) == [
@@ -118,7 +118,7 @@ class TestVariants:
         detector = ControlPointDetector.rcpg(Scripted(script), examples=store, num_examples=1)
         points, trace = detector.explain(SOUND, windows=2)
         assert trace.chunks[0].examples == ("bow",)
-        assert points.categories == ()
+        assert points.categories == ((),) * int(points.flags.sum())
 
     def test_a_file_of_examples_and_other_words(self, store: ExampleStore, tmp_path: Path) -> None:
         store.save(tmp_path / "store.jsonl")
@@ -153,7 +153,7 @@ class TestFlagsAndScores:
         llm = Scripted(hears_levels)
         points = ControlPointDetector.rcpg(llm)(SOUND, windows=1)
         assert flags(points) == [1]
-        assert points.categories == ("dog barking", "cello")
+        assert points.categories == (("dog barking", "cello"),)
         assert [windows for _, windows in llm.calls] == [None, None]
         quiet = Scripted(hears_levels)
         assert flags(ControlPointDetector.rcpg(quiet, steps=1)(SOUND, windows=1)) == [1]
@@ -222,7 +222,7 @@ class TestFailures:
         expected = ControlPointDetector.novelty()(SOUND, windows=5)
         np.testing.assert_array_equal(points.flags, expected.flags)
         np.testing.assert_array_equal(points.scores, expected.scores)
-        assert points.categories == ("cannot",)
+        assert points.categories == (("cannot",),) * int(points.flags.sum())
         assert trace.chunks[0].flags is None
         assert "fallback detector" in trace.notes[0]
 
@@ -301,7 +301,22 @@ class TestLongTracks:
         names = iter(["a bell", "a bell", "a dog", "a cat and a dog"])
         llm = Scripted(lambda asked, n: next(names) if n is None else "[" + "1," * n + "]")
         points = ControlPointDetector.rcpg(llm)(stepped([1] * 50), windows=50)
-        assert points.categories == ("dog", "cat")
+        assert points.categories is not None
+        early = points.categories.index(("cat", "dog"))
+        assert points.categories == (("dog",),) * early + (("cat", "dog"),) * (50 - early)
+        assert 20 < early < 30  # where the chunks overlap
+
+    def test_a_segment_over_two_chunks_has_the_names_of_both(self) -> None:
+        names = iter(["a bell", "a bell", "a dog", "a cat"])
+        flag = "[1," + "0," * 9
+
+        def script(asked: Dialogue, n: int | None) -> str:
+            return next(names) if n is None else flag + "1," + "0," * (n - 11) + "]"
+
+        points = ControlPointDetector.rcpg(Scripted(script))(stepped([1] * 50), windows=50)
+        # Flags at 10 s, from the first chunk, and 10 s into the second, which begins by 26 s.
+        assert points.change_times_s[0] == 10
+        assert points.categories == (("dog",), ("dog", "cat"), ("cat",))
 
 
 class TestMany:

@@ -41,7 +41,9 @@ def test_a_folder_of_sounds(tmp_path: Path) -> None:
         assert result.exit_code == 0, result.output
         found = [json.loads(line) for line in result.stdout.splitlines()]
         assert [[w["flag"] for w in row["windows"]] for row in found] == true
-        assert all(row["categories"] == ["dog barking"] for row in found)
+        assert all(
+            row["categories"] == [["dog barking"]] * len(row["control_points"]) for row in found
+        )
         assert len(server.asked) == 15
         turns = [asked.body["messages"] for asked in server.asked if "list" in asked.words]
         assert {len(messages) for messages in turns} == {5}

@@ -270,6 +270,11 @@ def test_reader_gives_what_was_composed(sources: Path, benchmark: Path) -> None:
         assert set(clip.categories) == {
             thing.picture.group for thing in want.objects if thing.source is not None
         }
+        assert clip.heard is not None
+        assert [set(words) for words in clip.heard] == [
+            {thing.picture.group for thing in want.objects if thing.source in state}
+            for state in want.schedule.sounding
+        ]
         assert clip.audio.sample_rate == 44_100
         np.testing.assert_allclose(clip.audio.samples, want.audio.samples, atol=1 / 32768)
         rendered = zip(clip.frames, clip.truth, want.frames(), strict=True)

@@ -94,6 +94,12 @@ def test_categories_are_the_visible_groups_that_sound(folder: Path) -> None:
             if source < clip.num_sounding
         }
         assert set(dataset[number].categories) == groups
+        heard = dataset[number].heard
+        assert heard is not None
+        assert [set(words) for words in heard] == [
+            {clip.scene.groups[i] for i in state if i < clip.num_sounding}
+            for state in clip.schedule.sounding
+        ]
         assert groups <= set(small_library.GROUPS)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,14 @@ from coprop import ControlPointDetector, CoProp, CoPropError
 from coprop.control_points.language_models.model import Answer
 from coprop.data.labelled import FrameTruth, LabelledClip
 from coprop.errors import OutputError
-from coprop.evaluation.methods import METHODS, Method, Prediction, detected, methods_named
+from coprop.evaluation.methods import (
+    METHODS,
+    Method,
+    Prediction,
+    detected,
+    methods_named,
+    true_points,
+)
 from coprop.evaluation.runner import evaluate
 from coprop.evaluation.scores import ScoreOptions
 from coprop.evaluation.store import EvaluationFolder
@@ -357,3 +365,11 @@ def test_a_language_model_is_asked_for_the_dataset_s_windows() -> None:
     points = detected(detector)(windowed)
     assert asked == [6]
     assert len(points.flags) == 6
+
+
+def test_true_points_have_the_words_that_the_dataset_has() -> None:
+    clip = replace(SmallDataset()[0], change_times_s=(0.5, 1.0))
+    assert true_points(clip).categories == (("dog", "guitar"),) * 3
+    heard = (("dog",), (), ("dog", "guitar"))
+    assert true_points(replace(clip, heard=heard)).categories == heard
+    assert true_points(replace(clip, categories=())).categories is None

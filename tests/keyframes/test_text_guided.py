@@ -4,44 +4,88 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from coprop import ControlPointDetector, ControlPoints, CoProp, CoPropError, KeyframeSegmenter
+from coprop import ControlPoints, CoProp, CoPropError, KeyframeSegmenter
 from coprop.keyframes.grounded import GroundedNetwork
-from coprop.keyframes.naming import name_sounds, naming
 from coprop.keyframes.network import AudioQueriedConfig
 from coprop.keyframes.segmenter import SegmenterConfig
 from coprop.keyframes.text_guided import TextGuidedSegmenter
-from coprop.pipeline import WEIGHTS
+from coprop.media.clip import Clip
+from coprop.pipeline import WEIGHTS, Detector
 from coprop.types import Audio, AudioTrack
-from pipeline_samples import Shifter, changes_at, clip_of, noise
+from pipeline_samples import RATE, Shifter, changes_at, clip_of, noise
 
 
-def saying(*categories: str) -> object:
+def saying(*categories: tuple[str, ...]) -> Detector:
+    """A detector of a change at 1 s that tells what is heard before and after it."""
+
     def detect(audio: AudioTrack) -> ControlPoints:
         return replace(changes_at(1.0)(audio), categories=categories)
 
     return detect
 
 
-def test_the_words_of_the_detector_reach_the_model() -> None:
+@pytest.fixture
+def listener() -> tuple[TextGuidedSegmenter, list[tuple[str, ...]]]:
+    """A model that masks everything where there are words, and what it was told."""
     told: list[tuple[str, ...]] = []
 
     def segment(frames: Tensor, categories: tuple[str, ...]) -> Tensor:
         told.append(categories)
         return torch.full((len(frames), 1, *frames.shape[-2:]), 4.0 if categories else -4.0)
 
-    pipeline = CoProp.wrap(
-        TextGuidedSegmenter(segment), detector=saying("dog", "bell"), propagator=Shifter()
-    )
-    result = pipeline(clip_of(4), noise(2.0), fps=2)
-    assert told == [("dog", "bell")] * 2
+    return TextGuidedSegmenter(segment), told
+
+
+Listener = tuple[TextGuidedSegmenter, list[tuple[str, ...]]]
+
+
+def test_each_keyframe_is_asked_for_the_words_of_its_segment(listener: Listener) -> None:
+    model, told = listener
+    detector = saying(("dog", "bell"), ("violin",))
+    pipeline = CoProp.wrap(model, detector=detector, propagator=Shifter(), namer=None)
+    result = pipeline(clip_of(8), noise(2.0), fps=4)
+    assert told == [("dog", "bell"), ("violin",)]
     assert result.labels.any()
-    silent = CoProp.wrap(TextGuidedSegmenter(segment), detector=saying(), propagator=Shifter())
-    assert not silent(clip_of(4), noise(2.0), fps=2).labels.any()
+    told.clear()
+    pipeline.max_segment_s = 0.5
+    pipeline(clip_of(8), noise(2.0), fps=4)
+    assert told == [("dog", "bell")] * 2 + [("violin",)] * 2
+
+
+def test_where_nothing_is_named_nothing_is_masked(listener: Listener) -> None:
+    model, told = listener
+    detector = saying((), ("violin",))
+    pipeline = CoProp.wrap(model, detector=detector, propagator=Shifter(), namer=None)
+    labels = pipeline(clip_of(8), noise(2.0), fps=4).labels
+    assert told == [(), ("violin",)]
+    assert not labels[:4].any()
+    assert labels[4:].all()
+
+
+def test_a_control_point_at_the_edge_of_a_silence_is_the_edge(listener: Listener) -> None:
+    model, told = listener
+    samples = noise(3.0).samples.copy()
+    samples[: RATE - RATE // 20] = 0  # sound begins 50 ms before the control point
+    pipeline = CoProp.wrap(
+        model, detector=saying(("silence",), ("dog",)), propagator=Shifter(), namer=None
+    )
+    pipeline(clip_of(12), Audio(samples, RATE), fps=4)
+    assert told == [("dog",)]
+
+
+def test_on_every_frame_the_words_are_those_of_its_time(listener: Listener) -> None:
+    model, told = listener
+    pipeline = CoProp.wrap(model, detector=saying(("dog",), ("bell",)), propagator=Shifter())
+    with Clip(clip_of(4), noise(2.0), fps=2) as clip:
+        points = pipeline.anchor(clip.audio)
+        assert len(list(pipeline.every_frame(clip, points))) == 4
+        assert told == [("dog",)] * 2 + [("bell",)] * 2
+        with pytest.raises(CoPropError, match=r"ControlPoints\.categories"):
+            list(pipeline.every_frame(clip))
 
 
 def test_its_own_words_are_kept() -> None:
@@ -52,7 +96,9 @@ def test_its_own_words_are_kept() -> None:
         return torch.full((len(frames), 1, *frames.shape[-2:]), 4.0)
 
     model = TextGuidedSegmenter(segment, ("violin",))
-    CoProp.wrap(model, detector=saying("dog"), propagator=Shifter())(clip_of(2), noise(1.0), fps=2)
+    CoProp.wrap(model, detector=saying(("dog",), ()), propagator=Shifter())(
+        clip_of(2), noise(1.0), fps=2
+    )
     assert told == [("violin",)]
 
 
@@ -94,20 +140,3 @@ def test_only_the_default_can_be_told() -> None:
     )
     with pytest.raises(CoPropError, match="grounded"):
         KeyframeSegmenter(SegmenterConfig("audio_queried", 64, queried)).text_guided()
-
-
-def test_sounds_are_named_where_there_are_any(default: KeyframeSegmenter) -> None:
-    network = default.network
-    assert isinstance(network, GroundedNetwork)
-    rng = np.random.default_rng(0)
-    samples = np.concatenate([np.zeros(44_100), 0.3 * rng.standard_normal(44_100)])
-    audio = Audio(samples.astype(np.float32), 44_100)
-    detect = naming(changes_at(1.0), network)
-    named = detect(audio)
-    assert named.categories is not None
-    assert len(named.categories) == 1  # the silent second has no name
-    assert named.categories[0] in network.groups
-    assert named.change_times_s == (1.0,)
-    silence = Audio(np.zeros(44_100, dtype=np.float32), 44_100)
-    points = ControlPointDetector.novelty()(silence)
-    assert name_sounds(points, silence, network).categories == ()

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import os
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from coprop.categories import Category
+from coprop.media.segment_names import write_names
 from coprop.media.timeline import envelope, plot_timeline
 from coprop.types import Audio, ControlPoints, Segment
 
@@ -87,3 +91,39 @@ def test_leaves_pyplot_alone(tmp_path: Path) -> None:
     before = "matplotlib.pyplot" in sys.modules
     draw(tmp_path / "a.png", 1.0)
     assert ("matplotlib.pyplot" in sys.modules) == before
+
+
+def test_names_are_written_where_they_fit() -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 2), dpi=100)
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    axes.set_xlim(0, 10)
+
+    def segment(start_s: float, end_s: float, *names: str) -> Segment:
+        return Segment(start_s, end_s, tuple(Category(name, 0.5) for name in names))
+
+    long = "Bird vocalization, bird call, bird song"
+    segments = [
+        segment(0, 2, "Dog", "Bark"),
+        segment(2, 2.1, "Cat"),  # too short for any
+        segment(2.1, 3.5, "Chicken, rooster and all that crows"),
+        segment(3.5, 4.5, "$5_000^2"),
+        segment(4.5, 6, "Harp"),
+        segment(5, 8, long),  # begins before the other has ended
+        segment(8, 9),
+        segment(9.9, 30, "Music"),  # what is seen of it is short
+    ]
+    write_names(axes, segments, "black")
+    written = [text.get_text() for text in axes.texts]
+    assert written == ["Dog", "Chicken", "$5_000^2", "Harp", long]
+    boxes = [text.get_window_extent() for text in axes.texts]
+    for before, after in pairwise(boxes):
+        assert before.x1 < after.x0
+    spans = [segments[i] for i in (0, 2, 3, 4, 5)]
+    for box, span in zip(boxes, spans, strict=True):
+        left, right = (axes.transData.transform((t, 0))[0] for t in (span.start_s, span.end_s))
+        assert left < box.x0 < box.x1 < right
+    figure.savefig(os.devnull, format="png")

@@ -98,7 +98,7 @@ class DetectionJob:
             **self.about,
         }
         if found.points.categories is not None:
-            content["categories"] = list(found.points.categories)
+            content["categories"] = [list(words) for words in found.points.categories]
         if found.trace is not None:
             if found.trace.notes:
                 content["notes"] = list(found.trace.notes)
@@ -159,17 +159,24 @@ def _content(points: ControlPoints, windows: int | None) -> dict[str, Any]:
 
 def _table(content: dict[str, Any]) -> str:
     head = f"{content['file']}: {content['duration_s']:.2f} s, {', '.join(_how(content))}"
-    if "categories" in content:
-        head += f"\nheard: {', '.join(content['categories']) or 'nothing named'}"
+    named = "categories" in content
+    heard = [f"  {', '.join(words) or '-'}" for words in content.get("categories", ())]
     if "windows" in content:
+        # A window in which nothing changes says nothing anew.
+        own = iter(heard)
         rows = [
             f"{i:>6} {row['time_s']:>10.2f} {row['score']:>8.3f} {row['flag']:>5}"
+            + (next(own, "") if row["flag"] else "")
             for i, row in enumerate(content["windows"])
         ]
-        return "\n".join([head, "", "window     time_s    score  flag", *rows])
-    points = content["control_points"]
-    rows = [f"{row['time_s']:>10.2f} {row['score']:>8.3f}" for row in points]
-    return "\n".join([head, "", "    time_s    score", *rows])
+        title = "window     time_s    score  flag"
+    else:
+        rows = [
+            f"{row['time_s']:>10.2f} {row['score']:>8.3f}" + (heard[i] if heard else "")
+            for i, row in enumerate(content["control_points"])
+        ]
+        title = "    time_s    score"
+    return "\n".join([head, "", title + ("  heard" if named else ""), *rows])
 
 
 def _how(content: dict[str, Any]) -> Iterator[str]:

@@ -25,12 +25,11 @@ from coprop.cli.common import (
     reported,
 )
 from coprop.cli.progress import ProgressBars
+from coprop.cli.segment_lines import segment_lines
 from coprop.errors import CheckpointError, MissingAudioError, OutputError
 
 if TYPE_CHECKING:
     from coprop.pipeline import CoProp
-
-_LISTED_SEGMENTS = 20
 
 
 @dataclass(frozen=True)
@@ -231,18 +230,10 @@ def summary(content: dict[str, Any], out: Path) -> str:
         content: what result.json holds.
         out: the folder.
     """
-    frames = content["frames"]
-    starts = [point["time_s"] for point in content["control_points"]]
-    end_s = max(frames[-1]["time_s"], starts[-1])
+    frames, segments = content["frames"], content["segments"]
     size = f"{content['width']} x {content['height']}"
-    lines = [f"{content['video']}: {len(frames)} frames of {size}, {len(starts)} segments", ""]
-    lines.append("    from       to   sounding area")
-    for start, end in list(zip(starts, [*starts[1:], end_s], strict=True))[:_LISTED_SEGMENTS]:
-        areas = [f["area"] for f in frames if start <= f["time_s"] < end or f["time_s"] == end_s]
-        area = f"{sum(areas) / len(areas):7.1%}" if areas else "      -"
-        lines.append(f"{start:8.2f} {end:8.2f} s {area}")
-    if len(starts) > _LISTED_SEGMENTS:
-        lines.append(f"     and {len(starts) - _LISTED_SEGMENTS} more, in result.json")
+    lines = [f"{content['video']}: {len(frames)} frames of {size}, {len(segments)} segments", ""]
+    lines += segment_lines(segments, frames) if segments else ["Nothing is heard."]
     return "\n".join(
         [*lines, "", f"Written to {out}: masks/, overlay.mp4, timeline.png, result.json"]
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from coprop.control_points.chunks import (
     Grid,
     grid_for,
     merge,
+    owners,
     plan_chunks,
     sample_range,
     to_wanted,
@@ -63,12 +65,23 @@ class TrackInParts:
                 first_window=chunk.first,
             )
 
-    def categories(self) -> tuple[str, ...] | None:
-        """All that was named in any chunk, each once; None where nothing was asked for."""
+    def categories(self, flags: NDArray[np.bool_]) -> tuple[tuple[str, ...], ...] | None:
+        """What was named in the chunks in which a segment lies, for each; None where not asked for.
+
+        A window lies in the chunk that its flag was taken from.
+
+        Args:
+            flags: (N,) of the wanted windows: where segments begin.
+        """
         named = [one.trace.categories for one in self.heard]
         if not named or None in named:
             return None
-        return tuple(dict.fromkeys(name for names in named if names for name in names))
+        owner = owners(self.chunks, self.grid.total)
+        edges = [*np.flatnonzero(flags) * self.grid.parts, self.grid.total]
+        return tuple(
+            tuple(dict.fromkeys(name for i in np.unique(owner[a:b]) for name in named[i] or ()))
+            for a, b in pairwise(edges)
+        )
 
     def control_points(self, found: Sequence[FlagsAndScores]) -> ControlPoints:
         """The control points of the windows that were wanted.
@@ -85,7 +98,7 @@ class TrackInParts:
         flags, scores = to_wanted(self.grid, flags, scores)
         step_s = (self.audio.duration_s or 1.0) / self.grid.windows
         times_s = np.arange(self.grid.windows, dtype=np.float64) * step_s
-        return ControlPoints(times_s, scores, flags, self.categories())
+        return ControlPoints(times_s, scores, flags, self.categories(flags))
 
 
 def plan_track(

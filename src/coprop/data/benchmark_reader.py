@@ -106,6 +106,7 @@ class ComposedBenchmark:
             truth=_Truths(masks, record),
             change_times_s=record.change_times_s,
             categories=record.categories,
+            heard=record.heard,
         )
 
 

@@ -46,6 +46,14 @@ class ClipRecord:
     categories: tuple[str, ...]
     objects: tuple[ObjectRecord, ...]
 
+    @property
+    def heard(self) -> tuple[tuple[str, ...], ...]:
+        """Groups of the objects that sound from the beginning, and from each change, on."""
+        return tuple(
+            tuple(sorted({o.group for o in self.objects if o.group and o.sounds_at(time_s)}))
+            for time_s in (0.0, *self.change_times_s)
+        )
+
 
 def describe(clip: BenchmarkClip, sources: Path) -> dict[str, Any]:
     """Everything about a clip but its pixels and samples, as JSON can hold it.

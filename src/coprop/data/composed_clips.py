@@ -75,7 +75,8 @@ class ComposedClips:
             audio=clip.audio,
             truth=_Truths(rendered),
             change_times_s=clip.schedule.change_times_s,
-            categories=_categories(clip),
+            categories=_categories(clip, frozenset().union(*clip.schedule.sounding)),
+            heard=tuple(_categories(clip, sounding) for sounding in clip.schedule.sounding),
         )
 
 
@@ -128,8 +129,7 @@ class _Truths:
         return iter(self.rendered.truth)
 
 
-def _categories(clip: ComposedClip) -> tuple[str, ...]:
-    """The groups of the visible objects that sound at some time."""
-    heard = frozenset[int]().union(*clip.schedule.sounding)
+def _categories(clip: ComposedClip, sounding: frozenset[int]) -> tuple[str, ...]:
+    """The groups of the visible objects among the sources that sound."""
     groups = clip.scene.groups[: clip.num_sounding]
-    return tuple(g for i, g in enumerate(groups) if i in heard and g is not None)
+    return tuple(g for i, g in enumerate(groups) if i in sounding and g is not None)

@@ -46,6 +46,8 @@ class LabelledClip:
         windows: N where the dataset counts time in N equal windows, one frame each; None for
             dense video.
         categories: what sounds, in words; empty where the dataset does not name it.
+        heard: which of them from each control point to the next, the beginning being the first;
+            None where the dataset knows of the whole clip alone.
     """
 
     name: str
@@ -55,6 +57,7 @@ class LabelledClip:
     change_times_s: tuple[float, ...] | None
     windows: int | None = None
     categories: tuple[str, ...] = ()
+    heard: tuple[tuple[str, ...], ...] | None = None
 
 
 class LabelledDataset(Protocol):

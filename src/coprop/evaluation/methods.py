@@ -102,7 +102,7 @@ def propagated(pipeline: CoProp, points_of: PointsFunction, name: str) -> Method
 def text_guided(pipeline: CoProp) -> Method:
     """The pipeline with keyframes guided by words for what is heard (paper table 4).
 
-    The words are the detector's own, where it gives any, or else what the default's hearing names.
+    The words are the detector's own, where it gives any, or else those of an `AudioSetNamer`.
 
     Raises:
         CoPropError: a pipeline whose keyframe model is not the default, which knows things by name.
@@ -114,20 +114,20 @@ def text_guided(pipeline: CoProp) -> Method:
             "another model guided by words as --model module:factory, a factory that returns "
             "CoProp.wrap(TextGuidedSegmenter(fn), detector=...), with the method coprop."
         )
-    network = model.network
     told = CoProp(
         model.text_guided(),
         detector=pipeline.detector,
         propagator=pipeline.propagator,
         max_segment_s=pipeline.max_segment_s,
         working_edge=pipeline.working_edge,
+        namer=None,
         device=pipeline.device,
     )
     found = detected(pipeline.detector)
 
     def points_of(clip: LabelledClip) -> ControlPoints:
         points = found(clip)
-        return points if points.categories else name_sounds(points, clip.audio, network)
+        return points if points.categories is not None else name_sounds(points, clip.audio)
 
     return propagated(told, points_of, "coprop, guided by text")
 
@@ -156,6 +156,8 @@ def detected(detector: Detector) -> PointsFunction:
 def true_points(clip: LabelledClip) -> ControlPoints:
     """The control points that the dataset gives, and the categories, where it names them.
 
+    Where it names those of the clip alone, they are taken to be heard throughout.
+
     Raises:
         CoPropError: the dataset does not tell.
     """
@@ -166,7 +168,10 @@ def true_points(clip: LabelledClip) -> ControlPoints:
         )
     times_s = np.array([0.0, *clip.change_times_s])
     ones = np.ones(len(times_s))
-    return ControlPoints(times_s, ones, ones.astype(bool), clip.categories or None)
+    words = clip.heard
+    if words is None and clip.categories:
+        words = (clip.categories,) * len(times_s)
+    return ControlPoints(times_s, ones, ones.astype(bool), words)
 
 
 METHODS: dict[str, Callable[[CoProp], Method]] = {

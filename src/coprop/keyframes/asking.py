@@ -9,6 +9,7 @@ from coprop.keyframes.adapters.calling import device_of, lent
 from coprop.keyframes.model import KeyframeModel
 from coprop.keyframes.outputs import warn_of_probabilities
 from coprop.keyframes.segmenter import KeyframeSegmenter
+from coprop.keyframes.text_guided import guided
 
 
 class Asked:
@@ -23,9 +24,16 @@ class Asked:
         known = isinstance(model, NetworkAdapter | KeyframeSegmenter)
         self._watched = not known and getattr(model, "outputs", "logits") == "logits"
 
-    def __call__(self, frames: Tensor, audio: Tensor) -> Tensor:
-        """The model's logits, as `KeyframeModel` describes them."""
-        model = self._model
+    def __call__(
+        self, frames: Tensor, audio: Tensor, words: tuple[str, ...] | None = None
+    ) -> Tensor:
+        """The model's logits, as `KeyframeModel` describes them.
+
+        Args:
+            frames, audio: what the model is given.
+            words: for what is heard, for a model that is guided by them; None where nobody said.
+        """
+        model = guided(self._model, words)
         if isinstance(model, nn.Module):
             device = device_of(model)
             with lent(model):

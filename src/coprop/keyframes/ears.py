@@ -79,7 +79,7 @@ class Ears(nn.Module):
 
     def forward(self, samples: Tensor) -> Heard:
         embeddings = self.yamnet.embeddings(samples, hop_s=_HOP_S).float()
-        return self.interpret(embeddings, self._sounding(samples, embeddings.shape[1]))
+        return self.interpret(embeddings, sounding_patches(samples, embeddings.shape[1]))
 
     def interpret(self, embeddings: Tensor, sounding: Tensor) -> Heard:
         """`forward`, from what YAMNet made of the sound.
@@ -88,9 +88,8 @@ class Ears(nn.Module):
             embeddings: (K, T, 1024), see `YAMNet.embeddings`.
             sounding: (K, T) bool, which of the patches hold sound at all; at least one.
         """
-        weights = (sounding / sounding.sum(dim=1, keepdim=True)).unsqueeze(-1).to(embeddings)
-        classes = self.yamnet.classify(embeddings)
-        pooled = (classes.pow(_POWER) * weights).sum(dim=1).pow(1 / _POWER)
+        weights = _weights(sounding).to(embeddings)
+        pooled = over_time(self.yamnet.classify(embeddings), sounding)
         corrected = self.named(pooled).logit(eps=_LEAST) + self.head((embeddings * weights).sum(1))
         surroundings = 1 - (1 - pooled * self.around).prod(dim=1)
         return Heard(corrected.sigmoid(), pooled, surroundings, (pooled * self.telling).amax(dim=1))
@@ -101,13 +100,30 @@ class Ears(nn.Module):
         shared = (classes.unsqueeze(1) * self.shared).amax(dim=-1)
         return torch.maximum(own, _FAMILY * shared)
 
-    def _sounding(self, samples: Tensor, count: int) -> Tensor:
-        """(K, count): which patches are more than padding; the first where none is."""
-        hop, length = (round(s * self.sample_rate) for s in (_HOP_S, self.yamnet.window_s))
-        padded = F.pad(samples.abs(), (0, (count - 1) * hop + length - samples.shape[1]))
-        sounding = padded.unfold(1, length, hop).amax(dim=-1) > _SILENT
-        sounding[:, 0] |= ~sounding.any(dim=1)
-        return sounding
+
+def classes_heard(yamnet: YAMNet, samples: Tensor) -> Tensor:
+    """(K, n) samples at 16 kHz -> (K, 521) probabilities of AudioSet's classes, as of `Heard`."""
+    scores = yamnet.scores(samples, hop_s=_HOP_S)
+    return over_time(scores, sounding_patches(samples, scores.shape[1]))
+
+
+def over_time(classes: Tensor, sounding: Tensor) -> Tensor:
+    """(K, T, C) probabilities in patches -> (K, C), over those (K, T) that hold sound."""
+    return (classes.pow(_POWER) * _weights(sounding).to(classes)).sum(dim=1).pow(1 / _POWER)
+
+
+def sounding_patches(samples: Tensor, count: int) -> Tensor:
+    """(K, count) bool: which patches are more than padding; the first where none is."""
+    hop, length = (round(s * YAMNet.sample_rate) for s in (_HOP_S, YAMNet.window_s))
+    padded = F.pad(samples.abs(), (0, (count - 1) * hop + length - samples.shape[1]))
+    sounding = padded.unfold(1, length, hop).amax(dim=-1) > _SILENT
+    sounding[:, 0] |= ~sounding.any(dim=1)
+    return sounding
+
+
+def _weights(sounding: Tensor) -> Tensor:
+    """(K, T, 1): of a mean over the patches that hold sound."""
+    return (sounding / sounding.sum(dim=1, keepdim=True)).unsqueeze(-1)
 
 
 def _rows(names: list[tuple[str, ...]]) -> Tensor:

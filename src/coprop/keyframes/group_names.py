@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from functools import cache
 
-from coprop.keyframes.grounded import sounding_groups
+from coprop.keyframes.groups import sounding_groups
 
 # ImageNet has no class for people, and the group's own classes are clothes and sports gear.
 _PERSON = (
@@ -43,19 +43,34 @@ def groups_named(categories: Iterable[str]) -> frozenset[str]:
     """The groups that the categories name; those that name none are left out.
 
     A name counts wherever it stands in the text as a word or as several, in the singular or plural,
-    with spaces, hyphens or underscores between: "dog_barking", "two men talking".
+    with spaces, hyphens or underscores between: "dog_barking", "two men talking". Names of
+    AudioSet's classes, such as "Bow-wow", mean the groups that are heard so.
 
     Args:
         categories: what sounds, in words.
     """
-    found = set()
+    found: set[str] = set()
     for category in categories:
         words = _words(category)
         phrases = {
             " ".join(words[i:j]) for i in range(len(words)) for j in range(i + 1, len(words) + 1)
         }
-        found |= {group for name, group in _names().items() if name in phrases}
+        told = {group for name, group in _names().items() if name in phrases}
+        heard = _heard_of().get(" ".join(words), frozenset())
+        # "Trumpet" is heard of elephants too, "Vehicle horn, car horn" has an instrument's name.
+        found |= (told & heard) or heard or told
     return frozenset(found)
+
+
+@cache
+def _heard_of() -> dict[str, frozenset[str]]:
+    """AudioSet's names in normal form -> the groups that are heard so."""
+    found: dict[str, frozenset[str]] = {}
+    for name, group in sounding_groups().items():
+        for heard in group.audioset:
+            normal = " ".join(_words(heard))
+            found[normal] = found.get(normal, frozenset()) | {name}
+    return found
 
 
 @cache
@@ -65,9 +80,9 @@ def _names() -> dict[str, str]:
 
     info = ImageNetInfo()
     names: dict[str, str] = {}
-    for group, indices in sounding_groups().items():
+    for group, known in sounding_groups().items():
         if group != "person":
-            for index in indices:
+            for index in known.imagenet:
                 for name in info.index_to_description(index).split(","):
                     names[" ".join(_words(name))] = group
     for group, others in ({"person": _PERSON} | _OTHER_NAMES).items():

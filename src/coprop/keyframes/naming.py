@@ -1,54 +1,155 @@
-"""What is heard in a track, in words, by the default's hearing."""
+"""Names for what is heard: of a segment with probabilities, or of control points in words."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import torch
+from torch import Tensor
 
-from coprop.keyframes.grounded import GroundedNetwork
+from coprop.categories import Category, as_categories
+from coprop.encoders.yamnet import YAMNet, class_names
+from coprop.errors import CoPropError, ModelOutputError
+from coprop.keyframes.ears import classes_heard
+from coprop.keyframes.general_names import shares
 from coprop.loudness import is_silent, quiet_blocks
-from coprop.types import AudioTrack, ControlPoints
+from coprop.types import AudioTrack, ControlPoints, Segment
 from coprop.windows import AudioWindows
+
+_LEAST = 0.1  # probability of what is named at all
+_MOST = 3  # names
+
+
+class SoundNamer(Protocol):
+    """What fills the naming slot: any function of a track and a segment of it."""
+
+    def __call__(self, audio: AudioTrack, segment: Segment, /) -> tuple[Category, ...]:
+        """What sounds in the segment, the best name first; empty where nothing can be named.
+
+        Args:
+            audio: the clip's sound.
+            segment: where the same things sound, without silence; of a longer one, the 10 s around
+                the keyframe.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class AudioSetNamer:
+    """Names what YAMNet hears in a segment's own sound, or in the 10 s in its middle.
+
+    There are at most three names, of classes that are heard with a probability of 0.1 or more, the
+    most probable first. Classes that say little ("Animal", "Music", "Inside, small room"), which
+    are more probable than what they stand for, come after all others, and families of things
+    ("Percussion", "Vehicle") after what is heard with a third of their probability.
+
+    YAMNet is loaded, from inside the package, when it is first called, once for the process; it
+    runs on the CPU. Threads may share a namer.
+    """
+
+    def __call__(self, audio: AudioTrack, segment: Segment, /) -> tuple[Category, ...]:
+        last_s = max(min(segment.end_s, audio.duration_s), segment.start_s)
+        windows = AudioWindows(audio, YAMNet.sample_rate, YAMNet.window_s)
+        sound = windows.whole((segment.start_s + last_s) / 2, replace(segment, end_s=last_s))
+        with torch.no_grad():
+            return names_of(classes_heard(_yamnet(), sound)[0])
+
+
+AUDIOSET = AudioSetNamer()
+"""The default."""
+
+
+def names_of(classes: Tensor) -> tuple[Category, ...]:
+    """(521,) probabilities of AudioSet's classes -> the names that `AudioSetNamer` gives."""
+    heard = [
+        Category(name, round(probability, 4))
+        for name, probability in zip(class_names(), classes.tolist(), strict=True)
+        if probability >= _LEAST
+    ]
+    heard.sort(key=lambda c: c.probability * shares().get(c.name, 1), reverse=True)
+    return tuple(heard[:_MOST])
+
+
+class TrackNamer:
+    """A namer of one track's segments, which is not asked twice about the same span.
+
+    Args:
+        namer: who is asked; None for nobody.
+        audio: the track.
+    """
+
+    def __init__(self, namer: SoundNamer | None, audio: AudioTrack) -> None:
+        self._namer = namer
+        self._audio = audio
+        self._last: tuple[Segment, tuple[Category, ...]] | None = None
+
+    def __call__(self, span: Segment) -> tuple[Category, ...]:
+        """What sounds in a span; nothing where nobody is asked.
+
+        Raises:
+            ModelOutputError: the namer returns anything but categories.
+        """
+        if self._namer is None:
+            return ()
+        if self._last is None or self._last[0] != span:
+            given = self._namer(self._audio, span)
+            try:
+                self._last = span, as_categories(given)
+            except CoPropError as error:
+                raise ModelOutputError(f"the namer returned something else: {error}") from error
+        return self._last[1]
 
 
 def naming(
-    detector: Callable[[AudioTrack], ControlPoints], network: GroundedNetwork
+    detector: Callable[[AudioTrack], ControlPoints], namer: SoundNamer = AUDIOSET
 ) -> Callable[[AudioTrack], ControlPoints]:
     """A detector that tells in words what sounds too: another's control points, named.
 
     Args:
         detector: finds the control points.
-        network: what hears, see `name_sounds`.
+        namer: says what is heard from each to the next.
     """
 
     def detect(audio: AudioTrack) -> ControlPoints:
-        return name_sounds(detector(audio), audio, network)
+        return name_sounds(detector(audio), audio, namer)
 
     return detect
 
 
-@torch.no_grad()
 def name_sounds(
-    points: ControlPoints, audio: AudioTrack, network: GroundedNetwork
+    points: ControlPoints, audio: AudioTrack, namer: SoundNamer = AUDIOSET
 ) -> ControlPoints:
-    """The control points with the `categories` of what sounds between them.
+    """The control points with the `categories` of what is heard from each to the next.
 
-    Of each segment that is not silent it names the group that most probably sounds in its middle.
+    What is silent, or begins after the track's end, has none.
 
     Args:
         points: where the sounds change.
         audio: the track.
-        network: what hears; a `KeyframeSegmenter`'s network of the architecture "grounded".
+        namer: says what is heard.
+
+    Raises:
+        ModelOutputError: the namer returns anything but categories.
     """
-    windows = AudioWindows(audio, network.sample_rate, network.window_s)
-    quiet = quiet_blocks(audio)
-    device = next(network.parameters()).device
-    names: dict[str, None] = {}
-    for segment in points.segments(audio.duration_s):
-        if not is_silent(quiet, segment):
-            sound = windows.within((segment.start_s + segment.end_s) / 2, segment)
-            heard = network.hear(sound.to(device))
-            names[network.groups[int(heard.argmax())]] = None
-    return replace(points, categories=tuple(names))
+    quiet, ask = quiet_blocks(audio), TrackNamer(namer, audio)
+    words: list[tuple[str, ...]] = []
+    for span in points.segments(audio.duration_s):
+        heard = () if is_silent(quiet, span) else ask(span)
+        words.append(tuple(category.name for category in heard))
+    beyond = int(points.flags.sum()) - len(words)
+    return replace(points, categories=(*words, *[()] * beyond))
+
+
+_loading = threading.Lock()
+_loaded: list[YAMNet] = []
+
+
+def _yamnet() -> YAMNet:
+    """The process's only one."""
+    with _loading:
+        if not _loaded:
+            _loaded.append(YAMNet.from_pretrained())
+        return _loaded[0]

@@ -19,12 +19,13 @@ TextFunction = Callable[[Tensor, tuple[str, ...]], Tensor]
 class TextGuidedSegmenter:
     """A keyframe model that is told in words what sounds, and hears nothing.
 
-    The words are its own, or else the `ControlPoints.categories` of the pipeline's detector.
+    The words are its own, or else those that `ControlPoints.categories` of the pipeline's detector
+    has for what is heard around the keyframe.
 
     Args:
         fn: segments what the categories name, for instance a text-prompted segmentation model.
         categories: the words; where there are none, the pipeline fills in the detector's, for each
-            clip.
+            keyframe.
         outputs: what ``fn`` returns.
     """
 
@@ -53,14 +54,14 @@ class TextGuidedSegmenter:
         if self.categories is None:
             raise CoPropError(
                 "a text-guided segmenter needs words for what sounds, but the detector gave none; "
-                "use a detector that fills ControlPoints.categories, or fill them with "
-                "coprop.keyframes.naming.name_sounds()."
+                "use a detector that fills ControlPoints.categories, or let another's be named by "
+                "coprop.keyframes.naming.naming(detector)."
             )
         return as_logits(self.fn(frames, self.categories), self.outputs, "the text-guided function")
 
 
 def guided(keyframes: KeyframeModel, categories: tuple[str, ...] | None) -> KeyframeModel:
-    """The keyframe model for a clip in which these categories are heard."""
+    """The keyframe model for a keyframe around which these categories are heard."""
     if isinstance(keyframes, TextGuidedSegmenter) and keyframes.categories is None:
         return keyframes.guided_by(categories)
     return keyframes

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from coprop.media.resample import BLOCK
+from coprop.media.segment_names import write_names
 from coprop.types import AudioTrack, ControlPoints, Segment
 
 INK, MUTED, SOUND, CHANGE, AREA = "#1f2933", "#7b8794", "#486581", "#d64545", "#2f8f6f"
@@ -51,7 +52,7 @@ def plot_timeline(
         waveform: (2, columns) lowest and highest samples in equal spans, from `envelope`.
         duration_s: seconds shown.
         control_points: their scores become a curve, the changes vertical lines.
-        segments: coloured spans.
+        segments: coloured spans, with the best name of what sounds in each, where it fits.
         keyframe_times_s: seconds at which the keyframe segmenter ran.
         mask_area: seconds (T,) and the part of the picture that is masked (T,), in [0, 1]; T >= 1.
         waveform_duration_s: seconds of sound in ``waveform``; None where it is ``duration_s``.
@@ -76,6 +77,8 @@ def plot_timeline(
     area.set_xlim(0, max(duration_s, 1e-3))
     area.set_xlabel("time in s", color=INK)
     _legend(figure)
+    figure.draw_without_rendering()  # the axes get their places
+    write_names(sound, segments, INK)
     figure.savefig(path, format="png")
 
 

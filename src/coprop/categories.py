@@ -1,0 +1,90 @@
+"""What sounds, by name: with probabilities, or in words alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from coprop.checks import number, shown
+from coprop.errors import CoPropError
+
+
+@dataclass(frozen=True)
+class Category:
+    """What something sounds like, in a word or a few.
+
+    Args:
+        name: of AudioSet's classes, where coprop names it, such as "Dog" or "Drum kit".
+        probability: that it is heard, in [0, 1]. Several may be at once: they need not sum to one.
+
+    Raises:
+        CoPropError: a name that is no text or empty, or a probability out of its range.
+    """
+
+    name: str
+    probability: float
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name.strip():
+            raise CoPropError(f"a category's name must be a word or a few, got {shown(self.name)}.")
+        wanted = "a number in [0, 1]"
+        probability = number("probability", self.probability, wanted, low=0, high=1)
+        object.__setattr__(self, "probability", probability)
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.probability:.2f}"
+
+
+def as_categories(value: object) -> tuple[Category, ...]:
+    """Categories in a tuple.
+
+    Raises:
+        CoPropError: anything but a tuple or list of them.
+    """
+    wanted = "a segment's categories must be a tuple of Category(name, probability)"
+    if not isinstance(value, (tuple, list)):
+        raise CoPropError(f"{wanted}, got {shown(value)}.")
+    for each in value:
+        if not isinstance(each, Category):
+            raise CoPropError(f"{wanted}, got one with {shown(each)} in it.")
+    return tuple(value)
+
+
+def as_words(categories: object) -> tuple[str, ...] | None:
+    """Words in a tuple; None where there are none.
+
+    Raises:
+        CoPropError: anything but a tuple or list of words; a single one is none.
+    """
+    if categories is None:
+        return None
+    if not isinstance(categories, (tuple, list)) or not all(
+        isinstance(word, str) for word in categories
+    ):
+        raise CoPropError(f"categories must be a tuple of words, or None, got {shown(categories)}.")
+    return tuple(categories)
+
+
+def words_of_spans(categories: object, count: int) -> tuple[tuple[str, ...], ...] | None:
+    """The words for what is heard from each of ``count`` control points on; None where unknown.
+
+    Raises:
+        CoPropError: anything but a tuple of words for each.
+    """
+    if categories is None:
+        return None
+    flags = "the one flag" if count == 1 else f"each of the {count} flags"
+    wanted = f"categories must be None or a tuple of words for {flags} set"
+    if not isinstance(categories, (tuple, list)):
+        raise CoPropError(f"{wanted}, got {shown(categories)}.")
+    if categories and all(isinstance(word, str) for word in categories):
+        raise CoPropError(
+            f"{wanted}, got words alone ({', '.join(categories[:3])}); if they are heard from each "
+            f"control point on, give (words,) * {count}."
+        )
+    if len(categories) != count:
+        raise CoPropError(
+            f"{wanted}, got {len(categories)}; give an empty tuple where nothing is named."
+        )
+    if not all(isinstance(words, (tuple, list)) for words in categories):
+        raise CoPropError(f"{wanted}, got {', '.join(map(shown, categories[:3]))}.")
+    return tuple(as_words(words) or () for words in categories)
