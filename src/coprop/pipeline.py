@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from coprop.brief import brief
 from coprop.checks import number, shown, whole
 from coprop.control_points.detector import ControlPointDetector
 from coprop.errors import CheckpointError, CoPropError
@@ -77,6 +78,11 @@ class CoProp:
         self.working_edge = working_edge
         found = _device_of(propagator, keyframes) if device is None else device
         self.device: torch.device = _device(found)
+
+    def __repr__(self) -> str:
+        names = ("keyframes", "detector", "propagator", "max_segment_s")
+        parts = (f"{name}={brief(getattr(self, name))}" for name in names)
+        return f"{type(self).__name__}({', '.join(parts)}, device={self.device})"
 
     def __setattr__(self, name: str, value: object) -> None:
         """Whatever is set, now or later, is checked."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from coprop.brief import counted
 from coprop.errors import MediaError
 from coprop.media.clip import AudioSource, Clip, ClipSource
 from coprop.types import ControlPoints, FrameMask, Segment
@@ -80,7 +81,7 @@ class Report:
         }
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Result:
     """Masks of what sounds in a whole clip.
 
@@ -99,6 +100,15 @@ class Result:
     fps: float | Fraction | None
     video_track: int | None = None
     audio_track: int | None = None
+
+    def __repr__(self) -> str:
+        told = [counted(len(self.masks), "frame")]
+        if self.masks:
+            height, width = self.masks[0].labels.shape
+            told[0] += f" of {width} x {height} to {self.masks[-1].time_s:.2f} s"
+        told.append(counted(len(self.control_points.change_times_s), "change"))
+        told.append(counted(len(self.segments), "segment"))
+        return f"Result({', '.join(told)})"
 
     @property
     def labels(self) -> NDArray[np.uint8]:

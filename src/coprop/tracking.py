@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from coprop.brief import Brief
 from coprop.errors import ModelOutputError
 from coprop.keyframes.asking import Asked
 from coprop.keyframes.model import FrameContext, KeyframeModel
@@ -33,8 +34,8 @@ _ALONE_S = 1 / 25  # how long a frame lasts that is the only one, or the first s
 _SMALLEST_OBJECT = 1e-3  # share of the frame; smaller specks on a keyframe are not propagated
 
 
-@dataclass(frozen=True)
-class SegmentState:
+@dataclass(frozen=True, repr=False)
+class SegmentState(Brief):
     """How far a segment has been tracked.
 
     Args:

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from coprop.brief import Brief, counted, numbers
 from coprop.checks import Sealed, array_of, index, number, read_only, sealed, shown, whole
 from coprop.errors import AudioError, CoPropError, ShapeError
 from coprop.mixdown import to_mono
@@ -59,7 +60,7 @@ class AudioTrack(Protocol):
         ...
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Audio(Sealed):
     """Mono sound in memory.
 
@@ -108,6 +109,10 @@ class Audio(Sealed):
             channels = np.moveaxis(_as_float(array), int(np.argmin(array.shape)), 0)
             array = to_mono(channels, rate)
         return cls(_as_float(array), sample_rate)
+
+    def __repr__(self) -> str:
+        samples = counted(self.num_samples, "sample")
+        return f"Audio({samples} at {self.sample_rate} Hz, {self.duration_s:.3f} s)"
 
     @property
     def num_samples(self) -> int:
@@ -195,7 +200,7 @@ class Segment:
         object.__setattr__(self, "end_s", end)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ControlPoints(Sealed):
     """Where the sounding objects change (paper section 3.2).
 
@@ -253,6 +258,15 @@ class ControlPoints(Sealed):
             raise CoPropError("times_s and scores must be numbers, got bool.")
         return times.astype(np.float64), scores.astype(np.float64), flags
 
+    def __repr__(self) -> str:
+        changes = self.change_times_s
+        told = counted(len(changes), "change")
+        if changes:
+            told += f" at {numbers(changes, 2)} s"
+        if self.categories:
+            told += f", {', '.join(self.categories[:6])}"
+        return f"ControlPoints({told}, {counted(len(self.times_s), 'step')})"
+
     @property
     def change_times_s(self) -> tuple[float, ...]:
         """Times of the changes: every flagged time but the first."""
@@ -284,8 +298,8 @@ class WindowDetector(Protocol):
     def __call__(self, audio: AudioTrack, /, *, windows: int | None) -> ControlPoints: ...
 
 
-@dataclass(frozen=True, eq=False)
-class FrameMask(Sealed):
+@dataclass(frozen=True, eq=False, repr=False)
+class FrameMask(Brief, Sealed):
     """What sounds in one frame. Its arrays are read-only; copy them to change them.
 
     Args:

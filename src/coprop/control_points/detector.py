@@ -76,6 +76,13 @@ class ControlPointDetector:
         self.min_gap_s = min_gap_s
         self.silences = silences
 
+    def __repr__(self) -> str:
+        silences = ", silences=True" if self.silences else ""
+        return (
+            f"{type(self).__name__}(threshold={self.threshold:g}, "
+            f"min_gap_s={self.min_gap_s:g}{silences})"
+        )
+
     @classmethod
     def novelty(
         cls,

@@ -10,6 +10,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Literal, cast
 
+from coprop.brief import brief
 from coprop.control_points.asking import ask_all
 from coprop.control_points.chunks import windows_of
 from coprop.control_points.conversation import Conversation, Heard, Method, converse
@@ -100,6 +101,10 @@ class RCPGDetector:
         self.fallback = fallback
         self.overlap_s = overlap_s
         self.batch_size = batch_size
+
+    def __repr__(self) -> str:
+        examples = "" if self.method.examples is None else ", with examples"
+        return f"RCPGDetector({brief(self.llm.name)}, steps={self.method.steps}{examples})"
 
     def __call__(self, audio: AudioTrack, *, windows: int | None = None) -> ControlPoints:
         """The control points of a track of any length.

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from coprop.brief import Brief
 from coprop.errors import CoPropError
 
 _VERSION = 1
@@ -33,8 +34,8 @@ class Step:
     probabilities: tuple[float, ...] | None = None
 
 
-@dataclass(frozen=True)
-class ChunkTrace:
+@dataclass(frozen=True, repr=False)
+class ChunkTrace(Brief):
     """The dialogue about one chunk of a track; a track that the model hears at once has one.
 
     Args:
@@ -56,8 +57,8 @@ class ChunkTrace:
     examples: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Trace:
+@dataclass(frozen=True, repr=False)
+class Trace(Brief):
     """How a track's control points came about; ``str()`` of it is readable text.
 
     Args:

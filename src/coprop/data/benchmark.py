@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from coprop.brief import Brief
 from coprop.data.benchmark_cast import Cast, Material, Role, choose_cast, choose_picture
 from coprop.data.benchmark_recipes import SUBSETS, Recipe, Subset, unseen_groups
 from coprop.data.benchmark_scene import Staging, stage
@@ -41,8 +42,8 @@ class SceneObject:
     seen_in_training: bool | None
 
 
-@dataclass(frozen=True, eq=False)
-class BenchmarkClip:
+@dataclass(frozen=True, eq=False, repr=False)
+class BenchmarkClip(Brief):
     """A clip of the benchmark.
 
     Args:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from coprop.brief import Brief
 from coprop.data.soundtrack import Samples, random_schedule, render, shorten_pauses
 from coprop.errors import CoPropError
 from coprop.types import Audio
@@ -18,16 +19,16 @@ from coprop.types import Audio
 _NUMBERING = re.compile(r"([._-]\d+)+$")
 
 
-@dataclass(frozen=True, eq=False)
-class Sound:
+@dataclass(frozen=True, eq=False, repr=False)
+class Sound(Brief):
     """One recording: (n,) samples and the kind of source that makes it."""
 
     samples: NDArray[np.float32]
     group: str
 
 
-@dataclass(frozen=True, eq=False)
-class ComposedAudio:
+@dataclass(frozen=True, eq=False, repr=False)
+class ComposedAudio(Brief):
     """A composed clip.
 
     Args:

@@ -14,6 +14,7 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
+from coprop.brief import brief, counted
 from coprop.errors import MediaError, OutputError
 from coprop.media.reader import VideoFile
 from coprop.media.resample import BLOCK, Resampler
@@ -65,6 +66,11 @@ class AudioFile:
     ) -> AudioFile:
         """The video's own sound; position 0 is its frame 0."""
         return cls(video.contents, sample_rate, progress=progress)
+
+    def __repr__(self) -> str:
+        samples = counted(self.num_samples, "sample")
+        name = brief(self.path.name)
+        return f"AudioFile({name}, {samples} at {self.sample_rate} Hz, {self.duration_s:.3f} s)"
 
     @property
     def sample_rate(self) -> int:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from numpy.typing import ArrayLike
 
+from coprop.brief import brief, counted
 from coprop.errors import AudioError, MediaError, MissingAudioError
 from coprop.types import AudioTrack, Progress
 
@@ -109,6 +110,15 @@ class Clip:
         else:
             self.audio = sound
         self.sound = sound
+
+    def __repr__(self) -> str:
+        told = [brief(self.name)] if self.name else []
+        if self.num_frames is not None:
+            told.append(counted(self.num_frames, "frame"))
+        if self.duration_s is not None:
+            told.append(f"{self.duration_s:.2f} s")
+        rate = f"{self.audio.sample_rate} Hz"
+        return f"Clip({', '.join([*told, f'sound of {self.audio.duration_s:.2f} s at {rate}'])})"
 
     def __enter__(self) -> Clip:
         return self

@@ -15,6 +15,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from coprop.brief import Brief, brief, counted
 from coprop.checks import check_picture, index, number
 from coprop.errors import MediaError
 from coprop.media.container import is_cut_short, open_media, stated_duration, stated_end
@@ -25,8 +26,8 @@ LONGEST_LAST_S = 60
 """A file that says its last picture stays for longer is not believed."""
 
 
-@dataclass(frozen=True, eq=False)
-class Frame:
+@dataclass(frozen=True, eq=False, repr=False)
+class Frame(Brief):
     """One picture of a video.
 
     Args:
@@ -104,6 +105,17 @@ class VideoFile:
         self.has_audio = self.contents.has_audio
         self._coded_size = first.width, first.height
         self.height, self.width = _upright(_rgb(first, self._coded_size), first).shape[:2]
+
+    def __repr__(self) -> str:
+        told = [brief(self.path.name), f"{self.width} x {self.height}"]
+        if self.duration_s is not None:
+            told.append(f"{self.duration_s:.2f} s")
+        if self.num_frames is not None:
+            told.append(counted(self.num_frames, "frame"))
+        if self.frame_rate is not None:
+            told.append(f"{float(self.frame_rate):g} frames/s")
+        told.append("with sound" if self.has_audio else "without sound")
+        return f"VideoFile({', '.join(told)})"
 
     def __iter__(self) -> Iterator[Frame]:
         with open_media(self.path) as container:

@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from coprop.brief import Brief
 from coprop.encoders.imagenet import normalised
 from coprop.errors import CheckpointError, CoPropError
 from coprop.propagation.masks import Size, count_objects, to_probabilities
@@ -30,8 +31,8 @@ Outputs = Mapping[str, Tensor]
 """What the model remembers of one object in one frame, by transformers' names."""
 
 
-@dataclass(frozen=True, eq=False)
-class Sam2State:
+@dataclass(frozen=True, eq=False, repr=False)
+class Sam2State(Brief):
     """A segment's memory: a value, which steps share and never change.
 
     Args:

@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from coprop.brief import Brief
 from coprop.errors import CoPropError
 from coprop.metrics.functional.checks import (
     as_tensor,
@@ -38,8 +39,8 @@ def f_score(intersection: Tensor, predicted: Tensor, target: Tensor) -> Tensor:
     return (13 * intersection).double() / (3 * target + 10 * predicted)
 
 
-@dataclass(frozen=True, eq=False)
-class ClassCounts:
+@dataclass(frozen=True, eq=False, repr=False)
+class ClassCounts(Brief):
     """Pixels of every class, summed over frames; sums over clips or processes add with ``+``.
 
     The scores are those of semantic segmentation, and of CAVP's ``utils/eval_utils.py`` (`MIoU`
