@@ -183,5 +183,11 @@ def save(
             writer.write(frame, mask)
             report.add(mask)
         content = report.to_dict(clip.name, points, segments)
-        writer.finish(content, audio=clip.audio, control_points=points, title=clip.name)
+        writer.finish(
+            content,
+            audio=clip.audio,
+            control_points=points,
+            segments=segments,
+            title=clip.name,
+        )
     return content

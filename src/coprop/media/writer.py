@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -19,7 +19,7 @@ from coprop.media.palette import voc_palette
 from coprop.media.reader import Frame
 from coprop.media.sound import Sound
 from coprop.media.timeline import envelope, plot_timeline
-from coprop.types import AudioTrack, ControlPoints, FrameMask
+from coprop.types import AudioTrack, ControlPoints, FrameMask, Segment
 
 MASKS, OVERLAY, TIMELINE, RESULT = "masks", "overlay.mp4", "timeline.png", "result.json"
 
@@ -116,6 +116,7 @@ class ResultWriter:
         *,
         audio: AudioTrack | None = None,
         control_points: ControlPoints | None = None,
+        segments: Sequence[Segment] = (),
         title: str = "",
     ) -> None:
         """Completes the overlay, draws the timeline and writes result.json, in this order.
@@ -124,6 +125,7 @@ class ResultWriter:
             report: what result.json holds; numbers of numpy are written as plain ones.
             audio: the sound, for the timeline.
             control_points: its control points; without them no timeline is drawn.
+            segments: the spans with one keyframe each, for the timeline.
             title: a line above the timeline.
 
         Raises:
@@ -135,7 +137,7 @@ class ResultWriter:
         text = _as_json(report)
         self._close_overlay()
         if control_points is not None:
-            self._draw_timeline(control_points, audio, title)
+            self._draw_timeline(control_points, segments, audio, title)
         with replacing(self.directory / RESULT) as part:
             part.write_text(text, encoding="utf-8")
 
@@ -208,7 +210,13 @@ class ResultWriter:
             self._overlay = None
         remove(part_of(self.directory / OVERLAY))
 
-    def _draw_timeline(self, points: ControlPoints, audio: AudioTrack | None, title: str) -> None:
+    def _draw_timeline(
+        self,
+        points: ControlPoints,
+        segments: Sequence[Segment],
+        audio: AudioTrack | None,
+        title: str,
+    ) -> None:
         with replacing(self.directory / TIMELINE) as part:
             plot_timeline(
                 part,
@@ -216,7 +224,7 @@ class ResultWriter:
                 waveform_duration_s=None if audio is None else audio.duration_s,
                 duration_s=self.end_s,
                 control_points=points,
-                segments=points.segments(self.end_s),
+                segments=segments,
                 keyframe_times_s=self._keyframe_times_s,
                 mask_area=(self._times_s, self._areas),
                 title=title,
