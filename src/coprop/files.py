@@ -17,6 +17,7 @@ MOST_BYTES = 64 << 20
 
 _MOST_NESTED = 64  # nothing here nests deeper than 6; far below where Python's recursion ends
 _LARGEST_WHOLE = 1 << 63  # what other programs hold in an integer, and what a float can hold
+_A_LINE = 5  # ten seconds of 60 frames each are then 120 lines
 _REASON = "Results need a directory that can be written to, on a disk with free space."
 
 
@@ -107,8 +108,12 @@ def read_json(path: Path) -> Any:
     return parse_json(path.read_bytes())
 
 
-def one_a_line(content: Mapping[str, Any]) -> str:
-    """JSON to be read by people and small: a line for each key, and for each item of a list.
+def one_a_line(content: Mapping[str, Any], *, many: Collection[str] = ()) -> str:
+    """JSON to be read by people and small: a line for each key, and for each object in a list.
+
+    Args:
+        content: the object.
+        many: keys of lists that are long, which have five objects to a line.
 
     Raises:
         ValueError, TypeError: something that JSON cannot hold, such as NaN.
@@ -117,7 +122,10 @@ def one_a_line(content: Mapping[str, Any]) -> str:
     for key, value in content.items():
         text = _compact(value)
         if isinstance(value, list | tuple) and any(isinstance(v, dict) for v in value):
-            text = "[\n" + ",\n".join(f"    {_compact(item)}" for item in value) + "\n  ]"
+            items = [_compact(item) for item in value]
+            step = _A_LINE if key in many else 1
+            lines = [", ".join(items[i : i + step]) for i in range(0, len(items), step)]
+            text = "[\n" + ",\n".join(f"    {line}" for line in lines) + "\n  ]"
         fields.append(f"  {_compact(str(key))}: {text}")
     return "{\n" + ",\n".join(fields) + "\n}" if fields else "{}"
 

@@ -1,6 +1,7 @@
 """Co-Prop: anchor where the sounding objects change, segment a keyframe there, propagate it.
 
-audio --ControlPointDetector--> control points --> segments, inside which the sources are constant
+audio --ControlPointDetector--> control points --> segments, inside which the sources are constant,
+    without silence and no longer than ``max_segment_s``
 first frame of a segment --keyframe model--> its mask
 the segment's other frames, one by one, with their sound --propagator--> their masks
 """
@@ -53,8 +54,9 @@ class CoProp:
         keyframes: segments one frame with its sound.
         detector: finds where the sounding objects change.
         propagator: carries a keyframe's mask through its segment.
-        max_segment_s: longest time between keyframes, in seconds; longer segments get another
-            keyframe, which catches what came into view. None for the paper's: one a segment.
+        max_segment_s: longest time between keyframes, and so longest segment, in seconds: what goes
+            on sounding for longer gets another keyframe, which catches what came into view. None
+            for the paper's: one keyframe from control point to control point.
         working_edge: frames with a longer side are shown to the parts reduced to this, in pixels;
             masks still have the frame's own size.
         device: where frames and sound are put; by default where the propagator's, or else the

@@ -93,7 +93,7 @@ class Tracking:
             sound_s,
             video_end_s=video_s,
             longest_s=longest_s,
-            silent=lambda segment: is_silent(quiet, segment),
+            silent=lambda span: is_silent(quiet, span),
         )
         schedule = Schedule(parts)
         state: SegmentState | None = None

@@ -180,6 +180,8 @@ def _as_float(array: NDArray[Any]) -> NDArray[Any]:
 class Segment:
     """A span ``[start_s, end_s)`` inside which the set of sounding objects is constant.
 
+    The segments of a result are those with one keyframe each.
+
     Args:
         start_s: seconds.
         end_s: seconds, not before ``start_s``; infinite where it does not end.
@@ -210,7 +212,7 @@ class ControlPoints(Sealed):
         times_s: (N,) finite, increasing, the first 0; the time at which each window's change, if
             it has one, happens.
         scores: (N,) in [0, 1]; how sure the detector is that the sources change there.
-        flags: (N,) bool; True where a segment begins. The first is always True.
+        flags: (N,) bool; True at the control points. The first, the beginning, is always True.
         categories: what is heard in the track, in words; None from a detector that does not tell.
 
     Raises:
@@ -225,7 +227,7 @@ class ControlPoints(Sealed):
     def __post_init__(self) -> None:
         times, scores, flags = self._arrays()
         if not flags[0]:
-            raise CoPropError("the first flag must be set: a segment begins where the audio does.")
+            raise CoPropError("the first flag must be set: the beginning is a control point.")
         if not np.all(np.isfinite(times)):
             raise CoPropError("times_s must be finite seconds, got NaN or infinite ones.")
         if abs(times[0]) > _SAME_S:
@@ -272,8 +274,11 @@ class ControlPoints(Sealed):
         """Times of the changes: every flagged time but the first."""
         return tuple(float(t) for t in self.times_s[self.flags][1:])
 
-    def segments(self, end_s: float) -> tuple[Segment, ...]:
-        """The segments between the control points; the last one ends at ``end_s``."""
+    def spans(self, end_s: float) -> tuple[Segment, ...]:
+        """From each control point to the next, in silence too; the last ends at ``end_s``.
+
+        A result's segments are parts of these: without silence, and as long as a keyframe serves.
+        """
         starts = [t for t in self.times_s[self.flags] if t < end_s] or [self.times_s[0]]
         edges = [float(t) for t in starts] + [max(end_s, float(starts[-1]))]
         return tuple(Segment(start, end) for start, end in pairwise(edges))

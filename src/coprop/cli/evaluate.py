@@ -82,7 +82,8 @@ def evaluate(
             min=0.0,
             metavar="SECONDS",
             show_default="the model's",
-            help="Longest time between keyframes; 0 for one a segment, as in the paper.",
+            help="Longest time between keyframes; 0 for keyframes at control points alone, as in "
+            "the paper.",
         ),
     ] = None,
     tolerance: Annotated[

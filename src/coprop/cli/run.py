@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from coprop.brief import counted
 from coprop.cli.common import (
     AudioTrackOption,
     DebugOption,
@@ -94,7 +94,8 @@ def run(
             min=0.0,
             metavar="SECONDS",
             show_default="2",
-            help="Longest time between keyframes; 0 for one a segment, as in the paper.",
+            help="Longest time between keyframes; 0 for keyframes at control points alone, as in "
+            "the paper.",
         ),
     ] = None,
     quiet: Annotated[
@@ -127,8 +128,10 @@ def run(
         with bars:
             content = _process(job, pipeline, bars)
     if as_json:
+        from coprop.files import one_a_line
+
         brief = {key: value for key, value in content.items() if key != "frames"}
-        typer.echo(json.dumps({**brief, "out": str(out)}, indent=2))
+        typer.echo(one_a_line({**brief, "out": str(out)}))
     elif not quiet:
         typer.echo(summary(content, out))
 
@@ -231,18 +234,22 @@ def summary(content: dict[str, Any], out: Path) -> str:
         content: what result.json holds.
         out: the folder.
     """
-    frames = content["frames"]
-    starts = [point["time_s"] for point in content["control_points"]]
-    end_s = max(frames[-1]["time_s"], starts[-1])
+    frames, segments = content["frames"], content["segments"]
     size = f"{content['width']} x {content['height']}"
-    lines = [f"{content['video']}: {len(frames)} frames of {size}, {len(starts)} segments", ""]
-    lines.append("    from       to   sounding area")
-    for start, end in list(zip(starts, [*starts[1:], end_s], strict=True))[:_LISTED_SEGMENTS]:
-        areas = [f["area"] for f in frames if start <= f["time_s"] < end or f["time_s"] == end_s]
+    told = [
+        f"{counted(len(frames), 'frame')} of {size}",
+        counted(len(content["control_points"]) - 1, "change"),
+        counted(len(segments), "segment"),
+    ]
+    lines = [f"{content['video']}: {', '.join(told)}", ""]
+    lines.append(" segment       to    masked" if segments else "Nothing is heard.")
+    for segment in segments[:_LISTED_SEGMENTS]:
+        start, end = segment["start_s"], segment["end_s"]
+        areas = [f["area"] for f in frames if start <= f["time_s"] < end]
         area = f"{sum(areas) / len(areas):7.1%}" if areas else "      -"
         lines.append(f"{start:8.2f} {end:8.2f} s {area}")
-    if len(starts) > _LISTED_SEGMENTS:
-        lines.append(f"     and {len(starts) - _LISTED_SEGMENTS} more, in result.json")
+    if len(segments) > _LISTED_SEGMENTS:
+        lines.append(f"     and {len(segments) - _LISTED_SEGMENTS} more, in result.json")
     return "\n".join(
         [*lines, "", f"Written to {out}: masks/, overlay.mp4, timeline.png, result.json"]
     )

@@ -221,7 +221,7 @@ def _flags(flags: Any, where: str) -> tuple[int, ...]:
     if not whole or not flags or not set(flags) <= {0, 1}:
         raise DatasetError(f'{where}: "flags" must be a list of 0 and 1; {_FORM}.')
     if not flags[0]:
-        raise DatasetError(f"{where}: the first flag must be 1: a segment begins where sound does.")
+        raise DatasetError(f"{where}: the first flag must be 1: the beginning is a control point.")
     return tuple(int(flag) for flag in flags)
 
 

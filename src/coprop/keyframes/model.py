@@ -16,8 +16,8 @@ AudioSpan = Literal["frame", "segment", "example"]
 "frame"
     the window centred on the frame's time, whatever it holds.
 "segment"
-    the same window moved, where it must be, to lie inside the segment, since beyond the control
-    point other objects sound.
+    the same window moved, where it must be, to lie between two control points, since beyond them
+    other objects sound.
 "example"
     the window that begins at 0.96 s times the number of the second in which the frame lies: how
     the scripts of AVSBench and its successors pair frames with VGGish's examples. It falls

@@ -35,7 +35,7 @@ def name_sounds(
 ) -> ControlPoints:
     """The control points with the `categories` of what sounds between them.
 
-    Of each segment that is not silent it names the group that most probably sounds in its middle.
+    Of each span that is not silent it names the group that most probably sounds in its middle.
 
     Args:
         points: where the sounds change.
@@ -46,9 +46,9 @@ def name_sounds(
     quiet = quiet_blocks(audio)
     device = next(network.parameters()).device
     names: dict[str, None] = {}
-    for segment in points.segments(audio.duration_s):
-        if not is_silent(quiet, segment):
-            sound = windows.within((segment.start_s + segment.end_s) / 2, segment)
+    for span in points.spans(audio.duration_s):
+        if not is_silent(quiet, span):
+            sound = windows.within((span.start_s + span.end_s) / 2, span)
             heard = network.hear(sound.to(device))
             names[network.groups[int(heard.argmax())]] = None
     return replace(points, categories=tuple(names))

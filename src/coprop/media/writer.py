@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from coprop.errors import CoPropError, OutputError, ShapeError
-from coprop.files import output_errors, part_of, remove, replacing
+from coprop.files import one_a_line, output_errors, part_of, remove, replacing
 from coprop.media.overlay import OverlayFile
 from coprop.media.palette import voc_palette
 from coprop.media.reader import Frame
@@ -248,7 +248,8 @@ def save_labels(path: Path, labels: NDArray[np.uint8]) -> None:
 
 def _as_json(report: Mapping[str, Any]) -> str:
     try:
-        return json.dumps(report, indent=2, allow_nan=False, default=_plain) + "\n"
+        plain = json.loads(json.dumps(report, allow_nan=False, default=_plain))
+        return one_a_line(plain, many=("frames",)) + "\n"
     except (TypeError, ValueError) as error:
         raise CoPropError(f"the report cannot be written as JSON: {error}.") from error
 
