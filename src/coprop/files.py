@@ -17,6 +17,7 @@ MOST_BYTES = 64 << 20
 
 _MOST_NESTED = 64  # nothing here nests deeper than 6; far below where Python's recursion ends
 _LARGEST_WHOLE = 1 << 63  # what other programs hold in an integer, and what a float can hold
+_OF_WINDOWS = {"thumbs.db", "ehthumbs.db", "desktop.ini"}
 _A_LINE = 5  # ten seconds of 60 frames each are then 120 lines
 _REASON = "Results need a directory that can be written to, on a disk with free space."
 
@@ -65,6 +66,21 @@ def remove(path: Path) -> None:
     """Removes a file if it is there and can be removed."""
     with suppress(OSError):
         path.unlink()
+
+
+def visible(folder: Path) -> list[Path]:
+    """The files in a folder and in those below it, sorted, without what people do not see.
+
+    That is what begins with a dot, or lies in a folder that does (``._a.mp4`` of macOS, too), and
+    the lists that Windows keeps beside pictures.
+    """
+    found = []
+    for path in folder.rglob("*"):
+        inner = path.relative_to(folder).parts
+        hidden = any(part.startswith(".") for part in inner) or path.name.lower() in _OF_WINDOWS
+        if not hidden and path.is_file():
+            found.append(path)
+    return sorted(found)
 
 
 def parse_json(text: str | bytes, *, finite: bool = True) -> Any:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from coprop.data.manifest import digest_of
 from coprop.errors import DatasetError
-from coprop.files import replacing
+from coprop.files import replacing, visible
 from coprop.types import Progress
 
 CHECKSUMS = "SHA256SUMS"
@@ -106,5 +106,5 @@ def verify(folder: str | Path, progress: Progress | None = None) -> Verification
 
 
 def _files(folder: Path) -> list[str]:
-    found = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    found = (path.relative_to(folder).as_posix() for path in visible(folder))
     return sorted(path for path in found if path != CHECKSUMS)
