@@ -91,10 +91,17 @@ def test_leaves_pyplot_alone(tmp_path: Path) -> None:
 
 
 def test_names_in_any_script_give_no_warning(tmp_path: Path) -> None:
-    names = ("犬が吠える.mp4", "كلب.mp4", "กขค.mp4", "🐶.mp4", "\udcff\udc80.mp4", "a\nb\t\x07.mp4")
+    names = (
+        "犬が吠える.mp4",
+        "كلب.mp4",
+        "กขค.mp4",
+        "🐶.mp4",
+        "\udcff\udc80犬.mp4",
+        "a\nb\t\x07.mp4",
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        for name in (*names, "$x^2$ \\frac{.mp4"):
+        for name in (*names, "a\nb\t\x07.mp4", "$x^2$ \\frac{.mp4"):
             draw(tmp_path / "t.png", 1.0, title=name)
 
 

@@ -256,7 +256,9 @@ def _drawable(text: str, font: Any) -> str:
                 font.set_file(other.fname)
                 break
     known = _letters(font)
-    return "".join(c if ord(c) in known else _UNKNOWN for c in text).replace("$", r"\$")
+    # Some fonts have signs for bytes that are no text, too, which cannot be drawn.
+    shown = (c if c.isprintable() and ord(c) in known else _UNKNOWN for c in text)
+    return "".join(shown).replace("$", r"\$")
 
 
 def _letters(font: Any) -> set[int]:
