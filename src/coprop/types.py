@@ -21,7 +21,8 @@ from coprop.mixdown import to_mono
 
 _HIGHEST_RATE = 10_000_000  # Hz; FFmpeg counts in 32 bits
 _SAME_S = 1e-6  # times that differ by less, by rounding, are the same
-_LOUDEST = 8.0  # 18 dB over full scale: recordings in float overshoot, integers are far beyond
+LOUDEST = 8.0
+"""18 dB over full scale: float recordings overshoot, integers that were not scaled are beyond."""
 
 Progress = Callable[[str, int, int | None], None]
 """Called as ``progress(step, completed, total)``; ``total`` is None where it is not known.
@@ -136,7 +137,7 @@ class Audio(Sealed):
         from coprop.media.resample import resample  # PyAV is loaded only where it is needed
 
         samples = resample(self.samples, self.sample_rate, rate)
-        np.clip(samples, -_LOUDEST, _LOUDEST, out=samples)  # the filter overshoots
+        np.clip(samples, -LOUDEST, LOUDEST, out=samples)  # the filter overshoots
         return Audio(sealed(samples), rate)
 
 
@@ -148,7 +149,7 @@ def _rate(name: str, value: object) -> int:
 def _check_samples(samples: NDArray[Any], rate: int) -> None:
     """Finite, and not far outside [-1, 1]."""
     peak = float(max(samples.max(), -samples.min())) if samples.size else 0.0
-    if peak <= _LOUDEST:
+    if peak <= LOUDEST:
         return
     bad = np.flatnonzero(~np.isfinite(samples))
     if bad.size:
@@ -158,11 +159,11 @@ def _check_samples(samples: NDArray[Any], rate: int) -> None:
         )
     raise AudioError(
         f"float samples lie in [-1, 1], got a peak of {peak:.6g}; divide them by "
-        f"{_divisor(peak):g}, or give integers to Audio.from_array(), which scales them."
+        f"{full_scale(peak):g}, or give integers to Audio.from_array(), which scales them."
     )
 
 
-def _divisor(peak: float) -> float:
+def full_scale(peak: float) -> float:
     """Full scale of the integers that such a peak may come from, or else the peak itself."""
     scales = (2.0**7, 2.0**15, 2.0**23, 2.0**31)
     return next((scale for scale in scales if peak <= scale), peak)

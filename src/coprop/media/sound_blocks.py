@@ -20,6 +20,7 @@ from coprop.media.container import announced_sound, index_end, open_media, state
 from coprop.media.resample import BLOCK
 from coprop.media.stamps import in_order
 from coprop.media.streams import Contents, look_into
+from coprop.types import LOUDEST, full_scale
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +28,8 @@ JITTER_S = 0.02
 """Containers round their time stamps; only gaps and overlaps longer than this are mended."""
 
 LONGEST_GAP_S = 24 * 3600
+
+_AS_RECORDED = ("pcm_", "wavpack")  # codecs that give the samples that they were given
 
 PADDING_S = 0.25
 """More than a codec's last packet and its delay; a stated end that is earlier is not believed."""
@@ -55,7 +58,8 @@ class SoundBlocks:
     Raises:
         MissingAudioError: no audio track.
         MediaError: not a media file, or no sound in it can be decoded.
-        AudioError: while iterating, samples that are NaN or infinite.
+        AudioError: while iterating, samples that are NaN or infinite, or in a format that keeps
+            them as they were, far outside [-1, 1], as `coprop.Audio` has it.
 
     Attributes:
         path: the file.
@@ -166,6 +170,15 @@ class SoundBlocks:
                 f"{self.path} at {position / self.sample_rate:.3f} s: the sound has samples that "
                 "are NaN or infinite; convert it with a tool that replaces them."
             )
+        peak = float(np.abs(samples).max(initial=0.0))
+        if peak > LOUDEST and self.codec.startswith(_AS_RECORDED):
+            raise AudioError(
+                f"{self.path} at {position / self.sample_rate:.3f} s: float samples lie in "
+                f"[-1, 1], got a peak of {peak:.6g}; scale the sound by 1/{full_scale(peak):g}, "
+                "or give it as integers."
+            )
+        if peak > LOUDEST:  # damage to a lossy codec's packets
+            samples = np.clip(samples, -LOUDEST, LOUDEST)
         if samples.shape[1]:
             yield samples
 
