@@ -21,6 +21,7 @@ from coprop.media.frames import frames_from
 from coprop.media.palette import voc_palette
 from coprop.media.reader import Frame, VideoFile
 from coprop.media.sound import Sound
+from coprop.media.tint import Tints
 from coprop.media.writer import ResultWriter
 from coprop.types import Audio, ControlPoints, FrameMask
 
@@ -163,7 +164,8 @@ def test_overlay_shows_frame_and_mask(tmp_path: Path) -> None:
             labels[:, :32] = 1
             writer.write(frame, replace(mask, labels=labels))
     for frame in VideoFile(tmp_path / "out/overlay.mp4"):
-        np.testing.assert_allclose(frame.image[32, 12], [177, 50, 50], atol=10)
+        tinted = (100 + Tints().of(images[0], labels)[1].astype(int)) // 2
+        np.testing.assert_allclose(frame.image[32, 12], tinted, atol=10)
         np.testing.assert_allclose(frame.image[32, 50], [100, 100, 100], atol=6)
 
 
