@@ -50,10 +50,14 @@ def quiet_blocks(track: AudioTrack) -> NDArray[np.bool_]:
     steady noise, is judged by those of the whole track, and where that is of one class too, all of
     it is heard.
     """
-    levels = block_levels_db(track)
-    if not levels.size:
-        return np.ones(1, dtype=bool)
-    return np.logical_not(_sounds(levels >= np.maximum(_thresholds_db(levels), _NEVER_HEARD_DB)))
+    levels_db = block_levels_db(track)
+    return quiet_levels(levels_db) if levels_db.size else np.ones(1, dtype=bool)
+
+
+def quiet_levels(levels_db: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """(T,) as `quiet_blocks` has it, of the (T,) levels of `block_levels_db`, at least one."""
+    thresholds_db = np.maximum(_thresholds_db(levels_db), _NEVER_HEARD_DB)
+    return np.logical_not(_sounds(levels_db >= thresholds_db))
 
 
 def heard_spans(quiet: NDArray[np.bool_]) -> tuple[Segment, ...]:
