@@ -35,6 +35,7 @@ _LOUDEST_BACKGROUND_DB = -21.0  # in the mean; a crowd in a clip that is as loud
 _FLOOR_DB = -80.0  # digital silence counts as this, so that it has no infinite distance to noise
 _TWO_CLASSES_DB = 7.0  # between the mean levels of background and sound; of one noise up to 6.5
 _GAP_S = 0.15  # heard before and after: between the strokes of a drill, the periods of a growl
+_RHYTHM = 3  # pauses; fewer may be chance
 _SAME_S = 1e-9  # times that differ by less, by rounding, are the same
 _SCENE_S = 20.0  # the background is that of this stretch: as long as AVSBench's clips and more
 _SCENE_STEP_S = 5.0
@@ -85,14 +86,22 @@ def heard_spans(quiet: NDArray[np.bool_]) -> tuple[Segment, ...]:
 def silence_edges_s(quiet: NDArray[np.bool_]) -> NDArray[np.float64]:
     """(n,) increasing times at which sound begins or ends, in seconds; pauses under 0.6 s are none.
 
-    The beginning and the end of the track are none, nor is what is less than 0.1 s from them.
+    The beginning and the end of the track are none, nor is what is less than 0.1 s from them. Where
+    a sound has three pauses and more, a rhythm, a pause that the track's end cuts off is one more of
+    them, unless it is longer than all.
 
     Args:
         quiet: (T,) of `quiet_blocks`.
     """
-    edges = np.array([(span.start_s, span.end_s) for span in heard_spans(quiet)]).ravel()
+    spans = heard_spans(quiet)
+    if not spans:
+        return np.zeros(0)
+    edges = np.array([(span.start_s, span.end_s) for span in spans]).ravel()
     end_s = len(quiet) * BLOCK_S
-    inside = (edges >= END_S - _SAME_S) & (edges <= end_s - END_S + _SAME_S)
+    outer_s = np.array([edges[0], end_s - edges[-1]])
+    longest_s = np.array([_longest_of_rhythm_s(quiet, span) for span in (spans[0], spans[-1])])
+    inside = np.ones(len(edges), dtype=bool)
+    inside[[0, -1]] = (outer_s >= END_S - _SAME_S) & (outer_s > longest_s + BLOCK_S + _SAME_S)
     return np.asarray(edges[inside], dtype=np.float64)
 
 
@@ -178,6 +187,13 @@ def _sounds(heard: NDArray[np.bool_]) -> NDArray[np.bool_]:
     steps[starts[long_enough]] += 1
     np.subtract.at(steps, ends[long_enough], 1)
     return np.cumsum(steps)[:-1] > 0
+
+
+def _longest_of_rhythm_s(quiet: NDArray[np.bool_], span: Segment) -> float:
+    """The longest pause in a span; 0 where there are fewer than three."""
+    first, last = round(span.start_s / BLOCK_S), round(span.end_s / BLOCK_S)
+    starts, stops = _runs(quiet[first:last])
+    return float((stops - starts).max()) * BLOCK_S if len(starts) >= _RHYTHM else 0.0
 
 
 def _runs(flags: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

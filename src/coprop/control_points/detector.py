@@ -34,9 +34,10 @@ FineScore = Callable[[AudioTrack], NDArray[np.float64]]
 """(T,) scores in [0, 1] of a track, one each 50 ms."""
 
 EdgeChances = Callable[
-    [NDArray[np.float64], NDArray[np.bool_], NDArray[np.float64]], NDArray[np.float64]
+    [NDArray[np.float64], NDArray[np.bool_], NDArray[np.float64], NDArray[np.float64]],
+    NDArray[np.float64],
 ]
-"""``chances(levels_db, quiet, scores)``, see `coprop.control_points.levels.edge_chances`."""
+"""``chances(levels_db, quiet, edges_s, scores)``, see `coprop.control_points.levels.edge_chances`."""
 
 NOVELTY_THRESHOLD = 0.5
 COSINE_THRESHOLD = 0.025
@@ -294,7 +295,7 @@ class _WithLevel:
         edges_s = silence_edges_s(quiet)
         chances = np.ones(len(edges_s))
         if self.chances is not None:
-            chances = self.chances(levels_db, quiet, scores)
+            chances = self.chances(levels_db, quiet, edges_s, scores)
         edges_s, chances = edges_s[chances >= threshold], chances[chances >= threshold]
         times_s = np.arange(len(scores), dtype=np.float64) * STEP_S
         explained = np.ones(len(scores), dtype=bool)  # in silence nothing changes

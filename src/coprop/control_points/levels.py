@@ -21,24 +21,27 @@ _BESIDE = 15  # blocks: the level on either side is that of 0.15 s
 
 
 def edge_chances(
-    levels_db: NDArray[np.float64], quiet: NDArray[np.bool_], scores: NDArray[np.float64]
+    levels_db: NDArray[np.float64],
+    quiet: NDArray[np.bool_],
+    edges_s: NDArray[np.float64],
+    scores: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """(n,) chances in [0, 1] of a change at each edge of `coprop.loudness.silence_edges_s`.
+    """(n,) chances in [0, 1] that the sources change where sound begins or ends.
 
     Args:
         levels_db: (T,) of `coprop.loudness.block_levels_db`.
         quiet: (T,) of the levels, of `coprop.loudness.quiet_levels`.
+        edges_s: (n,) of `coprop.loudness.silence_edges_s`.
         scores: (S,) scores of change in [0, 1], one each 50 ms.
     """
     end_s = len(quiet) * BLOCK_S
-    edges_s = np.array([(span.start_s, span.end_s) for span in heard_spans(quiet)]).ravel()
-    outer_s = [0.0, *edges_s.tolist(), end_s]
+    all_s = [t for span in heard_spans(quiet) for t in (span.start_s, span.end_s)]
+    outer_s, wanted = [0.0, *all_s, end_s], set(edges_s.tolist())
     values = []
-    for number, edge_s in enumerate(edges_s.tolist()):
-        if END_S - 1e-9 <= edge_s <= end_s - END_S + 1e-9:
-            begins = number % 2 == 0
-            pause = outer_s[number : number + 2] if begins else outer_s[number + 1 : number + 3]
-            values.append(_measured(levels_db, scores, edge_s, pause[0], pause[1]))
+    for number, edge_s in enumerate(all_s):
+        if edge_s in wanted:
+            first = number if number % 2 == 0 else number + 1  # the pause is before or after it
+            values.append(_measured(levels_db, scores, edge_s, outer_s[first], outer_s[first + 1]))
     logits = _WEIGHTS[0] + np.array(values).reshape(-1, len(_WEIGHTS) - 1) @ _WEIGHTS[1:]
     return np.asarray(1.0 / (1.0 + np.exp(-logits)), dtype=np.float64)
 
