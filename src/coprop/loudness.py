@@ -87,8 +87,8 @@ def silence_edges_s(quiet: NDArray[np.bool_]) -> NDArray[np.float64]:
     """(n,) increasing times at which sound begins or ends, in seconds; pauses under 0.6 s are none.
 
     The beginning and the end of the track are none, nor is what is less than 0.1 s from them. Where
-    a sound has three pauses and more, a rhythm, a pause that the track's end cuts off is one more of
-    them, unless it is longer than all.
+    a sound has three pauses or more, a rhythm, one that the track cuts off is one more of them,
+    unless it is longer than all.
 
     Args:
         quiet: (T,) of `quiet_blocks`.

@@ -37,7 +37,7 @@ EdgeChances = Callable[
     [NDArray[np.float64], NDArray[np.bool_], NDArray[np.float64], NDArray[np.float64]],
     NDArray[np.float64],
 ]
-"""``chances(levels_db, quiet, edges_s, scores)``, see `coprop.control_points.levels.edge_chances`."""
+"""``chances(levels_db, quiet, edges_s, scores)``, as `coprop.control_points.levels` has them."""
 
 NOVELTY_THRESHOLD = 0.5
 COSINE_THRESHOLD = 0.025
