@@ -35,7 +35,7 @@ _LOUDEST_BACKGROUND_DB = -21.0  # in the mean; a crowd in a clip that is as loud
 _FLOOR_DB = -80.0  # digital silence counts as this, so that it has no infinite distance to noise
 _TWO_CLASSES_DB = 7.0  # between the mean levels of background and sound; of one noise up to 6.5
 _GAP_S = 0.15  # heard before and after: between the strokes of a drill, the periods of a growl
-_RHYTHM = 3  # pauses; fewer may be chance
+_RHYTHM = 5  # pauses; fewer may be chance
 _SAME_S = 1e-9  # times that differ by less, by rounding, are the same
 _SCENE_S = 20.0  # the background is that of this stretch: as long as AVSBench's clips and more
 _SCENE_STEP_S = 5.0
@@ -87,7 +87,7 @@ def silence_edges_s(quiet: NDArray[np.bool_]) -> NDArray[np.float64]:
     """(n,) increasing times at which sound begins or ends, in seconds; pauses under 0.6 s are none.
 
     The beginning and the end of the track are none, nor is what is less than 0.1 s from them. Where
-    a sound has three pauses or more, a rhythm, one that the track cuts off is one more of them,
+    a sound has five pauses or more, a rhythm, one that the track cuts off is one more of them,
     unless it is longer than all.
 
     Args:
@@ -190,7 +190,7 @@ def _sounds(heard: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _longest_of_rhythm_s(quiet: NDArray[np.bool_], span: Segment) -> float:
-    """The longest pause in a span; 0 where there are fewer than three."""
+    """The longest pause in a span; 0 where there are fewer than five."""
     first, last = round(span.start_s / BLOCK_S), round(span.end_s / BLOCK_S)
     starts, stops = _runs(quiet[first:last])
     return float((stops - starts).max()) * BLOCK_S if len(starts) >= _RHYTHM else 0.0
