@@ -184,6 +184,13 @@ def test_edges_of_silences_and_no_pauses() -> None:
     assert not silence_edges_s(quiet_blocks(sound((0.06, 0.0), (1.0, 0.5), (0.08, 0.0)))).size
 
 
+def test_a_rhythm_ends_with_the_track() -> None:
+    strokes = [(0.1, 0.5), (0.4, 0.0)]
+    assert not silence_edges_s(quiet_blocks(sound(*strokes * 8))).size
+    assert silence_edges_s(quiet_blocks(sound(*strokes * 8, (0.3, 0.0)))).tolist() == [3.6]
+    assert silence_edges_s(quiet_blocks(sound(*strokes))).tolist() == pytest.approx([0.1])
+
+
 def test_the_default_detector_finds_silences_to_the_block() -> None:
     track = sound((1.5, 0.0), (2.0, 0.3), (1.0, 0.0), (2.0, 0.3), (0.9, 0.0))
     found = ControlPointDetector.novelty()(track).change_times_s

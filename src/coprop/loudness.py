@@ -22,9 +22,9 @@ SHORTEST_SOUND_S = 0.04
 """What is heard for less, the crack of a scratched record, is no sound, unless more is heard within
 0.15 s. A window of `_WINDOW_S` lengthens what it hears, so that some 15 ms of sound reach this."""
 
-END_S = 0.1
-"""What begins, or ends, this near to the track's own beginning, or end, does so with the track:
-encoders put some 50 ms of silence before what they encode, and as much may be cut off."""
+END_S = 0.15
+"""What begins or ends this near to the track's own beginning or end does so with the track: gaps
+within a sound are shorter, and encoders put some 50 ms of silence before what they encode."""
 
 SEGMENT_SOUND_S = 0.1
 """A span in which less is heard is silent: its ends may lie some frames off its neighbours'."""
@@ -34,7 +34,7 @@ _NEVER_HEARD_DB = -60.0  # re full scale: below what a room leaves in a recordin
 _LOUDEST_BACKGROUND_DB = -21.0  # in the mean; a crowd in a clip that is as loud as can be has -24
 _FLOOR_DB = -80.0  # digital silence counts as this, so that it has no infinite distance to noise
 _TWO_CLASSES_DB = 7.0  # between the mean levels of background and sound; of one noise up to 6.5
-_GAP_S = 0.15  # heard before and after: between the strokes of a drill, the periods of a growl
+_GAP_S = END_S  # heard before and after: between the strokes of a drill, the periods of a growl
 _RHYTHM = 5  # pauses; fewer may be chance
 _SAME_S = 1e-9  # times that differ by less, by rounding, are the same
 _SCENE_S = 20.0  # the background is that of this stretch: as long as AVSBench's clips and more
@@ -64,7 +64,7 @@ def quiet_levels(levels_db: NDArray[np.float64]) -> NDArray[np.bool_]:
 def heard_spans(quiet: NDArray[np.bool_]) -> tuple[Segment, ...]:
     """The spans in which something is heard, pauses under 0.6 s included, in order.
 
-    Sound that begins in the track's first 0.1 s begins with the track.
+    Sound that begins in the track's first 0.15 s begins with the track.
 
     Args:
         quiet: (T,) of `quiet_blocks`.
@@ -86,9 +86,9 @@ def heard_spans(quiet: NDArray[np.bool_]) -> tuple[Segment, ...]:
 def silence_edges_s(quiet: NDArray[np.bool_]) -> NDArray[np.float64]:
     """(n,) increasing times at which sound begins or ends, in seconds; pauses under 0.6 s are none.
 
-    The beginning and the end of the track are none, nor is what is less than 0.1 s from them. Where
-    a sound has five pauses or more, a rhythm, one that the track cuts off is one more of them,
-    unless it is longer than all.
+    The beginning and the end of the track are none, nor is what is less than 0.15 s from them.
+    Where a sound has five pauses or more, a rhythm, one that the track cuts off is one more of
+    them, unless it is longer than all.
 
     Args:
         quiet: (T,) of `quiet_blocks`.
