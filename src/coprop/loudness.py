@@ -33,7 +33,9 @@ _WINDOW_S = 0.025  # some periods of a low voice; it ends with its block, so not
 _NEVER_HEARD_DB = -60.0  # re full scale: below what a room leaves in a recording
 _LOUDEST_BACKGROUND_DB = -21.0  # in the mean; a crowd in a clip that is as loud as can be has -24
 _FLOOR_DB = -80.0  # digital silence counts as this, so that it has no infinite distance to noise
-_TWO_CLASSES_DB = 7.0  # between the mean levels of background and sound; of one noise up to 6.5
+_TWO_CLASSES_DB = 10.0  # between the mean levels of background and sound: a swell has less
+_STEPPED_CLASSES_DB = 7.0  # if the level steps between them; of one noise, of any colour, up to 6.5
+_STEP_DB, _STEP_S = 4.0, 0.15  # from so long before to so long after; a swell of 12 dB in 4 s has 2
 _GAP_S = END_S  # heard before and after: between the strokes of a drill, the periods of a growl
 _RHYTHM = 5  # pauses; fewer may be chance
 _SAME_S = 1e-9  # times that differ by less, by rounding, are the same
@@ -47,9 +49,9 @@ def quiet_blocks(track: AudioTrack) -> NDArray[np.bool_]:
 
     A constant offset is no sound. Quiet is what is below -60 dB of full scale, and what belongs to
     the background of the 20 s around it: the lower of two classes of levels, if their means are at
-    least 7 dB apart and its mean is below -21 dB. A stretch whose levels are of one class, such as
-    steady noise, is judged by those of the whole track, and where that is of one class too, all of
-    it is heard.
+    least 10 dB apart, or 7 dB with a step, and its mean is below -21 dB. A stretch whose levels are
+    of one class, such as steady noise, is judged by those of the whole track, and where that is of
+    one class too, all of it is heard.
     """
     levels_db = block_levels_db(track)
     return quiet_levels(levels_db) if levels_db.size else np.ones(1, dtype=bool)
@@ -167,9 +169,18 @@ def _threshold_db(levels: NDArray[np.float64]) -> float:
     sums = np.cumsum(ordered)
     low, high = sums[:-1] / lower, (sums[-1] - sums[:-1]) / (count - lower)
     split = int(np.argmax(lower * (count - lower) * (high - low) ** 2))
-    if high[split] - low[split] < _TWO_CLASSES_DB or low[split] > _LOUDEST_BACKGROUND_DB:
-        return -np.inf
-    return float(ordered[split] + ordered[split + 1]) / 2
+    apart_db, threshold_db = high[split] - low[split], float(ordered[split : split + 2].mean())
+    two = apart_db >= _TWO_CLASSES_DB
+    two |= apart_db >= _STEPPED_CLASSES_DB and _steps(levels, threshold_db)
+    return threshold_db if two and low[split] <= _LOUDEST_BACKGROUND_DB else -np.inf
+
+
+def _steps(levels: NDArray[np.float64], threshold_db: float) -> bool:
+    """Whether the level steps, and does not drift, from one side of the threshold to the other."""
+    crossings = np.flatnonzero(np.diff(levels >= threshold_db))
+    reach, last = round(_STEP_S / BLOCK_S), len(levels) - 1
+    before, after = np.maximum(crossings - reach, 0), np.minimum(crossings + 1 + reach, last)
+    return bool(np.max(np.abs(levels[after] - levels[before]), initial=0.0) >= _STEP_DB)
 
 
 def _sounds(heard: NDArray[np.bool_]) -> NDArray[np.bool_]:
