@@ -241,7 +241,9 @@ class ControlPointDetector:
         flags = pick_peaks(times_s, scores, self.threshold, self.min_gap_s)
         if windows is not None:
             nearest = _nearest_windows(edges_s, audio, windows)
-            edges_s, chances = nearest[nearest < windows] * step_s, chances[nearest < windows]
+            inside = nearest < windows
+            edges_s = np.asarray(nearest[inside] * step_s, dtype=np.float64)
+            chances = chances[inside]
         times_s, scores, flags = _with_edges(times_s, scores, flags, edges_s, chances)
         flags[0], scores[0] = True, 1.0
         return ControlPoints(times_s, scores, flags)
