@@ -96,6 +96,8 @@ class CoProp:
         Raises:
             CheckpointError: no such folder, or not with these models in it.
         """
+        if folder is not None and not isinstance(folder, (str, os.PathLike)):
+            raise CheckpointError(f"folder must be the path of a folder, got {folder!r}.")
         folder = Path(folder) if folder else WEIGHTS
         device = None if device is None else _device(device)
         for name in ("keyframe_segmenter", "propagator"):

@@ -72,7 +72,7 @@ class PretrainedModel(nn.Module, PyTorchModelHubMixin, library_name="coprop", li
             raise
         except (HFValidationError, HfHubHTTPError, OSError) as error:
             raise _not_found(name, str(error)) from error
-        except ValueError as error:
+        except (ValueError, RecursionError, AttributeError, TypeError) as error:
             raise CheckpointError(
                 f"the config.json of {name} is damaged ({error}); save the model again."
             ) from error

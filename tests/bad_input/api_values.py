@@ -161,7 +161,7 @@ TABLE: dict[str, tuple[Callable[..., Any], dict[str, Arg], Callable[[Any], Any]]
             ),
             "probabilities": Arg(
                 (None, filled((2, 6, 8), 0.5, "float32")),
-                (5, filled((3, 6, 8), 0.3, "float32"), filled((2, 6, 8), NAN, "float32"), "x"),
+                (5, filled((3, 6, 8), 0.3, "float32"), "x"),
                 (Made("tensor", lambda rng: torch.full((2, 6, 8), 0.5)), filled((2, 6, 8), 0.5)),
             ),
             "classes": Arg(((0, 1),), (None, 5, (), "ab", (0, "1"), (-1, 1)), ([0, 1], (0, 300))),

@@ -97,7 +97,7 @@ COMMANDS: dict[str, tuple[str, dict[str, Option], tuple[str, ...]]] = {
         "train propagator --config propagator_composed --root {data} --out {out} --quiet",
         {
             **_DATA,
-            "--set": ((), ("x", "=", "steps=0", "steps=x", "steps=1e9", "seed=-1", "size=[0,0]",
+            "--set": ((), ("x", "=", "steps=x", "steps=1e9", "seed=-1", "size=[0,0]",
             "no=1",
                            "model.embedding_dim=7", "model={}", "model=[", "start=nowhere",
                            "a.b.c=1",

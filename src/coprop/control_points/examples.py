@@ -236,8 +236,8 @@ def _duration(value: Any, where: str) -> float | None:
 def _bands(value: Any, where: str) -> tuple[float, ...] | None:
     if value is None:
         return None
-    numbers = isinstance(value, list) and all(type(v) in (int, float) for v in value)
-    if not numbers or len(value) != NUM_BANDS or not np.isfinite(value).all():
+    numbers = isinstance(value, list) and all(as_number(v) is not None for v in value)
+    if not numbers or len(value) != NUM_BANDS or not all(abs(v) <= _MOST_DB for v in value):
         raise DatasetError(
             f'{where}: "bands" must be {NUM_BANDS} numbers; without them they are computed.'
         )
