@@ -7,6 +7,7 @@ the segment's other frames, one by one, with their sound --propagator--> their m
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction

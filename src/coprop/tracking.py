@@ -235,7 +235,7 @@ class SegmentTracker:
 
 
 def _check_logits(logits: object, images: Tensor) -> None:
-    if not isinstance(logits, Tensor) or logits.ndim != 4 or logits.is_complex():
+    if not isinstance(logits, Tensor) or logits.ndim != 4 or logits.is_complex() or logits.is_meta:
         given = type(logits).__name__
         if isinstance(logits, Tensor):
             given = f"{tuple(logits.shape)} {logits.dtype}"

@@ -335,6 +335,12 @@ class FrameMask(Sealed):
         labels = np.asarray(self.labels)
         if labels.ndim != 2 or labels.dtype != np.uint8:
             raise ShapeError(f"labels must be (H, W) uint8, got {shown(self.labels)}.")
+        if not isinstance(self.classes, (tuple, list)) or not self.classes:
+            raise CoPropError(
+                f"classes must be the label of each channel, 0 first, got {shown(self.classes)}."
+            )
+        for label in self.classes:
+            whole("each of classes", label, "a label from 0 to 255", low=0, high=255)
         object.__setattr__(self, "time_s", time_s)
         object.__setattr__(self, "labels", sealed(labels))
         if self.probabilities is None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from coprop.checks import as_number
 from coprop.control_points.categories import likeness
 from coprop.control_points.features import NUM_BANDS, log_mel
 from coprop.control_points.language_models.model import SAMPLE_RATE
@@ -25,6 +26,7 @@ _FORM = (
     'each line must be {"audio": "sound.wav", "categories": ["dog"], "flags": [1, 0, 0, 1, 0]}, '
     'and may have a "name", a "duration_s" and its mean "bands"'
 )
+_MOST_DB = 1000  # no band lies further from full scale
 
 
 @dataclass(frozen=True)
