@@ -224,7 +224,7 @@ class ControlPointDetector:
             CoPropError: windows below 1, or a score function that breaks its contract.
         """
         if windows is not None:
-            wanted = f"a whole number from 1 to {MOST_WINDOWS}; None uses a 50 ms grid"
+            wanted = f"at least 1 and at most {MOST_WINDOWS}, or None for a 50 ms grid"
             windows = whole("windows", windows, wanted, low=1, high=MOST_WINDOWS)
         scores = _checked(self.score(audio, windows), windows)
         step_s = STEP_S if windows is None else (audio.duration_s or 1.0) / windows

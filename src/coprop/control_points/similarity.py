@@ -35,10 +35,10 @@ class Embedding:
     """
 
     def __init__(self, embed: Embed | None, sample_rate: int | None, window_s: float) -> None:
-        wanted = f"a number of seconds from {STEP_S:g} to {_LONGEST_WINDOW_S}"
+        wanted = f"a positive number of seconds, from {STEP_S:g} to {_LONGEST_WINDOW_S}"
         window_s = number("window_s", window_s, wanted, low=STEP_S, high=_LONGEST_WINDOW_S)
         if sample_rate is not None:
-            wanted = f"a whole number of Hz from 1 to {_HIGHEST_RATE}, or None for the track's own"
+            wanted = f"positive Hz, whole, {_HIGHEST_RATE} at most, or None for the track's own"
             sample_rate = whole("sample_rate", sample_rate, wanted, low=1, high=_HIGHEST_RATE)
         self.embed = embed
         self.sample_rate = sample_rate

@@ -63,7 +63,7 @@ class AudioQueriedConfig:
         if not isinstance(self.visual, str):
             raise CoPropError(f"visual must be a backbone's name in timm, got {self.visual!r}.")
         for name, high in _SIZES.items():
-            wanted = f"a whole number from 1 to {high}"
+            wanted = f"a whole number, at least 1 and at most {high}"
             value = whole(name, getattr(self, name), wanted, low=1, high=high)
             object.__setattr__(self, name, value)
         if self.width % 4 or self.width % self.heads:

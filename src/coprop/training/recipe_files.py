@@ -117,7 +117,7 @@ def _typed(name: str, value: Any, hint: Any) -> Any:
         if origin is dict and isinstance(value, dict):
             return value
         if choice is float and isinstance(value, int | float) and not isinstance(value, bool):
-            return number(name, value, "a finite number")
+            return value if isinstance(value, float) else number(name, value, "a number")
         if origin is None and isinstance(choice, type) and type(value) is choice:
             return value
     wanted = " or ".join(_described(choice) for choice in choices)

@@ -86,7 +86,7 @@ class ServerModel:
             ("concurrency", concurrency, 1),
             ("max_tokens", max_tokens, 1),
         ):
-            wanted = f"a whole number from {least} to {_MOST}"
+            wanted = f"a whole number of at least {least}, {_MOST} at most"
             whole(name, count, wanted, low=least, high=_MOST, error=LanguageModelError)
         if model is not None and not (isinstance(model, str) and model):
             raise LanguageModelError(f"model must be the name it is served under, got {model!r}.")

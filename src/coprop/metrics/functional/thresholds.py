@@ -110,8 +110,8 @@ def batch_f_measures(curves: Tensor, *, frames_per_batch: int | None = 1) -> Ten
     curves = as_tensor(curves, "curves")
     if curves.ndim != 2 or len(curves) == 0 or not curves.is_floating_point():
         raise CoPropError(
-            f"curves must be float of shape (N, 255) with N >= 1, got {curves.dtype} of shape "
-            f"{tuple(curves.shape)}."
+            f"curves must have the shape (N, 255) with N >= 1 and be float, got {curves.dtype} "
+            f"of shape {tuple(curves.shape)}."
         )
     check_frames_per_batch(frames_per_batch)
     batches = torch.split(curves.double(), int(frames_per_batch or len(curves)))
@@ -136,7 +136,7 @@ def f_measure_of_curves(curves: Tensor, *, frames_per_batch: int | None = 1) -> 
 def check_frames_per_batch(frames_per_batch: int | None) -> None:
     """At least one frame, or None."""
     if frames_per_batch is not None:
-        wanted = "a whole number of 1 or more, or None for one batch"
+        wanted = "1 or more, a whole number, or None for one batch"
         whole("frames_per_batch", frames_per_batch, wanted, low=1, high=_MOST_FRAMES)
 
 

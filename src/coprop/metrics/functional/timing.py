@@ -68,6 +68,8 @@ def control_point_counts(
     """
     predicted = sorted(seconds_of(predicted_times, "predicted_times"))
     true = sorted(seconds_of(true_times, "true_times"))
+    if not all(map(isfinite, [*predicted, *true])):
+        raise CoPropError("control point times must be finite numbers of seconds.")
     tolerance_s = check_seconds(tolerance_s, "tolerance_s")
     matched = int(match_times(predicted, true, tolerance_s + TIME_SLACK_S).sum())
     return ControlPointCounts(matched, len(predicted), len(true))
@@ -204,12 +206,10 @@ def check_seconds(value: float, name: str) -> float:
 
 
 def seconds_of(times_s: Sequence[float] | NDArray[np.float64] | Tensor, name: str) -> list[float]:
-    """(N,) times as finite numbers of seconds; N may be 0."""
+    """(N,) times as numbers of seconds; N may be 0."""
     array = array_of(name, times_s)
     if array.ndim != 1 or (array.size and array.dtype == bool):
         raise CoPropError(f"{name} must be (N,) seconds, got {shown(times_s)}.")
-    if not np.isfinite(array).all():
-        raise CoPropError(f"{name} must be finite numbers of seconds, got NaN or infinite ones.")
     return [float(time) for time in array]
 
 
