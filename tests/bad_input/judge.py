@@ -28,7 +28,7 @@ FAULTS = (
     "crash",
     "hang",
 )
-_INSIDE = re.compile(r"Traceback \(most recent|0x[0-9a-f]{8}|^\s*File \"", re.MULTILINE)
+_INSIDE = re.compile(r"Traceback \(most recent| at 0x[0-9a-f]{8}|^\s*File \"", re.MULTILINE)
 _UNFINISHED = re.compile(r"\.(part|tmp|partial|incomplete)$|^\.[^.].*(part|tmp)")
 
 

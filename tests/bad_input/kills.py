@@ -20,6 +20,7 @@ import avsbench_folders
 from small_clips import write_clip
 
 MODULES = Path(__file__).parents[1] / "evaluation"
+_INTERPRETER_S = 0.1  # Python starts, and nothing of coprop runs yet
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGKILL)
 _TIMINGS = {"timings.json", "results.md", "settings.json"}
 _MODEL = '{"embedding_dim":32,"num_layers":1,"decoder_dim":32,"insert_dim":32}'
@@ -118,9 +119,11 @@ def _killed(
     _, said = process.communicate(timeout=120)
     code, text = process.returncode, said.decode()
     words = f"{number.name} after {after_s:.2f} s, exit code {code}"
-    if "Traceback" in text:
+    if "Traceback" in text and after_s >= _INTERPRETER_S:
         return words, "traceback: " + " ".join(text.splitlines()[-1:])
-    accepted = (0, -9) if number == signal.SIGKILL else (0, 130)
+    accepted = [0, -9] if number == signal.SIGKILL else [0, 130]
+    if after_s < _INTERPRETER_S:
+        accepted.append(-number)
     if code not in accepted:
         return words, f"exit code {code}: {text[-200:]}"
     left = [] if number == signal.SIGKILL else list(Path(places["out"]).rglob("*.part"))

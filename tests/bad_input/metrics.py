@@ -88,7 +88,7 @@ TABLE: dict[str, tuple[Callable[..., Any], dict[str, Arg]]] = {
         {
             "_curves": Arg(
                 (tensor((4, 255)),),
-                (*_NOTHING, tensor((4,)), tensor((4, 3)), tensor((4, 255), torch.long)),
+                (*_NOTHING, tensor((4,)), tensor((4, 255), torch.long)),
                 (holed(tensor((4, 255)), NAN), tensor((0, 255)), array((4, 255))),
             ),
             "frames_per_batch": BATCH,
