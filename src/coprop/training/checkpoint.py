@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ def read_checkpoint(path: Path, parts: Mapping[str, Any]) -> int:
         for name, part in parts.items():
             part.load_state_dict(content[name])
         return int(content["step"])
-    except Exception as error:  # the reader of pickles fails on damaged files in any way
+    except (RuntimeError, ValueError, KeyError, EOFError, OSError, pickle.UnpicklingError) as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise CheckpointError(
             f"{path} is not a checkpoint of this training, or it is damaged: {reason} Remove it to "
