@@ -102,7 +102,7 @@ class CoProp:
         folder = Path(folder) if folder else WEIGHTS
         device = None if device is None else _device(device)
         for name in ("keyframe_segmenter", "propagator"):
-            if not (folder / name / "config.json").is_file():
+            if not os.path.isfile(folder / name / "config.json"):
                 raise CheckpointError(
                     f"{folder} has no {name}/config.json; give a folder that holds "
                     "keyframe_segmenter and propagator, each written by save_pretrained()."

@@ -63,7 +63,7 @@ def warn_of_probabilities(logits: object, name: str) -> bool:
     """
     if not isinstance(logits, Tensor) or logits.is_complex() or logits.is_meta:
         return False
-    if logits.numel() == 0:
+    if logits.is_sparse or logits.numel() == 0:
         return False
     low, high = (float(x) for x in torch.aminmax(logits.detach()))
     if not 0 <= low <= high <= 1 or high == 0:
