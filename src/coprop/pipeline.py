@@ -28,6 +28,7 @@ from coprop.keyframes.segmenter import KeyframeSegmenter
 from coprop.keyframes.text_guided import guided
 from coprop.media.clip import AudioSource, Clip, ClipSource
 from coprop.neighbours import with_neighbours
+from coprop.pretrained import has_file
 from coprop.propagation.checks import check_propagator
 from coprop.propagation.propagator import AudioInsertPropagator, Propagator
 from coprop.result import Result
@@ -102,7 +103,7 @@ class CoProp:
         folder = Path(folder) if folder else WEIGHTS
         device = None if device is None else _device(device)
         for name in ("keyframe_segmenter", "propagator"):
-            if not os.path.isfile(folder / name / "config.json"):
+            if not has_file(folder / name / "config.json"):
                 raise CheckpointError(
                     f"{folder} has no {name}/config.json; give a folder that holds "
                     "keyframe_segmenter and propagator, each written by save_pretrained()."

@@ -20,6 +20,14 @@ _DOWNLOAD_OPTIONS = ("revision", "cache_dir", "force_download", "token", "local_
 _Model = TypeVar("_Model", bound="PretrainedModel")
 
 
+def has_file(path: Path) -> bool:
+    """Whether a file is there; not so where no file could have such a name."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
 class Config(Protocol):
     """What a model is built from; config.json holds it."""
 
