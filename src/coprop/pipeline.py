@@ -162,7 +162,7 @@ class CoProp:
             propagator = default.eval().to(device)
         return cls(
             keyframes,
-            detector=detector or ControlPointDetector.novelty(),
+            detector=ControlPointDetector.novelty() if detector is None else detector,
             propagator=propagator,
             max_segment_s=max_segment_s,
             device=device,

@@ -99,7 +99,7 @@ COMMANDS: dict[str, tuple[str, dict[str, Option], tuple[str, ...]]] = {
             **_DATA,
             "--set": ((), ("x", "=", "steps=x", "steps=1e9", "seed=-1", "size=[0,0]",
             "no=1",
-                           "model.embedding_dim=7", "model={}", "model=[", "start=nowhere",
+                           "model.embedding_dim=7", "model=[", "start=nowhere",
                            "a.b.c=1",
                            "batch_size=0", "audio_weights={file}", "precision=x", "steps=NaN",
                            "frames_per_clip=0", "learning_rate=-1",

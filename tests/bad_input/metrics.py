@@ -38,6 +38,7 @@ SOFT = Arg(
      Made("1.0000002", lambda rng: torch.full(SHAPE, 1.0000002)),
      Made("with gradient", lambda rng: torch.full(SHAPE, 0.5, requires_grad=True))),
 )  # fmt: skip
+_SELECTED = Arg(SOFT.good, tuple(v for v in SOFT.bad if " with a " not in getattr(v, "words", "")))
 MASK = Arg(
     (tensor(SHAPE, torch.bool), tensor(SHAPE, torch.long, 2.0)),
     (*_NOTHING, tensor((4, 5), torch.bool), tensor((3, 4, 4), torch.bool), tensor(SHAPE)),
@@ -134,8 +135,8 @@ TABLE: dict[str, tuple[Callable[..., Any], dict[str, Arg]]] = {
 UPDATES: dict[str, tuple[Callable[[], Any], dict[str, Arg]]] = {
     "Jaccard": (metrics.Jaccard, {"probabilities": SOFT, "target": MASK}),
     "Jaccard key": (
-        lambda: metrics.Jaccard("strict", selection="key"),
-        {"probabilities": SOFT, "target": MASK, "key_frames": BOOLS},
+        lambda: metrics.Jaccard("strict", selection="key"),  # other frames may hold anything
+        {"probabilities": _SELECTED, "target": MASK, "key_frames": BOOLS},
     ),
     "FMeasure": (metrics.FMeasure, {"probabilities": SOFT, "target": MASK}),
     "SilentArea": (metrics.SilentArea, {"probabilities": SOFT, "target": MASK}),
