@@ -90,7 +90,7 @@ def _read_torch(path: Path) -> Any:
             "can run code. Load it yourself where you trust it, save its state_dict() with "
             f"safetensors, and give that file. PyTorch says: {_first_line(error)}"
         ) from error
-    except (RuntimeError, EOFError, ValueError, OSError, KeyError) as error:
+    except Exception as error:  # the reader of pickles fails on damaged files in any way
         raise CheckpointError(
             f"{path} cannot be read, it may be damaged or incomplete: {_first_line(error)}"
         ) from error

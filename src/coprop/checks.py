@@ -177,7 +177,7 @@ def looks_like_probabilities(values: Tensor) -> bool:
 
     Probabilities and masks do; so does the answer "nothing anywhere" of a network of zeros.
     """
-    if values.numel() == 0 or values.is_complex() or values.is_meta:
+    if values.numel() == 0 or values.is_complex() or values.is_meta or values.is_sparse:
         return False
     low, high = (float(x) for x in values.detach().aminmax())
     return 0 <= low <= high <= 1 and high > 0

@@ -7,6 +7,7 @@ the segment's other frames, one by one, with their sound --propagator--> their m
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -28,6 +29,7 @@ from coprop.keyframes.segmenter import KeyframeSegmenter
 from coprop.keyframes.text_guided import guided
 from coprop.media.clip import AudioSource, Clip, ClipSource
 from coprop.neighbours import with_neighbours
+from coprop.pretrained import has_file
 from coprop.propagation.checks import check_propagator
 from coprop.propagation.propagator import AudioInsertPropagator, Propagator
 from coprop.result import Result
@@ -97,10 +99,12 @@ class CoProp:
         Raises:
             CheckpointError: no such folder, or not with these models in it.
         """
+        if folder is not None and not isinstance(folder, (str, os.PathLike)):
+            raise CheckpointError(f"folder must be the path of a folder, got {folder!r}.")
         folder = Path(folder) if folder else WEIGHTS
         device = None if device is None else _device(device)
         for name in ("keyframe_segmenter", "propagator"):
-            if not (folder / name / "config.json").is_file():
+            if not has_file(folder / name / "config.json"):
                 raise CheckpointError(
                     f"{folder} has no {name}/config.json; give a folder that holds "
                     "keyframe_segmenter and propagator, each written by save_pretrained()."
@@ -159,7 +163,7 @@ class CoProp:
             propagator = default.eval().to(device)
         return cls(
             keyframes,
-            detector=detector or ControlPointDetector.novelty(),
+            detector=ControlPointDetector.novelty() if detector is None else detector,
             propagator=propagator,
             max_segment_s=max_segment_s,
             device=device,

@@ -20,6 +20,14 @@ _DOWNLOAD_OPTIONS = ("revision", "cache_dir", "force_download", "token", "local_
 _Model = TypeVar("_Model", bound="PretrainedModel")
 
 
+def has_file(path: Path) -> bool:
+    """Whether a file is there; not so where no file could have such a name."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
 class Config(Protocol):
     """What a model is built from; config.json holds it."""
 
@@ -72,7 +80,7 @@ class PretrainedModel(nn.Module, PyTorchModelHubMixin, library_name="coprop", li
             raise
         except (HFValidationError, HfHubHTTPError, OSError) as error:
             raise _not_found(name, str(error)) from error
-        except ValueError as error:
+        except (ValueError, RecursionError, AttributeError, TypeError) as error:
             raise CheckpointError(
                 f"the config.json of {name} is damaged ({error}); save the model again."
             ) from error

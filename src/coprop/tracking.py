@@ -235,7 +235,8 @@ class SegmentTracker:
 
 
 def _check_logits(logits: object, images: Tensor) -> None:
-    if not isinstance(logits, Tensor) or logits.ndim != 4 or logits.is_complex():
+    real = isinstance(logits, Tensor) and not (logits.is_complex() or logits.is_meta)
+    if not isinstance(logits, Tensor) or not real or logits.is_sparse or logits.ndim != 4:
         given = type(logits).__name__
         if isinstance(logits, Tensor):
             given = f"{tuple(logits.shape)} {logits.dtype}"

@@ -6,6 +6,7 @@ is no video). Label maps use 0 for background.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -14,7 +15,17 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from coprop.checks import Sealed, array_of, index, number, read_only, sealed, shown, whole
+from coprop.checks import (
+    Sealed,
+    array_of,
+    as_number,
+    index,
+    number,
+    read_only,
+    sealed,
+    shown,
+    whole,
+)
 from coprop.errors import AudioError, CoPropError, ShapeError
 from coprop.mixdown import to_mono
 
@@ -259,7 +270,15 @@ class ControlPoints(Sealed):
         return tuple(float(t) for t in self.times_s[self.flags][1:])
 
     def segments(self, end_s: float) -> tuple[Segment, ...]:
-        """The segments between the control points; the last one ends at ``end_s``."""
+        """The segments between the control points; the last one ends at ``end_s``.
+
+        Raises:
+            CoPropError: an end that is no number.
+        """
+        found = as_number(end_s)
+        if found is None or math.isnan(found):
+            raise CoPropError(f"end_s must be a number of seconds, got {shown(end_s)}.")
+        end_s = float(found)
         starts = [t for t in self.times_s[self.flags] if t < end_s] or [self.times_s[0]]
         edges = [float(t) for t in starts] + [max(end_s, float(starts[-1]))]
         return tuple(Segment(start, end) for start, end in pairwise(edges))
@@ -316,6 +335,12 @@ class FrameMask(Sealed):
         labels = np.asarray(self.labels)
         if labels.ndim != 2 or labels.dtype != np.uint8:
             raise ShapeError(f"labels must be (H, W) uint8, got {shown(self.labels)}.")
+        if not isinstance(self.classes, (tuple, list)) or not self.classes:
+            raise CoPropError(
+                f"classes must be the label of each channel, 0 first, got {shown(self.classes)}."
+            )
+        for label in self.classes:
+            whole("each of classes", label, "a label from 0 to 255", low=0, high=255)
         object.__setattr__(self, "time_s", time_s)
         object.__setattr__(self, "labels", sealed(labels))
         if self.probabilities is None:

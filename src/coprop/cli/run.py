@@ -189,10 +189,11 @@ def _spare_input(job: Job) -> None:
 
 def _pipeline(model: Path | None, device: str, max_segment_s: float | None) -> CoProp:
     from coprop.pipeline import CoProp
+    from coprop.pretrained import has_file
 
     where = checked_device(device)
     for name in ("keyframe_segmenter", "propagator"):
-        if model is not None and not (model / name).is_dir():
+        if model is not None and not has_file(model / name / "config.json"):
             raise CheckpointError(
                 f"{model} has no folder {name}. --model takes a folder with keyframe_segmenter and "
                 "propagator, each with model.safetensors and config.json."

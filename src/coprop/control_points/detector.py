@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from coprop.checks import array_of, number, whole
 from coprop.control_points import novelty as _novelty
 from coprop.control_points import similarity as _similarity
 from coprop.control_points.features import STEP_S
@@ -34,6 +34,7 @@ FineScore = Callable[[AudioTrack], NDArray[np.float64]]
 
 NOVELTY_THRESHOLD = 0.5
 COSINE_THRESHOLD = 0.025
+MOST_WINDOWS = 1_000_000  # a day in windows of a tenth of a second
 _SAME_S = 1e-6  # times that differ by less, by rounding, are the same
 EMBEDDING_THRESHOLD = 0.3
 
@@ -65,12 +66,9 @@ class ControlPointDetector:
         min_gap_s: float = 0.0,
         silences: bool = False,
     ) -> None:
-        if not 0.0 <= threshold <= 1.0:
-            raise CoPropError(
-                f"threshold must lie in [0, 1], got {threshold}; lower finds more changes."
-            )
-        if not (math.isfinite(min_gap_s) and min_gap_s >= 0.0):
-            raise CoPropError(f"min_gap_s must be a number of seconds, 0 or more, got {min_gap_s}.")
+        wanted = "in [0, 1], where lower finds more changes"
+        threshold = number("threshold", threshold, wanted, low=0.0, high=1.0)
+        min_gap_s = number("min_gap_s", min_gap_s, "a number of seconds, 0 or more", low=0.0)
         self.score = score
         self.threshold = threshold
         self.min_gap_s = min_gap_s
@@ -225,8 +223,9 @@ class ControlPointDetector:
         Raises:
             CoPropError: windows below 1, or a score function that breaks its contract.
         """
-        if windows is not None and windows < 1:
-            raise CoPropError(f"windows must be at least 1, got {windows}; None uses a 50 ms grid.")
+        if windows is not None:
+            wanted = f"at least 1 and at most {MOST_WINDOWS}, or None for a 50 ms grid"
+            windows = whole("windows", windows, wanted, low=1, high=MOST_WINDOWS)
         scores = _checked(self.score(audio, windows), windows)
         step_s = STEP_S if windows is None else (audio.duration_s or 1.0) / windows
         times_s = np.arange(len(scores), dtype=np.float64) * step_s
@@ -329,7 +328,7 @@ def _with_edges(
 
 
 def _checked(scores: NDArray[np.float64], windows: int | None) -> NDArray[np.float64]:
-    array = np.array(scores, dtype=np.float64)
+    array = array_of("what the score function returns", scores).astype(np.float64)
     expected = "(steps,)" if windows is None else f"({windows},)"
     if array.ndim != 1 or not array.size or windows not in (None, len(array)):
         raise CoPropError(f"the score function must return {expected} scores, got {array.shape}.")

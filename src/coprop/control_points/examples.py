@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from coprop.checks import as_number
 from coprop.control_points.categories import likeness
 from coprop.control_points.features import NUM_BANDS, log_mel
 from coprop.control_points.language_models.model import SAMPLE_RATE
@@ -25,6 +26,7 @@ _FORM = (
     'each line must be {"audio": "sound.wav", "categories": ["dog"], "flags": [1, 0, 0, 1, 0]}, '
     'and may have a "name", a "duration_s" and its mean "bands"'
 )
+_MOST_DB = 1000  # no band lies further from full scale
 
 
 @dataclass(frozen=True)
@@ -236,8 +238,8 @@ def _duration(value: Any, where: str) -> float | None:
 def _bands(value: Any, where: str) -> tuple[float, ...] | None:
     if value is None:
         return None
-    numbers = isinstance(value, list) and all(type(v) in (int, float) for v in value)
-    if not numbers or len(value) != NUM_BANDS or not np.isfinite(value).all():
+    numbers = isinstance(value, list) and all(as_number(v) is not None for v in value)
+    if not numbers or len(value) != NUM_BANDS or not all(abs(v) <= _MOST_DB for v in value):
         raise DatasetError(
             f'{where}: "bands" must be {NUM_BANDS} numbers; without them they are computed.'
         )

@@ -76,7 +76,7 @@ def _row(path: Path, number: int, line: str) -> SourceRow:
     try:
         content = json.loads(line)
         values = {name: content[name] for name in (*_TEXTS, "group")}
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DatasetError(
             f"{path}, line {number} is {line.strip()[:80]!r}; each line must be a JSON object with "
             f"{', '.join(_TEXTS)} and group."

@@ -114,6 +114,7 @@ class VideoFile:
             start = self.contents.start
             decoded = _decoded(container, stream, self.contents)
             shown = timed(decoded, start, step, stamp_of(container))
+            index = -1
             for index, (frame, time, is_last) in enumerate(shown):
                 lasts_s = (frame.duration or 0) * time_base
                 if is_last and end_s is not None and end_s > time * time_base:
@@ -128,6 +129,8 @@ class VideoFile:
                     float(lasts_s) if known else None,
                     1 / self._pixel_aspect if _is_turned(frame) else self._pixel_aspect,
                 )
+            if index < 0:  # what one thread decodes of a damaged file, several may not
+                raise MediaError(f"{self.path} is damaged: none of its frames can be decoded.")
 
 
 def _decoded(

@@ -262,7 +262,13 @@ def _kind(frame: AudioFrame) -> tuple[int, int, str, str]:
 
 def _planar(frame: AudioFrame) -> NDArray[np.float32]:
     """(channels, n) float32 in [-1, 1] from any of FFmpeg's sample formats."""
-    samples: NDArray[Any] = frame.to_ndarray()
+    try:
+        samples: NDArray[Any] = frame.to_ndarray()
+    except ValueError as error:  # a sample format that has no like in numpy
+        raise MediaError(
+            f"sound of the sample format {frame.format.name} cannot be read; convert it, for "
+            "instance to 16 or 24 bits or float."
+        ) from error
     if not frame.format.is_planar:
         samples = samples.reshape(-1, frame.layout.nb_channels).T
     if samples.dtype == np.uint8:

@@ -151,6 +151,10 @@ class ResultWriter:
         return times[-1] + (float(np.median(np.diff(times))) if len(times) > 1 else 1 / 25)
 
     def _prepare(self, force: bool) -> None:
+        if "\0" in str(self.directory):
+            raise OutputError(
+                f"no folder can be called {str(self.directory)!r}. Choose another name."
+            )
         self.directory.mkdir(parents=True, exist_ok=True)
         if any(self.directory.iterdir()):
             if not force:

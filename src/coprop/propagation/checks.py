@@ -102,7 +102,8 @@ def checked_step(returned: object, frame: Tensor, channels: int, time_s: float) 
             f"{where} must return logits and the state after it, got {type(returned).__name__}."
         )
     logits, state = returned
-    if not isinstance(logits, Tensor) or logits.is_complex() or logits.shape != wanted:
+    real = isinstance(logits, Tensor) and not (logits.is_complex() or logits.is_meta)
+    if not real or logits.is_sparse or logits.shape != wanted:
         raise ModelOutputError(
             f"{where} must return logits as a real tensor {wanted}, the channels of the mask that "
             f"start() was given and the size of the frame, got {shown(logits)}."

@@ -10,6 +10,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from coprop.checks import number
 from coprop.errors import CoPropError
 from coprop.training.recipes import Recipe, Stage
 
@@ -81,7 +82,7 @@ def _content(config: str | Path) -> dict[str, Any]:
             f"there is no config {config}; give a JSON file, or one of those that come with "
             f"coprop: {', '.join(config_names())}."
         ) from error
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise CoPropError(f"{config} is not JSON: {error}.") from error
     if not isinstance(values, dict):
         raise CoPropError(f"{config} must hold one JSON object with settings.")
@@ -100,7 +101,7 @@ def _put(values: dict[str, Any], keys: list[str], value: Any) -> None:
 def _value(text: str) -> Any:
     try:
         return json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return text
 
 
@@ -116,7 +117,7 @@ def _typed(name: str, value: Any, hint: Any) -> Any:
         if origin is dict and isinstance(value, dict):
             return value
         if choice is float and isinstance(value, int | float) and not isinstance(value, bool):
-            return float(value)
+            return value if isinstance(value, float) else number(name, value, "a number")
         if origin is None and isinstance(choice, type) and type(value) is choice:
             return value
     wanted = " or ".join(_described(choice) for choice in choices)
