@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
 
@@ -14,6 +15,7 @@ from torch import nn
 
 from coprop.checkpoints import load_state_dict, read_state_dict
 from coprop.errors import CheckpointError, CoPropError
+from coprop.paths import AnyPath, as_path
 
 _WEIGHTS = "model.safetensors"
 _DOWNLOAD_OPTIONS = ("revision", "cache_dir", "force_download", "token", "local_files_only")
@@ -59,7 +61,7 @@ class PretrainedModel(nn.Module, PyTorchModelHubMixin, library_name="coprop", li
 
     @classmethod
     def from_pretrained(
-        cls: type[_Model], pretrained_model_name_or_path: str | Path, **options: Any
+        cls: type[_Model], pretrained_model_name_or_path: AnyPath, **options: Any
     ) -> _Model:
         """The model in a folder that `save_pretrained` wrote, or on the hub.
 
@@ -72,10 +74,11 @@ class PretrainedModel(nn.Module, PyTorchModelHubMixin, library_name="coprop", li
                 damaged or of another model.
         """
         name = pretrained_model_name_or_path
-        if isinstance(name, Path) and not name.is_dir():
+        path = as_path("pretrained_model_name_or_path", name, error=CheckpointError)
+        if not isinstance(name, str) and not path.is_dir():
             raise _not_found(name, "there is no such folder")
         try:
-            model: _Model = super().from_pretrained(name, **options)
+            model: _Model = super().from_pretrained(os.fspath(name), **options)
         except CoPropError:
             raise
         except (HFValidationError, HfHubHTTPError, OSError) as error:
@@ -105,7 +108,7 @@ class PretrainedModel(nn.Module, PyTorchModelHubMixin, library_name="coprop", li
         with torch.random.fork_rng(devices=[]):  # loading draws none of the caller's numbers
             model = cls(_as_config(cls.config_type, config, model_id))
         load_state_dict(model, read_state_dict(path), str(path))
-        return model.to(map_location).eval()
+        return model.float().to(map_location).eval()
 
 
 def _as_config(config_type: type[Config], config: Any, source: str) -> Config:
@@ -120,7 +123,7 @@ def _as_config(config_type: type[Config], config: Any, source: str) -> Config:
         ) from error
 
 
-def _not_found(name: str | Path, reason: str) -> CheckpointError:
+def _not_found(name: AnyPath, reason: str) -> CheckpointError:
     first_line = reason.strip().partition("\n")[0].rstrip(".")
     return CheckpointError(
         f"there is no model at {name}: {first_line}. Give a folder that save_pretrained() wrote, "

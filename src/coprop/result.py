@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import zip_longest
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from coprop.errors import MediaError
 from coprop.media.clip import AudioSource, Clip, ClipSource
+from coprop.paths import AnyPath
 from coprop.types import ControlPoints, FrameMask, Segment
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class Result:
         """(T,) times of the frames, in seconds."""
         return np.array([mask.time_s for mask in self.masks])
 
-    def save(self, directory: str | Path, *, force: bool = False) -> None:
+    def save(self, directory: AnyPath, *, force: bool = False) -> None:
         """Writes masks/*.png, overlay.mp4 with its sound, timeline.png and result.json.
 
         Args:
@@ -144,7 +144,7 @@ class Result:
 
 
 def save(
-    directory: str | Path,
+    directory: AnyPath,
     clip: Clip,
     masked_frames: Iterable[tuple[Any, FrameMask]],
     points: ControlPoints,

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from coprop.checks import is_plain, shown
 from coprop.errors import ModelOutputError
 from coprop.keyframes.asking import Asked
 from coprop.keyframes.model import FrameContext, KeyframeModel
@@ -235,13 +236,10 @@ class SegmentTracker:
 
 
 def _check_logits(logits: object, images: Tensor) -> None:
-    real = isinstance(logits, Tensor) and not (logits.is_complex() or logits.is_meta)
-    if not isinstance(logits, Tensor) or not real or logits.is_sparse or logits.ndim != 4:
-        given = type(logits).__name__
-        if isinstance(logits, Tensor):
-            given = f"{tuple(logits.shape)} {logits.dtype}"
+    if not is_plain(logits) or logits.ndim != 4:
         raise ModelOutputError(
-            f"the keyframe model must return logits as a real tensor (K, C, H, W), got {given}."
+            "the keyframe model must return logits as a real tensor (K, C, H, W), got "
+            f"{shown(logits)}."
         )
     expected = (len(images), logits.shape[1], *images.shape[-2:])
     if logits.shape != expected or logits.shape[1] == 0:

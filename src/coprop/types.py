@@ -245,7 +245,7 @@ class ControlPoints(Sealed):
             raise CoPropError("scores must lie in [0, 1].")
         for name, array in (("times_s", times), ("scores", scores), ("flags", flags)):
             object.__setattr__(self, name, read_only(array))
-        object.__setattr__(self, "categories", _words(self.categories))
+        object.__setattr__(self, "categories", as_words(self.categories))
 
     def _arrays(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
         times = array_of("times_s", self.times_s)
@@ -284,7 +284,12 @@ class ControlPoints(Sealed):
         return tuple(Segment(start, end) for start, end in pairwise(edges))
 
 
-def _words(categories: object) -> tuple[str, ...] | None:
+def as_words(categories: object) -> tuple[str, ...] | None:
+    """Words as a tuple; None where there are none.
+
+    Raises:
+        CoPropError: no list of words.
+    """
     if categories is None:
         return None
     if not isinstance(categories, (tuple, list)) or not all(

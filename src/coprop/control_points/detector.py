@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from coprop.checks import array_of, number, whole
+from coprop.checks import array_of, number, shown, whole
 from coprop.control_points import novelty as _novelty
 from coprop.control_points import similarity as _similarity
-from coprop.control_points.features import STEP_S
+from coprop.control_points.features import MOST_WINDOWS, STEP_S
 from coprop.control_points.similarity import Embed
 from coprop.errors import CoPropError
 from coprop.loudness import heard_spans, quiet_blocks, silence_edges_s
+from coprop.paths import AnyPath
+from coprop.sounds import GivenSound, as_track
 from coprop.types import AudioTrack, ControlPoints
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ FineScore = Callable[[AudioTrack], NDArray[np.float64]]
 
 NOVELTY_THRESHOLD = 0.5
 COSINE_THRESHOLD = 0.025
-MOST_WINDOWS = 1_000_000  # a day in windows of a tenth of a second
 _SAME_S = 1e-6  # times that differ by less, by rounding, are the same
 EMBEDDING_THRESHOLD = 0.3
 
@@ -66,13 +66,17 @@ class ControlPointDetector:
         min_gap_s: float = 0.0,
         silences: bool = False,
     ) -> None:
+        if not callable(score):
+            raise CoPropError(f"score must be a function of a track, got {shown(score)}.")
+        if not isinstance(silences, (bool, np.bool_)):
+            raise CoPropError(f"silences must be True or False, got {shown(silences)}.")
         wanted = "in [0, 1], where lower finds more changes"
         threshold = number("threshold", threshold, wanted, low=0.0, high=1.0)
         min_gap_s = number("min_gap_s", min_gap_s, "a number of seconds, 0 or more", low=0.0)
         self.score = score
         self.threshold = threshold
         self.min_gap_s = min_gap_s
-        self.silences = silences
+        self.silences = bool(silences)
 
     @classmethod
     def novelty(
@@ -155,7 +159,7 @@ class ControlPointDetector:
         llm: LanguageModel | str,
         *,
         steps: Literal[1, 3] = 3,
-        examples: ExampleStore | str | Path | None = None,
+        examples: ExampleStore | AnyPath | None = None,
         window_s: float = 1.0,
         num_examples: int = 3,
         hear_examples: bool = False,
@@ -205,11 +209,11 @@ class ControlPointDetector:
             batch_size=batch_size,
         )
 
-    def __call__(self, audio: AudioTrack, *, windows: int | None = None) -> ControlPoints:
+    def __call__(self, audio: GivenSound, *, windows: int | None = None) -> ControlPoints:
         """The control points of a track of any length.
 
         Args:
-            audio: the sound.
+            audio: the sound; see `GivenSound` for what is taken beside an `Audio`.
             windows: N >= 1 for N equal windows with one flag each; flag i says that the sources of
                 window i differ from those of window i - 1. A change inside a window belongs to the
                 nearest edge between two windows, so one in a window's first half flags that window
@@ -221,8 +225,10 @@ class ControlPointDetector:
             empty track counts as one second long.
 
         Raises:
+            AudioError: no sound.
             CoPropError: windows below 1, or a score function that breaks its contract.
         """
+        audio = as_track(audio)
         if windows is not None:
             wanted = f"at least 1 and at most {MOST_WINDOWS}, or None for a 50 ms grid"
             windows = whole("windows", windows, wanted, low=1, high=MOST_WINDOWS)

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from coprop.control_points.chunks import windows_of
 from coprop.control_points.examples import Example, ExampleStore, mean_bands
 from coprop.control_points.language_models.model import SAMPLE_RATE
-from coprop.errors import CoPropError, DatasetError
+from coprop.errors import CoPropError, DatasetError, OutputError
+from coprop.paths import AnyPath, as_path
 from coprop.types import Audio, Progress
 
 if TYPE_CHECKING:
@@ -22,9 +23,9 @@ if TYPE_CHECKING:
 
 def build_examples(
     dataset: LabelledDataset,
-    out: str | Path,
+    out: AnyPath,
     *,
-    sounds: Mapping[str, str | Path] | None = None,
+    sounds: Mapping[str, AnyPath] | None = None,
     progress: Progress | None = None,
 ) -> ExampleStore:
     """Writes a JSON-lines file of a dataset's clips, and their sounds beside it.
@@ -47,7 +48,7 @@ def build_examples(
         DatasetError: no clip tells its changes, or a clip cannot be read.
         OutputError: a file cannot be written.
     """
-    out = Path(out)
+    out = as_path("out", out, error=OutputError)
     folder = out.with_name(f"{out.stem}_sounds")
     examples = []
     for index in range(len(dataset)):
@@ -56,7 +57,7 @@ def build_examples(
         if flags is not None:
             own = (sounds or {}).get(clip.name)
             sound = clip.audio.resampled(SAMPLE_RATE)
-            path = folder / _file_name(index, clip.name) if own is None else Path(own)
+            path = folder / _file_name(index, clip.name) if own is None else as_path("sounds", own)
             if own is None:
                 _write_wav(path, sound)
             examples.append(

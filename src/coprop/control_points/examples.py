@@ -17,6 +17,8 @@ from coprop.control_points.features import NUM_BANDS, log_mel
 from coprop.control_points.language_models.model import SAMPLE_RATE
 from coprop.control_points.similarity import cosine_distance
 from coprop.errors import DatasetError
+from coprop.paths import AnyPath, as_path
+from coprop.sounds import GivenSound, as_track
 from coprop.types import Audio, AudioTrack
 
 _SAME_SOUND = 1e-7
@@ -96,14 +98,14 @@ class ExampleStore:
         return iter(self.examples)
 
     @classmethod
-    def load(cls, path: str | Path) -> ExampleStore:
+    def load(cls, path: AnyPath) -> ExampleStore:
         """Reads a JSON-lines file.
 
         Raises:
             DatasetError: no such file, a line of another form or whose sound is not there, with
                 its number, or no line at all.
         """
-        path = Path(path)
+        path = as_path("path", path, error=DatasetError)
         try:
             lines = path.read_text(encoding="utf-8").split("\n")
         except (OSError, UnicodeDecodeError) as error:
@@ -119,7 +121,7 @@ class ExampleStore:
             raise DatasetError(f"{path} holds no examples; {_FORM}.")
         return cls(examples)
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: AnyPath) -> None:
         """Writes a JSON-lines file that `load` reads, whole or not at all.
 
         Paths below the file's folder are written relative to it, others in full.
@@ -127,9 +129,10 @@ class ExampleStore:
         Raises:
             OutputError: it cannot be written.
         """
+        from coprop.errors import OutputError
         from coprop.files import output_errors, replacing
 
-        path = Path(path)
+        path = as_path("path", path, error=OutputError)
         with output_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as part:
@@ -139,7 +142,7 @@ class ExampleStore:
     def retrieve(
         self,
         categories: Sequence[str],
-        sound: AudioTrack,
+        sound: GivenSound,
         count: int,
         *,
         longest_s: float = float("inf"),
@@ -159,6 +162,7 @@ class ExampleStore:
         Raises:
             MediaError: an example's sound cannot be read.
         """
+        sound = as_track(sound)
         alike = [likeness(categories, example.categories) for example in self.examples]
         by_category = any(alike)
         own = (sound.duration_s, mean_bands(sound))

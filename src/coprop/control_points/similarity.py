@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from coprop.checks import array_of, number, whole
+from coprop.checks import array_of, number, shown, whole
 from coprop.control_points.features import FRAMES_PER_STEP, STEP_S, log_mel, num_steps
 from coprop.errors import CoPropError
 from coprop.types import AudioTrack
@@ -17,7 +17,7 @@ Embed = Callable[[NDArray[np.float32]], ArrayLike]
 
 _BATCH_S = 30.0
 _CONTEXT_S = 2.0
-_LONGEST_WINDOW_S = 3600
+LONGEST_WINDOW_S = 3600
 _HIGHEST_RATE = 10_000_000  # Hz, as of sound
 
 
@@ -35,8 +35,10 @@ class Embedding:
     """
 
     def __init__(self, embed: Embed | None, sample_rate: int | None, window_s: float) -> None:
-        wanted = f"a positive number of seconds, from {STEP_S:g} to {_LONGEST_WINDOW_S}"
-        window_s = number("window_s", window_s, wanted, low=STEP_S, high=_LONGEST_WINDOW_S)
+        if embed is not None and not callable(embed):
+            raise CoPropError(f"embed must be a function of samples, got {shown(embed)}.")
+        wanted = f"a positive number of seconds, from {STEP_S:g} to {LONGEST_WINDOW_S}"
+        window_s = number("window_s", window_s, wanted, low=STEP_S, high=LONGEST_WINDOW_S)
         if sample_rate is not None:
             wanted = f"positive Hz, whole, {_HIGHEST_RATE} at most, or None for the track's own"
             sample_rate = whole("sample_rate", sample_rate, wanted, low=1, high=_HIGHEST_RATE)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
-from coprop.errors import CoPropError
+from coprop.errors import CoPropError, OutputError
+from coprop.paths import AnyPath, as_path
 
 _VERSION = 1
 
@@ -82,7 +82,7 @@ class Trace:
         """The trace as JSON can hold it."""
         return {"version": _VERSION, **asdict(self)}
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: AnyPath) -> None:
         """Writes the trace as a JSON file, whole or not at all.
 
         Raises:
@@ -90,7 +90,7 @@ class Trace:
         """
         from coprop.files import output_errors, replacing
 
-        path = Path(path)
+        path = as_path("path", path, error=OutputError)
         with output_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as part:
@@ -98,14 +98,14 @@ class Trace:
             part.write_text(text + "\n", encoding="utf-8", errors="surrogatepass")
 
     @classmethod
-    def load(cls, path: str | Path) -> Trace:
+    def load(cls, path: AnyPath) -> Trace:
         """Reads what `save` wrote.
 
         Raises:
             CoPropError: no such file, or another one.
         """
         try:
-            text = Path(path).read_text(encoding="utf-8", errors="surrogatepass")
+            text = as_path("path", path).read_text(encoding="utf-8", errors="surrogatepass")
             row = json.loads(text)
             if row.pop("version") != _VERSION:
                 raise KeyError("version")

@@ -30,6 +30,7 @@ from coprop.data.avsbench_files import (
     read_table,
 )
 from coprop.errors import DatasetError
+from coprop.paths import AnyPath
 
 AVSS_LABELS = ("v1s", "v1m", "v2")
 _AVSS_FRAMES = {"v1s": 5, "v1m": 5, "v2": 10}
@@ -63,11 +64,11 @@ class AVSS(AVSBench):
 
     def __init__(
         self,
-        root: str | Path,
+        root: AnyPath,
         split: str = "test",
         labels: Sequence[str] = AVSS_LABELS,
         *,
-        control_points: str | Path | None = None,
+        control_points: AnyPath | None = None,
     ) -> None:
         if not set(labels) <= set(AVSS_LABELS) or not labels or isinstance(labels, str):
             raise DatasetError(

@@ -24,6 +24,7 @@ from coprop.data.manifest import MANIFEST, SPLITS, digest_of, read_manifest
 from coprop.errors import DatasetError, OutputError
 from coprop.files import output_errors, replacing
 from coprop.media.palette import voc_palette
+from coprop.paths import AnyPath, as_path
 from coprop.types import Progress
 
 BENCHMARK, TABLE, SOURCES = "benchmark.json", "metadata.csv", "sources.jsonl"
@@ -47,8 +48,8 @@ class ComposedFolder:
 
 
 def compose_folder(
-    sources: str | Path,
-    out: str | Path,
+    sources: AnyPath,
+    out: AnyPath,
     *,
     subset: str = "all",
     clips: int = 40,
@@ -85,7 +86,9 @@ def compose_folder(
     if clips < 1 or seed < 0:
         raise DatasetError(f"clips must be 1 or more and seed 0 or more, got {clips} and {seed}.")
     kinds = chosen_subsets(subset)
-    work = _Work(Path(sources), Path(out), seed, recipe or Recipe(), split, unseen, progress)
+    sources = as_path("sources", sources, error=DatasetError)
+    out = as_path("out", out, error=OutputError)
+    work = _Work(sources, out, seed, recipe or Recipe(), split, unseen, progress)
     wanted = [(kind.name, number) for kind in kinds for number in range(clips)]
     composed = 0
     for done, (name, number) in enumerate(wanted):

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from coprop.data.soundtrack import shorten_pauses
 from coprop.errors import CoPropError, DatasetError
+from coprop.paths import AnyPath, as_path
 
 SAMPLE_RATE = 44_100
 
@@ -49,8 +50,8 @@ class Library:
         CoPropError: no manifest there, or nothing of that split in it.
     """
 
-    def __init__(self, folder: str | Path, split: str, *, shipping: bool = False) -> None:
-        manifest = Path(folder) / "manifest.jsonl"
+    def __init__(self, folder: AnyPath, split: str, *, shipping: bool = False) -> None:
+        manifest = as_path("folder", folder, error=DatasetError) / "manifest.jsonl"
         if not manifest.is_file():
             raise CoPropError(
                 f"{manifest} does not exist; build the sources with scripts/build_sources.py."

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from coprop.errors import DatasetError
+from coprop.paths import AnyPath, as_path
 
 MANIFEST = "manifest.jsonl"
 SPLITS = ("train", "test")
@@ -37,13 +38,13 @@ class SourceRow:
     sha256: str
 
 
-def read_manifest(folder: str | Path) -> tuple[SourceRow, ...]:
+def read_manifest(folder: AnyPath) -> tuple[SourceRow, ...]:
     """The lines of a sources folder's manifest.
 
     Raises:
         DatasetError: no manifest, none that can be read, or a line of another form.
     """
-    path = Path(folder) / MANIFEST
+    path = as_path("folder", folder, error=DatasetError) / MANIFEST
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 from typing import cast
 
 import av
@@ -20,6 +19,7 @@ from coprop.errors import MediaError
 from coprop.media.container import is_cut_short, open_media, stated_duration, stated_end
 from coprop.media.stamps import in_order, stamp_of, timed
 from coprop.media.streams import Contents, look_into
+from coprop.paths import AnyPath, as_path
 
 LONGEST_LAST_S = 60
 """A file that says its last picture stays for longer is not believed."""
@@ -88,9 +88,9 @@ class VideoFile:
     """
 
     def __init__(
-        self, path: str | Path, *, track: int | None = None, audio_track: int | None = None
+        self, path: AnyPath, *, track: int | None = None, audio_track: int | None = None
     ) -> None:
-        self.path = Path(path)
+        self.path = as_path("path", path, error=MediaError)
         self.contents = look_into(self.path, video_track=track, audio_track=audio_track)
         first = self.contents.first_picture()
         with open_media(self.path) as container:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from fractions import Fraction
-from pathlib import Path
 from typing import Any, cast
 
 import av
@@ -20,6 +19,7 @@ from coprop.media.container import announced_sound, index_end, open_media, state
 from coprop.media.resample import BLOCK
 from coprop.media.stamps import in_order
 from coprop.media.streams import Contents, look_into
+from coprop.paths import AnyPath, as_path
 
 logger = logging.getLogger(__name__)
 
@@ -67,8 +67,12 @@ class SoundBlocks:
         origin_s: time zero plus ``start_s`` on the file's own clock.
     """
 
-    def __init__(self, source: str | Path | Contents, *, start_s: float = 0.0) -> None:
-        self.contents = source if isinstance(source, Contents) else look_into(Path(source))
+    def __init__(self, source: AnyPath | Contents, *, start_s: float = 0.0) -> None:
+        self.contents = (
+            source
+            if isinstance(source, Contents)
+            else look_into(as_path("source", source, error=MediaError))
+        )
         self.path = self.contents.path
         self._first = self.contents.first_sound()
         self.codec = self.contents.codec

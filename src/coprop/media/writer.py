@@ -19,6 +19,7 @@ from coprop.media.palette import voc_palette
 from coprop.media.reader import Frame
 from coprop.media.sound import Sound
 from coprop.media.timeline import envelope, plot_timeline
+from coprop.paths import AnyPath, as_path
 from coprop.types import AudioTrack, ControlPoints, FrameMask
 
 MASKS, OVERLAY, TIMELINE, RESULT = "masks", "overlay.mp4", "timeline.png", "result.json"
@@ -53,9 +54,9 @@ class ResultWriter:
     """
 
     def __init__(
-        self, directory: str | Path, *, sound: Sound | None = None, force: bool = False
+        self, directory: AnyPath, *, sound: Sound | None = None, force: bool = False
     ) -> None:
-        self.directory = Path(directory)
+        self.directory = as_path("directory", directory, error=OutputError)
         self._sound = sound
         self._overlay: OverlayFile | None = None
         self._shape: tuple[int, int] | None = None
@@ -151,10 +152,6 @@ class ResultWriter:
         return times[-1] + (float(np.median(np.diff(times))) if len(times) > 1 else 1 / 25)
 
     def _prepare(self, force: bool) -> None:
-        if "\0" in str(self.directory):
-            raise OutputError(
-                f"no folder can be called {str(self.directory)!r}. Choose another name."
-            )
         self.directory.mkdir(parents=True, exist_ok=True)
         if any(self.directory.iterdir()):
             if not force:

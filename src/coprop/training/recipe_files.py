@@ -7,11 +7,11 @@ import types
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from importlib import resources
-from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from coprop.checks import number
 from coprop.errors import CoPropError
+from coprop.paths import AnyPath, as_path
 from coprop.training.recipes import Recipe, Stage
 
 _CONFIGS = "configs"
@@ -25,7 +25,7 @@ def config_names() -> tuple[str, ...]:
 
 
 def read_recipe(
-    kind: type[_Recipe], stage: Stage, config: str | Path, changes: Sequence[str] = ()
+    kind: type[_Recipe], stage: Stage, config: AnyPath, changes: Sequence[str] = ()
 ) -> _Recipe:
     """The recipe of a file or of a name, with changes put over it.
 
@@ -68,8 +68,8 @@ def recipe_from(kind: type[_Recipe], values: Mapping[str, Any]) -> _Recipe:
     return kind(**{name: _typed(name, value, hints[name]) for name, value in values.items()})
 
 
-def _content(config: str | Path) -> dict[str, Any]:
-    path = Path(config)
+def _content(config: AnyPath) -> dict[str, Any]:
+    path = as_path("config", config)
     shipped = resources.files(__package__).joinpath(_CONFIGS).joinpath(f"{config}.json")
     try:
         if str(config) in config_names():
