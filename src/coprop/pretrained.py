@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
 
 import torch
 from huggingface_hub import PyTorchModelHubMixin, hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
 from coprop.checkpoints import load_state_dict, read_state_dict
-from coprop.errors import CheckpointError, CoPropError
+from coprop.errors import CheckpointError, CoPropError, OutputError
+from coprop.files import output_errors, replacing
 from coprop.paths import AnyPath, as_path
 
 _WEIGHTS = "model.safetensors"
@@ -55,9 +57,27 @@ class PretrainedModel(nn.Module, PyTorchModelHubMixin, library_name="coprop", li
 
     def _save_pretrained(self, save_directory: Path) -> None:
         tensors = {key: value.contiguous() for key, value in self.state_dict().items()}
-        save_file(tensors, save_directory / _WEIGHTS, metadata={"format": "pt"})
+        with replacing(save_directory / _WEIGHTS) as part:
+            part.write_bytes(save(tensors, metadata={"format": "pt"}))
         text = json.dumps(self.config.to_dict(), indent=2) + "\n"
-        (save_directory / "config.json").write_text(text, encoding="utf-8")
+        with replacing(save_directory / "config.json") as part:
+            part.write_text(text, encoding="utf-8")
+
+    def save_pretrained(self, save_directory: AnyPath, **options: Any) -> str | None:
+        """Writes model.safetensors and config.json, each whole or not at all.
+
+        Args:
+            save_directory: the folder; made if needed.
+            options: those of huggingface_hub's ``ModelHubMixin.save_pretrained``.
+
+        Raises:
+            OutputError: they cannot be written.
+        """
+        folder = as_path("save_directory", save_directory, error=OutputError)
+        # What goes wrong on the way to the hub is no fault of the folder.
+        with nullcontext() if options.get("push_to_hub") else output_errors(folder):
+            url: str | None = super().save_pretrained(folder, **options)
+        return url
 
     @classmethod
     def from_pretrained(

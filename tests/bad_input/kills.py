@@ -113,6 +113,7 @@ def _killed(
     """Kills it once, often in its first second; what was done, and what is wrong."""
     number = rng.choice(_SIGNALS)
     after_s = rng.uniform(0, min(1.0, usual_s) if rng.random() < 0.25 else usual_s)
+    before = _parts(places)
     process = _start(command, places, again=again)
     time.sleep(after_s)
     process.send_signal(number)
@@ -126,8 +127,13 @@ def _killed(
         accepted.append(-number)
     if code not in accepted:
         return words, f"exit code {code}: {text[-200:]}"
-    left = [] if number == signal.SIGKILL else list(Path(places["out"]).rglob("*.part"))
+    # What an earlier kill left may still be there where this one came early.
+    left = set() if number == signal.SIGKILL else _parts(places) - before
     return words, f"half-written: {left}" if left else ""
+
+
+def _parts(places: dict[str, str]) -> set[Path]:
+    return set(Path(places["out"]).rglob("*.part"))
 
 
 def _trial(

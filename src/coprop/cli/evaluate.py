@@ -209,8 +209,9 @@ def _print_table(content: dict[str, Any], out: Path) -> None:
 
     from coprop.evaluation.store import RESULTS, TABLE, TIMINGS
     from coprop.evaluation.table import SELECTIONS, cells
+    from coprop.files import read_json
 
-    timings = json.loads((out / TIMINGS).read_text(encoding="utf-8"))
+    timings = read_json(out / TIMINGS)
     console = Console(width=None if Console().is_terminal else 200)
     for selection in SELECTIONS:
         head, rows = cells(content, timings, selection)

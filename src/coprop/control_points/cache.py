@@ -16,6 +16,7 @@ import numpy as np
 
 from coprop.control_points.language_models.model import Answer, Dialogue, LanguageModel
 from coprop.errors import CoPropError, LanguageModelError, OutputError
+from coprop.files import parse_json
 from coprop.paths import AnyPath, as_path
 
 _VERSION = 1
@@ -187,7 +188,7 @@ def _key(model: str, dialogue: Dialogue, windows: int | None) -> bytes:
 def _answer_of(kept: bytes) -> Answer | None:
     """The answer; None where it is none."""
     try:
-        row = json.loads(kept)
+        row = parse_json(kept)
         text, probabilities = row["text"], row["probabilities"]
         if not isinstance(text, str):
             return None

@@ -17,6 +17,7 @@ from coprop.control_points.features import NUM_BANDS, log_mel
 from coprop.control_points.language_models.model import SAMPLE_RATE
 from coprop.control_points.similarity import cosine_distance
 from coprop.errors import DatasetError
+from coprop.files import parse_json
 from coprop.paths import AnyPath, as_path
 from coprop.sounds import GivenSound, as_track
 from coprop.types import Audio, AudioTrack
@@ -200,8 +201,8 @@ def mean_bands(audio: AudioTrack) -> NDArray[np.float64]:
 
 def _example(line: str, folder: Path, where: str) -> Example:
     try:
-        row = json.loads(line)
-    except (ValueError, RecursionError) as error:
+        row = parse_json(line)
+    except ValueError as error:
         raise DatasetError(f"{where} is not JSON ({error}); {_FORM}.") from error
     if not isinstance(row, dict):
         raise DatasetError(f"{where} is {line.strip()[:80]}; {_FORM}.")

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from coprop.errors import CoPropError, OutputError
+from coprop.files import parse_json
 from coprop.paths import AnyPath, as_path
 
 _VERSION = 1
@@ -106,7 +107,7 @@ class Trace:
         """
         try:
             text = as_path("path", path).read_text(encoding="utf-8", errors="surrogatepass")
-            row = json.loads(text)
+            row = parse_json(text)
             if row.pop("version") != _VERSION:
                 raise KeyError("version")
             chunks = tuple(_chunk(chunk) for chunk in row.pop("chunks"))

@@ -5,7 +5,6 @@ Layout and colours as the loaders of github.com/OpenNLPLab/AVSBench and its succ
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -30,6 +29,7 @@ from coprop.data.avsbench_files import (
     read_table,
 )
 from coprop.errors import DatasetError
+from coprop.files import read_json
 from coprop.paths import AnyPath
 
 AVSS_LABELS = ("v1s", "v1m", "v2")
@@ -116,7 +116,7 @@ class AVSS(AVSBench):
         if not path.is_file():
             return {}
         try:
-            numbers = json.loads(path.read_text(encoding="utf-8"))
+            numbers = read_json(path)
             return {int(number): name.replace("_", " ") for name, number in numbers.items()}
         except (OSError, ValueError, TypeError, AttributeError) as error:
             raise DatasetError(

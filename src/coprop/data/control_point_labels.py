@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from coprop.errors import DatasetError, OutputError, ShapeError
-from coprop.files import replacing
+from coprop.files import parse_json, replacing
 from coprop.paths import AnyPath, as_path
 
 MIN_AREA = 0.0005
@@ -112,7 +112,7 @@ def read_control_points(path: AnyPath) -> dict[str, NDArray[np.bool_]]:
             continue
         where = f"{path}, line {number}"
         try:
-            row = json.loads(line)
+            row = parse_json(line)
         except ValueError as error:
             raise DatasetError(f"{where} is not JSON ({error}); {_FORM}.") from error
         if not (isinstance(row, dict) and isinstance(row.get("clip"), str) and "flags" in row):

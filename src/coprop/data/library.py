@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Collection
 from copy import copy
@@ -14,8 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from coprop.data.manifest import KINDS, is_inside
 from coprop.data.soundtrack import shorten_pauses
 from coprop.errors import CoPropError, DatasetError
+from coprop.files import parse_json
 from coprop.paths import AnyPath, as_path
 
 SAMPLE_RATE = 44_100
@@ -57,7 +58,7 @@ class Library:
                 f"{manifest} does not exist; build the sources with scripts/build_sources.py."
             )
         kinds: dict[str, dict[str | None, list[Source]]] = defaultdict(lambda: defaultdict(list))
-        for row in _rows(manifest):
+        for row in manifest_rows(manifest):
             if row["split"] == split and (row["ships"] or not shipping):
                 source = Source(manifest.parent / row["path"], row["group"], row["source"])
                 kinds[row["kind"]][row["group"]].append(source)
@@ -118,8 +119,12 @@ class Library:
         return other
 
 
-def _rows(manifest: Path) -> list[dict[str, Any]]:
-    """The lines of a manifest, each checked to be one."""
+def manifest_rows(manifest: Path) -> list[dict[str, Any]]:
+    """The lines of a sources folder's manifest, each checked to be one.
+
+    Raises:
+        DatasetError: it cannot be read, or a line of it, which is named by its number.
+    """
     try:
         lines = manifest.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -128,12 +133,15 @@ def _rows(manifest: Path) -> list[dict[str, Any]]:
         ) from error
     rows = []
     for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
         try:
-            row = json.loads(line)
+            row = parse_json(line)
             texts = [row[name] for name in ("kind", "path", "split", "source")]
             right = all(isinstance(t, str) for t in texts) and isinstance(row["group"], str | None)
             right = right and isinstance(row["ships"], bool)
-        except (ValueError, KeyError, TypeError, RecursionError):
+            right = right and row["kind"] in KINDS and is_inside(row["path"])
+        except (ValueError, KeyError, TypeError):
             right = False
         if not right:
             raise DatasetError(

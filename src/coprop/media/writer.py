@@ -14,6 +14,7 @@ from PIL import Image
 
 from coprop.errors import CoPropError, OutputError, ShapeError
 from coprop.files import output_errors, part_of, remove, replacing
+from coprop.locks import LOCK, WriterLock
 from coprop.media.overlay import OverlayFile
 from coprop.media.palette import voc_palette
 from coprop.media.reader import Frame
@@ -49,8 +50,8 @@ class ResultWriter:
             files are left alone.
 
     Raises:
-        OutputError: the directory is not empty, is a file, or cannot be written; while writing,
-            also a full disk.
+        OutputError: the directory is not empty, is a file, cannot be written, or is being written
+            by another process; while writing, also a full disk.
     """
 
     def __init__(
@@ -65,8 +66,13 @@ class ResultWriter:
         self._last_lasts_s: float | None = None
         self._areas: list[float] = []
         self._keyframe_times_s: list[float] = []
-        with output_errors(self.directory):
-            self._prepare(force)
+        self._lock = WriterLock.of_folder(self.directory)
+        try:
+            with output_errors(self.directory):
+                self._prepare(force)
+        except BaseException:
+            self._lock.release()
+            raise
 
     def __enter__(self) -> ResultWriter:
         return self
@@ -77,10 +83,11 @@ class ResultWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if error is None:
-            self._close_overlay()
-        else:
-            self._abandon_overlay()
+        with self._lock:
+            if error is None:
+                self._close_overlay()
+            else:
+                self._abandon_overlay()
 
     def write(self, frame: Frame, mask: FrameMask) -> None:
         """Writes one frame's mask, and the frame into the overlay.
@@ -152,8 +159,7 @@ class ResultWriter:
         return times[-1] + (float(np.median(np.diff(times))) if len(times) > 1 else 1 / 25)
 
     def _prepare(self, force: bool) -> None:
-        self.directory.mkdir(parents=True, exist_ok=True)
-        if any(self.directory.iterdir()):
+        if set(self.directory.iterdir()) - {self.directory / LOCK}:
             if not force:
                 raise OutputError(
                     f"{self.directory} is not empty. Choose another directory, or replace the "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
@@ -11,6 +10,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 from coprop.checks import number
 from coprop.errors import CoPropError
+from coprop.files import parse_json
 from coprop.paths import AnyPath, as_path
 from coprop.training.recipes import Recipe, Stage
 
@@ -76,13 +76,13 @@ def _content(config: AnyPath) -> dict[str, Any]:
             text = shipped.read_text(encoding="utf-8")
         else:
             text = path.read_text(encoding="utf-8")
-        values = json.loads(text)
+        values = parse_json(text)
     except (OSError, UnicodeDecodeError) as error:
         raise CoPropError(
             f"there is no config {config}; give a JSON file, or one of those that come with "
             f"coprop: {', '.join(config_names())}."
         ) from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise CoPropError(f"{config} is not JSON: {error}.") from error
     if not isinstance(values, dict):
         raise CoPropError(f"{config} must hold one JSON object with settings.")
@@ -100,8 +100,8 @@ def _put(values: dict[str, Any], keys: list[str], value: Any) -> None:
 
 def _value(text: str) -> Any:
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        return parse_json(text)
+    except ValueError:
         return text
 
 
