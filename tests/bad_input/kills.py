@@ -20,7 +20,6 @@ import avsbench_folders
 from small_clips import write_clip
 
 MODULES = Path(__file__).parents[1] / "evaluation"
-_INTERPRETER_S = 0.1  # Python starts, and nothing of coprop runs yet
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGKILL)
 _TIMINGS = {"timings.json", "results.md", "settings.json"}
 _MODEL = '{"embedding_dim":32,"num_layers":1,"decoder_dim":32,"insert_dim":32}'
@@ -116,20 +115,31 @@ def _killed(
     before = _parts(places)
     process = _start(command, places, again=again)
     time.sleep(after_s)
+    listening = _listens(process)
     process.send_signal(number)
     _, said = process.communicate(timeout=120)
     code, text = process.returncode, said.decode()
     words = f"{number.name} after {after_s:.2f} s, exit code {code}"
-    if "Traceback" in text and after_s >= _INTERPRETER_S:
+    if "Traceback" in text and listening:
         return words, "traceback: " + " ".join(text.splitlines()[-1:])
     accepted = [0, -9] if number == signal.SIGKILL else [0, 130]
-    if after_s < _INTERPRETER_S:
+    if not listening:
         accepted.append(-number)
     if code not in accepted:
         return words, f"exit code {code}: {text[-200:]}"
     # What an earlier kill left may still be there where this one came early.
     left = set() if number == signal.SIGKILL else _parts(places) - before
     return words, f"half-written: {left}" if left else ""
+
+
+def _listens(process: subprocess.Popen[bytes]) -> bool:
+    """Whether anything of coprop runs yet: Python by itself does not answer SIGTERM."""
+    try:
+        status = Path(f"/proc/{process.pid}/status").read_text()
+    except OSError:
+        return False
+    caught = next((line for line in status.splitlines() if line.startswith("SigCgt:")), "SigCgt: 0")
+    return bool(int(caught.split()[1], 16) >> (signal.SIGTERM - 1) & 1)
 
 
 def _parts(places: dict[str, str]) -> set[Path]:

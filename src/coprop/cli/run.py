@@ -158,6 +158,7 @@ def check_output(job: Job) -> None:
             or holds the input under a name that the result would take.
     """
     from coprop.files import output_errors
+    from coprop.locks import LOCK
 
     with output_errors(job.out):
         existing = next(path for path in (job.out, *job.out.absolute().parents) if path.exists())
@@ -165,7 +166,7 @@ def check_output(job: Job) -> None:
             raise OutputError(f"cannot write {job.out}: {existing} is a file. Choose a folder.")
         if not os.access(existing, os.W_OK | os.X_OK):
             raise OutputError(f"cannot write {job.out}: no permission to write in {existing}.")
-        if existing != job.out or not any(job.out.iterdir()):
+        if existing != job.out or not set(job.out.iterdir()) - {job.out / LOCK}:
             return
     if not job.force:
         raise OutputError(

@@ -9,6 +9,7 @@ from pathlib import Path
 from coprop.data.manifest import digest_of
 from coprop.errors import DatasetError
 from coprop.files import replacing
+from coprop.locks import LOCK
 from coprop.paths import AnyPath, as_path
 from coprop.types import Progress
 
@@ -108,4 +109,4 @@ def verify(folder: AnyPath, progress: Progress | None = None) -> Verification:
 
 def _files(folder: Path) -> list[str]:
     found = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    return sorted(path for path in found if path != CHECKSUMS)
+    return sorted(path for path in found if path not in (CHECKSUMS, LOCK))
