@@ -56,7 +56,7 @@ class VGGish(nn.Module):
             state = {name: x for name, x in state.items() if not name.startswith(_HEAD)}
         encoder = cls(embeddings=embeddings)
         load_state_dict(encoder, state, str(path))
-        return encoder
+        return encoder.float()
 
     def tokens(self, samples: Tensor) -> Tensor:
         """(B, n) -> (B, 24, 512), at least 0: 6 steps in time by 4 in frequency, time first."""

@@ -75,4 +75,4 @@ class PretrainedNetwork(
         load_weights(model, state, path)
         if audio_checkpoint is not None and model.audio_insert is not None:
             load_audio_encoder(model.audio_insert.get_submodule("encoder"), audio_checkpoint)
-        return model.eval()
+        return model.float().eval()
