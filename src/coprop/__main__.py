@@ -101,4 +101,7 @@ def _say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    # By its own name: run as "__main__" this is a second module, whose SIGNALS nobody else knows.
+    from coprop.__main__ import main as command
+
+    command()

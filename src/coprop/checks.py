@@ -207,6 +207,8 @@ def shown(value: object) -> str:
     if isinstance(shape, tuple) and shape:
         return f"{type(value).__name__} {getattr(value, 'dtype', '')} of shape {tuple(shape)}"
     text = repr(value) if not isinstance(value, (list, tuple, dict, set)) else ""
+    if " at 0x" in text:  # where it lies in memory tells nobody anything
+        return f"an object of {getattr(value, '__qualname__', type(value).__qualname__)}"
     if isinstance(value, int) and len(text) > 24:
         return f"{text[:12]}... ({len(text)} digits)"
     if text and len(text) <= 60:

@@ -37,6 +37,8 @@ def as_path(name: str, value: object, *, error: type[CoPropError] = CoPropError)
         raise error(f"{name} is {text[:60]!r}, but no file can have a name with a NUL character.")
     try:
         os.lstat(text)
+    except UnicodeEncodeError as fault:
+        raise error(f"{name} is {text[:60]!r}, but no file can have such a name here.") from fault
     except OSError as fault:
         if fault.errno == errno.ENAMETOOLONG:
             raise error(f"{name} is longer than names of files can be: {text[:60]}...") from fault

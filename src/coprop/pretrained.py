@@ -96,7 +96,7 @@ class PretrainedModel(nn.Module, PyTorchModelHubMixin, library_name="coprop", li
         name = pretrained_model_name_or_path
         path = as_path("pretrained_model_name_or_path", name, error=CheckpointError)
         if not isinstance(name, str) and not path.is_dir():
-            raise _not_found(name, "there is no such folder")
+            raise _not_found(path, "there is no such folder")
         try:
             model: _Model = super().from_pretrained(os.fspath(name), **options)
         except CoPropError:

@@ -10,6 +10,7 @@ from bad_input import (
     checkpoints,
     commands,
     folders,
+    given,
     media,
     metrics,
     pipelines,
@@ -26,6 +27,7 @@ DOORS: dict[str, Door] = {
         "checkpoints": checkpoints,
         "media": media,
         "folders": folders,
+        "given": given,
         "server": servers,
         "command": commands,
     }.items()

@@ -76,7 +76,10 @@ LOGITS: Changes = [
     ("without a batch", BAD, lambda x: x[0]),
     ("two of them", BAD, lambda x: torch.cat([x, x])),
     ("300 channels", BAD, lambda x: x[:, :1].expand(-1, 300, -1, -1)),
-    ("sparse", ODD, lambda x: x.to_sparse()),
+    ("sparse", BAD, lambda x: x.to_sparse()),
+    ("sparse in rows", BAD, lambda x: x[0, 0].to_sparse_csr()),
+    ("quantized", BAD, lambda x: torch.quantize_per_tensor(x.float(), 0.1, 0, torch.qint8)),
+    ("nested", BAD, lambda x: torch.nested.nested_tensor([x[0], x[0]])),
     ("on no device", BAD, lambda x: x.to("meta")),
     ("an error of its own", OK, _raise),
 ]
@@ -107,6 +110,11 @@ SCORES: Changes = [
     ("complex", BAD, lambda x: x * 1j),
     ("empty", BAD, lambda x: x[:0]),
     ("2-D", BAD, lambda x: x[:, None]),
+    ("masked", BAD, lambda x: np.ma.masked_all(x.shape)),
+    ("sparse", BAD, lambda x: torch.tensor(x).to_sparse()),
+    ("on no device", BAD, lambda x: torch.tensor(x, device="meta")),
+    ("of times", BAD, lambda x: np.zeros(len(x), "M8[s]")),
+    ("read-only", OK, lambda x: np.broadcast_to(np.float64(0.5), x.shape)),
     ("an error of its own", OK, _raise),
 ]
 VECTORS: Changes = [
@@ -122,6 +130,14 @@ VECTORS: Changes = [
     ("1-D", BAD, lambda x: x[:, 0]),
     ("one less", BAD, lambda x: x[1:]),
     ("of no width", BAD, lambda x: x[:, :0]),
+    ("masked", BAD, lambda x: np.ma.masked_all(x.shape)),
+    ("sparse", BAD, lambda x: torch.tensor(x).to_sparse()),
+    ("nested", BAD, lambda x: torch.nested.nested_tensor([*torch.tensor(x)])),
+    (
+        "quantized",
+        BAD,
+        lambda x: torch.quantize_per_tensor(torch.tensor(x).float(), 1, 0, torch.qint8),
+    ),
     ("ragged", BAD, lambda x: [[0.0] * (i % 3 + 1) for i in range(len(x))]),
     ("an error of its own", OK, _raise),
 ]
@@ -187,6 +203,20 @@ _PARTS = {
         lambda change: ControlPointDetector.novelty(
             lambda samples: change(samples[:, :4].astype(float))
         )(noise(0.8)),
+    ),
+    "probabilities": _returning(
+        "what a function returns as probabilities",
+        [c for c in LOGITS if c[0] not in ("huge", "0 and 255", "bool", "integers")],
+        lambda change: _run(
+            model=lambda frames, audio: change(left_half(frames).sigmoid()), outputs="probabilities"
+        ),
+    ),
+    "mask": _returning(
+        "what a function returns as mask",
+        [c for c in LOGITS if c[0] not in ("huge", "without a batch")],
+        lambda change: _run(
+            model=lambda frames, audio: change((left_half(frames) > 0).float()), outputs="mask"
+        ),
     ),
     "text": _returning(
         "a text segmenter's logits", [c for c in LOGITS if c[0] != "numpy"],

@@ -105,8 +105,9 @@ class Trace:
         Raises:
             CoPropError: no such file, or another one.
         """
+        path = as_path("path", path)
         try:
-            text = as_path("path", path).read_text(encoding="utf-8", errors="surrogatepass")
+            text = path.read_text(encoding="utf-8", errors="surrogatepass")
             row = parse_json(text)
             if row.pop("version") != _VERSION:
                 raise KeyError("version")
