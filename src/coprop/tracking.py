@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from coprop.checks import is_plain, shown
+from coprop.checks import is_plain
 from coprop.errors import ModelOutputError
 from coprop.keyframes.asking import Asked
 from coprop.keyframes.model import FrameContext, KeyframeModel
@@ -237,9 +237,11 @@ class SegmentTracker:
 
 def _check_logits(logits: object, images: Tensor) -> None:
     if not is_plain(logits) or logits.ndim != 4:
+        given = type(logits).__name__
+        if isinstance(logits, Tensor) and not logits.is_nested:
+            given = f"{tuple(logits.shape)} {logits.dtype}, {logits.layout} on {logits.device}"
         raise ModelOutputError(
-            "the keyframe model must return logits as a real tensor (K, C, H, W), got "
-            f"{shown(logits)}."
+            f"the keyframe model must return logits as a real tensor (K, C, H, W), got {given}."
         )
     expected = (len(images), logits.shape[1], *images.shape[-2:])
     if logits.shape != expected or logits.shape[1] == 0:
