@@ -30,9 +30,12 @@ from coprop.keyframes.segmenter import KeyframeSegmenter
 from coprop.keyframes.text_guided import guided
 from coprop.media.clip import AudioSource, Clip, ClipSource
 from coprop.neighbours import with_neighbours
+from coprop.paths import AnyPath, as_path
+from coprop.pretrained import has_file
 from coprop.propagation.checks import check_propagator
 from coprop.propagation.propagator import AudioInsertPropagator, Propagator
 from coprop.result import Result
+from coprop.sounds import GivenSound, as_track
 from coprop.tracking import SegmentTracker, Tracking
 from coprop.types import AudioTrack, ControlPoints, FrameMask, Progress
 
@@ -93,7 +96,7 @@ class CoProp:
 
     @classmethod
     def from_pretrained(
-        cls, folder: str | Path | None = None, *, device: torch.device | str | None = None
+        cls, folder: AnyPath | None = None, *, device: torch.device | str | None = None
     ) -> CoProp:
         """The default pipeline, with the weights inside the package; no network is used.
 
@@ -105,10 +108,11 @@ class CoProp:
         Raises:
             CheckpointError: no such folder, or not with these models in it.
         """
-        folder = Path(folder) if folder else WEIGHTS
+        named = folder is not None and folder != ""
+        folder = as_path("folder", folder, error=CheckpointError) if named else WEIGHTS
         device = None if device is None else _device(device)
         for name in ("keyframe_segmenter", "propagator"):
-            if not (folder / name / "config.json").is_file():
+            if not has_file(folder / name / "config.json"):
                 raise CheckpointError(
                     f"{folder} has no {name}/config.json; give a folder that holds "
                     "keyframe_segmenter and propagator, each written by save_pretrained()."
@@ -167,7 +171,7 @@ class CoProp:
             propagator = default.eval().to(device)
         return cls(
             keyframes,
-            detector=detector or ControlPointDetector.novelty(),
+            detector=ControlPointDetector.novelty() if detector is None else detector,
             propagator=propagator,
             max_segment_s=max_segment_s,
             device=device,
@@ -189,7 +193,8 @@ class CoProp:
         Args:
             frames: a video file's path; (T, H, W, 3) uint8 or (T, 3, H, W) float in [0, 1]; or an
                 iterable of such images.
-            audio: the sound: an `Audio`, or an audio file's path. By default the video's own.
+            audio: the sound: an audio file's path, an `Audio`, ``(waveform, sample_rate)`` or a
+                dict with ``array`` and ``sampling_rate``. By default the video's own.
             fps: frames per second; needed where ``frames`` is not a file.
             keep_probabilities: keep the soft masks too (they take 8 times the memory).
             video_track: number of the file's track of pictures, from 0; by default the film.
@@ -234,9 +239,9 @@ class CoProp:
             opened.pop_all()  # from here on the iterator closes the clip
             return _masks_of(clip, tracking)
 
-    def anchor(self, audio: AudioTrack) -> ControlPoints:
+    def anchor(self, audio: GivenSound) -> ControlPoints:
         """Where the sounding objects change (paper section 3.2)."""
-        points = self.detector(audio)
+        points = self.detector(as_track(audio))
         if not isinstance(points, ControlPoints):
             raise CoPropError(
                 f"the detector must return ControlPoints, got {type(points).__name__}; "

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from coprop.brief import Brief
+from coprop.checks import is_plain
 from coprop.errors import ModelOutputError
 from coprop.keyframes.asking import Asked
 from coprop.keyframes.model import FrameContext, KeyframeModel
@@ -236,10 +237,10 @@ class SegmentTracker:
 
 
 def _check_logits(logits: object, images: Tensor) -> None:
-    if not isinstance(logits, Tensor) or logits.ndim != 4 or logits.is_complex():
+    if not is_plain(logits) or logits.ndim != 4:
         given = type(logits).__name__
-        if isinstance(logits, Tensor):
-            given = f"{tuple(logits.shape)} {logits.dtype}"
+        if isinstance(logits, Tensor) and not logits.is_nested:
+            given = f"{tuple(logits.shape)} {logits.dtype}, {logits.layout} on {logits.device}"
         raise ModelOutputError(
             f"the keyframe model must return logits as a real tensor (K, C, H, W), got {given}."
         )

@@ -6,6 +6,7 @@ is no video). Label maps use 0 for background.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -15,7 +16,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from coprop.brief import Brief, counted, numbers
-from coprop.checks import Sealed, array_of, index, number, read_only, sealed, shown, whole
+from coprop.checks import (
+    Sealed,
+    array_of,
+    as_number,
+    index,
+    number,
+    read_only,
+    sealed,
+    shown,
+    whole,
+)
 from coprop.errors import AudioError, CoPropError, ShapeError
 from coprop.mixdown import to_mono
 
@@ -242,7 +253,7 @@ class ControlPoints(Sealed):
             raise CoPropError("scores must lie in [0, 1].")
         for name, array in (("times_s", times), ("scores", scores), ("flags", flags)):
             object.__setattr__(self, name, read_only(array))
-        object.__setattr__(self, "categories", _words(self.categories))
+        object.__setattr__(self, "categories", as_words(self.categories))
 
     def _arrays(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
         times = array_of("times_s", self.times_s)
@@ -279,13 +290,25 @@ class ControlPoints(Sealed):
         """From each control point to the next, in silence too; the last ends at ``end_s``.
 
         A result's segments are parts of these: without silence, and as long as a keyframe serves.
+
+        Raises:
+            CoPropError: an end that is no number.
         """
+        found = as_number(end_s)
+        if found is None or math.isnan(found):
+            raise CoPropError(f"end_s must be a number of seconds, got {shown(end_s)}.")
+        end_s = float(found)
         starts = [t for t in self.times_s[self.flags] if t < end_s] or [self.times_s[0]]
         edges = [float(t) for t in starts] + [max(end_s, float(starts[-1]))]
         return tuple(Segment(start, end) for start, end in pairwise(edges))
 
 
-def _words(categories: object) -> tuple[str, ...] | None:
+def as_words(categories: object) -> tuple[str, ...] | None:
+    """Words as a tuple; None where there are none.
+
+    Raises:
+        CoPropError: no list of words.
+    """
     if categories is None:
         return None
     if not isinstance(categories, (tuple, list)) or not all(
@@ -336,6 +359,12 @@ class FrameMask(Brief, Sealed):
         labels = np.asarray(self.labels)
         if labels.ndim != 2 or labels.dtype != np.uint8:
             raise ShapeError(f"labels must be (H, W) uint8, got {shown(self.labels)}.")
+        if not isinstance(self.classes, (tuple, list)) or not self.classes:
+            raise CoPropError(
+                f"classes must be the label of each channel, 0 first, got {shown(self.classes)}."
+            )
+        for label in self.classes:
+            whole("each of classes", label, "a label from 0 to 255", low=0, high=255)
         object.__setattr__(self, "time_s", time_s)
         object.__setattr__(self, "labels", sealed(labels))
         if self.probabilities is None:

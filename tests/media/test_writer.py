@@ -15,6 +15,7 @@ from media_samples import click_time, picture, tone, write_video, write_wav
 from PIL import Image
 
 from coprop.errors import CoPropError, MissingAudioError, OutputError, ShapeError
+from coprop.locks import LOCK
 from coprop.media import overlay
 from coprop.media.audio_file import AudioFile
 from coprop.media.frames import frames_from
@@ -60,7 +61,8 @@ def exact_times(video: VideoFile) -> list[Fraction]:
 
 
 def names(directory: Path) -> list[str]:
-    return sorted(str(p.relative_to(directory)) for p in directory.rglob("*") if p.is_file())
+    files = (p for p in directory.rglob("*") if p.is_file() and p.name != LOCK)
+    return sorted(str(p.relative_to(directory)) for p in files)
 
 
 @contextmanager

@@ -208,8 +208,9 @@ def _evaluate(
 def _print_table(content: dict[str, Any], out: Path) -> None:
     from coprop.evaluation.store import RESULTS, TABLE, TIMINGS
     from coprop.evaluation.table import IN_ASCII, text
+    from coprop.files import read_json
 
-    timings = json.loads((out / TIMINGS).read_text(encoding="utf-8"))
+    timings = read_json(out / TIMINGS)
     table = text(content, timings)
     try:
         table.encode(getattr(sys.stdout, "encoding", None) or "utf-8")

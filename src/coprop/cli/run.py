@@ -161,6 +161,7 @@ def check_output(job: Job) -> None:
             or holds the input under a name that the result would take.
     """
     from coprop.files import output_errors
+    from coprop.locks import LOCK
 
     with output_errors(job.out):
         existing = next(path for path in (job.out, *job.out.absolute().parents) if path.exists())
@@ -168,7 +169,7 @@ def check_output(job: Job) -> None:
             raise OutputError(f"cannot write {job.out}: {existing} is a file. Choose a folder.")
         if not os.access(existing, os.W_OK | os.X_OK):
             raise OutputError(f"cannot write {job.out}: no permission to write in {existing}.")
-        if existing != job.out or not any(job.out.iterdir()):
+        if existing != job.out or not set(job.out.iterdir()) - {job.out / LOCK}:
             return
     if not job.force:
         raise OutputError(
@@ -192,10 +193,11 @@ def _spare_input(job: Job) -> None:
 
 def _pipeline(model: Path | None, device: str, max_segment_s: float | None) -> CoProp:
     from coprop.pipeline import CoProp
+    from coprop.pretrained import has_file
 
     where = checked_device(device)
     for name in ("keyframe_segmenter", "propagator"):
-        if model is not None and not (model / name).is_dir():
+        if model is not None and not has_file(model / name / "config.json"):
             raise CheckpointError(
                 f"{model} has no folder {name}. --model takes a folder with keyframe_segmenter and "
                 "propagator, each with model.safetensors and config.json."

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from coprop.checks import array_of, number, shown, whole
 from coprop.control_points import novelty as _novelty
 from coprop.control_points import similarity as _similarity
-from coprop.control_points.features import STEP_S
+from coprop.control_points.features import MOST_WINDOWS, STEP_S
 from coprop.control_points.levels import edge_chances
 from coprop.control_points.similarity import Embed
 from coprop.errors import CoPropError
-from coprop.loudness import block_levels_db, heard_spans, quiet_levels, silence_edges_s
+from coprop.loudness import (
+    block_levels_db,
+    heard_spans,
+    quiet_levels,
+    silence_edges_s,
+)
+from coprop.paths import AnyPath
+from coprop.sounds import GivenSound, as_track
 from coprop.types import AudioTrack, ControlPoints
 
 if TYPE_CHECKING:
@@ -69,22 +75,17 @@ class ControlPointDetector:
         threshold: float,
         min_gap_s: float = 0.0,
     ) -> None:
-        if not 0.0 <= threshold <= 1.0:
-            raise CoPropError(
-                f"threshold must lie in [0, 1], got {threshold}; lower finds more changes."
-            )
-        if not (math.isfinite(min_gap_s) and min_gap_s >= 0.0):
-            raise CoPropError(f"min_gap_s must be a number of seconds, 0 or more, got {min_gap_s}.")
+        if not callable(score):
+            raise CoPropError(f"score must be a function of a track, got {shown(score)}.")
+        wanted = "in [0, 1], where lower finds more changes"
+        threshold = number("threshold", threshold, wanted, low=0.0, high=1.0)
+        min_gap_s = number("min_gap_s", min_gap_s, "a number of seconds, 0 or more", low=0.0)
         self.score = score
         self.threshold = threshold
         self.min_gap_s = min_gap_s
 
     def __repr__(self) -> str:
-        silences = ", silences=True" if self.silences else ""
-        return (
-            f"{type(self).__name__}(threshold={self.threshold:g}, "
-            f"min_gap_s={self.min_gap_s:g}{silences})"
-        )
+        return f"{type(self).__name__}(threshold={self.threshold:g}, min_gap_s={self.min_gap_s:g})"
 
     @classmethod
     def novelty(
@@ -165,7 +166,7 @@ class ControlPointDetector:
         llm: LanguageModel | str,
         *,
         steps: Literal[1, 3] = 3,
-        examples: ExampleStore | str | Path | None = None,
+        examples: ExampleStore | AnyPath | None = None,
         window_s: float = 1.0,
         num_examples: int = 3,
         hear_examples: bool = False,
@@ -215,11 +216,11 @@ class ControlPointDetector:
             batch_size=batch_size,
         )
 
-    def __call__(self, audio: AudioTrack, *, windows: int | None = None) -> ControlPoints:
+    def __call__(self, audio: GivenSound, *, windows: int | None = None) -> ControlPoints:
         """The control points of a track of any length.
 
         Args:
-            audio: the sound.
+            audio: the sound; see `GivenSound` for what is taken beside an `Audio`.
             windows: N >= 1 for N equal windows with one flag each; flag i says that the sources of
                 window i differ from those of window i - 1. A change inside a window belongs to the
                 nearest edge between two windows, so one in a window's first half flags that window
@@ -231,10 +232,13 @@ class ControlPointDetector:
             empty track counts as one second long.
 
         Raises:
+            AudioError: no sound.
             CoPropError: windows below 1, or a score function that breaks its contract.
         """
-        if windows is not None and windows < 1:
-            raise CoPropError(f"windows must be at least 1, got {windows}; None uses a 50 ms grid.")
+        audio = as_track(audio)
+        if windows is not None:
+            wanted = f"at least 1 and at most {MOST_WINDOWS}, or None for a 50 ms grid"
+            windows = whole("windows", windows, wanted, low=1, high=MOST_WINDOWS)
         edges_s: NDArray[np.float64] = np.zeros(0)
         chances: NDArray[np.float64] = np.zeros(0)
         if isinstance(self.score, _WithLevel):
@@ -352,7 +356,7 @@ def _with_edges(
 
 
 def _checked(scores: NDArray[np.float64], windows: int | None) -> NDArray[np.float64]:
-    array = np.array(scores, dtype=np.float64)
+    array = array_of("what the score function returns", scores).astype(np.float64)
     expected = "(steps,)" if windows is None else f"({windows},)"
     if array.ndim != 1 or not array.size or windows not in (None, len(array)):
         raise CoPropError(f"the score function must return {expected} scores, got {array.shape}.")

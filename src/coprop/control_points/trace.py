@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from coprop.brief import Brief
-from coprop.errors import CoPropError
+from coprop.errors import CoPropError, OutputError
+from coprop.files import parse_json
+from coprop.paths import AnyPath, as_path
 
 _VERSION = 1
 
@@ -83,7 +84,7 @@ class Trace(Brief):
         """The trace as JSON can hold it."""
         return {"version": _VERSION, **asdict(self)}
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: AnyPath) -> None:
         """Writes the trace as a JSON file, whole or not at all.
 
         Raises:
@@ -91,7 +92,7 @@ class Trace(Brief):
         """
         from coprop.files import output_errors, replacing
 
-        path = Path(path)
+        path = as_path("path", path, error=OutputError)
         with output_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as part:
@@ -99,15 +100,16 @@ class Trace(Brief):
             part.write_text(text + "\n", encoding="utf-8", errors="surrogatepass")
 
     @classmethod
-    def load(cls, path: str | Path) -> Trace:
+    def load(cls, path: AnyPath) -> Trace:
         """Reads what `save` wrote.
 
         Raises:
             CoPropError: no such file, or another one.
         """
+        path = as_path("path", path)
         try:
-            text = Path(path).read_text(encoding="utf-8", errors="surrogatepass")
-            row = json.loads(text)
+            text = path.read_text(encoding="utf-8", errors="surrogatepass")
+            row = parse_json(text)
             if row.pop("version") != _VERSION:
                 raise KeyError("version")
             chunks = tuple(_chunk(chunk) for chunk in row.pop("chunks"))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +20,7 @@ from coprop.data.library import SAMPLE_RATE, Library, Source, load_sound
 from coprop.data.manifest import SPLITS
 from coprop.data.soundtrack import Schedule
 from coprop.errors import DatasetError
+from coprop.paths import AnyPath, as_path
 from coprop.types import Audio
 
 
@@ -96,7 +96,7 @@ class BenchmarkClip(Brief):
 
 
 def read_material(
-    folder: str | Path,
+    folder: AnyPath,
     split: str,
     unseen: Collection[str] | None = None,
     left_out: Collection[str] = (),
@@ -117,7 +117,9 @@ def read_material(
         raise DatasetError(f"there is no split {split!r}; choose one of {SPLITS}.")
     train, test = (Library(folder, name) for name in SPLITS)
     if left_out:
-        test = test.without({Path(folder) / path for path in left_out})
+        test = test.without(
+            {as_path("folder", folder, error=DatasetError) / path for path in left_out}
+        )
     kept_out = _scarcest(train, test) if unseen is None else frozenset(unseen)
     unknown = sorted(kept_out - set(test.groups))
     if unknown:

@@ -8,6 +8,7 @@ from typing import Literal, Protocol, get_args, runtime_checkable
 
 from torch import Tensor
 
+from coprop.checks import number, whole
 from coprop.errors import CoPropError
 
 AudioSpan = Literal["frame", "segment", "example"]
@@ -25,6 +26,7 @@ AudioSpan = Literal["frame", "segment", "example"]
 """
 
 Placement = Literal["centre", "last", "block"]
+_MOST_FRAMES = 1000  # at a time; published networks take 5 or 10
 
 
 @dataclass(frozen=True)
@@ -47,12 +49,13 @@ class FrameContext:
     placement: Placement = "centre"
 
     def __post_init__(self) -> None:
-        if self.frames < 1 or not 0 < self.spacing_s < math.inf:
-            raise CoPropError(
-                "a model takes one frame or more at a time, a positive number of seconds apart; "
-                f"got frames={self.frames} and spacing_s={self.spacing_s}."
-            )
-        if self.placement not in get_args(Placement):
+        frames = whole(
+            "frames", self.frames, f"1 to {_MOST_FRAMES} at a time", low=1, high=_MOST_FRAMES
+        )
+        spacing = number("spacing_s", self.spacing_s, "a positive number of seconds", above=0)
+        object.__setattr__(self, "frames", frames)
+        object.__setattr__(self, "spacing_s", spacing)
+        if self.placement not in [*get_args(Placement)]:
             raise CoPropError(
                 f"placement must be one of {get_args(Placement)}, got {self.placement!r}."
             )

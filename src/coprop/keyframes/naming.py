@@ -9,6 +9,7 @@ import torch
 
 from coprop.keyframes.grounded import GroundedNetwork
 from coprop.loudness import is_silent, quiet_blocks
+from coprop.sounds import GivenSound, as_track
 from coprop.types import AudioTrack, ControlPoints
 from coprop.windows import AudioWindows
 
@@ -31,7 +32,7 @@ def naming(
 
 @torch.no_grad()
 def name_sounds(
-    points: ControlPoints, audio: AudioTrack, network: GroundedNetwork
+    points: ControlPoints, audio: GivenSound, network: GroundedNetwork
 ) -> ControlPoints:
     """The control points with the `categories` of what sounds between them.
 
@@ -42,6 +43,7 @@ def name_sounds(
         audio: the track.
         network: what hears; a `KeyframeSegmenter`'s network of the architecture "grounded".
     """
+    audio = as_track(audio)
     windows = AudioWindows(audio, network.sample_rate, network.window_s)
     quiet = quiet_blocks(audio)
     device = next(network.parameters()).device

@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
+from coprop.checks import shown
 from coprop.errors import CoPropError
 from coprop.keyframes.model import ALONE, AudioSpan, FrameContext, KeyframeModel
 from coprop.keyframes.outputs import Outputs, as_logits, check_outputs
+from coprop.types import as_words
 
 TextFunction = Callable[[Tensor, tuple[str, ...]], Tensor]
 """``fn(frames (K, 3, H, W) in [0, 1], categories) -> logits (K, C, H, W)`` of what they name."""
@@ -38,6 +40,11 @@ class TextGuidedSegmenter:
     context: FrameContext = ALONE
 
     def __post_init__(self) -> None:
+        if not callable(self.fn):
+            raise CoPropError(
+                f"fn must be a function of frames and categories, got {shown(self.fn)}."
+            )
+        object.__setattr__(self, "categories", as_words(self.categories))
         check_outputs(self.outputs)
 
     def guided_by(self, categories: tuple[str, ...] | None) -> TextGuidedSegmenter:

@@ -21,6 +21,7 @@ from coprop.media.resample import BLOCK, Resampler
 from coprop.media.sound_blocks import SoundBlocks
 from coprop.media.streams import Contents
 from coprop.mixdown import Mixdown
+from coprop.paths import AnyPath
 from coprop.types import Progress
 
 
@@ -48,7 +49,7 @@ class AudioFile:
 
     def __init__(
         self,
-        source: str | Path | Contents,
+        source: AnyPath | Contents,
         sample_rate: int | None = None,
         *,
         start_s: float = 0.0,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 from typing import cast
 
 import av
@@ -21,6 +20,7 @@ from coprop.errors import MediaError
 from coprop.media.container import is_cut_short, open_media, stated_duration, stated_end
 from coprop.media.stamps import in_order, stamp_of, timed
 from coprop.media.streams import Contents, look_into
+from coprop.paths import AnyPath, as_path
 
 LONGEST_LAST_S = 60
 """A file that says its last picture stays for longer is not believed."""
@@ -89,9 +89,9 @@ class VideoFile:
     """
 
     def __init__(
-        self, path: str | Path, *, track: int | None = None, audio_track: int | None = None
+        self, path: AnyPath, *, track: int | None = None, audio_track: int | None = None
     ) -> None:
-        self.path = Path(path)
+        self.path = as_path("path", path, error=MediaError)
         self.contents = look_into(self.path, video_track=track, audio_track=audio_track)
         first = self.contents.first_picture()
         with open_media(self.path) as container:
@@ -126,6 +126,7 @@ class VideoFile:
             start = self.contents.start
             decoded = _decoded(container, stream, self.contents)
             shown = timed(decoded, start, step, stamp_of(container))
+            index = -1
             for index, (frame, time, is_last) in enumerate(shown):
                 lasts_s = (frame.duration or 0) * time_base
                 if is_last and end_s is not None and end_s > time * time_base:
@@ -140,6 +141,8 @@ class VideoFile:
                     float(lasts_s) if known else None,
                     1 / self._pixel_aspect if _is_turned(frame) else self._pixel_aspect,
                 )
+            if index < 0:  # what one thread decodes of a damaged file, several may not
+                raise MediaError(f"{self.path} is damaged: none of its frames can be decoded.")
 
 
 def _decoded(

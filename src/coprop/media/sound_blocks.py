@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from fractions import Fraction
-from pathlib import Path
 from typing import Any, cast
 
 import av
@@ -20,6 +19,7 @@ from coprop.media.container import announced_sound, index_end, open_media, state
 from coprop.media.resample import BLOCK
 from coprop.media.stamps import in_order
 from coprop.media.streams import Contents, look_into
+from coprop.paths import AnyPath, as_path
 from coprop.types import LOUDEST, full_scale
 
 logger = logging.getLogger(__name__)
@@ -71,8 +71,12 @@ class SoundBlocks:
         origin_s: time zero plus ``start_s`` on the file's own clock.
     """
 
-    def __init__(self, source: str | Path | Contents, *, start_s: float = 0.0) -> None:
-        self.contents = source if isinstance(source, Contents) else look_into(Path(source))
+    def __init__(self, source: AnyPath | Contents, *, start_s: float = 0.0) -> None:
+        self.contents = (
+            source
+            if isinstance(source, Contents)
+            else look_into(as_path("source", source, error=MediaError))
+        )
         self.path = self.contents.path
         self._first = self.contents.first_sound()
         self.codec = self.contents.codec
@@ -275,7 +279,13 @@ def _kind(frame: AudioFrame) -> tuple[int, int, str, str]:
 
 def _planar(frame: AudioFrame) -> NDArray[np.float32]:
     """(channels, n) float32 in [-1, 1] from any of FFmpeg's sample formats."""
-    samples: NDArray[Any] = frame.to_ndarray()
+    try:
+        samples: NDArray[Any] = frame.to_ndarray()
+    except ValueError as error:  # a sample format that has no like in numpy
+        raise MediaError(
+            f"sound of the sample format {frame.format.name} cannot be read; convert it, for "
+            "instance to 16 or 24 bits or float."
+        ) from error
     if not frame.format.is_planar:
         samples = samples.reshape(-1, frame.layout.nb_channels).T
     if samples.dtype == np.uint8:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from coprop.media.resample import BLOCK
+from coprop.paths import AnyPath
 from coprop.types import AudioTrack, ControlPoints, Segment
 
 INK, MUTED, SOUND, CHANGE, AREA = "#1f2933", "#7b8794", "#486581", "#d64545", "#2f8f6f"
@@ -50,7 +50,7 @@ def envelope(audio: AudioTrack, columns: int | None = None) -> NDArray[np.float3
 
 
 def plot_timeline(
-    path: str | Path,
+    path: AnyPath,
     *,
     waveform: ArrayLike,
     duration_s: float,

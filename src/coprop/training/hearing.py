@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from coprop.data.library import SAMPLE_RATE, Library, Source, load_sound
 from coprop.data.soundtrack import in_a_room, voice
 from coprop.keyframes.grounded import GroundedNetwork
+from coprop.training.kept import kept
 from coprop.training.loop import LoopOptions, train
 
 _log = logging.getLogger(__name__)
@@ -56,12 +57,22 @@ def make_examples(
     return HeardExamples(torch.cat(windows), torch.cat(summaries), torch.cat(targets))
 
 
-def cached_examples(path: Path, *args: object, **kwargs: object) -> HeardExamples:
-    """`make_examples`, kept in a file so that a restarted training does not repeat it."""
-    if not path.exists():
-        examples = make_examples(*args, **kwargs)  # type: ignore[arg-type]
-        torch.save(vars(examples), path)
-    return HeardExamples(**torch.load(path, weights_only=True))
+def cached_examples(
+    path: Path, network: GroundedNetwork, library: Library, rng: np.random.Generator, count: int
+) -> HeardExamples:
+    """`make_examples`, kept in a file so that a restarted training does not repeat it.
+
+    A file that was made of other arguments is made anew.
+
+    Raises:
+        CheckpointError: the file is damaged.
+        OutputError: it cannot be written.
+    """
+
+    def make() -> dict[str, Any]:
+        return vars(make_examples(network, library, rng, count))
+
+    return HeardExamples(**kept(path, network.audio.state_dict(), library, rng, count, make))
 
 
 def join(examples: Sequence[HeardExamples]) -> HeardExamples:

@@ -23,6 +23,7 @@ from coprop.encoders.sound_effects import SoundEffectsEncoder
 from coprop.metrics.functional import match_times
 from coprop.training.foreground import foreground_sound
 from coprop.training.hearing import excerpt
+from coprop.training.kept import kept
 from coprop.training.loop import LoopOptions, train
 
 _log = logging.getLogger(__name__)
@@ -70,11 +71,26 @@ def compose_sounds(
     return ComposedSounds(torch.stack(steps), changes, times_s)
 
 
-def cached_sounds(path: Path, *args: Any) -> ComposedSounds:
-    """`compose_sounds`, kept in a file so that a restarted training does not repeat it."""
-    if not path.exists():
-        torch.save(vars(compose_sounds(*args)), path)
-    return ComposedSounds(**torch.load(path, weights_only=True))
+def cached_sounds(
+    path: Path,
+    encoder: SoundEffectsEncoder,
+    library: Library,
+    rng: np.random.Generator,
+    count: int,
+) -> ComposedSounds:
+    """`compose_sounds`, kept in a file so that a restarted training does not repeat it.
+
+    A file that was made of other arguments is made anew.
+
+    Raises:
+        CheckpointError: the file is damaged.
+        OutputError: it cannot be written.
+    """
+
+    def make() -> dict[str, Any]:
+        return vars(compose_sounds(encoder, library, rng, count))
+
+    return ComposedSounds(**kept(path, encoder.state_dict(), library, rng, count, make))
 
 
 def train_novelty(

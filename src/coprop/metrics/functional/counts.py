@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from coprop.brief import Brief
+from coprop.checks import whole
 from coprop.errors import CoPropError
 from coprop.metrics.functional.checks import (
     as_tensor,
@@ -17,6 +18,7 @@ from coprop.metrics.functional.checks import (
     check_same_shape,
 )
 
+_MOST_CLASSES = 65_536  # counts are kept for each class of each frame
 Classes = Literal["all", "last_dropped", "true_no_background"]
 """Which classes a mean is taken over.
 
@@ -145,8 +147,8 @@ def mean_over_classes(
 
 def check_num_classes(num_classes: int) -> None:
     """At least one class."""
-    if num_classes < 1:
-        raise CoPropError(f"num_classes must be 1 or more, background included; got {num_classes}.")
+    wanted = f"a whole number from 1 to {_MOST_CLASSES}, background included"
+    whole("num_classes", num_classes, wanted, low=1, high=_MOST_CLASSES)
 
 
 def _check_labels(labels: Tensor, name: str, num_classes: int) -> None:
