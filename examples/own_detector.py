@@ -1,4 +1,4 @@
-"""A control point detector of your own: a segment for each stretch of sound and of silence.
+"""A control point detector of your own: a change wherever sound or silence begins.
 
 python examples/own_detector.py [VIDEO]
 """
@@ -24,7 +24,7 @@ def on_and_off(audio: AudioTrack) -> ControlPoints:
     power = np.array([np.square(audio.read(start, start + step)).mean() for start in starts])
     heard = np.sqrt(power) > 0.01
     changes = heard[1:] != heard[:-1]
-    flags = np.concatenate([[True], changes])  # a segment always begins with the sound
+    flags = np.concatenate([[True], changes])  # the beginning is a control point
     scores = flags.astype(np.float64)
     return ControlPoints(np.arange(len(flags)) * STEP_S, scores, flags)
 

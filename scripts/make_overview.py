@@ -52,7 +52,8 @@ def main() -> None:
         axes.axvline(point["time_s"], color=ACCENT, linewidth=2)
     axes.plot([], [], color=ACCENT, linewidth=2, label="control points")
     for frame in shown:
-        axes.plot(frame.time_s, 1.15, "v", color=INK, markersize=5, clip_on=False)
+        axes.plot(frame.time_s, 1.15, "|", color=INK, markersize=9, clip_on=False)
+    axes.plot([], [], "|", color=INK, markersize=9, label="frames above")
     areas = [row["area"] for row in report["frames"]]
     second = axes.twinx()
     second.plot([row["time_s"] for row in report["frames"]], areas, color=INK, linewidth=1.4)

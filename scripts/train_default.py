@@ -8,8 +8,7 @@
 
 WEIGHTS is src/coprop/weights. SOURCES is made by scripts/build_sources.py, ENCODERS by
 scripts/convert_backbones.py. Each training continues from the checkpoint in RUN where it was
-stopped. They can run side by side, but grounding needs the sounds that hearing makes first, and
-novelty the ears that it leaves.
+stopped. They can run side by side.
 """
 
 from __future__ import annotations
@@ -25,31 +24,20 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from coprop.checkpoints import load_state_dict
 from coprop.control_points import novelty
 from coprop.control_points.novelty import NoveltyNetwork
 from coprop.data.library import Library
 from coprop.encoders.sound_effects import SoundEffectsEncoder
-from coprop.keyframes.grounded import GroundedNetwork
+from coprop.keyframes.grounded import released
 from coprop.keyframes.segmenter import KeyframeSegmenter, SegmenterConfig
 from coprop.propagation.config import PropagatorConfig
 from coprop.propagation.propagator import AudioInsertPropagator
-from coprop.training.grounding import (
-    Voices,
-    parts_of_grounding,
-    settle_refinement,
-    train_grounding,
-)
-from coprop.training.hearing import (
-    HeardExamples,
-    cached_examples,
-    cross_fitted_answers,
-    hearing_accuracy,
-    join,
-    parts_of_hearing,
-    train_hearing,
-)
+from coprop.training.hearing import fit_hearing, hearing_accuracy, kept_examples
 from coprop.training.novelty import cached_sounds, calibrate, train_novelty
 from coprop.training.propagation import train_propagation
+from coprop.training.refining import fit_sources, train_refinement
+from coprop.training.scenes import see_scenes
 
 PROPAGATOR = PropagatorConfig(insert_dim=64, max_long_edge=448)
 
@@ -96,21 +84,11 @@ def train_eyes(arguments: argparse.Namespace) -> None:
     torch.manual_seed(0)
     network = new_segmenter(arguments.encoders).network
     eyes = network.eyes.to(memory_format=torch.channels_last)  # a third faster on CPUs
-    seen = {
-        split: see_scenes(
-            eyes,
-            Library(arguments.sources, split, shipping=True),
-            arguments.run / "scenes",
-            count,
-            seed=seed,
-        )
-        for split, count, seed in (("train", arguments.scenes, 1), ("validation", 200, 2))
-    }
-    logging.info("presence: cross-entropy %.4f", fit_presence(network, seen["validation"]))
-    save_file({"presence": network.sources.presence}, arguments.run / "presence.safetensors")
-    train_refinement(
-        network, seen["train"], arguments.run / "refinement.pt", **steps_of(arguments)
-    )
+    library = Library(arguments.sources, "train", shipping=True)
+    seen = see_scenes(eyes, library, arguments.run / "scenes", arguments.scenes, seed=1)
+    logging.info("presence: cross-entropy %.4f", fit_sources(network, seen))
+    save_file(network.sources.state_dict(), arguments.run / "sources.safetensors")
+    train_refinement(network, seen, arguments.run / "refinement.pt", **steps_of(arguments))
 
 
 def steps_of(arguments: argparse.Namespace) -> dict[str, int]:
@@ -175,7 +153,8 @@ def export_segmenter(arguments: argparse.Namespace) -> None:
     folder = arguments.out / "keyframe_segmenter"
     write(segmenter, folder)
     file = folder / "model.safetensors"
-    own = {k: v for k, v in load_file(file).items() if k.removeprefix("network.") not in released()}
+    known = {f"network.{name}" for name in released()}
+    own = {k: v for k, v in load_file(file).items() if k not in known}
     save_file(own, file, metadata={"format": "pt"})
     logging.info("refinement step %d", refinement["step"])
 
@@ -212,9 +191,9 @@ def main() -> None:
     parser.add_argument("--encoders", type=Path, required=True)
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--out", type=Path)
-    parser.add_argument("--start", type=Path, help="weights whose grounding is trained further")
     parser.add_argument("--steps", type=int, help="of the training, if not the usual number")
-    parser.add_argument("--sounds", type=int, default=20000, help="windows to learn hearing from")
+    parser.add_argument("--sounds", type=int, default=6000, help="to learn hearing from")
+    parser.add_argument("--scenes", type=int, default=1300, help="to learn masks from")
     parser.add_argument("--composed", type=int, default=2600, help="sounds to learn changes from")
     parser.add_argument("--threads", type=int)
     arguments = parser.parse_args()

@@ -54,6 +54,14 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_clip(tmp_path_factory.mktemp("clip") / "clip.mp4")
 
 
+def _noting(given: dict[str, Any]) -> Callable[..., None]:
+    def plot(path: Path, **options: Any) -> None:
+        given.update(options)
+        path.write_bytes(b"")
+
+    return plot
+
+
 @pytest.fixture
 def red_model(monkeypatch: pytest.MonkeyPatch) -> None:
     """Puts a small function in the place of the default weights."""
@@ -140,6 +148,36 @@ class TestRun:
             counts.append(len(json.loads(result.stdout)["segments"]))
         assert counts[0] == 1
         assert counts[1] >= 5
+
+    def test_segments_are_the_same_everywhere(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Spans with one keyframe: as printed, in result.json, its frames and the timeline."""
+        drawn: dict[str, Any] = {}
+        monkeypatch.setattr("coprop.media.writer.plot_timeline", _noting(drawn))
+        long = write_clip(tmp_path / "clip.mp4", frames=20)
+        result = coprop_command("run", long, "-o", tmp_path / "out", "--max-segment", "0.5")
+        report = json.loads((tmp_path / "out" / "result.json").read_text())
+        segments = report["segments"]
+        assert len(segments) >= 8
+        assert f", {len(report['control_points']) - 1} change" in result.stdout
+        assert f", {len(segments)} segments\n" in result.stdout
+        listed = [line.split() for line in result.stdout.splitlines() if " s " in line]
+        assert [float(line[0]) for line in listed] == [round(s["start_s"], 2) for s in segments]
+        keyframes = [row["time_s"] for row in report["frames"] if row["keyframe"]]
+        assert len(keyframes) == len(segments)
+        edges = [(s.start_s, s.end_s) for s in drawn["segments"]]
+        assert edges == [pytest.approx((s["start_s"], s["end_s"]), abs=1e-3) for s in segments]
+        assert drawn["keyframe_times_s"] == pytest.approx(keyframes, abs=1e-6)
+
+    def test_result_json_is_small(self, tmp_path: Path) -> None:
+        """Ten seconds of 25 frames each: under 100 lines, and none of them long."""
+        long = write_clip(tmp_path / "clip.mp4", frames=250, fps=25)
+        coprop_command("run", long, "-o", tmp_path / "out")
+        text = (tmp_path / "out" / "result.json").read_text(encoding="utf-8")
+        assert len(json.loads(text)["frames"]) == 250
+        assert len(text.splitlines()) < 100
+        assert max(map(len, text.splitlines())) < 600
 
     def test_an_earlier_result_is_kept_without_force(self, clip: Path, tmp_path: Path) -> None:
         (tmp_path / "result.json").write_text("earlier")
@@ -403,7 +441,7 @@ def test_summary_of_many_segments() -> None:
         "video": "long.mp4",
         "width": 64,
         "height": 48,
-        "control_points": [{"time_s": float(i), "score": 1.0} for i in range(30)],
+        "control_points": [{"time_s": float(i), "score": 1.0} for i in range(0, 30, 2)],
         "segments": [
             {"start_s": float(i), "end_s": i + 1.0, "categories": [dog] if i else []}
             for i in range(30)
@@ -411,7 +449,7 @@ def test_summary_of_many_segments() -> None:
         "frames": [{"time_s": float(i), "area": 0.5} for i in range(30)],
     }
     text = summary(content, Path("out"))
-    assert "30 frames of 64 x 48, 30 segments" in text
+    assert "30 frames of 64 x 48, 14 changes, 30 segments\n" in text
     assert "and 10 more" in text
     assert text.count("50.0%") == 20
     assert text.count("Dog 0.93") == 19
@@ -419,10 +457,14 @@ def test_summary_of_many_segments() -> None:
     assert "\n    0.00 to 1.00 s  -          50.0% masked\n" in text
 
 
-def test_summary_of_a_silent_video() -> None:
+def test_summary_of_silence() -> None:
     content = {
-        **{"video": "v.mp4", "width": 64, "height": 48, "segments": []},
-        **{"control_points": [{"time_s": 0.0, "score": 1.0}]},
-        **{"frames": [{"time_s": 0.0, "area": 0.0}]},
+        "video": "quiet.mp4",
+        "width": 64,
+        "height": 48,
+        "control_points": [{"time_s": 0.0, "score": 1.0}],
+        "segments": [],
+        "frames": [{"time_s": 0.0, "area": 0.0}],
     }
-    assert "Nothing is heard." in summary(content, Path("out"))
+    text = summary(content, Path("out"))
+    assert "1 frame of 64 x 48, 0 changes, 0 segments\n\nNothing is heard.\n" in text

@@ -62,7 +62,8 @@ TWO = (
 def whole(sources: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
     out = tmp_path_factory.mktemp("whole") / "out"
     output = finish(start(PLAIN, arguments(sources, out)))
-    assert "every frame alone" in output
+    assert "J avsbench" in output
+    assert max(map(len, output.splitlines()[:-1])) <= 80
     assert {path.name for path in out.iterdir()} >= {RESULTS, "results.md", "timings.json", "rows"}
     return (out / RESULTS).read_bytes()
 

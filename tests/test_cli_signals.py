@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from small_clips import write_clip
+
 COMMAND = [sys.executable, "-m", "coprop"]
 
 
@@ -47,3 +49,28 @@ def test_nowhere_to_print(arguments: list[str]) -> None:
     assert done.returncode == 1
     assert done.stderr.count(b"\n") == 1
     assert done.stderr.startswith(b"coprop: cannot write to standard output")
+
+
+def test_an_interrupt_during_work_leaves_nothing_half_written(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", frames=40)
+    out = tmp_path / "out"
+    process = started(["run", str(clip), "--out", str(out), "--quiet"])
+    part = out / "overlay.mp4.part"
+    until = time.monotonic() + 120
+    while not part.exists() and process.poll() is None and time.monotonic() < until:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert said.startswith(b"coprop: interrupted after ")
+    assert not [path for path in out.rglob("*") if path.suffix != ".png" and path.is_file()]
+
+
+def test_a_signal_while_python_ends_changes_nothing() -> None:
+    code = (
+        "import atexit, os, signal, sys; sys.argv = ['coprop', '--version']; "
+        "from coprop.__main__ import main; "
+        "atexit.register(lambda: os.kill(os.getpid(), signal.SIGTERM)); main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")

@@ -61,6 +61,48 @@ def test_bursts_are_heard_over_their_background_to_the_block(
     np.testing.assert_allclose(found, bursts, atol=BLOCK_S + 0.001)
 
 
+@pytest.mark.parametrize("gap_s", [0.7, 1.2])
+@pytest.mark.parametrize("fade_db", [8.0, 14.0])
+def test_bursts_that_fade_end_over_noise_nearly_as_loud(gap_s: float, fade_db: float) -> None:
+    onsets = [0.813 + i * (1.0 + gap_s) for i in range(3)]
+    audio = over_background([(t, t + 1.0) for t in onsets], -30.0, seconds=onsets[-1] + 2.0)
+    time = np.arange(audio.num_samples) / audio.sample_rate
+    noise = over_background([], -30.0, seconds=onsets[-1] + 2.0).samples
+    since = time - np.array([onsets[0], *onsets])[np.searchsorted(onsets, time)]
+    samples = noise + (audio.samples - noise) * 10 ** (-fade_db * np.clip(since, 0, 1) / 20)
+    found = spans(Audio(samples.astype(np.float32), audio.sample_rate))
+    assert [start for start, _ in found] == pytest.approx(onsets, abs=0.02)
+    assert all(t + 0.6 < end < t + 1.05 for t, (_, end) in zip(onsets, found, strict=True))
+
+
+def test_events_over_a_loud_crowd_are_heard_apart() -> None:
+    """As in a clip that is as loud as can be: a crowd at -24 dB, shouts 8 dB above it."""
+    events = [(0.92, 1.7), (3.0, 4.0), (6.2, 7.5)]
+    rng = np.random.default_rng(0)
+    time = np.arange(9 * RATE) / RATE
+    inside = np.any([(time >= a) & (time < b) for a, b in events], axis=0)
+    level = 10 ** (np.where(inside, -15.0, -24.0) / 20)
+    found = spans(Audio((level * rng.standard_normal(len(time))).astype(np.float32), RATE))
+    np.testing.assert_allclose(found, events, atol=0.02)
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.5, 1.0])
+def test_steady_noise_of_any_colour_is_one_class(slope: float) -> None:
+    spectrum = np.fft.rfft(np.random.default_rng(0).standard_normal(12 * RATE))
+    spectrum /= np.maximum(np.arange(len(spectrum)) / 12, 20.0) ** slope
+    noise = np.fft.irfft(spectrum)
+    assert not quiet_blocks(Audio((0.03 * noise / noise.std()).astype(np.float32), RATE)).any()
+
+
+def test_gaps_of_a_sound_are_filled_but_not_its_end() -> None:
+    strokes = [(0.07, 0.3), (0.1, 0.0)] * 4
+    assert spans(sound((1.0, 0.0), *strokes, (1.0, 0.0))) == [(1.0, 1.58)]
+    quiet = quiet_blocks(sound((1.0, 0.0), *strokes, (1.0, 0.0)))
+    assert quiet[:100].all()
+    assert not quiet[100:158].any()
+    assert quiet[158:].all()
+
+
 @pytest.mark.parametrize("level_db", [-55.0, -40.0, -25.0, -10.0])
 def test_a_sound_that_does_not_change_is_heard_throughout(level_db: float) -> None:
     assert not quiet_blocks(over_background([], level_db)).any()
@@ -71,6 +113,12 @@ def test_neither_a_swell_nor_a_louder_source_makes_the_rest_silent() -> None:
     noise = np.random.default_rng(0).uniform(-0.5, 0.5, len(swell))
     assert not quiet_blocks(Audio((noise * swell).astype(np.float32), RATE)).any()
     assert not quiet_blocks(sound((2.0, 1.0), (2.0, 0.2))).any()  # 14 dB, but loud
+
+
+def test_a_slow_swell_over_soft_noise_has_no_background() -> None:
+    level = 10 ** ((-35 + 6 * np.sin(np.linspace(0, 2 * np.pi, 9 * RATE))) / 20)
+    noise = np.random.default_rng(0).standard_normal(len(level))
+    assert not quiet_blocks(Audio((level * noise).astype(np.float32), RATE)).any()
 
 
 def test_the_background_is_that_of_the_scene() -> None:
@@ -136,7 +184,19 @@ def test_edges_of_silences_and_no_pauses() -> None:
     track = sound((1.0, 0.5), (0.4, 0.0), (1.0, 0.5), (0.8, 0.0), (1.0, 0.5), (1.0, 0.0))
     edges = silence_edges_s(quiet_blocks(track)).tolist()
     assert edges == pytest.approx([2.4, 3.2, 4.2], abs=0.011)
-    assert not silence_edges_s(quiet_blocks(sound((0.4, 0.0), (1.0, 0.5), (0.5, 0.0)))).size
+    track = sound((0.2, 0.0), (1.0, 0.5), (0.3, 0.0))
+    edges = silence_edges_s(quiet_blocks(track)).tolist()
+    assert edges == pytest.approx([0.2, 1.2], abs=0.011)
+    assert not silence_edges_s(quiet_blocks(sound((0.06, 0.0), (1.0, 0.5), (0.08, 0.0)))).size
+
+
+def test_a_rhythm_ends_with_the_track() -> None:
+    strokes = [(0.2, 0.5), (0.4, 0.0)]
+    assert not silence_edges_s(quiet_blocks(sound(*strokes * 8))).size
+    edges = silence_edges_s(quiet_blocks(sound(*strokes * 8, (0.3, 0.0)))).tolist()
+    assert edges == pytest.approx([4.4], abs=0.011)
+    edges = silence_edges_s(quiet_blocks(sound(*strokes))).tolist()
+    assert edges == pytest.approx([0.2], abs=0.011)
 
 
 def test_the_default_detector_finds_silences_to_the_block() -> None:

@@ -60,6 +60,10 @@ def test_json_comes_back() -> None:
     content = {"a": 1, "b": [{"c": 0.5}, {"c": None}], "d": [], "e": [1, 2], "f": {"g": True}}
     assert parse_json(one_a_line(content)) == content
     assert len(one_a_line(content).splitlines()) == 10
+    frames = [{"index": i, "labels": [1, 2]} for i in range(601)]
+    text = one_a_line({"frames": frames, "none": []}, many=("frames",))
+    assert parse_json(text) == {"frames": frames, "none": []}
+    assert len(text.splitlines()) == 121 + 5
     assert differing({"a": 1, "b": [1]}, {"a": 1, "b": (1,)}) == []
     assert differing({"a": None}, {"b": 1, "c": 2}, free={"c"}) == ["a", "b"]
 

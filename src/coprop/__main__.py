@@ -19,6 +19,7 @@ class _Signals:
     def __init__(self) -> None:
         self.working = False
         self.came = False
+        self._taken: list[int] = []
 
     def take(self) -> None:
         for name in ("SIGINT", "SIGTERM", "SIGHUP"):
@@ -26,6 +27,13 @@ class _Signals:
             # What the caller ignores stays ignored: nohup, and jobs in a script's background.
             if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._answer)
+                self._taken.append(number)
+
+    def done(self) -> None:
+        """The command has ended and said so; while Python puts itself away, none matters."""
+        self.working = False
+        for number in self._taken:
+            signal.signal(number, signal.SIG_IGN)
 
     def _answer(self, number: int, frame: FrameType | None) -> None:
         first, self.came = not self.came, True
@@ -55,7 +63,7 @@ def main() -> None:
         _say("interrupted.")
         code = INTERRUPTED
     finally:
-        SIGNALS.working = False
+        SIGNALS.done()
     sys.exit(code)
 
 
@@ -93,4 +101,7 @@ def _say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    # By its own name: run as "__main__" this is a second module, whose SIGNALS nobody else knows.
+    from coprop.__main__ import main as command
+
+    command()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,13 +13,14 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from coprop.errors import CheckpointError
+from coprop.paths import AnyPath, as_path
 
 _WRAPPERS = ("state_dict", "model")
 _PARALLEL = "module."  # what DataParallel puts before every name
 _NAMES_SHOWN = 5
 
 
-def read_state_dict(path: str | os.PathLike[str]) -> dict[str, Tensor]:
+def read_state_dict(path: AnyPath) -> dict[str, Tensor]:
     """The tensors of a ``.safetensors`` file or of a file written by ``torch.save``, on the CPU.
 
     A dictionary with the tensors under "state_dict" or "model" is unwrapped, and "module." before
@@ -29,7 +29,7 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     Raises:
         CheckpointError: no such file, damaged, or with something else inside than tensors.
     """
-    path = Path(path)
+    path = as_path("path", path, error=CheckpointError)
     if not path.is_file():
         raise CheckpointError(f"there is no checkpoint file at {path}; give the path of a file.")
     content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
@@ -90,7 +90,7 @@ def _read_torch(path: Path) -> Any:
             "can run code. Load it yourself where you trust it, save its state_dict() with "
             f"safetensors, and give that file. PyTorch says: {_first_line(error)}"
         ) from error
-    except (RuntimeError, EOFError, ValueError, OSError, KeyError) as error:
+    except Exception as error:  # the reader of pickles fails on damaged files in any way
         raise CheckpointError(
             f"{path} cannot be read, it may be damaged or incomplete: {_first_line(error)}"
         ) from error

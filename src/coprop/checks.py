@@ -10,7 +10,7 @@ import operator
 from decimal import Decimal
 from fractions import Fraction
 from numbers import Real
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -124,6 +124,8 @@ def array_of(name: str, value: Any, *, error: type[CoPropError] = CoPropError) -
         value = value.detach()
         if str(value.dtype) == "torch.bfloat16":
             value = value.float()
+    if np.ma.is_masked(value):
+        raise error(f"{name} must be an array of numbers, got one with masked values; fill them.")
     try:
         if hasattr(value, "cpu"):
             value = value.cpu()
@@ -172,12 +174,25 @@ def check_picture(image: object, number: int) -> None:
         )
 
 
+def is_plain(values: object) -> TypeGuard[Tensor]:
+    """Whether it is a tensor of real numbers that can be read one by one.
+
+    Complex, quantized, sparse and nested ones are none, nor those on the device "meta".
+    """
+    layout = getattr(values, "layout", None)
+    if layout is None or not hasattr(values, "is_quantized"):
+        return False
+    tensor = cast("Tensor", values)
+    special = tensor.is_complex() or tensor.is_quantized or tensor.is_meta or tensor.is_nested
+    return str(layout) == "torch.strided" and not special
+
+
 def looks_like_probabilities(values: Tensor) -> bool:
     """Whether all of what should be logits lies in [0, 1], and not all of it is 0.
 
     Probabilities and masks do; so does the answer "nothing anywhere" of a network of zeros.
     """
-    if values.numel() == 0 or values.is_complex() or values.is_meta:
+    if not is_plain(values) or values.numel() == 0:
         return False
     low, high = (float(x) for x in values.detach().aminmax())
     return 0 <= low <= high <= 1 and high > 0
@@ -185,10 +200,15 @@ def looks_like_probabilities(values: Tensor) -> bool:
 
 def shown(value: object) -> str:
     """What was given, in few words."""
-    shape = getattr(value, "shape", None)
+    try:
+        shape = getattr(value, "shape", None)
+    except RuntimeError:  # nested tensors have none
+        return type(value).__name__
     if isinstance(shape, tuple) and shape:
         return f"{type(value).__name__} {getattr(value, 'dtype', '')} of shape {tuple(shape)}"
     text = repr(value) if not isinstance(value, (list, tuple, dict, set)) else ""
+    if " at 0x" in text:  # where it lies in memory tells nobody anything
+        return f"an object of {getattr(value, '__qualname__', type(value).__qualname__)}"
     if isinstance(value, int) and len(text) > 24:
         return f"{text[:12]}... ({len(text)} digits)"
     if text and len(text) <= 60:

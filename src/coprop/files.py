@@ -17,6 +17,8 @@ MOST_BYTES = 64 << 20
 
 _MOST_NESTED = 64  # nothing here nests deeper than 6; far below where Python's recursion ends
 _LARGEST_WHOLE = 1 << 63  # what other programs hold in an integer, and what a float can hold
+_OF_WINDOWS = {"thumbs.db", "ehthumbs.db", "desktop.ini"}
+_A_LINE = 5  # ten seconds of 60 frames each are then 120 lines
 _REASON = "Results need a directory that can be written to, on a disk with free space."
 
 
@@ -66,6 +68,21 @@ def remove(path: Path) -> None:
         path.unlink()
 
 
+def visible(folder: Path) -> list[Path]:
+    """The files in a folder and in those below it, sorted, without what people do not see.
+
+    That is what begins with a dot, or lies in a folder that does (``._a.mp4`` of macOS, too), and
+    the lists that Windows keeps beside pictures.
+    """
+    found = []
+    for path in folder.rglob("*"):
+        inner = path.relative_to(folder).parts
+        hidden = any(part.startswith(".") for part in inner) or path.name.lower() in _OF_WINDOWS
+        if not hidden and path.is_file():
+            found.append(path)
+    return sorted(found)
+
+
 def parse_json(text: str | bytes, *, finite: bool = True) -> Any:
     """The value that a JSON text holds.
 
@@ -107,8 +124,12 @@ def read_json(path: Path) -> Any:
     return parse_json(path.read_bytes())
 
 
-def one_a_line(content: Mapping[str, Any]) -> str:
-    """JSON to be read by people and small: a line for each key, and for each item of a list.
+def one_a_line(content: Mapping[str, Any], *, many: Collection[str] = ()) -> str:
+    """JSON to be read by people and small: a line for each key, and for each object in a list.
+
+    Args:
+        content: the object.
+        many: keys of lists that are long, which have five objects to a line.
 
     Raises:
         ValueError, TypeError: something that JSON cannot hold, such as NaN.
@@ -117,7 +138,10 @@ def one_a_line(content: Mapping[str, Any]) -> str:
     for key, value in content.items():
         text = _compact(value)
         if isinstance(value, list | tuple) and any(isinstance(v, dict) for v in value):
-            text = "[\n" + ",\n".join(f"    {_compact(item)}" for item in value) + "\n  ]"
+            items = [_compact(item) for item in value]
+            step = _A_LINE if key in many else 1
+            lines = [", ".join(items[i : i + step]) for i in range(0, len(items), step)]
+            text = "[\n" + ",\n".join(f"    {line}" for line in lines) + "\n  ]"
         fields.append(f"  {_compact(str(key))}: {text}")
     return "{\n" + ",\n".join(fields) + "\n}" if fields else "{}"
 

@@ -19,18 +19,25 @@ SHORTEST_SILENCE_S = 0.6
 """Shorter pauses belong to what sounds, as between two barks or two words."""
 
 SHORTEST_SOUND_S = 0.04
-"""What is heard for less, the crack of a scratched record, is no sound. A window of `_WINDOW_S`
-lengthens what it hears, so that this is reached by a sound of some 15 ms."""
+"""What is heard for less, the crack of a scratched record, is no sound, unless more is heard within
+0.15 s. A window of `_WINDOW_S` lengthens what it hears, so that some 15 ms of sound reach this."""
+
+END_S = 0.15
+"""What begins or ends this near to the track's own beginning or end does so with the track: gaps
+within a sound are shorter, and encoders put some 50 ms of silence before what they encode."""
 
 SEGMENT_SOUND_S = 0.1
 """A span in which less is heard is silent: its ends may lie some frames off its neighbours'."""
 
 _WINDOW_S = 0.025  # some periods of a low voice; it ends with its block, so nothing is heard early
 _NEVER_HEARD_DB = -60.0  # re full scale: below what a room leaves in a recording
-_ALWAYS_HEARD_DB = -21.0  # no background is louder: of real clips, thresholds reach -20.2 dB
+_LOUDEST_BACKGROUND_DB = -21.0  # in the mean; a crowd in a clip that is as loud as can be has -24
 _FLOOR_DB = -80.0  # digital silence counts as this, so that it has no infinite distance to noise
-_TWO_CLASSES_DB = 10.0  # between the mean levels of background and sound: a source's own drift less
-_PRIMING_S = 0.1
+_TWO_CLASSES_DB = 10.0  # between the mean levels of background and sound: a swell has less
+_STEPPED_CLASSES_DB = 7.0  # if the level steps between them; of one noise, of any colour, up to 6.5
+_STEP_DB, _STEP_S = 4.0, 0.15  # from so long before to so long after; a swell of 12 dB in 4 s has 2
+_GAP_S = END_S  # heard before and after: between the strokes of a drill, the periods of a growl
+_RHYTHM = 5  # pauses; fewer may be chance
 _SAME_S = 1e-9  # times that differ by less, by rounding, are the same
 _SCENE_S = 20.0  # the background is that of this stretch: as long as AVSBench's clips and more
 _SCENE_STEP_S = 5.0
@@ -40,23 +47,26 @@ _PIECE_S = 5  # read at a time
 def quiet_blocks(track: AudioTrack) -> NDArray[np.bool_]:
     """(T,) True for each 10 ms in which nothing is heard.
 
-    A constant offset is no sound. Quiet is what is below -60 dB of full scale, and what is below
-    -21 dB and belongs to the background of the 20 s around it: the lower of two classes of levels.
-    A stretch whose levels are of one class, such as steady noise, is judged by those of the whole
-    track, and where that is of one class too, all of it is heard.
+    A constant offset is no sound. Quiet is what is below -60 dB of full scale, and what belongs to
+    the background of the 20 s around it: the lower of two classes of levels, if their means are at
+    least 10 dB apart, or 7 dB with a step, and its mean is below -21 dB. A stretch whose levels are
+    of one class, such as steady noise, is judged by those of the whole track, and where that is of
+    one class too, all of it is heard.
     """
-    levels = block_levels_db(track)
-    if not levels.size:
-        return np.ones(1, dtype=bool)
-    thresholds_db = np.clip(_thresholds_db(levels), _NEVER_HEARD_DB, _ALWAYS_HEARD_DB)
-    return np.logical_not(_sounds(levels >= thresholds_db))
+    levels_db = block_levels_db(track)
+    return quiet_levels(levels_db) if levels_db.size else np.ones(1, dtype=bool)
+
+
+def quiet_levels(levels_db: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """(T,) as `quiet_blocks` has it, of the (T,) levels of `block_levels_db`, at least one."""
+    thresholds_db = np.maximum(_thresholds_db(levels_db), _NEVER_HEARD_DB)
+    return np.logical_not(_sounds(levels_db >= thresholds_db))
 
 
 def heard_spans(quiet: NDArray[np.bool_]) -> tuple[Segment, ...]:
     """The spans in which something is heard, pauses under 0.6 s included, in order.
 
-    Sound that begins in the track's first 0.1 s begins with the track: encoders put some 50 ms of
-    silence before what they encode.
+    Sound that begins in the track's first 0.15 s begins with the track.
 
     Args:
         quiet: (T,) of `quiet_blocks`.
@@ -67,7 +77,7 @@ def heard_spans(quiet: NDArray[np.bool_]) -> tuple[Segment, ...]:
     apart = (starts[1:] - stops[:-1]) * BLOCK_S >= SHORTEST_SILENCE_S - _SAME_S
     first = starts[np.concatenate([[True], apart])]
     last = stops[np.concatenate([apart, [True]])]
-    if first[0] * BLOCK_S < _PRIMING_S:
+    if first[0] * BLOCK_S < END_S:
         first[0] = 0
     return tuple(
         Segment(round(a * BLOCK_S, 6), round(b * BLOCK_S, 6))
@@ -76,18 +86,24 @@ def heard_spans(quiet: NDArray[np.bool_]) -> tuple[Segment, ...]:
 
 
 def silence_edges_s(quiet: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """(n,) increasing times at which silences of 0.6 s or more begin and end, in seconds.
+    """(n,) increasing times at which sound begins or ends, in seconds; pauses under 0.6 s are none.
 
-    The beginning and the end of the track are none, nor are those of a shorter silence there.
+    The beginning and the end of the track are none, nor is what is less than 0.15 s from them.
+    Where a sound has five pauses or more, a rhythm, one that the track cuts off is one more of
+    them, unless it is longer than all.
 
     Args:
         quiet: (T,) of `quiet_blocks`.
     """
     spans = heard_spans(quiet)
+    if not spans:
+        return np.zeros(0)
     edges = np.array([(span.start_s, span.end_s) for span in spans]).ravel()
-    shortest_s, end_s = SHORTEST_SILENCE_S - _SAME_S, len(quiet) * BLOCK_S
-    inside = (edges >= shortest_s) & (edges <= end_s - shortest_s)
-    inside[1:-1] = True
+    end_s = len(quiet) * BLOCK_S
+    outer_s = np.array([edges[0], end_s - edges[-1]])
+    longest_s = np.array([_longest_of_rhythm_s(quiet, span) for span in (spans[0], spans[-1])])
+    inside = np.ones(len(edges), dtype=bool)
+    inside[[0, -1]] = (outer_s >= END_S - _SAME_S) & (outer_s > longest_s + BLOCK_S + _SAME_S)
     return np.asarray(edges[inside], dtype=np.float64)
 
 
@@ -153,22 +169,42 @@ def _threshold_db(levels: NDArray[np.float64]) -> float:
     sums = np.cumsum(ordered)
     low, high = sums[:-1] / lower, (sums[-1] - sums[:-1]) / (count - lower)
     split = int(np.argmax(lower * (count - lower) * (high - low) ** 2))
-    if high[split] - low[split] < _TWO_CLASSES_DB:
-        return -np.inf
-    return float(ordered[split] + ordered[split + 1]) / 2
+    apart_db, threshold_db = high[split] - low[split], float(ordered[split : split + 2].mean())
+    two = apart_db >= _TWO_CLASSES_DB
+    two |= apart_db >= _STEPPED_CLASSES_DB and _steps(levels, threshold_db)
+    return threshold_db if two and low[split] <= _LOUDEST_BACKGROUND_DB else -np.inf
+
+
+def _steps(levels: NDArray[np.float64], threshold_db: float) -> bool:
+    """Whether the level steps, and does not drift, from one side of the threshold to the other."""
+    crossings = np.flatnonzero(np.diff(levels >= threshold_db))
+    reach, last = round(_STEP_S / BLOCK_S), len(levels) - 1
+    before, after = np.maximum(crossings - reach, 0), np.minimum(crossings + 1 + reach, last)
+    return bool(np.max(np.abs(levels[after] - levels[before]), initial=0.0) >= _STEP_DB)
 
 
 def _sounds(heard: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """(T,) without what is too short, and without the blocks that hear what ended before them."""
+    """(T,) with its gaps, without what is too short, and what hears only what has ended before."""
+    starts, stops = _runs(heard)
+    if not starts.size:
+        return heard
+    apart = (starts[1:] - stops[:-1]) * BLOCK_S >= _GAP_S - _SAME_S
+    starts, stops = starts[np.append(True, apart)], stops[np.append(apart, True)]
+    long_enough = (stops - starts) * BLOCK_S >= SHORTEST_SOUND_S - _SAME_S
+    long_enough |= (starts == 0) | (stops == len(heard))  # cut off
     echo = round((_WINDOW_S - BLOCK_S) / BLOCK_S + 0.5)
-    kept = heard.copy()
-    for start, stop in zip(*_runs(heard), strict=True):
-        cut_off = start == 0 or stop == len(heard)
-        if (stop - start) * BLOCK_S < SHORTEST_SOUND_S - _SAME_S and not cut_off:
-            kept[start:stop] = False
-        elif stop < len(heard):
-            kept[max(stop - echo, start) : stop] = False
-    return np.asarray(kept)
+    ends = np.where(stops < len(heard), np.maximum(stops - echo, starts), stops)
+    steps = np.zeros(len(heard) + 1, dtype=np.intp)
+    steps[starts[long_enough]] += 1
+    np.subtract.at(steps, ends[long_enough], 1)
+    return np.cumsum(steps)[:-1] > 0
+
+
+def _longest_of_rhythm_s(quiet: NDArray[np.bool_], span: Segment) -> float:
+    """The longest pause in a span; 0 where there are fewer than five."""
+    first, last = round(span.start_s / BLOCK_S), round(span.end_s / BLOCK_S)
+    starts, stops = _runs(quiet[first:last])
+    return float((stops - starts).max()) * BLOCK_S if len(starts) >= _RHYTHM else 0.0
 
 
 def _runs(flags: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

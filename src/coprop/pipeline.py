@@ -1,6 +1,7 @@
 """Co-Prop: anchor where the sounding objects change, segment a keyframe there, propagate it.
 
-audio --ControlPointDetector--> control points --> segments, inside which the sources are constant
+audio --ControlPointDetector--> control points --> segments, inside which the sources are constant,
+    without silence and no longer than ``max_segment_s``
 first frame of a segment --keyframe model--> its mask
 the segment's other frames, one by one, with their sound --propagator--> their masks
 """
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from coprop.brief import brief
 from coprop.checks import number, shown, whole
 from coprop.control_points.detector import ControlPointDetector
 from coprop.errors import CheckpointError, CoPropError
@@ -28,9 +30,12 @@ from coprop.keyframes.outputs import Outputs
 from coprop.keyframes.segmenter import KeyframeSegmenter
 from coprop.media.clip import AudioSource, Clip, ClipSource
 from coprop.neighbours import with_neighbours
+from coprop.paths import AnyPath, as_path
+from coprop.pretrained import has_file
 from coprop.propagation.checks import check_propagator
 from coprop.propagation.propagator import AudioInsertPropagator, Propagator
 from coprop.result import Result
+from coprop.sounds import GivenSound, as_track
 from coprop.tracking import SegmentTracker, Tracking
 from coprop.types import AudioTrack, ControlPoints, FrameMask, Progress
 
@@ -52,8 +57,9 @@ class CoProp:
         keyframes: segments one frame with its sound.
         detector: finds where the sounding objects change.
         propagator: carries a keyframe's mask through its segment.
-        max_segment_s: longest time between keyframes, in seconds; longer segments get another
-            keyframe, which catches what came into view. None for the paper's: one a segment.
+        max_segment_s: longest time between keyframes, and so longest segment, in seconds: what goes
+            on sounding for longer gets another keyframe, which catches what came into view. None
+            for the paper's: one keyframe from control point to control point.
         working_edge: frames with a longer side are shown to the parts reduced to this, in pixels;
             masks still have the frame's own size.
         namer: says what sounds in each segment, by default in AudioSet's names; None for nobody.
@@ -81,6 +87,11 @@ class CoProp:
         found = _device_of(propagator, keyframes) if device is None else device
         self.device: torch.device = _device(found)
 
+    def __repr__(self) -> str:
+        names = ("keyframes", "detector", "propagator", "max_segment_s")
+        parts = (f"{name}={brief(getattr(self, name))}" for name in names)
+        return f"{type(self).__name__}({', '.join(parts)}, device={self.device})"
+
     def __setattr__(self, name: str, value: object) -> None:
         """Whatever is set, now or later, is checked."""
         check = _CHECKS.get(name)
@@ -89,7 +100,7 @@ class CoProp:
     @classmethod
     def from_pretrained(
         cls,
-        folder: str | Path | None = None,
+        folder: AnyPath | None = None,
         *,
         namer: SoundNamer | None = AUDIOSET,
         device: torch.device | str | None = None,
@@ -105,10 +116,11 @@ class CoProp:
         Raises:
             CheckpointError: no such folder, or not with these models in it.
         """
-        folder = Path(folder) if folder else WEIGHTS
+        named = folder is not None and folder != ""
+        folder = as_path("folder", folder, error=CheckpointError) if named else WEIGHTS
         device = None if device is None else _device(device)
         for name in ("keyframe_segmenter", "propagator"):
-            if not (folder / name / "config.json").is_file():
+            if not has_file(folder / name / "config.json"):
                 raise CheckpointError(
                     f"{folder} has no {name}/config.json; give a folder that holds "
                     "keyframe_segmenter and propagator, each written by save_pretrained()."
@@ -169,7 +181,7 @@ class CoProp:
             propagator = default.eval().to(device)
         return cls(
             keyframes,
-            detector=detector or ControlPointDetector.novelty(),
+            detector=ControlPointDetector.novelty() if detector is None else detector,
             propagator=propagator,
             max_segment_s=max_segment_s,
             namer=namer,
@@ -192,7 +204,8 @@ class CoProp:
         Args:
             frames: a video file's path; (T, H, W, 3) uint8 or (T, 3, H, W) float in [0, 1]; or an
                 iterable of such images.
-            audio: the sound: an `Audio`, or an audio file's path. By default the video's own.
+            audio: the sound: an audio file's path, an `Audio`, ``(waveform, sample_rate)`` or a
+                dict with ``array`` and ``sampling_rate``. By default the video's own.
             fps: frames per second; needed where ``frames`` is not a file.
             keep_probabilities: keep the soft masks too (they take 8 times the memory).
             video_track: number of the file's track of pictures, from 0; by default the film.
@@ -237,9 +250,9 @@ class CoProp:
             opened.pop_all()  # from here on the iterator closes the clip
             return _masks_of(clip, tracking)
 
-    def anchor(self, audio: AudioTrack) -> ControlPoints:
+    def anchor(self, audio: GivenSound) -> ControlPoints:
         """Where the sounding objects change (paper section 3.2)."""
-        points = self.detector(audio)
+        points = self.detector(as_track(audio))
         if not isinstance(points, ControlPoints):
             raise CoPropError(
                 f"the detector must return ControlPoints, got {type(points).__name__}; "

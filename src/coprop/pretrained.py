@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import json
+import os
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
 
 import torch
 from huggingface_hub import PyTorchModelHubMixin, hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from coprop.checkpoints import load_state_dict, read_state_dict
-from coprop.errors import CheckpointError, CoPropError
+from coprop.errors import CheckpointError, CoPropError, OutputError
+from coprop.files import output_errors, replacing
+from coprop.paths import AnyPath, as_path
 
 _WEIGHTS = "model.safetensors"
 _DOWNLOAD_OPTIONS = ("revision", "cache_dir", "force_download", "token", "local_files_only")
 _Model = TypeVar("_Model", bound="PretrainedModel")
+
+
+def has_file(path: Path) -> bool:
+    """Whether a file is there; not so where no file could have such a name."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 class Config(Protocol):
@@ -49,13 +61,31 @@ class PretrainedModel(nn.Module, PyTorchModelHubMixin, library_name="coprop", li
 
     def _save_pretrained(self, save_directory: Path) -> None:
         tensors = {key: value.contiguous() for key, value in self.state_dict().items()}
-        save_file(tensors, save_directory / _WEIGHTS, metadata={"format": "pt"})
+        with replacing(save_directory / _WEIGHTS) as part:
+            part.write_bytes(save(tensors, metadata={"format": "pt"}))
         text = json.dumps(self.config.to_dict(), indent=2) + "\n"
-        (save_directory / "config.json").write_text(text, encoding="utf-8")
+        with replacing(save_directory / "config.json") as part:
+            part.write_text(text, encoding="utf-8")
+
+    def save_pretrained(self, save_directory: AnyPath, **options: Any) -> str | None:
+        """Writes model.safetensors and config.json, each whole or not at all.
+
+        Args:
+            save_directory: the folder; made if needed.
+            options: those of huggingface_hub's ``ModelHubMixin.save_pretrained``.
+
+        Raises:
+            OutputError: they cannot be written.
+        """
+        folder = as_path("save_directory", save_directory, error=OutputError)
+        # What goes wrong on the way to the hub is no fault of the folder.
+        with nullcontext() if options.get("push_to_hub") else output_errors(folder):
+            url: str | None = super().save_pretrained(folder, **options)
+        return url
 
     @classmethod
     def from_pretrained(
-        cls: type[_Model], pretrained_model_name_or_path: str | Path, **options: Any
+        cls: type[_Model], pretrained_model_name_or_path: AnyPath, **options: Any
     ) -> _Model:
         """The model in a folder that `save_pretrained` wrote, or on the hub.
 
@@ -68,15 +98,16 @@ class PretrainedModel(nn.Module, PyTorchModelHubMixin, library_name="coprop", li
                 damaged or of another model.
         """
         name = pretrained_model_name_or_path
-        if isinstance(name, Path) and not name.is_dir():
-            raise _not_found(name, "there is no such folder")
+        path = as_path("pretrained_model_name_or_path", name, error=CheckpointError)
+        if not isinstance(name, str) and not path.is_dir():
+            raise _not_found(path, "there is no such folder")
         try:
-            model: _Model = super().from_pretrained(name, **options)
+            model: _Model = super().from_pretrained(os.fspath(name), **options)
         except CoPropError:
             raise
         except (HFValidationError, HfHubHTTPError, OSError) as error:
             raise _not_found(name, str(error)) from error
-        except ValueError as error:
+        except (ValueError, RecursionError, AttributeError, TypeError) as error:
             raise CheckpointError(
                 f"the config.json of {name} is damaged ({error}); save the model again."
             ) from error
@@ -101,7 +132,7 @@ class PretrainedModel(nn.Module, PyTorchModelHubMixin, library_name="coprop", li
         with torch.random.fork_rng(devices=[]):  # loading draws none of the caller's numbers
             model = cls(_as_config(cls.config_type, config, model_id))
         load_state_dict(model, model.completed(read_state_dict(path)), str(path))
-        return model.to(map_location).eval()
+        return model.float().to(map_location).eval()
 
 
 def _as_config(config_type: type[Config], config: Any, source: str) -> Config:
@@ -116,7 +147,7 @@ def _as_config(config_type: type[Config], config: Any, source: str) -> Config:
         ) from error
 
 
-def _not_found(name: str | Path, reason: str) -> CheckpointError:
+def _not_found(name: AnyPath, reason: str) -> CheckpointError:
     first_line = reason.strip().partition("\n")[0].rstrip(".")
     return CheckpointError(
         f"there is no model at {name}: {first_line}. Give a folder that save_pretrained() wrote, "

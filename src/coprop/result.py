@@ -6,14 +6,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import zip_longest
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from coprop.brief import counted
+from coprop.checks import sealed
 from coprop.errors import MediaError
 from coprop.media.clip import AudioSource, Clip, ClipSource
+from coprop.paths import AnyPath
 from coprop.types import ControlPoints, FrameMask, Segment
 
 if TYPE_CHECKING:
@@ -90,7 +92,7 @@ def _segment(segment: Segment) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Result:
     """Masks of what sounds in a whole clip.
 
@@ -110,17 +112,26 @@ class Result:
     video_track: int | None = None
     audio_track: int | None = None
 
+    def __repr__(self) -> str:
+        told = [counted(len(self.masks), "frame")]
+        if self.masks:
+            height, width = self.masks[0].labels.shape
+            told[0] += f" of {width} x {height} to {self.masks[-1].time_s:.2f} s"
+        told.append(counted(len(self.control_points.change_times_s), "change"))
+        told.append(counted(len(self.segments), "segment"))
+        return f"Result({', '.join(told)})"
+
     @property
     def labels(self) -> NDArray[np.uint8]:
-        """(T, H, W) label maps, 0 for background."""
-        return np.stack([mask.labels for mask in self.masks])
+        """(T, H, W) label maps, 0 for background; read-only, as all arrays of results are."""
+        return sealed(np.stack([mask.labels for mask in self.masks]))
 
     @property
     def times_s(self) -> NDArray[np.float64]:
-        """(T,) times of the frames, in seconds."""
-        return np.array([mask.time_s for mask in self.masks])
+        """(T,) times of the frames, in seconds; read-only."""
+        return sealed(np.array([mask.time_s for mask in self.masks]))
 
-    def save(self, directory: str | Path, *, force: bool = False) -> None:
+    def save(self, directory: AnyPath, *, force: bool = False) -> None:
         """Writes masks/*.png, overlay.mp4 with its sound, timeline.png and result.json.
 
         Args:
@@ -154,7 +165,7 @@ class Result:
 
 
 def save(
-    directory: str | Path,
+    directory: AnyPath,
     clip: Clip,
     masked_frames: Iterable[tuple[Any, FrameMask]],
     points: ControlPoints,

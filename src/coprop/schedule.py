@@ -40,7 +40,7 @@ def heard_parts(
     longest_s: float | None = None,
     silent: Callable[[Segment], bool] = lambda _: False,
 ) -> list[Part]:
-    """The spans that want a keyframe each: segments without their silences, in equal pieces.
+    """The segments: from control point to control point, without silences, in equal pieces.
 
     Args:
         points: the control points.

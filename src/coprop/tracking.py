@@ -13,6 +13,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from coprop.brief import Brief
+from coprop.checks import is_plain
 from coprop.errors import ModelOutputError
 from coprop.keyframes.asking import Asked
 from coprop.keyframes.model import FrameContext, KeyframeModel
@@ -34,8 +36,8 @@ _ALONE_S = 1 / 25  # how long a frame lasts that is the only one, or the first s
 _SMALLEST_OBJECT = 1e-3  # share of the frame; smaller specks on a keyframe are not propagated
 
 
-@dataclass(frozen=True)
-class SegmentState:
+@dataclass(frozen=True, repr=False)
+class SegmentState(Brief):
     """How far a segment has been tracked.
 
     Args:
@@ -97,7 +99,7 @@ class Tracking:
             sound_s,
             video_end_s=video_s,
             longest_s=longest_s,
-            silent=lambda segment: is_silent(quiet, segment),
+            silent=lambda span: is_silent(quiet, span),
         )
         schedule = Schedule(parts)
         state: SegmentState | None = None
@@ -262,10 +264,10 @@ def _middle_s(span: Segment, sound_s: float) -> float:
 
 
 def _check_logits(logits: object, images: Tensor) -> None:
-    if not isinstance(logits, Tensor) or logits.ndim != 4 or logits.is_complex():
+    if not is_plain(logits) or logits.ndim != 4:
         given = type(logits).__name__
-        if isinstance(logits, Tensor):
-            given = f"{tuple(logits.shape)} {logits.dtype}"
+        if isinstance(logits, Tensor) and not logits.is_nested:
+            given = f"{tuple(logits.shape)} {logits.dtype}, {logits.layout} on {logits.device}"
         raise ModelOutputError(
             f"the keyframe model must return logits as a real tensor (K, C, H, W), got {given}."
         )

@@ -6,6 +6,7 @@ is no video). Label maps use 0 for background.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -14,14 +15,26 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from coprop.brief import Brief, counted, numbers
 from coprop.categories import Category, as_categories, words_of_spans
-from coprop.checks import Sealed, array_of, index, number, read_only, sealed, shown, whole
+from coprop.checks import (
+    Sealed,
+    array_of,
+    as_number,
+    index,
+    number,
+    read_only,
+    sealed,
+    shown,
+    whole,
+)
 from coprop.errors import AudioError, CoPropError, ShapeError
 from coprop.mixdown import to_mono
 
 _HIGHEST_RATE = 10_000_000  # Hz; FFmpeg counts in 32 bits
 _SAME_S = 1e-6  # times that differ by less, by rounding, are the same
-_LOUDEST = 8.0  # 18 dB over full scale: recordings in float overshoot, integers are far beyond
+LOUDEST = 8.0
+"""18 dB over full scale: float recordings overshoot, integers that were not scaled are beyond."""
 
 Progress = Callable[[str, int, int | None], None]
 """Called as ``progress(step, completed, total)``; ``total`` is None where it is not known.
@@ -60,7 +73,7 @@ class AudioTrack(Protocol):
         ...
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Audio(Sealed):
     """Mono sound in memory.
 
@@ -110,6 +123,10 @@ class Audio(Sealed):
             array = to_mono(channels, rate)
         return cls(_as_float(array), sample_rate)
 
+    def __repr__(self) -> str:
+        samples = counted(self.num_samples, "sample")
+        return f"Audio({samples} at {self.sample_rate} Hz, {self.duration_s:.3f} s)"
+
     @property
     def num_samples(self) -> int:
         return len(self.samples)
@@ -132,7 +149,7 @@ class Audio(Sealed):
         from coprop.media.resample import resample  # PyAV is loaded only where it is needed
 
         samples = resample(self.samples, self.sample_rate, rate)
-        np.clip(samples, -_LOUDEST, _LOUDEST, out=samples)  # the filter overshoots
+        np.clip(samples, -LOUDEST, LOUDEST, out=samples)  # the filter overshoots
         return Audio(sealed(samples), rate)
 
 
@@ -144,7 +161,7 @@ def _rate(name: str, value: object) -> int:
 def _check_samples(samples: NDArray[Any], rate: int) -> None:
     """Finite, and not far outside [-1, 1]."""
     peak = float(max(samples.max(), -samples.min())) if samples.size else 0.0
-    if peak <= _LOUDEST:
+    if peak <= LOUDEST:
         return
     bad = np.flatnonzero(~np.isfinite(samples))
     if bad.size:
@@ -154,11 +171,11 @@ def _check_samples(samples: NDArray[Any], rate: int) -> None:
         )
     raise AudioError(
         f"float samples lie in [-1, 1], got a peak of {peak:.6g}; divide them by "
-        f"{_divisor(peak):g}, or give integers to Audio.from_array(), which scales them."
+        f"{full_scale(peak):g}, or give integers to Audio.from_array(), which scales them."
     )
 
 
-def _divisor(peak: float) -> float:
+def full_scale(peak: float) -> float:
     """Full scale of the integers that such a peak may come from, or else the peak itself."""
     scales = (2.0**7, 2.0**15, 2.0**23, 2.0**31)
     return next((scale for scale in scales if peak <= scale), peak)
@@ -175,6 +192,8 @@ def _as_float(array: NDArray[Any]) -> NDArray[Any]:
 @dataclass(frozen=True)
 class Segment:
     """A span ``[start_s, end_s)`` inside which the set of sounding objects is constant.
+
+    The segments of a result are those with one keyframe each.
 
     Args:
         start_s: seconds.
@@ -199,7 +218,7 @@ class Segment:
         object.__setattr__(self, "categories", as_categories(self.categories))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ControlPoints(Sealed):
     """Where the sounding objects change (paper section 3.2).
 
@@ -209,7 +228,7 @@ class ControlPoints(Sealed):
         times_s: (N,) finite, increasing, the first 0; the time at which each window's change, if
             it has one, happens.
         scores: (N,) in [0, 1]; how sure the detector is that the sources change there.
-        flags: (N,) bool; True where a segment begins. The first is always True.
+        flags: (N,) bool; True at the control points. The first, the beginning, is always True.
         categories: what is heard from each control point to the next, in words: as many tuples of
             words as there are flags set, empty ones where nothing is named. None from a detector
             that does not tell.
@@ -226,7 +245,7 @@ class ControlPoints(Sealed):
     def __post_init__(self) -> None:
         times, scores, flags = self._arrays()
         if not flags[0]:
-            raise CoPropError("the first flag must be set: a segment begins where the audio does.")
+            raise CoPropError("the first flag must be set: the beginning is a control point.")
         if not np.all(np.isfinite(times)):
             raise CoPropError("times_s must be finite seconds, got NaN or infinite ones.")
         if abs(times[0]) > _SAME_S:
@@ -259,6 +278,16 @@ class ControlPoints(Sealed):
             raise CoPropError("times_s and scores must be numbers, got bool.")
         return times.astype(np.float64), scores.astype(np.float64), flags
 
+    def __repr__(self) -> str:
+        changes = self.change_times_s
+        told = counted(len(changes), "change")
+        if changes:
+            told += f" at {numbers(changes, 2)} s"
+        named = dict.fromkeys(word for words in self.categories or () for word in words)
+        if named:
+            told += f", {', '.join([*named][:6])}"
+        return f"ControlPoints({told}, {counted(len(self.times_s), 'step')})"
+
     @property
     def change_times_s(self) -> tuple[float, ...]:
         """Times of the changes: every flagged time but the first."""
@@ -271,8 +300,18 @@ class ControlPoints(Sealed):
         begun = int(np.searchsorted(self.times_s[self.flags], time_s + _SAME_S, side="right"))
         return self.categories[max(begun - 1, 0)]
 
-    def segments(self, end_s: float) -> tuple[Segment, ...]:
-        """The segments between the control points; the last one ends at ``end_s``."""
+    def spans(self, end_s: float) -> tuple[Segment, ...]:
+        """From each control point to the next, in silence too; the last ends at ``end_s``.
+
+        A result's segments are parts of these: without silence, and as long as a keyframe serves.
+
+        Raises:
+            CoPropError: an end that is no number.
+        """
+        found = as_number(end_s)
+        if found is None or math.isnan(found):
+            raise CoPropError(f"end_s must be a number of seconds, got {shown(end_s)}.")
+        end_s = float(found)
         starts = [t for t in self.times_s[self.flags] if t < end_s] or [self.times_s[0]]
         edges = [float(t) for t in starts] + [max(end_s, float(starts[-1]))]
         return tuple(Segment(start, end) for start, end in pairwise(edges))
@@ -287,8 +326,8 @@ class WindowDetector(Protocol):
     def __call__(self, audio: AudioTrack, /, *, windows: int | None) -> ControlPoints: ...
 
 
-@dataclass(frozen=True, eq=False)
-class FrameMask(Sealed):
+@dataclass(frozen=True, eq=False, repr=False)
+class FrameMask(Brief, Sealed):
     """What sounds in one frame. Its arrays are read-only; copy them to change them.
 
     Args:
@@ -319,6 +358,12 @@ class FrameMask(Sealed):
         labels = np.asarray(self.labels)
         if labels.ndim != 2 or labels.dtype != np.uint8:
             raise ShapeError(f"labels must be (H, W) uint8, got {shown(self.labels)}.")
+        if not isinstance(self.classes, (tuple, list)) or not self.classes:
+            raise CoPropError(
+                f"classes must be the label of each channel, 0 first, got {shown(self.classes)}."
+            )
+        for label in self.classes:
+            whole("each of classes", label, "a label from 0 to 255", low=0, high=255)
         object.__setattr__(self, "time_s", time_s)
         object.__setattr__(self, "labels", sealed(labels))
         if self.probabilities is None:

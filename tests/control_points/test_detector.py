@@ -195,9 +195,9 @@ def test_wrong_embeddings_are_named(output, message: str) -> None:  # type: igno
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"threshold": 1.5}, "threshold must lie in"),
-        ({"threshold": -0.1}, "threshold must lie in"),
-        ({"threshold": float("nan")}, "threshold must lie in"),
+        ({"threshold": 1.5}, "threshold must be in"),
+        ({"threshold": -0.1}, "threshold must be in"),
+        ({"threshold": float("nan")}, "threshold must be in"),
         ({"min_gap_s": -1.0}, "min_gap_s must be"),
         ({"min_gap_s": float("inf")}, "min_gap_s must be"),
     ],
@@ -216,7 +216,7 @@ def test_bad_embedding_parameters_are_named() -> None:
 
 
 def test_bad_windows_are_named() -> None:
-    with pytest.raises(CoPropError, match="windows must be at least 1, got 0"):
+    with pytest.raises(CoPropError, match="windows must be at least 1"):
         NOVELTY(Audio(noise(1), RATE), windows=0)
 
 

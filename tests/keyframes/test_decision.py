@@ -26,7 +26,9 @@ def row(**groups: float) -> Tensor:
     return values
 
 
-def decided(seen: Tensor, sound: Heard, *, unknown: float = 0.0, off_screen: float = 0.1) -> Sounding:
+def decided(
+    seen: Tensor, sound: Heard, *, unknown: float = 0.0, off_screen: float = 0.1
+) -> Sounding:
     sources = SourceModel(4, off_screen)
     sources.overlooked.copy_(torch.tensor([0.05, 0.05, 0.05, 0.5]))
     return sources.decide(seen, torch.tensor([unknown]), sound)

@@ -48,7 +48,7 @@ def test_groups_speak_the_encoders_words() -> None:
         assert group.audioset
         assert set(group.audioset) <= set(class_names())
         assert set(group.voc) <= set(CLASS_NAMES[1:])
-    for family in families():
+    for family in families().values():
         assert set(family.groups) <= set(GROUPS)
         assert set(family.audioset) <= set(class_names())
 
@@ -189,7 +189,9 @@ def test_of_what_is_told_only_what_is_seen_is_masked(
 def test_gradients_reach_all_that_is_learned() -> None:
     torch.manual_seed(0)
     network = GroundedNetwork().train()
-    network.undecided(frames_of(64, 64, batch=2), 0.1 * torch.randn(2, 16_000)).square().mean().backward()
+    network.undecided(
+        frames_of(64, 64, batch=2), 0.1 * torch.randn(2, 16_000)
+    ).square().mean().backward()
     for part in (network.ears.head, network.refinement):
         for name, parameter in part.named_parameters():
             assert parameter.grad is not None, name

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import resource
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
@@ -264,3 +265,27 @@ def test_a_pipe_is_refused_and_nothing_hangs(tmp_path: Path) -> None:
         AudioFile(tmp_path / "fifo", 8000)
     with pytest.raises(MediaError, match=r"standard input cannot be read.*pipe"):
         AudioFile("-", 8000)
+
+
+@pytest.mark.parametrize("codec", ["pcm_f32le", "pcm_f64le"])
+@pytest.mark.parametrize(
+    ("peak", "divisor"), [(9.0, "128"), (127.0, "128"), (30_000.0, "32768"), (2.0**31, "2.14748e")]
+)
+def test_float_sound_that_was_not_scaled_is_refused(
+    tmp_path: Path, codec: str, peak: float, divisor: str
+) -> None:
+    """As `Audio` has it, at whatever place, for whichever of the channels."""
+    sound = np.random.default_rng(0).uniform(-0.5, 0.5, (2, 30_000)).astype(np.float32)
+    sound[1, 25_000] = -peak
+    path = write_wav(tmp_path / "a.wav", sound, 8000, codec)
+    with pytest.raises(AudioError, match=f"\\[-1, 1\\], got a peak of .*1/{re.escape(divisor)}"):
+        AudioFile(path)
+    with pytest.raises(AudioError, match=r"\[-1, 1\], got a peak of"):
+        Audio(sound[1], 8000)
+
+
+@pytest.mark.parametrize("codec", ["pcm_f32le", "pcm_f64le"])
+def test_float_sound_that_overshoots_is_as_it_was(tmp_path: Path, codec: str) -> None:
+    sound = np.linspace(-8, 8, 4000, dtype=np.float32)[None]
+    samples = AudioFile(write_wav(tmp_path / "a.wav", sound, 8000, codec)).read(0, 4000)
+    np.testing.assert_array_equal(samples, Audio(sound[0], 8000).samples)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from itertools import pairwise
 from pathlib import Path
 
@@ -45,7 +46,7 @@ def test_long_sound_is_read_in_small_pieces() -> None:
     assert envelope(Long(samples, 8000), columns=2)[1].tolist() == [1, 0]
 
 
-def draw(path: Path, change_s: float) -> np.ndarray:  # type: ignore[type-arg]
+def draw(path: Path, change_s: float, title: str = "cost: $5_000 and $6^2") -> np.ndarray:  # type: ignore[type-arg]
     plot_timeline(
         path,
         waveform=np.tile([[-0.5], [0.5]], 100),
@@ -54,7 +55,7 @@ def draw(path: Path, change_s: float) -> np.ndarray:  # type: ignore[type-arg]
         segments=[Segment(0.0, change_s), Segment(change_s, 4.0)],
         keyframe_times_s=[0.0, change_s],
         mask_area=([0.0, 1.0, 2.0], [0.1, 0.0, 0.2]),
-        title="cost: $5_000 and $6^2",
+        title=title,
     )
     return np.asarray(Image.open(path).convert("RGB")).astype(int)
 
@@ -80,7 +81,7 @@ def test_one_frame_and_no_sound(tmp_path: Path, duration: float) -> None:
         waveform=np.zeros((2, 0)),
         duration_s=duration,
         control_points=points(0.0),
-        segments=points(0.0).segments(duration),
+        segments=[Segment(0.0, duration)],
         keyframe_times_s=[],
         mask_area=([0.0], [0.0]),
     )
@@ -127,3 +128,66 @@ def test_names_are_written_where_they_fit() -> None:
         left, right = (axes.transData.transform((t, 0))[0] for t in (span.start_s, span.end_s))
         assert left < box.x0 < box.x1 < right
     figure.savefig(os.devnull, format="png")
+
+
+def test_names_in_any_script_give_no_warning(tmp_path: Path) -> None:
+    names = (
+        "犬が吠える.mp4",
+        "كلب.mp4",
+        "กขค.mp4",
+        "🐶.mp4",
+        "\udcff\udc80犬.mp4",
+        "a\nb\t\x07.mp4",
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for name in (*names, "a\nb\t\x07.mp4", "$x^2$ \\frac{.mp4"):
+            draw(tmp_path / "t.png", 1.0, title=name)
+
+
+def test_many_changes_go_into_several_rows(tmp_path: Path) -> None:
+    """In 20 minutes with 400 of them each is still seen for itself, and so is what is between."""
+    times = np.arange(401) * 3.0
+    keyframes = np.arange(600) * 2.0
+    plot_timeline(
+        tmp_path / "t.png",
+        waveform=np.tile([[-0.5], [0.5]], 20_000),
+        duration_s=1203.0,
+        control_points=points(*times),
+        segments=[Segment(start, start + 2) for start in keyframes.tolist()],
+        keyframe_times_s=keyframes.tolist(),
+        mask_area=(keyframes, np.full(600, 0.1)),
+    )
+    image = np.asarray(Image.open(tmp_path / "t.png").convert("RGB")).astype(int)
+    height, width = image.shape[:2]
+    assert width < height < 4000
+    dark = (image < 80).all(axis=2)
+    crowded = [y for y in range(60, height) if dark[y].mean() > 0.1]  # triangles
+    rows = [y for y, before in zip(crowded, [-200, *crowded], strict=False) if y - before > 100]
+    assert len(rows) == 8
+    seen = 0
+    for y in rows:
+        line = dark[y + 1]
+        seen += int((np.diff(line[90:].astype(int)) == 1).sum())
+    assert seen == len(keyframes)
+
+
+def test_colours_tell_segments_from_silence(tmp_path: Path) -> None:
+    """White where there is no segment, and no blue that could be taken for silence."""
+    path = tmp_path / "t.png"
+    plot_timeline(
+        path,
+        waveform=np.zeros((2, 0)),
+        duration_s=4.0,
+        control_points=points(0.0),
+        segments=[Segment(1.0, 2.0), Segment(2.0, 3.0)],
+        keyframe_times_s=[1.0, 2.0],
+        mask_area=([0.0], [0.0]),
+    )
+    image = np.asarray(Image.open(path).convert("RGB")).astype(int)
+    y, (left, right) = 120, (102, 1410)
+    at = [image[y, round(left + (right - left) * t / 4)] for t in (0.5, 1.5, 2.5, 3.5)]
+    assert at[0].tolist() == at[3].tolist() == [255, 255, 255]
+    assert at[1].tolist() != at[2].tolist()
+    for colour in at[1:3]:
+        assert colour[0] > colour[2]

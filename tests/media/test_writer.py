@@ -15,12 +15,14 @@ from media_samples import click_time, picture, tone, write_video, write_wav
 from PIL import Image
 
 from coprop.errors import CoPropError, MissingAudioError, OutputError, ShapeError
+from coprop.locks import LOCK
 from coprop.media import overlay
 from coprop.media.audio_file import AudioFile
 from coprop.media.frames import frames_from
 from coprop.media.palette import voc_palette
 from coprop.media.reader import Frame, VideoFile
 from coprop.media.sound import Sound
+from coprop.media.tint import Tints
 from coprop.media.writer import ResultWriter
 from coprop.types import Audio, ControlPoints, FrameMask
 
@@ -59,7 +61,8 @@ def exact_times(video: VideoFile) -> list[Fraction]:
 
 
 def names(directory: Path) -> list[str]:
-    return sorted(str(p.relative_to(directory)) for p in directory.rglob("*") if p.is_file())
+    files = (p for p in directory.rglob("*") if p.is_file() and p.name != LOCK)
+    return sorted(str(p.relative_to(directory)) for p in files)
 
 
 @contextmanager
@@ -163,7 +166,8 @@ def test_overlay_shows_frame_and_mask(tmp_path: Path) -> None:
             labels[:, :32] = 1
             writer.write(frame, replace(mask, labels=labels))
     for frame in VideoFile(tmp_path / "out/overlay.mp4"):
-        np.testing.assert_allclose(frame.image[32, 12], [177, 50, 50], atol=10)
+        tinted = (100 + Tints().of(images[0], labels)[1].astype(int)) // 2
+        np.testing.assert_allclose(frame.image[32, 12], tinted, atol=10)
         np.testing.assert_allclose(frame.image[32, 50], [100, 100, 100], atol=6)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from coprop.training.grounding import Voices, settle_refinement, train_grounding
 from torch import nn
 
 from coprop.control_points.novelty import NoveltyNetwork
@@ -13,7 +14,6 @@ from coprop.encoders.sound_effects import SoundEffectsEncoder
 from coprop.keyframes.grounded import GroundedNetwork
 from coprop.propagation.config import PropagatorConfig
 from coprop.propagation.propagator import AudioInsertPropagator
-from coprop.training.grounding import Voices, settle_refinement, train_grounding
 from coprop.training.hearing import (
     HeardExamples,
     cross_fitted_answers,

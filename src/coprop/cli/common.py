@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 FAILED = 1
 _OF_THE_SYSTEM = {
     *(errno.ENOSPC, errno.EFBIG, errno.EROFS, errno.EIO, errno.EMFILE, errno.EACCES),
+    *(errno.ENAMETOOLONG, errno.ELOOP, errno.EPERM),
     errno.EDQUOT if hasattr(errno, "EDQUOT") else errno.ENOSPC,
 }
 

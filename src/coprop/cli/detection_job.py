@@ -15,6 +15,7 @@ from coprop.cli.listening import Listened, listen, media_files
 from coprop.cli.progress import ProgressBars
 from coprop.cli.rows import RowFile
 from coprop.errors import CoPropError
+from coprop.files import one_a_line
 
 if TYPE_CHECKING:
     from coprop.control_points.detector import ControlPointDetector
@@ -118,7 +119,7 @@ class DetectionJob:
         if not self.as_json:
             typer.echo(("" if first else "\n") + _table(content))
         else:
-            typer.echo(json.dumps(content, indent=2 if single else None))
+            typer.echo(one_a_line(content) if single else json.dumps(content))
 
     def _print_summary(self, done: int, before: int, failures: list[Path]) -> None:
         content = {

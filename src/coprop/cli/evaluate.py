@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -81,7 +82,8 @@ def evaluate(
             min=0.0,
             metavar="SECONDS",
             show_default="the model's",
-            help="Longest time between keyframes; 0 for one a segment, as in the paper.",
+            help="Longest time between keyframes; 0 for keyframes at control points alone, as in "
+            "the paper.",
         ),
     ] = None,
     tolerance: Annotated[
@@ -204,20 +206,15 @@ def _evaluate(
 
 
 def _print_table(content: dict[str, Any], out: Path) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
     from coprop.evaluation.store import RESULTS, TABLE, TIMINGS
-    from coprop.evaluation.table import SELECTIONS, cells
+    from coprop.evaluation.table import IN_ASCII, text
+    from coprop.files import read_json
 
-    timings = json.loads((out / TIMINGS).read_text(encoding="utf-8"))
-    console = Console(width=None if Console().is_terminal else 200)
-    for selection in SELECTIONS:
-        head, rows = cells(content, timings, selection)
-        table = Table(title=f"{content['dataset']['name']}, {selection}")
-        for title in head:
-            table.add_column(title, justify="left" if not title else "right")
-        for row in rows:
-            table.add_row(*row)
-        console.print(table)
-    typer.echo(f"Written to {out}: {RESULTS}, {TABLE}, {TIMINGS}, rows/")
+    timings = read_json(out / TIMINGS)
+    table = text(content, timings)
+    try:
+        table.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except (UnicodeEncodeError, LookupError):
+        table = table.translate(IN_ASCII)
+    typer.echo(table)
+    typer.echo(f"\nWritten to {out}: {RESULTS}, {TABLE}, {TIMINGS}, rows/")

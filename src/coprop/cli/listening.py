@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from coprop.control_points.language_models.model import SAMPLE_RATE
 from coprop.errors import CoPropError, MediaError
+from coprop.media.folders import media_in
 
 if TYPE_CHECKING:
     from coprop.control_points.detector import ControlPointDetector
@@ -18,11 +19,6 @@ if TYPE_CHECKING:
     from coprop.control_points.trace import Trace
     from coprop.media.audio_file import AudioFile
     from coprop.types import ControlPoints, Progress
-
-_SUFFIXES = frozenset(
-    {".aac", ".aif", ".aiff", ".avi", ".flac", ".m4a", ".m4v", ".mka", ".mkv", ".mov", ".mp3"}
-    | {".mp4", ".mpeg", ".mpg", ".oga", ".ogg", ".opus", ".ts", ".wav", ".webm", ".wma", ".wmv"}
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +39,7 @@ class Listened:
 
 
 def media_files(paths: Sequence[Path]) -> list[Path]:
-    """The files among the paths, and those with a video's or sound's suffix in the folders.
+    """The files among the paths, and the videos and sounds in the folders (`media_in`).
 
     Raises:
         MediaError: a folder without any.
@@ -53,7 +49,7 @@ def media_files(paths: Sequence[Path]) -> list[Path]:
         if not path.is_dir():
             found[path] = None
             continue
-        inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in _SUFFIXES and p.is_file())
+        inside = media_in(path)
         if not inside:
             raise MediaError(
                 f"{path} is a directory without video or audio files; a file of another suffix "

@@ -67,7 +67,8 @@ DeviceOption = Annotated[
     typer.Option(
         metavar="NAME",
         show_default="cpu",
-        help="Where a model in this process computes: cpu, cuda, cuda:1, mps.",
+        help="Where the language model of --llm computes, if it is no server's: cpu, cuda, cuda:1, "
+        "mps. What works without --llm runs on the CPU.",
     ),
 ]
 

@@ -70,6 +70,8 @@ class RowFile:
         key, settings = row.get("path"), row.get("settings")
         if not isinstance(key, str) or not isinstance(settings, dict):
             raise self._lines.damaged(number, "it has no path and settings")
+        if not isinstance(row.get("control_points"), list):
+            raise self._lines.damaged(number, "it has no control points")
         different = differing(settings, self.settings)
         if different:
             raise OutputError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from coprop.brief import counted
 from coprop.cli.common import (
     AudioTrackOption,
     DebugOption,
@@ -93,7 +93,8 @@ def run(
             min=0.0,
             metavar="SECONDS",
             show_default="2",
-            help="Longest time between keyframes; 0 for one a segment, as in the paper.",
+            help="Longest time between keyframes; 0 for keyframes at control points alone, as in "
+            "the paper.",
         ),
     ] = None,
     quiet: Annotated[
@@ -126,8 +127,10 @@ def run(
         with bars:
             content = _process(job, pipeline, bars)
     if as_json:
+        from coprop.files import one_a_line
+
         brief = {key: value for key, value in content.items() if key != "frames"}
-        typer.echo(json.dumps({**brief, "out": str(out)}, indent=2))
+        typer.echo(one_a_line({**brief, "out": str(out)}))
     elif not quiet:
         typer.echo(summary(content, out))
 
@@ -157,6 +160,7 @@ def check_output(job: Job) -> None:
             or holds the input under a name that the result would take.
     """
     from coprop.files import output_errors
+    from coprop.locks import LOCK
 
     with output_errors(job.out):
         existing = next(path for path in (job.out, *job.out.absolute().parents) if path.exists())
@@ -164,7 +168,7 @@ def check_output(job: Job) -> None:
             raise OutputError(f"cannot write {job.out}: {existing} is a file. Choose a folder.")
         if not os.access(existing, os.W_OK | os.X_OK):
             raise OutputError(f"cannot write {job.out}: no permission to write in {existing}.")
-        if existing != job.out or not any(job.out.iterdir()):
+        if existing != job.out or not set(job.out.iterdir()) - {job.out / LOCK}:
             return
     if not job.force:
         raise OutputError(
@@ -188,10 +192,11 @@ def _spare_input(job: Job) -> None:
 
 def _pipeline(model: Path | None, device: str, max_segment_s: float | None) -> CoProp:
     from coprop.pipeline import CoProp
+    from coprop.pretrained import has_file
 
     where = checked_device(device)
     for name in ("keyframe_segmenter", "propagator"):
-        if model is not None and not (model / name).is_dir():
+        if model is not None and not has_file(model / name / "config.json"):
             raise CheckpointError(
                 f"{model} has no folder {name}. --model takes a folder with keyframe_segmenter and "
                 "propagator, each with model.safetensors and config.json."
@@ -232,7 +237,12 @@ def summary(content: dict[str, Any], out: Path) -> str:
     """
     frames, segments = content["frames"], content["segments"]
     size = f"{content['width']} x {content['height']}"
-    lines = [f"{content['video']}: {len(frames)} frames of {size}, {len(segments)} segments", ""]
+    told = [
+        f"{counted(len(frames), 'frame')} of {size}",
+        counted(len(content["control_points"]) - 1, "change"),
+        counted(len(segments), "segment"),
+    ]
+    lines = [f"{content['video']}: {', '.join(told)}", ""]
     lines += segment_lines(segments, frames) if segments else ["Nothing is heard."]
     return "\n".join(
         [*lines, "", f"Written to {out}: masks/, overlay.mp4, timeline.png, result.json"]

@@ -55,8 +55,8 @@ def parse_flags(text: str, windows: int) -> Flags | Failure:
     any bracket, a line of nothing but flags is taken, and so are "Frame 1: 1, Frame 2: 0, ..."
     where each frame is named once. What a model thinks between ``<think>`` tags does not count.
 
-    The first flag is 1 in what is returned, whatever the answer says, since a segment always begins
-    where the track does.
+    The first flag is 1 in what is returned, whatever the answer says, since the beginning is
+    always a control point.
 
     Args:
         text: the answer.

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 
+from coprop.checks import shown
 from coprop.control_points.conversation import Conversation, Heard, Question
 from coprop.control_points.language_models.model import Answer, LanguageModel
 from coprop.errors import LanguageModelError
@@ -95,9 +96,17 @@ def _alone(llm: LanguageModel, conversation: Conversation) -> Heard:
 def _ask(llm: LanguageModel, questions: Sequence[Question], windows: int | None) -> list[Answer]:
     dialogues = [question.dialogue for question in questions]
     answers = llm.answer(dialogues) if windows is None else llm.answer_flags(dialogues, windows)
+    if not isinstance(answers, Sequence) or not all(_is_answer(each) for each in answers):
+        raise LanguageModelError(
+            f"{llm.name} must give a list of Answer, each with its text, got {shown(answers)}."
+        )
     if len(answers) != len(dialogues):
         raise LanguageModelError(
             f"{llm.name} gave {len(answers)} answers to {len(dialogues)} dialogues; there must be "
             "one for each, in their order."
         )
     return list(answers)
+
+
+def _is_answer(value: object) -> bool:
+    return isinstance(value, Answer) and isinstance(value.text, str)

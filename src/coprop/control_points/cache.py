@@ -16,6 +16,8 @@ import numpy as np
 
 from coprop.control_points.language_models.model import Answer, Dialogue, LanguageModel
 from coprop.errors import CoPropError, LanguageModelError, OutputError
+from coprop.files import parse_json
+from coprop.paths import AnyPath, as_path
 
 _VERSION = 1
 _MOST_BYTES = 1 << 33  # address space, not disk: the file grows with what is in it
@@ -43,11 +45,11 @@ class CachedModel:
         OutputError: the folder cannot be used as a cache.
     """
 
-    def __init__(self, llm: LanguageModel, directory: str | Path, *, batch_size: int = 8) -> None:
+    def __init__(self, llm: LanguageModel, directory: AnyPath, *, batch_size: int = 8) -> None:
         if batch_size < 1:
             raise CoPropError(f"batch_size must be at least 1, got {batch_size}.")
         self.llm = llm
-        self.directory = Path(directory)
+        self.directory = as_path("directory", directory)
         self.batch_size = batch_size
         self._store = _open_store(self.directory)
 
@@ -186,7 +188,7 @@ def _key(model: str, dialogue: Dialogue, windows: int | None) -> bytes:
 def _answer_of(kept: bytes) -> Answer | None:
     """The answer; None where it is none."""
     try:
-        row = json.loads(kept)
+        row = parse_json(kept)
         text, probabilities = row["text"], row["probabilities"]
         if not isinstance(text, str):
             return None

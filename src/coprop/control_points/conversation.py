@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from coprop.checks import as_number, shown
 from coprop.control_points.answers import Failure, parse_flags, without_thoughts
 from coprop.control_points.categories import categories_in
 from coprop.control_points.examples import Example, ExampleStore, Retrieved
@@ -213,11 +214,12 @@ def _name(example: Example) -> str:
     return example.name or example.audio.name
 
 
-def _check_probabilities(probabilities: tuple[float, ...], windows: int | None) -> None:
-    if len(probabilities) != windows or not all(0.0 <= p <= 1.0 for p in probabilities):
+def _check_probabilities(probabilities: object, windows: int | None) -> None:
+    numbers = [as_number(p) for p in probabilities] if isinstance(probabilities, Sequence) else []
+    if len(numbers) != windows or not all(p is not None and 0 <= p <= 1 for p in numbers):
         raise LanguageModelError(
-            f"the model gave {len(probabilities)} probabilities for {windows} windows; there must "
-            "be one in [0, 1] for each, or none at all."
+            f"the model gave {shown(probabilities)} as probabilities for {windows} windows; there "
+            "must be one in [0, 1] for each, or none at all."
         )
 
 

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from coprop.checks import array_of, number, shown, whole
 from coprop.control_points import novelty as _novelty
 from coprop.control_points import similarity as _similarity
-from coprop.control_points.features import STEP_S
+from coprop.control_points.features import MOST_WINDOWS, STEP_S
+from coprop.control_points.levels import edge_chances
 from coprop.control_points.similarity import Embed
 from coprop.errors import CoPropError
-from coprop.loudness import heard_spans, quiet_blocks, silence_edges_s
+from coprop.loudness import (
+    block_levels_db,
+    heard_spans,
+    quiet_levels,
+    silence_edges_s,
+)
+from coprop.paths import AnyPath
+from coprop.sounds import GivenSound, as_track
 from coprop.types import AudioTrack, ControlPoints
 
 if TYPE_CHECKING:
@@ -31,6 +38,12 @@ where ``windows`` is None one each 50 ms from the start of the track."""
 
 FineScore = Callable[[AudioTrack], NDArray[np.float64]]
 """(T,) scores in [0, 1] of a track, one each 50 ms."""
+
+EdgeChances = Callable[
+    [NDArray[np.float64], NDArray[np.bool_], NDArray[np.float64], NDArray[np.float64]],
+    NDArray[np.float64],
+]
+"""``chances(levels_db, quiet, edges_s, scores)``, as `coprop.control_points.levels` has them."""
 
 NOVELTY_THRESHOLD = 0.5
 COSINE_THRESHOLD = 0.025
@@ -50,8 +63,6 @@ class ControlPointDetector:
         score: how sure it is that the sources change at each step, see `ScoreFunction`.
         threshold: in [0, 1]; lower finds more changes.
         min_gap_s: the shortest time between two changes, in seconds; 0 for none.
-        silences: the beginning and the end of a silence of 0.6 s or more are changes too, with the
-            score 1, at their own times; no gap suppresses them.
 
     Raises:
         CoPropError: a threshold outside [0, 1] or a negative or infinite gap.
@@ -63,18 +74,18 @@ class ControlPointDetector:
         *,
         threshold: float,
         min_gap_s: float = 0.0,
-        silences: bool = False,
     ) -> None:
-        if not 0.0 <= threshold <= 1.0:
-            raise CoPropError(
-                f"threshold must lie in [0, 1], got {threshold}; lower finds more changes."
-            )
-        if not (math.isfinite(min_gap_s) and min_gap_s >= 0.0):
-            raise CoPropError(f"min_gap_s must be a number of seconds, 0 or more, got {min_gap_s}.")
+        if not callable(score):
+            raise CoPropError(f"score must be a function of a track, got {shown(score)}.")
+        wanted = "in [0, 1], where lower finds more changes"
+        threshold = number("threshold", threshold, wanted, low=0.0, high=1.0)
+        min_gap_s = number("min_gap_s", min_gap_s, "a number of seconds, 0 or more", low=0.0)
         self.score = score
         self.threshold = threshold
         self.min_gap_s = min_gap_s
-        self.silences = silences
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(threshold={self.threshold:g}, min_gap_s={self.min_gap_s:g})"
 
     @classmethod
     def novelty(
@@ -88,8 +99,9 @@ class ControlPointDetector:
     ) -> ControlPointDetector:
         """Compares what is heard before and after each moment, over several context lengths.
 
-        The beginning and the end of a silence of 0.6 s or more are changes with the score 1, which
-        explain what changes less than ``min_gap_s`` from them.
+        Where a silence of 0.6 s or more begins or ends is a change too, at its own time, whatever
+        ``min_gap_s`` says; what changes less than that from it is explained by it. Its score is the
+        chance that the sources change there, or 1 with ``embed``.
 
         Without ``embed``, a small network that comes with the library compares what the default's
         audio encoder makes of the sound; the score is the chance of a change. With it, the
@@ -112,12 +124,9 @@ class ControlPointDetector:
             embedding = _similarity.Embedding(embed, sample_rate, window_s)
             score, usual = embedding.novelty_scores, EMBEDDING_THRESHOLD
         chosen = usual if threshold is None else threshold
-        return cls(
-            _ByNearestEdge(_BetweenSilences(score, min_gap_s), min_gap_s),
-            threshold=chosen,
-            min_gap_s=min_gap_s,
-            silences=True,
-        )
+        chances = edge_chances if embed is None else None
+        fused = _WithLevel(score, min_gap_s, chances)
+        return cls(fused, threshold=chosen, min_gap_s=min_gap_s)
 
     @classmethod
     def cosine(
@@ -157,7 +166,7 @@ class ControlPointDetector:
         llm: LanguageModel | str,
         *,
         steps: Literal[1, 3] = 3,
-        examples: ExampleStore | str | Path | None = None,
+        examples: ExampleStore | AnyPath | None = None,
         window_s: float = 1.0,
         num_examples: int = 3,
         hear_examples: bool = False,
@@ -207,11 +216,11 @@ class ControlPointDetector:
             batch_size=batch_size,
         )
 
-    def __call__(self, audio: AudioTrack, *, windows: int | None = None) -> ControlPoints:
+    def __call__(self, audio: GivenSound, *, windows: int | None = None) -> ControlPoints:
         """The control points of a track of any length.
 
         Args:
-            audio: the sound.
+            audio: the sound; see `GivenSound` for what is taken beside an `Audio`.
             windows: N >= 1 for N equal windows with one flag each; flag i says that the sources of
                 window i differ from those of window i - 1. A change inside a window belongs to the
                 nearest edge between two windows, so one in a window's first half flags that window
@@ -223,23 +232,30 @@ class ControlPointDetector:
             empty track counts as one second long.
 
         Raises:
+            AudioError: no sound.
             CoPropError: windows below 1, or a score function that breaks its contract.
         """
-        if windows is not None and windows < 1:
-            raise CoPropError(f"windows must be at least 1, got {windows}; None uses a 50 ms grid.")
-        scores = _checked(self.score(audio, windows), windows)
+        audio = as_track(audio)
+        if windows is not None:
+            wanted = f"at least 1 and at most {MOST_WINDOWS}, or None for a 50 ms grid"
+            windows = whole("windows", windows, wanted, low=1, high=MOST_WINDOWS)
+        edges_s: NDArray[np.float64] = np.zeros(0)
+        chances: NDArray[np.float64] = np.zeros(0)
+        if isinstance(self.score, _WithLevel):
+            found, edges_s, chances = self.score.parts(audio, windows, self.threshold)
+        else:
+            found = self.score(audio, windows)
+        scores = _checked(found, windows)
         step_s = STEP_S if windows is None else (audio.duration_s or 1.0) / windows
         times_s = np.arange(len(scores), dtype=np.float64) * step_s
         scores[0] = 0.0  # the start must not outshine a change just after it
         flags = pick_peaks(times_s, scores, self.threshold, self.min_gap_s)
-        if self.silences:
-            edges_s = silence_edges_s(quiet_blocks(audio))
-            if windows is not None:
-                nearest = _nearest_windows(edges_s, audio, windows)
-                edges_s = np.asarray(
-                    np.unique(nearest[nearest < windows]) * step_s, dtype=np.float64
-                )
-            times_s, scores, flags = _with_edges(times_s, scores, flags, edges_s)
+        if windows is not None:
+            nearest = _nearest_windows(edges_s, audio, windows)
+            inside = nearest < windows
+            edges_s = np.asarray(nearest[inside] * step_s, dtype=np.float64)
+            chances = chances[inside]
+        times_s, scores, flags = _with_edges(times_s, scores, flags, edges_s, chances)
         flags[0], scores[0] = True, 1.0
         return ControlPoints(times_s, scores, flags)
 
@@ -262,43 +278,52 @@ def pick_peaks(
 
 
 @dataclass(frozen=True)
-class _BetweenSilences:
-    """A score without what the edges of silences explain, and without what changes in silence."""
+class _WithLevel:
+    """A score of change, and the edges of silences, which explain what changes beside them.
+
+    Args:
+        fine_score: each 50 ms.
+        min_gap_s: what changes less than this from an edge is explained by it.
+        chances: how sure each edge is; None for wholly.
+    """
 
     fine_score: FineScore
     min_gap_s: float
-
-    def __call__(self, audio: AudioTrack) -> NDArray[np.float64]:
-        scores = self.fine_score(audio)
-        quiet = quiet_blocks(audio)
-        times_s = np.arange(len(scores), dtype=np.float64) * STEP_S
-        explained = np.ones(len(scores), dtype=bool)
-        for span in heard_spans(quiet):
-            explained[(times_s >= span.start_s) & (times_s < span.end_s)] = False
-        for edge_s in silence_edges_s(quiet):
-            explained |= np.abs(times_s - edge_s) < self.min_gap_s - _SAME_S
-        scores[explained] = 0.0
-        return scores
-
-
-@dataclass(frozen=True)
-class _ByNearestEdge:
-    """A score for windows too: the highest peak of the fine scores nearest to a window's start."""
-
-    fine_score: FineScore
-    min_gap_s: float
+    chances: EdgeChances | None
 
     def __call__(self, audio: AudioTrack, windows: int | None) -> NDArray[np.float64]:
-        fine = self.fine_score(audio)
-        if windows is None:
-            return fine
-        times_s = np.arange(len(fine), dtype=np.float64) * STEP_S
-        peaks = np.flatnonzero(pick_peaks(times_s, fine, 0.0, max(self.min_gap_s, STEP_S)))
-        edges = _nearest_windows(times_s[peaks], audio, windows)
-        inside = edges < windows  # nearest to the end of the track: no window starts there
-        scores = np.zeros(windows)
-        np.maximum.at(scores, edges[inside], fine[peaks[inside]])
-        return scores
+        return self.parts(audio, windows, 0.0)[0]
+
+    def parts(
+        self, audio: AudioTrack, windows: int | None, threshold: float
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Scores, for windows too: the highest peak of the fine scores nearest to a window's start;
+        and the times and chances of those edges whose chance reaches the threshold.
+        """
+        scores = self.fine_score(audio)
+        levels_db = block_levels_db(audio)
+        if not levels_db.size:
+            return np.zeros(windows or 1), np.zeros(0), np.zeros(0)
+        quiet = quiet_levels(levels_db)
+        edges_s = silence_edges_s(quiet)
+        chances = np.ones(len(edges_s))
+        if self.chances is not None:
+            chances = self.chances(levels_db, quiet, edges_s, scores)
+        edges_s, chances = edges_s[chances >= threshold], chances[chances >= threshold]
+        times_s = np.arange(len(scores), dtype=np.float64) * STEP_S
+        explained = np.ones(len(scores), dtype=bool)  # in silence nothing changes
+        for span in heard_spans(quiet):
+            explained[(times_s >= span.start_s) & (times_s < span.end_s)] = False
+        for edge_s in edges_s:
+            explained |= np.abs(times_s - edge_s) < self.min_gap_s - _SAME_S
+        scores[explained] = 0.0
+        if windows is not None:
+            peaks = np.flatnonzero(pick_peaks(times_s, scores, 0.0, max(self.min_gap_s, STEP_S)))
+            nearest = _nearest_windows(times_s[peaks], audio, windows)
+            inside = nearest < windows  # nearest to the end of the track: no window starts there
+            fine, scores = scores, np.zeros(windows)
+            np.maximum.at(scores, nearest[inside], fine[peaks[inside]])
+        return scores, edges_s, chances
 
 
 def _nearest_windows(
@@ -314,22 +339,24 @@ def _with_edges(
     scores: NDArray[np.float64],
     flags: NDArray[np.bool_],
     edges_s: NDArray[np.float64],
+    chances: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
-    """Steps with the edges of silences among them, each a change for sure."""
+    """Steps with the edges of silences among them, each a change."""
     at = np.minimum(np.searchsorted(times_s, edges_s - _SAME_S), len(times_s) - 1)
     on_grid = np.abs(times_s[at] - edges_s) < _SAME_S
-    scores[at[on_grid]], flags[at[on_grid]] = 1.0, True
+    np.maximum.at(scores, at[on_grid], chances[on_grid])
+    flags[at[on_grid]] = True
     between = edges_s[~on_grid]
     place = np.searchsorted(times_s, between)
     return (
         np.insert(times_s, place, between),
-        np.insert(scores, place, 1.0),
+        np.insert(scores, place, chances[~on_grid]),
         np.insert(flags, place, True),
     )
 
 
 def _checked(scores: NDArray[np.float64], windows: int | None) -> NDArray[np.float64]:
-    array = np.array(scores, dtype=np.float64)
+    array = array_of("what the score function returns", scores).astype(np.float64)
     expected = "(steps,)" if windows is None else f"({windows},)"
     if array.ndim != 1 or not array.size or windows not in (None, len(array)):
         raise CoPropError(f"the score function must return {expected} scores, got {array.shape}.")

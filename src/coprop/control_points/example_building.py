@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from coprop.control_points.chunks import windows_of
 from coprop.control_points.examples import Example, ExampleStore, mean_bands
 from coprop.control_points.language_models.model import SAMPLE_RATE
-from coprop.errors import CoPropError, DatasetError
+from coprop.errors import CoPropError, DatasetError, OutputError
+from coprop.locks import WriterLock
+from coprop.paths import AnyPath, as_path
 from coprop.types import Audio, Progress
 
 if TYPE_CHECKING:
@@ -22,9 +24,9 @@ if TYPE_CHECKING:
 
 def build_examples(
     dataset: LabelledDataset,
-    out: str | Path,
+    out: AnyPath,
     *,
-    sounds: Mapping[str, str | Path] | None = None,
+    sounds: Mapping[str, AnyPath] | None = None,
     progress: Progress | None = None,
 ) -> ExampleStore:
     """Writes a JSON-lines file of a dataset's clips, and their sounds beside it.
@@ -45,18 +47,28 @@ def build_examples(
 
     Raises:
         DatasetError: no clip tells its changes, or a clip cannot be read.
-        OutputError: a file cannot be written.
+        OutputError: a file cannot be written, or another process is writing it.
     """
-    out = Path(out)
+    out = as_path("out", out, error=OutputError)
+    with WriterLock.of_file(out):
+        return _build(dataset, out, sounds or {}, progress)
+
+
+def _build(
+    dataset: LabelledDataset,
+    out: Path,
+    sounds: Mapping[str, AnyPath],
+    progress: Progress | None,
+) -> ExampleStore:
     folder = out.with_name(f"{out.stem}_sounds")
     examples = []
     for index in range(len(dataset)):
         clip = dataset[index]
         flags = true_flags(clip)
         if flags is not None:
-            own = (sounds or {}).get(clip.name)
+            own = sounds.get(clip.name)
             sound = clip.audio.resampled(SAMPLE_RATE)
-            path = folder / _file_name(index, clip.name) if own is None else Path(own)
+            path = folder / _file_name(index, clip.name) if own is None else as_path("sounds", own)
             if own is None:
                 _write_wav(path, sound)
             examples.append(
@@ -127,12 +139,10 @@ def _file_name(index: int, name: str) -> str:
 
 
 def _write_wav(path: Path, sound: Audio) -> None:
-    import soundfile
-
     from coprop.files import output_errors, replacing
+    from coprop.media.wav_file import write_wav
 
     with output_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as part, part.open("wb") as file:
-        samples = np.clip(sound.samples, -1.0, 1.0)
-        soundfile.write(file, samples, SAMPLE_RATE, format="WAV", subtype="PCM_16")
+    with replacing(path) as part:
+        write_wav(part, np.clip(sound.samples, -1.0, 1.0), SAMPLE_RATE)

@@ -11,11 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from coprop.checks import as_number
 from coprop.control_points.categories import likeness
 from coprop.control_points.features import NUM_BANDS, log_mel
 from coprop.control_points.language_models.model import SAMPLE_RATE
 from coprop.control_points.similarity import cosine_distance
 from coprop.errors import DatasetError
+from coprop.files import parse_json
+from coprop.paths import AnyPath, as_path
+from coprop.sounds import GivenSound, as_track
 from coprop.types import Audio, AudioTrack
 
 _SAME_SOUND = 1e-7
@@ -25,6 +29,7 @@ _FORM = (
     'each line must be {"audio": "sound.wav", "categories": ["dog"], "flags": [1, 0, 0, 1, 0]}, '
     'and may have a "name", a "duration_s" and its mean "bands"'
 )
+_MOST_DB = 1000  # no band lies further from full scale
 
 
 @dataclass(frozen=True)
@@ -94,14 +99,14 @@ class ExampleStore:
         return iter(self.examples)
 
     @classmethod
-    def load(cls, path: str | Path) -> ExampleStore:
+    def load(cls, path: AnyPath) -> ExampleStore:
         """Reads a JSON-lines file.
 
         Raises:
             DatasetError: no such file, a line of another form or whose sound is not there, with
                 its number, or no line at all.
         """
-        path = Path(path)
+        path = as_path("path", path, error=DatasetError)
         try:
             lines = path.read_text(encoding="utf-8").split("\n")
         except (OSError, UnicodeDecodeError) as error:
@@ -117,7 +122,7 @@ class ExampleStore:
             raise DatasetError(f"{path} holds no examples; {_FORM}.")
         return cls(examples)
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: AnyPath) -> None:
         """Writes a JSON-lines file that `load` reads, whole or not at all.
 
         Paths below the file's folder are written relative to it, others in full.
@@ -125,9 +130,10 @@ class ExampleStore:
         Raises:
             OutputError: it cannot be written.
         """
+        from coprop.errors import OutputError
         from coprop.files import output_errors, replacing
 
-        path = Path(path)
+        path = as_path("path", path, error=OutputError)
         with output_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as part:
@@ -137,7 +143,7 @@ class ExampleStore:
     def retrieve(
         self,
         categories: Sequence[str],
-        sound: AudioTrack,
+        sound: GivenSound,
         count: int,
         *,
         longest_s: float = float("inf"),
@@ -157,6 +163,7 @@ class ExampleStore:
         Raises:
             MediaError: an example's sound cannot be read.
         """
+        sound = as_track(sound)
         alike = [likeness(categories, example.categories) for example in self.examples]
         by_category = any(alike)
         own = (sound.duration_s, mean_bands(sound))
@@ -194,8 +201,8 @@ def mean_bands(audio: AudioTrack) -> NDArray[np.float64]:
 
 def _example(line: str, folder: Path, where: str) -> Example:
     try:
-        row = json.loads(line)
-    except (ValueError, RecursionError) as error:
+        row = parse_json(line)
+    except ValueError as error:
         raise DatasetError(f"{where} is not JSON ({error}); {_FORM}.") from error
     if not isinstance(row, dict):
         raise DatasetError(f"{where} is {line.strip()[:80]}; {_FORM}.")
@@ -221,7 +228,7 @@ def _flags(flags: Any, where: str) -> tuple[int, ...]:
     if not whole or not flags or not set(flags) <= {0, 1}:
         raise DatasetError(f'{where}: "flags" must be a list of 0 and 1; {_FORM}.')
     if not flags[0]:
-        raise DatasetError(f"{where}: the first flag must be 1: a segment begins where sound does.")
+        raise DatasetError(f"{where}: the first flag must be 1: the beginning is a control point.")
     return tuple(int(flag) for flag in flags)
 
 
@@ -236,8 +243,8 @@ def _duration(value: Any, where: str) -> float | None:
 def _bands(value: Any, where: str) -> tuple[float, ...] | None:
     if value is None:
         return None
-    numbers = isinstance(value, list) and all(type(v) in (int, float) for v in value)
-    if not numbers or len(value) != NUM_BANDS or not np.isfinite(value).all():
+    numbers = isinstance(value, list) and all(as_number(v) is not None for v in value)
+    if not numbers or len(value) != NUM_BANDS or not all(abs(v) <= _MOST_DB for v in value):
         raise DatasetError(
             f'{where}: "bands" must be {NUM_BANDS} numbers; without them they are computed.'
         )

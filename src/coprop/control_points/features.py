@@ -16,6 +16,9 @@ from coprop.types import AudioTrack
 STEP_S = 0.05
 """The fine grid on which changes are located, in seconds."""
 
+MOST_WINDOWS = 1_000_000
+"""A day in windows of a tenth of a second."""
+
 FRAMES_PER_STEP = 2
 NUM_BANDS = 64
 LOWEST_HZ, HIGHEST_HZ = 50.0, 7600.0

@@ -161,4 +161,4 @@ def _default_networks() -> tuple[SoundEffectsEncoder, NoveltyNetwork]:
         own.setdefault(name, tensor)  # counters, which are not stored in half precision
     encoder.load_state_dict(own)
     network.load_state_dict({name: t.float() for name, t in load_file(_NETWORK).items()})
-    return encoder.eval(), network.eval()
+    return encoder.float().eval(), network.float().eval()

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-import math
+import os
 import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import zip_longest
-from pathlib import Path
 from typing import Literal, cast
 
+from coprop.brief import brief
+from coprop.checks import as_number, number, shown, whole
 from coprop.control_points.asking import ask_all
 from coprop.control_points.chunks import windows_of
 from coprop.control_points.conversation import Conversation, Heard, Method, converse
 from coprop.control_points.examples import ExampleStore
+from coprop.control_points.features import MOST_WINDOWS, STEP_S
 from coprop.control_points.language_models.model import LanguageModel
 from coprop.control_points.named_models import language_model
 from coprop.control_points.prompts import EXAMPLE_BASED, TABLE_2B, Prompts
+from coprop.control_points.similarity import LONGEST_WINDOW_S
 from coprop.control_points.trace import Trace
 from coprop.control_points.tracks import FlagsAndScores, TrackInParts, plan_track
 from coprop.errors import CoPropError, LanguageModelError
+from coprop.paths import AnyPath, is_path
+from coprop.sounds import GivenSound, as_track
 from coprop.types import AudioTrack, ControlPoints, Progress, WindowDetector
 
+_MOST = 100_000  # of questions, examples or retries: far beyond what any model takes
 _MISSING = object()
 
 
@@ -65,7 +71,7 @@ class RCPGDetector:
         llm: LanguageModel | str,
         *,
         steps: Literal[1, 3] = 3,
-        examples: ExampleStore | str | Path | None = None,
+        examples: ExampleStore | AnyPath | None = None,
         window_s: float = 1.0,
         num_examples: int = 3,
         hear_examples: bool = False,
@@ -75,18 +81,24 @@ class RCPGDetector:
         overlap_s: float = 4.0,
         batch_size: int = 8,
     ) -> None:
-        _check(steps, examples, window_s, overlap_s)
-        for name, count, least in (
-            ("num_examples", num_examples, 1),
-            ("retries", retries, 0),
-            ("batch_size", batch_size, 1),
-        ):
-            if count < least:
-                raise CoPropError(f"{name} must be at least {least}, got {count}.")
-        if isinstance(examples, (str, Path)):
+        _check_method(steps, examples, prompts)
+        num_examples, retries, batch_size = (
+            whole(name, count, f"at least {least}, a whole number", low=least, high=_MOST)
+            for name, count, least in (
+                ("num_examples", num_examples, 1),
+                ("retries", retries, 0),
+                ("batch_size", batch_size, 1),
+            )
+        )
+        wanted = f"a positive number of seconds, from {STEP_S:g} to {LONGEST_WINDOW_S}"
+        window_s = number("window_s", window_s, wanted, low=STEP_S, high=LONGEST_WINDOW_S)
+        overlap_s = number("overlap_s", overlap_s, "a number of seconds, 0 or more", low=0.0)
+        if fallback is not None and not callable(fallback):
+            raise CoPropError(f"fallback must be a detector, or None, got {shown(fallback)}.")
+        if isinstance(examples, (str, os.PathLike)):
             examples = ExampleStore.load(examples)
         usual = TABLE_2B if examples is None else EXAMPLE_BASED
-        self.llm = language_model(llm) if isinstance(llm, str) else llm
+        self.llm = language_model(llm) if isinstance(llm, str) else _checked_model(llm)
         self.method = Method(
             steps=steps,
             prompts=prompts or usual,
@@ -101,7 +113,11 @@ class RCPGDetector:
         self.overlap_s = overlap_s
         self.batch_size = batch_size
 
-    def __call__(self, audio: AudioTrack, *, windows: int | None = None) -> ControlPoints:
+    def __repr__(self) -> str:
+        examples = "" if self.method.examples is None else ", with examples"
+        return f"RCPGDetector({brief(self.llm.name)}, steps={self.method.steps}{examples})"
+
+    def __call__(self, audio: GivenSound, *, windows: int | None = None) -> ControlPoints:
         """The control points of a track of any length.
 
         Args:
@@ -122,14 +138,14 @@ class RCPGDetector:
         return self.explain(audio, windows=windows)[0]
 
     def explain(
-        self, audio: AudioTrack, *, windows: int | None = None
+        self, audio: GivenSound, *, windows: int | None = None
     ) -> tuple[ControlPoints, Trace]:
         """The control points, and all that was asked and answered. As calling it otherwise."""
         return next(self.explain_all([audio], windows=windows))
 
     def detect_all(
         self,
-        audios: Iterable[AudioTrack],
+        audios: Iterable[GivenSound],
         *,
         windows: int | Sequence[int | None] | None = None,
         progress: Progress | None = None,
@@ -154,7 +170,7 @@ class RCPGDetector:
 
     def explain_all(
         self,
-        audios: Iterable[AudioTrack],
+        audios: Iterable[GivenSound],
         *,
         windows: int | Sequence[int | None] | None = None,
         progress: Progress | None = None,
@@ -165,7 +181,7 @@ class RCPGDetector:
 
         def conversations() -> Iterator[Conversation]:
             for audio, wanted in _with_windows(audios, windows):
-                waiting.append(self._plan(audio, wanted))
+                waiting.append(self._plan(as_track(audio), wanted))
                 for piece in waiting[-1].pieces():
                     yield converse(piece, self.method)
 
@@ -186,10 +202,10 @@ class RCPGDetector:
     def _plan(self, audio: AudioTrack, windows: int | None) -> TrackInParts:
         if windows is None:
             windows = windows_of(audio.duration_s or 1.0, self.window_s)
-        if windows < 1:
-            raise CoPropError(
-                f"windows must be at least 1, got {windows}; None for windows of {self.window_s} s."
-            )
+        wanted = (
+            f"at least 1 and at most {MOST_WINDOWS}, or None for windows of {self.window_s:g} s"
+        )
+        windows = whole("windows", windows, wanted, low=1, high=MOST_WINDOWS)
         return plan_track(audio, windows, self.method.max_audio_s, self.overlap_s)
 
     def _finish(self, track: TrackInParts) -> tuple[ControlPoints, Trace]:
@@ -209,7 +225,7 @@ class RCPGDetector:
                     f'{failures[0]} on_failure="novelty" takes those windows from the novelty '
                     "detector."
                 )
-            values = _mended(track, self.fallback(track.audio, windows=track.grid.total))
+            values = _mended(track, _by(self.fallback, track))
         for failure in failures:
             notes.append(f"{failure} These windows are those of the fallback detector.")
             warnings.warn(notes[-1], RuntimeWarning, stacklevel=3)
@@ -226,8 +242,8 @@ class RCPGDetector:
 
 
 def _with_windows(
-    audios: Iterable[AudioTrack], windows: int | Sequence[int | None] | None
-) -> Iterator[tuple[AudioTrack, int | None]]:
+    audios: Iterable[GivenSound], windows: int | Sequence[int | None] | None
+) -> Iterator[tuple[GivenSound, int | None]]:
     """Each track with its number of windows: one for all, or as many as there are tracks."""
     if windows is None or not isinstance(windows, Iterable):
         yield from ((audio, windows) for audio in audios)
@@ -238,7 +254,23 @@ def _with_windows(
                 "windows must be one number for all tracks or one for each, got "
                 f"{'fewer' if wanted is _MISSING else 'more'} numbers than tracks."
             )
-        yield cast("AudioTrack", audio), cast("int | None", wanted)
+        yield cast("GivenSound", audio), cast("int | None", wanted)
+
+
+def _by(fallback: WindowDetector, track: TrackInParts) -> ControlPoints:
+    """Another detector's control points of the same windows.
+
+    Raises:
+        CoPropError: it returned something else, or another number of windows.
+    """
+    points = fallback(track.audio, windows=track.grid.total)
+    if not isinstance(points, ControlPoints) or len(points.flags) != track.grid.total:
+        got = f"{len(points.flags)} windows" if isinstance(points, ControlPoints) else shown(points)
+        raise CoPropError(
+            f"the fallback detector must return ControlPoints of the {track.grid.total} windows "
+            f"that it was asked for, got {got}."
+        )
+    return points
 
 
 def _found(track: TrackInParts) -> list[FlagsAndScores]:
@@ -264,14 +296,36 @@ def _failure(source: str, model: str, heard: Heard) -> str:
     )
 
 
-def _check(steps: int, examples: object, window_s: float, overlap_s: float) -> None:
-    if steps not in (1, 3):
-        raise CoPropError(f"steps must be 1 or 3, got {steps}.")
+def _check_method(steps: object, examples: object, prompts: object) -> None:
+    if as_number(steps) not in (1, 3):
+        raise CoPropError(f"steps must be 1 or 3, got {shown(steps)}.")
+    if not (examples is None or is_path(examples) or isinstance(examples, ExampleStore)):
+        raise CoPropError(
+            "examples must be an ExampleStore, or the path of a JSON-lines file, got "
+            f"{shown(examples)}."
+        )
+    if prompts is not None and not isinstance(prompts, Prompts):
+        raise CoPropError(f"prompts must be Prompts, or None, got {shown(prompts)}.")
     if examples is not None and steps == 1:
         raise CoPropError(
             "examples are found by the category that the second of three steps names; use steps=3."
         )
-    if not (math.isfinite(window_s) and window_s > 0.0):
-        raise CoPropError(f"window_s must be a positive number of seconds, got {window_s}.")
-    if not (math.isfinite(overlap_s) and overlap_s >= 0.0):
-        raise CoPropError(f"overlap_s must be a number of seconds, 0 or more, got {overlap_s}.")
+
+
+def _checked_model(llm: LanguageModel) -> LanguageModel:
+    """A language model that has what `LanguageModel` says."""
+    for name in ("answer", "answer_flags"):
+        if not callable(getattr(llm, name, None)):
+            raise CoPropError(
+                "llm must be a LanguageModel, or a server's URL, a folder or a name on the hub as "
+                f"text; {type(llm).__name__} has no {name}()."
+            )
+    if not isinstance(getattr(llm, "name", None), str):
+        raise CoPropError(f"name of {type(llm).__name__} must be text, as answers are kept by it.")
+    wanted = "a positive number of seconds, the longest sound that the model hears"
+    longest_s = as_number(getattr(llm, "max_audio_s", None))
+    if longest_s is None or not longest_s > 0:
+        raise CoPropError(
+            f"max_audio_s of {type(llm).__name__} must be {wanted}, got {shown(longest_s)}."
+        )
+    return llm

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from coprop.checks import array_of, number, shown, whole
 from coprop.control_points.features import FRAMES_PER_STEP, STEP_S, log_mel, num_steps
 from coprop.errors import CoPropError
 from coprop.types import AudioTrack
@@ -17,6 +17,8 @@ Embed = Callable[[NDArray[np.float32]], ArrayLike]
 
 _BATCH_S = 30.0
 _CONTEXT_S = 2.0
+LONGEST_WINDOW_S = 3600
+_HIGHEST_RATE = 10_000_000  # Hz, as of sound
 
 
 class Embedding:
@@ -33,10 +35,13 @@ class Embedding:
     """
 
     def __init__(self, embed: Embed | None, sample_rate: int | None, window_s: float) -> None:
-        if not (math.isfinite(window_s) and window_s > 0.0):
-            raise CoPropError(f"window_s must be a positive number of seconds, got {window_s}.")
-        if sample_rate is not None and sample_rate <= 0:
-            raise CoPropError(f"sample_rate must be positive, got {sample_rate}.")
+        if embed is not None and not callable(embed):
+            raise CoPropError(f"embed must be a function of samples, got {shown(embed)}.")
+        wanted = f"a positive number of seconds, from {STEP_S:g} to {LONGEST_WINDOW_S}"
+        window_s = number("window_s", window_s, wanted, low=STEP_S, high=LONGEST_WINDOW_S)
+        if sample_rate is not None:
+            wanted = f"positive Hz, whole, {_HIGHEST_RATE} at most, or None for the track's own"
+            sample_rate = whole("sample_rate", sample_rate, wanted, low=1, high=_HIGHEST_RATE)
         self.embed = embed
         self.sample_rate = sample_rate
         self.window_s = window_s
@@ -120,7 +125,7 @@ def _window_batches(
 
 
 def _embedded(embed: Embed, samples: NDArray[np.float32]) -> NDArray[np.float64]:
-    vectors = np.asarray(embed(samples), dtype=np.float64)
+    vectors = array_of("what embed returns", embed(samples)).astype(np.float64)
     if vectors.ndim != 2 or len(vectors) != len(samples) or not vectors.shape[1]:
         raise CoPropError(
             f"embed was given {len(samples)} windows, samples of shape {samples.shape}, and must "

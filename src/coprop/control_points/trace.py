@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
-from coprop.errors import CoPropError
+from coprop.brief import Brief
+from coprop.errors import CoPropError, OutputError
+from coprop.files import parse_json
+from coprop.paths import AnyPath, as_path
 
 _VERSION = 1
 
@@ -33,8 +35,8 @@ class Step:
     probabilities: tuple[float, ...] | None = None
 
 
-@dataclass(frozen=True)
-class ChunkTrace:
+@dataclass(frozen=True, repr=False)
+class ChunkTrace(Brief):
     """The dialogue about one chunk of a track; a track that the model hears at once has one.
 
     Args:
@@ -56,8 +58,8 @@ class ChunkTrace:
     examples: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Trace:
+@dataclass(frozen=True, repr=False)
+class Trace(Brief):
     """How a track's control points came about; ``str()`` of it is readable text.
 
     Args:
@@ -82,7 +84,7 @@ class Trace:
         """The trace as JSON can hold it."""
         return {"version": _VERSION, **asdict(self)}
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: AnyPath) -> None:
         """Writes the trace as a JSON file, whole or not at all.
 
         Raises:
@@ -90,7 +92,7 @@ class Trace:
         """
         from coprop.files import output_errors, replacing
 
-        path = Path(path)
+        path = as_path("path", path, error=OutputError)
         with output_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as part:
@@ -98,15 +100,16 @@ class Trace:
             part.write_text(text + "\n", encoding="utf-8", errors="surrogatepass")
 
     @classmethod
-    def load(cls, path: str | Path) -> Trace:
+    def load(cls, path: AnyPath) -> Trace:
         """Reads what `save` wrote.
 
         Raises:
             CoPropError: no such file, or another one.
         """
+        path = as_path("path", path)
         try:
-            text = Path(path).read_text(encoding="utf-8", errors="surrogatepass")
-            row = json.loads(text)
+            text = path.read_text(encoding="utf-8", errors="surrogatepass")
+            row = parse_json(text)
             if row.pop("version") != _VERSION:
                 raise KeyError("version")
             chunks = tuple(_chunk(chunk) for chunk in row.pop("chunks"))

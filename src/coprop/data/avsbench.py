@@ -28,6 +28,7 @@ from coprop.data.control_point_labels import (
 )
 from coprop.data.labelled import LabelledClip
 from coprop.errors import DatasetError
+from coprop.paths import AnyPath
 
 NAME = Column(("name", "video_id"), 0)
 SPLIT = Column(("split",))
@@ -67,7 +68,7 @@ class AVSBench:
         self,
         name: str,
         entries: Sequence[Entry],
-        control_points: str | Path | None,
+        control_points: AnyPath | None,
         all_names: Iterable[str],
     ) -> None:
         self.name = name
@@ -151,7 +152,7 @@ def check_split(table: Path, split: str, splits: list[str]) -> None:
 
 
 def _check_flags(
-    path: str | Path,
+    path: AnyPath,
     flags: dict[str, NDArray[np.bool_]],
     entries: Iterable[Entry],
     all_names: set[str],

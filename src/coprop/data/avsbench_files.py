@@ -18,6 +18,7 @@ from coprop.data.labelled import FrameTruth
 from coprop.errors import AudioError, DatasetError
 from coprop.media.palette import voc_palette
 from coprop.media.reader import Frame
+from coprop.paths import AnyPath, as_path
 from coprop.types import Audio
 
 if TYPE_CHECKING:
@@ -124,13 +125,13 @@ class Truths:
             yield FrameTruth(None if path is None else self.read(path))
 
 
-def find_folder(root: str | Path, table: str, layout: str) -> Path:
+def find_folder(root: AnyPath, table: str, layout: str) -> Path:
     """The dataset's folder: the one that holds its csv, ``root`` or a folder right in it.
 
     Raises:
         DatasetError: none does, or several do.
     """
-    root = Path(root)
+    root = as_path("root", root, error=DatasetError)
     if (root / table).is_file():
         return root
     inner = sorted(p for p in root.iterdir() if (p / table).is_file()) if root.is_dir() else []

@@ -20,6 +20,7 @@ from coprop.data.avsbench import (
     inner_folder,
 )
 from coprop.data.avsbench_files import ClipFiles, Column, find_folder, read_table
+from coprop.paths import AnyPath
 
 _S4_LAYOUT = """\
 Single-source/s4_meta_data.csv
@@ -52,7 +53,7 @@ class S4(AVSBench):
     """
 
     def __init__(
-        self, root: str | Path, split: str = "test", *, control_points: str | Path | None = None
+        self, root: AnyPath, split: str = "test", *, control_points: AnyPath | None = None
     ) -> None:
         folder = find_folder(root, "s4_meta_data.csv", _S4_LAYOUT)
         self._data, self._split = inner_folder(folder, "s4_data", _S4_LAYOUT), split
@@ -93,7 +94,7 @@ class MS3(AVSBench):
     """
 
     def __init__(
-        self, root: str | Path, split: str = "test", *, control_points: str | Path | None = None
+        self, root: AnyPath, split: str = "test", *, control_points: AnyPath | None = None
     ) -> None:
         folder = find_folder(root, "ms3_meta_data.csv", _MS3_LAYOUT)
         self._data, self._split = inner_folder(folder, "ms3_data", _MS3_LAYOUT), split

@@ -5,7 +5,6 @@ Layout and colours as the loaders of github.com/OpenNLPLab/AVSBench and its succ
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -30,6 +29,8 @@ from coprop.data.avsbench_files import (
     read_table,
 )
 from coprop.errors import DatasetError
+from coprop.files import read_json
+from coprop.paths import AnyPath
 
 AVSS_LABELS = ("v1s", "v1m", "v2")
 _AVSS_FRAMES = {"v1s": 5, "v1m": 5, "v2": 10}
@@ -63,11 +64,11 @@ class AVSS(AVSBench):
 
     def __init__(
         self,
-        root: str | Path,
+        root: AnyPath,
         split: str = "test",
         labels: Sequence[str] = AVSS_LABELS,
         *,
-        control_points: str | Path | None = None,
+        control_points: AnyPath | None = None,
     ) -> None:
         if not set(labels) <= set(AVSS_LABELS) or not labels or isinstance(labels, str):
             raise DatasetError(
@@ -115,7 +116,7 @@ class AVSS(AVSBench):
         if not path.is_file():
             return {}
         try:
-            numbers = json.loads(path.read_text(encoding="utf-8"))
+            numbers = read_json(path)
             return {int(number): name.replace("_", " ") for name, number in numbers.items()}
         except (OSError, ValueError, TypeError, AttributeError) as error:
             raise DatasetError(

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from coprop.brief import Brief
 from coprop.data.benchmark_cast import Cast, Material, Role, choose_cast, choose_picture
 from coprop.data.benchmark_recipes import SUBSETS, Recipe, Subset, unseen_groups
 from coprop.data.benchmark_scene import Staging, stage
@@ -20,6 +20,7 @@ from coprop.data.library import SAMPLE_RATE, Library, Source, load_sound
 from coprop.data.manifest import SPLITS
 from coprop.data.soundtrack import Schedule
 from coprop.errors import DatasetError
+from coprop.paths import AnyPath, as_path
 from coprop.types import Audio
 
 
@@ -41,8 +42,8 @@ class SceneObject:
     seen_in_training: bool | None
 
 
-@dataclass(frozen=True, eq=False)
-class BenchmarkClip:
+@dataclass(frozen=True, eq=False, repr=False)
+class BenchmarkClip(Brief):
     """A clip of the benchmark.
 
     Args:
@@ -95,7 +96,7 @@ class BenchmarkClip:
 
 
 def read_material(
-    folder: str | Path,
+    folder: AnyPath,
     split: str,
     unseen: Collection[str] | None = None,
     left_out: Collection[str] = (),
@@ -116,7 +117,9 @@ def read_material(
         raise DatasetError(f"there is no split {split!r}; choose one of {SPLITS}.")
     train, test = (Library(folder, name) for name in ("train", "test"))
     if left_out:
-        test = test.without({Path(folder) / path for path in left_out})
+        test = test.without(
+            {as_path("folder", folder, error=DatasetError) / path for path in left_out}
+        )
     kept_out = _scarcest(train, test) if unseen is None else frozenset(unseen)
     unknown = sorted(kept_out - set(test.groups))
     if unknown:

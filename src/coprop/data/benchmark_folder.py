@@ -17,13 +17,16 @@ from numpy.typing import NDArray
 
 from coprop.data.benchmark import BenchmarkClip, compose_benchmark_clip, read_material
 from coprop.data.benchmark_recipes import Recipe, chosen_subsets
-from coprop.data.benchmark_record import RECORD, describe, load_record, sources_of
+from coprop.data.benchmark_record import RECORD, describe, load_clip, load_record, sources_of
 from coprop.data.checksums import CHECKSUMS, read_checksums, write_checksums
 from coprop.data.disjoint import check_disjoint
 from coprop.data.manifest import MANIFEST, SPLITS, digest_of, read_manifest
 from coprop.errors import DatasetError, OutputError
-from coprop.files import output_errors, replacing
+from coprop.files import output_errors, part_of, replacing
+from coprop.locks import LOCK, WriterLock
 from coprop.media.palette import voc_palette
+from coprop.media.wav_file import write_wav
+from coprop.paths import AnyPath, as_path
 from coprop.types import Progress
 
 BENCHMARK, TABLE, SOURCES = "benchmark.json", "metadata.csv", "sources.jsonl"
@@ -47,8 +50,8 @@ class ComposedFolder:
 
 
 def compose_folder(
-    sources: str | Path,
-    out: str | Path,
+    sources: AnyPath,
+    out: AnyPath,
     *,
     subset: str = "all",
     clips: int = 40,
@@ -80,19 +83,23 @@ def compose_folder(
     Raises:
         CoPropError: sources that cannot be used, or too few of them.
         DatasetError: a number out of range, or a source that has changed.
-        OutputError: the folder holds something else, or cannot be written.
+        OutputError: the folder holds something else, cannot be written, or is being written by
+            another process.
     """
     if clips < 1 or seed < 0:
         raise DatasetError(f"clips must be 1 or more and seed 0 or more, got {clips} and {seed}.")
     kinds = chosen_subsets(subset)
-    work = _Work(Path(sources), Path(out), seed, recipe or Recipe(), split, unseen, progress)
+    sources = as_path("sources", sources, error=DatasetError)
+    out = as_path("out", out, error=OutputError)
     wanted = [(kind.name, number) for kind in kinds for number in range(clips)]
     composed = 0
-    for done, (name, number) in enumerate(wanted):
-        if progress is not None:
-            progress("clips", done, len(wanted))
-        composed += work.add(name, number)
-    counts = work.finish()
+    with WriterLock.of_folder(out):
+        work = _Work(sources, out, seed, recipe or Recipe(), split, unseen, progress)
+        for done, (name, number) in enumerate(wanted):
+            if progress is not None:
+                progress("clips", done, len(wanted))
+            composed += work.add(name, number)
+        counts = work.finish()
     if progress is not None:
         progress("clips", len(wanted), len(wanted))
     return ComposedFolder(counts, composed, tuple(work.left_out))
@@ -121,9 +128,10 @@ class _Work:
         self._settings = _settings(sources, seed, recipe, kept_out, self.left_out)
         self._digests: dict[str, str] = {}
         self._check_folder()
+        # The settings come first: where they are, work that was stopped goes on.
+        self._write_settings(_counts(_records(out)))
         with output_errors(out):
             (out / split).mkdir(parents=True, exist_ok=True)
-        self._write_settings(_counts(_records(out)))
         for part in (out / split).glob(".*.part"):
             shutil.rmtree(part, ignore_errors=True)
 
@@ -168,9 +176,14 @@ class _Work:
         """Test files that training has too, as the folder notes them or the sources show."""
         path = self._out / BENCHMARK
         if path.is_file():
-            return list(load_record(path).get("left_out", ()))
+            left_out = load_record(path).get("left_out", [])
+            if not isinstance(left_out, list) or not all(isinstance(p, str) for p in left_out):
+                raise OutputError(f"{path} is damaged: its left_out is no list of paths.")
+            return left_out
         with output_errors(self._out):
-            if self._out.exists() and any(self._out.iterdir()):
+            # What a stop before the settings were written has left is no content.
+            left = {self._out / LOCK, part_of(path)}
+            if set(self._out.iterdir()) - left:
                 raise OutputError(
                     f"{self._out} is not empty and has no {BENCHMARK}; choose a new folder, or one "
                     "that coprop data compose has written."
@@ -248,15 +261,13 @@ def _write_clip(clip: BenchmarkClip, record: dict[str, Any], folder: Path) -> No
 
 
 def _write_sound(path: Path, samples: NDArray[np.float32], sample_rate: int) -> None:
-    import soundfile
-
     whole = np.round(samples * 32768.0).clip(-32768, 32767).astype(np.int16)
-    soundfile.write(path, whole, sample_rate, subtype="PCM_16")
+    write_wav(path, whole, sample_rate)
 
 
 def _records(out: Path) -> list[dict[str, Any]]:
     paths = (p for split in SPLITS for p in sorted((out / split).glob(f"[!.]*/{RECORD}")))
-    return [load_record(path) for path in paths]
+    return [load_clip(path) for path in paths]
 
 
 def _counts(records: list[dict[str, Any]]) -> dict[str, dict[str, int]]:

@@ -16,6 +16,7 @@ from coprop.data.benchmark_record import RECORD, ClipRecord, read_record
 from coprop.data.labelled import FrameTruth, LabelledClip
 from coprop.errors import DatasetError
 from coprop.media.reader import Frame
+from coprop.paths import AnyPath
 
 Classes = Literal["all", "seen", "unseen"]
 
@@ -47,7 +48,7 @@ class ComposedBenchmark:
 
     def __init__(
         self,
-        root: str | Path,
+        root: AnyPath,
         split: str = "test",
         subset: str | None = None,
         classes: Classes = "all",

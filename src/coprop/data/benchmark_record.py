@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from coprop.checks import number, shown, whole
 from coprop.data.benchmark import BenchmarkClip
 from coprop.data.library import Source
 from coprop.data.soundtrack import Schedule
 from coprop.errors import DatasetError
+from coprop.files import read_json
 
 RECORD = "clip.json"
+_FASTEST = 1000  # frames a second
+_MOST_FRAMES = 1_000_000  # nine hours at 30 a second
 Spans = tuple[tuple[float, float], ...]
 
 
@@ -137,7 +140,7 @@ def load_record(path: Path) -> dict[str, Any]:
         DatasetError: it cannot be read.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error
     if not isinstance(content, dict):
@@ -149,27 +152,62 @@ def read_record(path: Path) -> ClipRecord:
     """What the reader needs of a ``clip.json``.
 
     Raises:
-        DatasetError: it cannot be read, or lacks something.
+        DatasetError: it cannot be read, lacks something, or has values out of range.
     """
     content = load_record(path)
     try:
-        objects = tuple(
-            ObjectRecord(
-                own["group"],
-                own["seen_in_training"],
-                tuple((float(start), float(end)) for start, end in own["sounding_s"]),
-            )
-            for own in content["objects"]
-        )
+        fps = number("fps", content["fps"], f"above 0, {_FASTEST} at most", above=0, high=_FASTEST)
+        frames = f"a whole number from 1 to {_MOST_FRAMES}"
         return ClipRecord(
-            fps=float(content["fps"]),
-            num_frames=int(content["num_frames"]),
-            change_times_s=tuple(float(time_s) for time_s in content["change_times_s"]),
-            categories=tuple(str(name) for name in content["categories"]),
-            objects=objects,
+            fps=fps,
+            num_frames=whole("num_frames", content["num_frames"], frames, low=1, high=_MOST_FRAMES),
+            change_times_s=_increasing("change_times_s", content["change_times_s"]),
+            categories=tuple(_text("categories", name) for name in content["categories"]),
+            objects=tuple(_object(own) for own in content["objects"]),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except KeyError as error:
+        raise _unreadable(path, f"it lacks {error}") from error
+    except (TypeError, ValueError) as error:
+        raise _unreadable(path, error) from error
+
+
+def load_clip(path: Path) -> dict[str, Any]:
+    """The content of a ``clip.json`` with all that a folder's tables are made of.
+
+    Raises:
+        DatasetError: it cannot be read, or lacks something.
+    """
+    read_record(path)
+    content = load_record(path)
+    try:
+        for name in ("name", "split", "subset"):
+            _text(name, content[name])
+        sources_of(content)
+        int(content["seen_in_training"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _unreadable(path, f"{type(error).__name__}: {error}") from error
+    return content
+
+
+def _object(own: dict[str, Any]) -> ObjectRecord:
+    group, seen = own["group"], own["seen_in_training"]
+    if not (isinstance(group, str | None) and isinstance(seen, bool | None)):
+        raise ValueError(f"an object's group and seen_in_training are {group!r} and {seen!r}")
+    spans = tuple(_increasing("sounding_s", span) for span in own["sounding_s"])
+    return ObjectRecord(group, seen, tuple((start, end) for start, end in spans))
+
+
+def _increasing(name: str, values: Any) -> tuple[float, ...]:
+    times = tuple(number(name, value, "seconds, 0 or more", low=0) for value in values)
+    if any(later < earlier for earlier, later in pairwise(times)):
+        raise ValueError(f"{name} must increase")
+    return times
+
+
+def _text(name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{name} must be text, got {shown(value)}")
+    return value
 
 
 def _spans(schedule: Schedule, source: int | None) -> list[list[float]]:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from coprop.data.manifest import digest_of
 from coprop.errors import DatasetError
-from coprop.files import replacing
+from coprop.files import replacing, visible
+from coprop.paths import AnyPath, as_path
 from coprop.types import Progress
 
 CHECKSUMS = "SHA256SUMS"
@@ -51,13 +52,13 @@ def write_checksums(folder: Path, known: dict[str, str]) -> None:
         part.write_text("".join(lines), encoding="utf-8")
 
 
-def read_checksums(folder: str | Path) -> dict[str, str]:
+def read_checksums(folder: AnyPath) -> dict[str, str]:
     """The listed checksums by path.
 
     Raises:
         DatasetError: no list there, or a line of another form.
     """
-    path = Path(folder) / CHECKSUMS
+    path = as_path("folder", folder, error=DatasetError) / CHECKSUMS
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
@@ -78,7 +79,7 @@ def read_checksums(folder: str | Path) -> dict[str, str]:
     return sums
 
 
-def verify(folder: str | Path, progress: Progress | None = None) -> Verification:
+def verify(folder: AnyPath, progress: Progress | None = None) -> Verification:
     """Compares the files of a folder with its list.
 
     Args:
@@ -88,7 +89,7 @@ def verify(folder: str | Path, progress: Progress | None = None) -> Verification
     Raises:
         DatasetError: no list there, or a file that cannot be read.
     """
-    folder = Path(folder)
+    folder = as_path("folder", folder, error=DatasetError)
     sums = read_checksums(folder)
     present = set(_files(folder))
     changed = []
@@ -106,5 +107,5 @@ def verify(folder: str | Path, progress: Progress | None = None) -> Verification
 
 
 def _files(folder: Path) -> list[str]:
-    found = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    found = (path.relative_to(folder).as_posix() for path in visible(folder))
     return sorted(path for path in found if path != CHECKSUMS)

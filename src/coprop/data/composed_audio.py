@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from coprop.brief import Brief
 from coprop.data.soundtrack import Samples, random_schedule, render, shorten_pauses
-from coprop.errors import CoPropError
+from coprop.errors import CoPropError, DatasetError
+from coprop.files import parse_json
+from coprop.paths import AnyPath, as_path
 from coprop.types import Audio
 
 _NUMBERING = re.compile(r"([._-]\d+)+$")
 
 
-@dataclass(frozen=True, eq=False)
-class Sound:
+@dataclass(frozen=True, eq=False, repr=False)
+class Sound(Brief):
     """One recording: (n,) samples and the kind of source that makes it."""
 
     samples: NDArray[np.float32]
     group: str
 
 
-@dataclass(frozen=True, eq=False)
-class ComposedAudio:
+@dataclass(frozen=True, eq=False, repr=False)
+class ComposedAudio(Brief):
     """A composed clip.
 
     Args:
@@ -41,7 +44,7 @@ class ComposedAudio:
     states: tuple[frozenset[str], ...]
 
 
-def load_sounds(folder: Path, split: str, sample_rate: int) -> list[Sound]:
+def load_sounds(folder: AnyPath, split: str, sample_rate: int) -> list[Sound]:
     """The sounds of one split ("train" or "test") of a sources folder, at ``sample_rate``.
 
     The folder's manifest.jsonl has one object a line, with the keys kind, path, group and split.
@@ -50,15 +53,20 @@ def load_sounds(folder: Path, split: str, sample_rate: int) -> list[Sound]:
 
     Raises:
         CoPropError: no sound of that split.
+        DatasetError: no manifest, a damaged line of it, or a sound that cannot be read.
     """
     import soundfile
 
-    lines = (Path(folder) / "manifest.jsonl").read_text().splitlines()
-    entries = [json.loads(line) for line in lines if line.strip()]
+    folder = as_path("folder", folder, error=DatasetError)
+    entries = _entries(folder / "manifest.jsonl")
     sounds = []
     for entry in entries:
         if entry["kind"] == "sound" and entry["split"] == split:
-            samples, rate = soundfile.read(Path(folder) / entry["path"], dtype="float64")
+            path = folder / entry["path"]
+            try:
+                samples, rate = soundfile.read(path, dtype="float64")
+            except (OSError, RuntimeError) as error:  # soundfile's errors are RuntimeErrors
+                raise DatasetError(f"{path} cannot be read as sound: {error}.") from error
             tight = shorten_pauses(fourier_resample(samples, rate, sample_rate), sample_rate)
             if len(tight) >= 0.1 * sample_rate:
                 group = entry["group"] or _NUMBERING.sub("", Path(entry["path"]).stem)
@@ -69,6 +77,32 @@ def load_sounds(folder: Path, split: str, sample_rate: int) -> list[Sound]:
             f"{len(entries)} entries, and those with kind 'sound' and that split are used."
         )
     return sounds
+
+
+def _entries(manifest: Path) -> list[dict[str, Any]]:
+    """The lines of a manifest, each with what is needed here."""
+    try:
+        lines = manifest.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(f"{manifest} cannot be read: {error}; give a sources folder.") from error
+    entries = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            entry = parse_json(line)
+            texts = [entry[name] for name in ("kind", "path", "split")]
+            right = all(isinstance(t, str) for t in texts)
+            right = right and isinstance(entry["group"], str | None)
+        except (ValueError, KeyError, TypeError):
+            right = False
+        if not right:
+            raise DatasetError(
+                f"{manifest}, line {number} is {line.strip()[:80]!r}; each line must be a JSON "
+                "object with kind, path, group and split."
+            )
+        entries.append(entry)
+    return entries
 
 
 def fourier_resample(samples: Samples, from_rate: float, to_rate: float) -> Samples:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from math import isfinite
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +15,7 @@ from coprop.data.labelled import FrameTruth, LabelledClip
 from coprop.data.library import Library
 from coprop.errors import DatasetError
 from coprop.media.reader import Frame
+from coprop.paths import AnyPath
 
 
 class ComposedClips:
@@ -41,7 +41,7 @@ class ComposedClips:
 
     def __init__(
         self,
-        library: Library | str | Path,
+        library: Library | AnyPath,
         count: int = 40,
         seed: int = 2024,
         fps: float = 5.0,

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from coprop.brief import Brief
 from coprop.data.library import SAMPLE_RATE, Library, Source, load_sound
 from coprop.data.scene import Scene, random_scene
 from coprop.data.soundtrack import Schedule, random_schedule, render
 from coprop.types import Audio
 
 
-@dataclass(frozen=True, eq=False)
-class ComposedClip:
+@dataclass(frozen=True, eq=False, repr=False)
+class ComposedClip(Brief):
     """A clip whose sounding objects, masks and change times are known.
 
     Args:

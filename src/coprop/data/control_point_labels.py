@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from coprop.errors import DatasetError, ShapeError
-from coprop.files import replacing
+from coprop.errors import DatasetError, OutputError, ShapeError
+from coprop.files import parse_json, replacing
+from coprop.paths import AnyPath, as_path
 
 MIN_AREA = 0.0005
 """Share of the frame below which a class does not count: 25 pixels of 224 x 224, a slip of the
@@ -90,7 +90,7 @@ def control_points_from_flags(flags: ArrayLike, duration_s: float) -> tuple[floa
     return tuple(float(i * step_s) for i in np.flatnonzero(checked)[1:])
 
 
-def read_control_points(path: str | Path) -> dict[str, NDArray[np.bool_]]:
+def read_control_points(path: AnyPath) -> dict[str, NDArray[np.bool_]]:
     """Annotated flags from a JSON-lines file: ``{"clip": name, "flags": [1, 0, 0, 1, 0]}`` a line.
 
     Returns:
@@ -99,7 +99,7 @@ def read_control_points(path: str | Path) -> dict[str, NDArray[np.bool_]]:
     Raises:
         DatasetError: no such file, a line of another form, or a clip that comes twice.
     """
-    path = Path(path)
+    path = as_path("path", path, error=DatasetError)
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
@@ -112,7 +112,7 @@ def read_control_points(path: str | Path) -> dict[str, NDArray[np.bool_]]:
             continue
         where = f"{path}, line {number}"
         try:
-            row = json.loads(line)
+            row = parse_json(line)
         except ValueError as error:
             raise DatasetError(f"{where} is not JSON ({error}); {_FORM}.") from error
         if not (isinstance(row, dict) and isinstance(row.get("clip"), str) and "flags" in row):
@@ -123,7 +123,7 @@ def read_control_points(path: str | Path) -> dict[str, NDArray[np.bool_]]:
     return found
 
 
-def write_control_points(path: str | Path, flags: Mapping[str, ArrayLike]) -> None:
+def write_control_points(path: AnyPath, flags: Mapping[str, ArrayLike]) -> None:
     """Writes flags as `read_control_points` reads them; the file appears whole or not at all.
 
     Args:
@@ -138,7 +138,7 @@ def write_control_points(path: str | Path, flags: Mapping[str, ArrayLike]) -> No
         json.dumps({"clip": clip, "flags": _as_flags(own, f"clip {clip!r}").astype(int).tolist()})
         for clip, own in flags.items()
     ]
-    with replacing(Path(path)) as part:
+    with replacing(as_path("path", path, error=OutputError)) as part:
         part.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
 
 

@@ -25,6 +25,7 @@ from coprop.data.fingerprints import (
 )
 from coprop.data.manifest import SPLITS, SourceRow, digest_of, read_manifest
 from coprop.errors import DatasetError
+from coprop.paths import AnyPath, as_path
 from coprop.types import Progress
 
 _SOUNDS = ("sound", "music")
@@ -71,7 +72,7 @@ class DisjointReport:
         return not self.shared and not self.changed
 
 
-def check_disjoint(folder: str | Path, progress: Progress | None = None) -> DisjointReport:
+def check_disjoint(folder: AnyPath, progress: Progress | None = None) -> DisjointReport:
     """Compares every train file with every test file, by content and by fingerprint.
 
     Takes some 32 kB of memory for each second of sound; 3000 sounds and 1400 pictures take about a
@@ -84,7 +85,7 @@ def check_disjoint(folder: str | Path, progress: Progress | None = None) -> Disj
     Raises:
         DatasetError: no manifest, or a file that is missing or cannot be read.
     """
-    folder = Path(folder)
+    folder = as_path("folder", folder, error=DatasetError)
     rows = read_manifest(folder)
     changed: list[str] = []
     shared: list[SharedPair] = []

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from coprop.brief import Brief
 from coprop.types import Audio
 
 if TYPE_CHECKING:
     from coprop.media.reader import Frame
 
 
-@dataclass(frozen=True, eq=False)
-class FrameTruth:
+@dataclass(frozen=True, eq=False, repr=False)
+class FrameTruth(Brief):
     """What is known of one frame.
 
     Args:
@@ -32,8 +33,8 @@ class FrameTruth:
     sounding: NDArray[np.bool_] | None = None
 
 
-@dataclass(frozen=True, eq=False)
-class LabelledClip:
+@dataclass(frozen=True, eq=False, repr=False)
+class LabelledClip(Brief):
     """A clip with its truth; frames and masks are read while one iterates, as often as one does.
 
     Args:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Collection
 from copy import copy
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from coprop.data.manifest import KINDS, is_inside
 from coprop.data.soundtrack import shorten_pauses
-from coprop.errors import CoPropError
+from coprop.errors import CoPropError, DatasetError
+from coprop.files import parse_json
+from coprop.paths import AnyPath, as_path
 
 SAMPLE_RATE = 44_100
 
@@ -48,15 +51,14 @@ class Library:
         CoPropError: no manifest there, or nothing of that split in it.
     """
 
-    def __init__(self, folder: str | Path, split: str, *, shipping: bool = False) -> None:
-        manifest = Path(folder) / "manifest.jsonl"
+    def __init__(self, folder: AnyPath, split: str, *, shipping: bool = False) -> None:
+        manifest = as_path("folder", folder, error=DatasetError) / "manifest.jsonl"
         if not manifest.is_file():
             raise CoPropError(
                 f"{manifest} does not exist; build the sources with scripts/build_sources.py."
             )
         kinds: dict[str, dict[str | None, list[Source]]] = defaultdict(lambda: defaultdict(list))
-        for line in manifest.read_text(encoding="utf-8").splitlines():
-            row = json.loads(line)
+        for row in manifest_rows(manifest):
             if row["split"] == split and (row["ships"] or not shipping):
                 source = Source(manifest.parent / row["path"], row["group"], row["source"])
                 kinds[row["kind"]][row["group"]].append(source)
@@ -117,12 +119,49 @@ class Library:
         return other
 
 
+def manifest_rows(manifest: Path) -> list[dict[str, Any]]:
+    """The lines of a sources folder's manifest, each checked to be one.
+
+    Raises:
+        DatasetError: it cannot be read, or a line of it, which is named by its number.
+    """
+    try:
+        lines = manifest.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(
+            f"{manifest} cannot be read: {error}; build the sources anew."
+        ) from error
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = parse_json(line)
+            texts = [row[name] for name in ("kind", "path", "split", "source")]
+            right = all(isinstance(t, str) for t in texts) and isinstance(row["group"], str | None)
+            right = right and isinstance(row["ships"], bool)
+            right = right and row["kind"] in KINDS and is_inside(row["path"])
+        except (ValueError, KeyError, TypeError):
+            right = False
+        if not right:
+            raise DatasetError(
+                f"{manifest}, line {number} is no line of a manifest; build the sources anew with "
+                "scripts/build_sources.py."
+            )
+        rows.append(row)
+    return rows
+
+
 @lru_cache(maxsize=512)
 def load_picture(path: Path) -> NDArray[np.uint8]:
     """(H, W, 4) RGBA."""
     from PIL import Image
 
-    return np.asarray(Image.open(path).convert("RGBA"))
+    try:
+        with Image.open(path) as picture:
+            return np.asarray(picture.convert("RGBA"))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise DatasetError(f"{path} cannot be read as a picture: {error}; get it again.") from error
 
 
 @lru_cache(maxsize=2048)
@@ -130,7 +169,10 @@ def load_sound(path: Path) -> NDArray[np.float32]:
     """(n,) mono at 44.1 kHz, without long pauses."""
     import soundfile
 
-    samples, sample_rate = soundfile.read(path, dtype="float32")
+    try:
+        samples, sample_rate = soundfile.read(path, dtype="float32")
+    except (OSError, RuntimeError) as error:
+        raise DatasetError(f"{path} cannot be read as sound: {error}; get it again.") from error
     if sample_rate != SAMPLE_RATE or samples.ndim != 1:
         raise CoPropError(f"{path} is not mono at {SAMPLE_RATE} Hz; rebuild the sources folder.")
     return shorten_pauses(samples, sample_rate).astype(np.float32)

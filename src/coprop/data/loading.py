@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 from coprop.errors import DatasetError
+from coprop.paths import AnyPath
 
 if TYPE_CHECKING:
     from coprop.data.benchmark_reader import Classes
@@ -16,10 +16,10 @@ DatasetName = Literal["s4", "ms3", "avss", "composed", "benchmark"]
 
 def load_dataset(
     name: DatasetName,
-    root: str | Path,
+    root: AnyPath,
     split: str = "test",
     *,
-    control_points: str | Path | None = None,
+    control_points: AnyPath | None = None,
     subset: str | None = None,
     classes: Classes = "all",
 ) -> LabelledDataset:

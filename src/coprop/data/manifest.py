@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from coprop.errors import DatasetError
+from coprop.files import parse_json
+from coprop.paths import AnyPath, as_path
 
 MANIFEST = "manifest.jsonl"
 SPLITS = ("train", "test", "validation")
+KINDS = ("picture", "background", "sound", "music")
 _TEXTS = ("kind", "path", "split", "source", "licence", "sha256")
 
 
@@ -19,7 +21,7 @@ class SourceRow:
     """One line of the manifest.
 
     Args:
-        kind: "picture", "background", "sound", or "music" for what plays softly behind others.
+        kind: one of `KINDS`; "music" is what plays softly behind others.
         path: of the file, from the folder, with forward slashes.
         group: what it shows or what sounds; None for what makes no sound or shows nowhere.
         split: "train" or "test".
@@ -37,13 +39,13 @@ class SourceRow:
     sha256: str
 
 
-def read_manifest(folder: str | Path) -> tuple[SourceRow, ...]:
+def read_manifest(folder: AnyPath) -> tuple[SourceRow, ...]:
     """The lines of a sources folder's manifest.
 
     Raises:
         DatasetError: no manifest, none that can be read, or a line of another form.
     """
-    path = Path(folder) / MANIFEST
+    path = as_path("folder", folder, error=DatasetError) / MANIFEST
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
@@ -74,7 +76,7 @@ def digest_of(path: Path) -> str:
 
 def _row(path: Path, number: int, line: str) -> SourceRow:
     try:
-        content = json.loads(line)
+        content = parse_json(line)
         values = {name: content[name] for name in (*_TEXTS, "group")}
     except (ValueError, KeyError, TypeError) as error:
         raise DatasetError(
@@ -88,4 +90,20 @@ def _row(path: Path, number: int, line: str) -> SourceRow:
             f"{'text' if wrong else 'train or test'}, got "
             f"{[values[name] for name in wrong] or values['split']!r}."
         )
+    if not (isinstance(values["group"], str | None) and values["kind"] in KINDS):
+        raise DatasetError(
+            f"{path}, line {number}: kind must be one of {KINDS} and group text or null, got "
+            f"{values['kind']!r} and {values['group']!r}."
+        )
+    if not is_inside(values["path"]):
+        raise DatasetError(
+            f"{path}, line {number}: path must lead to a file in the folder, got "
+            f"{values['path'][:80]!r}."
+        )
     return SourceRow(**values)
+
+
+def is_inside(path: str) -> bool:
+    """Whether a path, with forward slashes, leads to something in the folder it is given from."""
+    parts = PurePosixPath(path).parts
+    return bool(parts) and "\0" not in path and ".." not in parts and not path.startswith("/")

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from coprop.brief import Brief
 from coprop.data.library import Library, Source, load_picture
 
 _LEAST_VISIBLE_AREA = 0.01  # of the frame; smaller objects cannot be told apart at working size
 
 
-@dataclass(frozen=True, eq=False)
-class Sprite:
+@dataclass(frozen=True, eq=False, repr=False)
+class Sprite(Brief):
     """One cut-out and its path through the frame.
 
     Positions and sizes are in units of the frame's width and height, times in seconds.
@@ -72,8 +73,8 @@ class Sprite:
         return alpha
 
 
-@dataclass(frozen=True, eq=False)
-class Scene:
+@dataclass(frozen=True, eq=False, repr=False)
+class Scene(Brief):
     """A background and the sprites before it, in painting order.
 
     Args:

@@ -7,7 +7,6 @@ that is not 0; ``(name - zero_point) * scale`` is meant. Scales are one number o
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, TypeVar
@@ -16,7 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from coprop.checkpoints import load_state_dict, read_state_dict
-from coprop.errors import ShapeError
+from coprop.errors import CheckpointError, ShapeError
+from coprop.paths import AnyPath, as_path
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
 _FILE = "model.safetensors"
@@ -31,9 +31,7 @@ class ReleasedNetwork(nn.Module):
     """Of the weights, inside `coprop.weights`."""
 
     @classmethod
-    def from_pretrained(
-        cls: type[_Network], folder: str | os.PathLike[str] | None = None
-    ) -> _Network:
+    def from_pretrained(cls: type[_Network], folder: AnyPath | None = None) -> _Network:
         """The network with its released weights, in float32, ready to be used; no network access.
 
         Args:
@@ -43,12 +41,16 @@ class ReleasedNetwork(nn.Module):
         Raises:
             CheckpointError: a folder without that file, or with the file of another network.
         """
-        path = (WEIGHTS / cls.folder if folder is None else Path(folder)) / _FILE
+        path = (
+            WEIGHTS / cls.folder
+            if folder is None
+            else as_path("folder", folder, error=CheckpointError)
+        ) / _FILE
         state = dequantise(read_state_dict(path))
         with torch.random.fork_rng(devices=[]):  # loading draws none of the caller's numbers
             network = cls()
         load_state_dict(network, state, str(path))
-        return network.eval()
+        return network.float().eval()
 
 
 class ConvReLU6(nn.Sequential):

@@ -7,14 +7,13 @@ post-processing (PCA and quantisation), which segmentation models leave off, is 
 
 from __future__ import annotations
 
-import os
-
 from torch import Tensor, nn
 
 from coprop.checkpoints import load_state_dict, read_state_dict
 from coprop.encoders.audio import fit_window
 from coprop.encoders.log_mel import EXAMPLE_SAMPLES, SAMPLE_RATE, LogMel
 from coprop.errors import CoPropError
+from coprop.paths import AnyPath
 
 _MAP = 6 * 4  # places of the last feature map: time by frequency
 _HEAD = "embeddings."
@@ -42,7 +41,7 @@ class VGGish(nn.Module):
         self.embeddings = _fully_connected(self.embedding_dim) if embeddings else None
 
     @classmethod
-    def from_checkpoint(cls, path: str | os.PathLike[str], *, embeddings: bool = True) -> VGGish:
+    def from_checkpoint(cls, path: AnyPath, *, embeddings: bool = True) -> VGGish:
         """Reads the PyTorch port's file, such as ``vggish-10086976.pth``, or a safetensors file.
 
         Args:
@@ -57,7 +56,7 @@ class VGGish(nn.Module):
             state = {name: x for name, x in state.items() if not name.startswith(_HEAD)}
         encoder = cls(embeddings=embeddings)
         load_state_dict(encoder, state, str(path))
-        return encoder
+        return encoder.float()
 
     def tokens(self, samples: Tensor) -> Tensor:
         """(B, n) -> (B, 24, 512), at least 0: 6 steps in time by 4 in frequency, time first."""

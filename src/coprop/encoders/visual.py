@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 
 import torch
@@ -10,6 +9,7 @@ from torch import Tensor, nn
 
 from coprop.checkpoints import load_state_dict, read_state_dict
 from coprop.errors import CoPropError
+from coprop.paths import AnyPath
 
 _LEVELS = 4
 
@@ -61,7 +61,7 @@ class VisualEncoder(nn.Module):
         self.register_buffer("mean", torch.tensor(config.mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(config.std).view(3, 1, 1), persistent=False)
 
-    def load_checkpoint(self, path: str | os.PathLike[str]) -> None:
+    def load_checkpoint(self, path: AnyPath) -> None:
         """Reads a classification checkpoint: timm's, torchvision's ResNet or the PVTv2 release's.
 
         The classifier and whatever else is not part of the feature maps is left out.

@@ -160,8 +160,9 @@ def _write_results(
             TIMINGS: to_json(timings),
             TABLE: markdown(results, timings),
         }
-    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
-        raise folder.damaged(error) from error  # only rows that were read back can be wrong
+    except (LookupError, TypeError, ValueError, ArithmeticError, RuntimeError) as error:
+        # Only rows that were read back can be wrong: of other lengths or classes, for instance.
+        raise folder.damaged(error) from error
     for name, text in texts.items():
         folder.write(name, text)
     return results

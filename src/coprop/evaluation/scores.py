@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from coprop.checks import number, whole
 from coprop.data.labelled import FrameTruth, LabelledClip
 from coprop.errors import CoPropError
 from coprop.evaluation.methods import Prediction
@@ -29,6 +30,7 @@ from coprop.metrics.functional import (
 )
 from coprop.types import FrameMask
 
+_MOST_FRAMES = 1_000_000_000
 _COVERED = 0.5  # share of an object's area from which it counts as marked, as in alignment
 
 
@@ -47,6 +49,15 @@ class ScoreOptions:
     near_frames: int = 1
     event_limit_s: float = 1.0
     frames_per_batch: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("tolerance_s", "event_limit_s"):
+            value = number(name, getattr(self, name), "a number of seconds >= 0", low=0)
+            object.__setattr__(self, name, value)
+        for name, low in (("near_frames", 0), ("frames_per_batch", 1)):
+            wanted = f"a whole number, {low} or more"
+            value = whole(name, getattr(self, name), wanted, low=low, high=_MOST_FRAMES)
+            object.__setattr__(self, name, value)
 
 
 def score(

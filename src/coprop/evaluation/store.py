@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from coprop.errors import OutputError
+from coprop.evaluation.row_form import fault_of
 from coprop.files import differing, output_errors, part_of, read_json, remove, replacing
 from coprop.json_lines import JsonLines
 from coprop.locks import LOCK, WriterLock
@@ -98,8 +99,8 @@ class EvaluationFolder:
         for path in sorted((self.path / _ROWS).glob("*.jsonl")):
             lines = _lines(path)
             for number, row in lines:
-                if not _is_row(row):
-                    raise lines.damaged(number, "it lacks index, clip, scores or seconds")
+                if fault := fault_of(row):
+                    raise lines.damaged(number, fault)
                 rows[int(row["index"])] = row
         return rows
 
@@ -142,12 +143,3 @@ def to_json(content: object) -> str:
 
 def _lines(path: Path) -> JsonLines:
     return JsonLines(path, remedy=f"Remove that line, and the clip is done again. {_ANEW}")
-
-
-def _is_row(row: dict[str, Any]) -> bool:
-    return (
-        type(row.get("index")) is int
-        and isinstance(row.get("clip"), str)
-        and isinstance(row.get("scores"), dict)
-        and isinstance(row.get("seconds"), dict)
-    )

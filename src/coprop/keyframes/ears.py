@@ -67,7 +67,7 @@ class Ears(nn.Module):
         own = _rows([group.audioset for group in groups.values()])
         shared = _rows(
             [
-                tuple(name for f in families() if group in f.groups for name in f.audioset)
+                tuple(name for f in families().values() if group in f.groups for name in f.audioset)
                 for group in groups
             ]
         )

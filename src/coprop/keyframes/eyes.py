@@ -28,7 +28,7 @@ one, and, at last, DeepLab's."""
 _IMAGENET_CLASSES = 1000
 _STRIDE = 32  # of the classifier's last map
 _GLANCE = 256  # pixels of the small frame's shorter side: a window sees nearly all of it
-_WINDOWS = ((7, 3), (5, 1))  # places of a window's side: 224, 96, 160 and 32 pixels and surroundings
+_WINDOWS = ((7, 3), (5, 1))  # places of 32 pixels along a window's side
 _DEEPLAB_EDGE = 513  # the longer side it was trained on
 
 
@@ -81,7 +81,9 @@ class Eyes(nn.Module):
         kinds.append(_resized(self._voc(frames), pyramid[-1]))
         evidence = torch.stack(kinds, dim=2)
         salient = self.u2net.saliency(frames).unsqueeze(1)
-        return Sight(tuple(pyramid), evidence, F.adaptive_avg_pool2d(salient, pyramid[0].shape[-2:]))
+        return Sight(
+            tuple(pyramid), evidence, F.adaptive_avg_pool2d(salient, pyramid[0].shape[-2:])
+        )
 
     def _features(self, frames: Tensor) -> tuple[Tensor, list[Tensor]]:
         final, pyramid = self.classifier.forward_intermediates(frames * 2 - 1, indices=(1, 2, 3))
@@ -107,7 +109,8 @@ class Eyes(nn.Module):
 
 def _glance(frames: Tensor) -> Tensor:
     scale = min(_GLANCE / min(frames.shape[-2:]), 1)
-    return _shrunk(frames, [max(round(s * scale / _STRIDE), 1) * _STRIDE for s in frames.shape[-2:]])
+    sides = [max(round(side * scale / _STRIDE), 1) * _STRIDE for side in frames.shape[-2:]]
+    return _shrunk(frames, sides)
 
 
 def _shrunk(frames: Tensor, size: list[int]) -> Tensor:

@@ -44,9 +44,10 @@ def sounding_groups() -> dict[str, Group]:
 
 
 @cache
-def families() -> tuple[Family, ...]:
-    """The families of groups."""
-    return tuple(Family(*map(tuple, f.values())) for f in _content()["families"].values())
+def families() -> dict[str, Family]:
+    """The families of groups by name."""
+    families = _content()["families"]
+    return {name: Family(*map(tuple, family.values())) for name, family in families.items()}
 
 
 def _content() -> dict[str, dict[str, dict[str, list[str]]]]:

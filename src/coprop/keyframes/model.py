@@ -8,6 +8,7 @@ from typing import Literal, Protocol, get_args, runtime_checkable
 
 from torch import Tensor
 
+from coprop.checks import number, whole
 from coprop.errors import CoPropError
 
 AudioSpan = Literal["frame", "segment", "whole", "example"]
@@ -16,11 +17,11 @@ AudioSpan = Literal["frame", "segment", "whole", "example"]
 "frame"
     the window centred on the frame's time, whatever it holds.
 "segment"
-    the same window moved, where it must be, to lie inside the segment, since beyond the control
-    point other objects sound.
+    the same window moved, where it must be, to lie between two control points, since beyond them
+    other objects sound.
 "whole"
-    all of the segment's sound, from one sample to 10 s, for models that take any length; of a
-    frame alone the window.
+    all sound between two control points, from one sample to 10 s, for models that take any
+    length; of a frame alone the window.
 "example"
     the window that begins at 0.96 s times the number of the second in which the frame lies: how
     the scripts of AVSBench and its successors pair frames with VGGish's examples. It falls
@@ -28,6 +29,7 @@ AudioSpan = Literal["frame", "segment", "whole", "example"]
 """
 
 Placement = Literal["centre", "last", "block"]
+_MOST_FRAMES = 1000  # at a time; published networks take 5 or 10
 
 
 @dataclass(frozen=True)
@@ -50,12 +52,13 @@ class FrameContext:
     placement: Placement = "centre"
 
     def __post_init__(self) -> None:
-        if self.frames < 1 or not 0 < self.spacing_s < math.inf:
-            raise CoPropError(
-                "a model takes one frame or more at a time, a positive number of seconds apart; "
-                f"got frames={self.frames} and spacing_s={self.spacing_s}."
-            )
-        if self.placement not in get_args(Placement):
+        frames = whole(
+            "frames", self.frames, f"1 to {_MOST_FRAMES} at a time", low=1, high=_MOST_FRAMES
+        )
+        spacing = number("spacing_s", self.spacing_s, "a positive number of seconds", above=0)
+        object.__setattr__(self, "frames", frames)
+        object.__setattr__(self, "spacing_s", spacing)
+        if self.placement not in [*get_args(Placement)]:
             raise CoPropError(
                 f"placement must be one of {get_args(Placement)}, got {self.placement!r}."
             )

@@ -16,6 +16,7 @@ from coprop.errors import CoPropError, ModelOutputError
 from coprop.keyframes.ears import classes_heard
 from coprop.keyframes.general_names import shares
 from coprop.loudness import is_silent, quiet_blocks
+from coprop.sounds import GivenSound, as_track
 from coprop.types import AudioTrack, ControlPoints, Segment
 from coprop.windows import AudioWindows
 
@@ -120,7 +121,7 @@ def naming(
 
 
 def name_sounds(
-    points: ControlPoints, audio: AudioTrack, namer: SoundNamer = AUDIOSET
+    points: ControlPoints, audio: GivenSound, namer: SoundNamer = AUDIOSET
 ) -> ControlPoints:
     """The control points with the `categories` of what is heard from each to the next.
 
@@ -134,9 +135,10 @@ def name_sounds(
     Raises:
         ModelOutputError: the namer returns anything but categories.
     """
+    audio = as_track(audio)
     quiet, ask = quiet_blocks(audio), TrackNamer(namer, audio)
     words: list[tuple[str, ...]] = []
-    for span in points.segments(audio.duration_s):
+    for span in points.spans(audio.duration_s):
         heard = () if is_silent(quiet, span) else ask(span)
         words.append(tuple(category.name for category in heard))
     beyond = int(points.flags.sum()) - len(words)

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from coprop.checks import whole
 from coprop.encoders.audio import AudioEncoder
 from coprop.encoders.vggish import VGGish
 from coprop.encoders.visual import VisualEncoder
@@ -22,6 +23,16 @@ from coprop.errors import CoPropError, ShapeError
 
 _SMALLEST_SIDE = 32
 _ENCODED_LEVELS = 2  # the coarsest; at 512 x 512 pixels they are 1280 places, the next 4096 more
+
+
+# Far beyond any published network; a damaged file's sizes are refused before memory is asked for.
+_SIZES = {
+    "width": 8192,
+    "heads": 256,
+    "encoder_layers": 100,
+    "decoder_layers": 100,
+    "num_classes": 256,
+}
 
 
 @dataclass(frozen=True)
@@ -49,11 +60,12 @@ class AudioQueriedConfig:
     num_classes: int = 1
 
     def __post_init__(self) -> None:
-        sizes = (self.width, self.heads, self.encoder_layers, self.decoder_layers, self.num_classes)
-        if min(sizes) < 1:
-            raise CoPropError(
-                f"width, heads, layers and num_classes must be at least 1, got {self}."
-            )
+        if not isinstance(self.visual, str):
+            raise CoPropError(f"visual must be a backbone's name in timm, got {self.visual!r}.")
+        for name, high in _SIZES.items():
+            wanted = f"a whole number, at least 1 and at most {high}"
+            value = whole(name, getattr(self, name), wanted, low=1, high=high)
+            object.__setattr__(self, name, value)
         if self.width % 4 or self.width % self.heads:
             raise CoPropError(
                 f"width must be a multiple of 4 and of heads, got width {self.width} and "

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from coprop.checks import looks_like_probabilities
+from coprop.checks import is_plain, looks_like_probabilities
 from coprop.errors import CoPropError, ModelOutputError
 
 Outputs = Literal["logits", "probabilities", "mask"]
@@ -37,12 +37,12 @@ def check_outputs(outputs: str) -> None:
 def as_logits(values: Tensor, outputs: Outputs, name: str) -> Tensor:
     """A function's logits (K, C, H, W), from what it returned.
 
-    What is no tensor is handed on, for those who check logits.
+    What is no tensor of real numbers is handed on, for those who check logits.
 
     Raises:
         ModelOutputError: values that are no probabilities, or no mask.
     """
-    if outputs == "logits" or not isinstance(values, Tensor):
+    if outputs == "logits" or not is_plain(values):
         return values
     if outputs == "mask":
         values = _one_hot(values, name)

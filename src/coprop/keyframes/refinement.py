@@ -41,8 +41,9 @@ class Refinement(nn.Module):
         """
         fine, middle, coarse = sight.pyramid
         cues = _cues(sight, groups, other)
-        at_16, at_8, at_4 = (_combined(cues, sight.salient, other, level) for level in
-                             (coarse, middle, fine))
+        at_16, at_8, at_4 = (
+            _combined(cues, sight.salient, other, level) for level in (coarse, middle, fine)
+        )
         x = self.at_16(torch.cat([coarse, at_16, self.spread(coarse, at_16)], dim=1))
         x = self.at_8(torch.cat([_resized(x, middle), middle, at_8], dim=1))
         x = self.at_4(torch.cat([_resized(x, fine), fine, at_4], dim=1))

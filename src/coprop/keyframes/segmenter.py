@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from coprop.checks import number
+from coprop.checks import number, shown, whole
 from coprop.errors import CoPropError, ShapeError
 from coprop.keyframes.decision import OFF_SCREEN
 from coprop.keyframes.grounded import GroundedNetwork, released
@@ -21,6 +21,7 @@ from coprop.keyframes.text_guided import TextGuidedSegmenter
 from coprop.pretrained import PretrainedModel
 
 Architecture = Literal["grounded", "audio_queried"]
+_LARGEST_EDGE = 16_384  # pixels; no video is wider
 _STRIDE = 32  # the coarsest feature map's; working sizes are multiples of it
 
 
@@ -39,19 +40,20 @@ class SegmenterConfig:
 
     architecture: Architecture = "audio_queried"
     working_edge: int = 448
-    off_screen: float = OFF_SCREEN
     audio_queried: AudioQueriedConfig = field(default_factory=AudioQueriedConfig)
+    off_screen: float = OFF_SCREEN
 
     def __post_init__(self) -> None:
-        if self.architecture not in get_args(Architecture):
+        if self.architecture not in [*get_args(Architecture)]:
             raise CoPropError(
                 f"architecture must be one of {get_args(Architecture)}, got {self.architecture!r}."
             )
-        if self.working_edge < 1:
-            raise CoPropError(f"working_edge must be at least 1 pixel, got {self.working_edge}.")
         wanted = "a probability, in [0, 1]"
         off_screen = number("off_screen", self.off_screen, wanted, low=0, high=1)
         object.__setattr__(self, "off_screen", off_screen)
+        wanted = f"a whole number of pixels from 1 to {_LARGEST_EDGE}"
+        edge = whole("working_edge", self.working_edge, wanted, low=1, high=_LARGEST_EDGE)
+        object.__setattr__(self, "working_edge", edge)
 
     def to_dict(self) -> dict[str, Any]:
         """The configuration as a dict that JSON can hold."""
@@ -59,9 +61,24 @@ class SegmenterConfig:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> SegmenterConfig:
-        """The configuration stored as a dict."""
+        """The configuration stored as a dict.
+
+        Raises:
+            CoPropError: no dict, names that are no fields, or values out of range.
+        """
+        _check_names(cls, values)
+        _check_names(AudioQueriedConfig, values.get("audio_queried") or {})
         own = {key: value for key, value in values.items() if key != "audio_queried"}
         return cls(**own, audio_queried=AudioQueriedConfig(**(values.get("audio_queried") or {})))
+
+
+def _check_names(kind: type, values: object) -> None:
+    known = {f.name for f in fields(kind)}
+    if not isinstance(values, dict) or not set(values) <= known:
+        raise CoPropError(
+            f"{kind.__name__} takes an object with settings out of {sorted(known)}, got "
+            f"{shown(values)}."
+        )
 
 
 class KeyframeSegmenter(PretrainedModel, tags=["audio-visual-segmentation"]):

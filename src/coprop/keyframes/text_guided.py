@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
+from coprop.categories import as_words
+from coprop.checks import shown
 from coprop.errors import CoPropError
 from coprop.keyframes.model import ALONE, AudioSpan, FrameContext, KeyframeModel
 from coprop.keyframes.outputs import Outputs, as_logits, check_outputs
@@ -39,6 +41,11 @@ class TextGuidedSegmenter:
     context: FrameContext = ALONE
 
     def __post_init__(self) -> None:
+        if not callable(self.fn):
+            raise CoPropError(
+                f"fn must be a function of frames and categories, got {shown(self.fn)}."
+            )
+        object.__setattr__(self, "categories", as_words(self.categories))
         check_outputs(self.outputs)
 
     def guided_by(self, categories: tuple[str, ...] | None) -> TextGuidedSegmenter:

@@ -14,12 +14,14 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
+from coprop.brief import brief, counted
 from coprop.errors import MediaError, OutputError
 from coprop.media.reader import VideoFile
 from coprop.media.resample import BLOCK, Resampler
 from coprop.media.sound_blocks import SoundBlocks
 from coprop.media.streams import Contents
 from coprop.mixdown import Mixdown
+from coprop.paths import AnyPath
 from coprop.types import Progress
 
 
@@ -47,7 +49,7 @@ class AudioFile:
 
     def __init__(
         self,
-        source: str | Path | Contents,
+        source: AnyPath | Contents,
         sample_rate: int | None = None,
         *,
         start_s: float = 0.0,
@@ -65,6 +67,11 @@ class AudioFile:
     ) -> AudioFile:
         """The video's own sound; position 0 is its frame 0."""
         return cls(video.contents, sample_rate, progress=progress)
+
+    def __repr__(self) -> str:
+        samples = counted(self.num_samples, "sample")
+        name = brief(self.path.name)
+        return f"AudioFile({name}, {samples} at {self.sample_rate} Hz, {self.duration_s:.3f} s)"
 
     @property
     def sample_rate(self) -> int:

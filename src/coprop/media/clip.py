@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sized
 from fractions import Fraction
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 import torch
 from numpy.typing import ArrayLike
 
+from coprop.brief import brief, counted
 from coprop.errors import AudioError, MediaError, MissingAudioError
+from coprop.paths import AnyPath, as_path, is_path
+from coprop.sounds import GivenSound, as_track
 from coprop.types import AudioTrack, Progress
 
 if TYPE_CHECKING:  # PyAV is loaded when a clip is opened, not when coprop is imported
     from coprop.media.audio_file import AudioFile
     from coprop.media.reader import Frame
 
-ClipSource = str | Path | ArrayLike | torch.Tensor | Iterable["ArrayLike | torch.Tensor | Frame"]
+ClipSource = AnyPath | ArrayLike | torch.Tensor | Iterable["ArrayLike | torch.Tensor | Frame"]
 """A video file, an array (T, H, W, 3), a tensor (T, 3, H, W), or an iterable of pictures, or of
 frames that have times of their own."""
 
-AudioSource = str | Path | AudioTrack
+AudioSource = AnyPath | GivenSound
 """A file with sound, or sound in memory."""
 
 
@@ -71,8 +74,9 @@ class Clip:
         self.duration_s: float | None = None
         self.frames: Iterable[Frame]
         self.audio: AudioTrack
+        self.sound: Contents | AudioTrack
         sound: Contents | AudioSource | None
-        if isinstance(frames, (str, Path)):
+        if isinstance(frames, (str, os.PathLike)):
             if fps is not None:
                 raise MediaError("a video file has frame times of its own; leave fps= out.")
             own = audio_track if audio is None else None
@@ -95,20 +99,24 @@ class Clip:
                 "frames came without sound; give it as audio=, an Audio or an audio file's path."
             )
         self._file: AudioFile | None = None
-        if isinstance(sound, (str, Path)):
-            sound = look_into(Path(sound), audio_track=audio_track)
+        if is_path(sound):
+            sound = look_into(as_path("audio", sound, error=MediaError), audio_track=audio_track)
         if isinstance(sound, Contents):
             self.audio = self._file = AudioFile(sound, progress=progress)
-        elif not hasattr(sound, "resampled"):
-            raise AudioError(
-                f"audio= takes an Audio or an audio file's path, got {type(sound).__name__}; "
-                "Audio.from_array(samples, sample_rate) makes one from an array."
-            )
-        elif audio_track is not None:
+            self.sound = sound
+            return
+        self.audio = self.sound = as_track(sound)
+        if audio_track is not None:
             raise AudioError("audio_track= is for files, the sound is in memory; leave it out.")
-        else:
-            self.audio = sound
-        self.sound = sound
+
+    def __repr__(self) -> str:
+        told = [brief(self.name)] if self.name else []
+        if self.num_frames is not None:
+            told.append(counted(self.num_frames, "frame"))
+        if self.duration_s is not None:
+            told.append(f"{self.duration_s:.2f} s")
+        rate = f"{self.audio.sample_rate} Hz"
+        return f"Clip({', '.join([*told, f'sound of {self.audio.duration_s:.2f} s at {rate}'])})"
 
     def __enter__(self) -> Clip:
         return self

@@ -17,10 +17,11 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from coprop.media.areas import without_specks
 from coprop.media.frames import MICROSECOND
-from coprop.media.palette import voc_palette
 from coprop.media.reader import Frame
 from coprop.media.sound import Sound, sound_packets
+from coprop.media.tint import Tints
 
 ENCODERS = ("libx264", "mpeg4")
 """In order of preference; not every FFmpeg is built with the first."""
@@ -31,12 +32,18 @@ LONGEST_SIDE = 4096
 BT709, LIMITED_RANGE = 1, 1
 
 
-def paint(image: NDArray[np.uint8], labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+_OUTLINED = 1e-3  # share of the frame; smaller specks and holes are tinted without an outline
+
+
+def paint(
+    image: NDArray[np.uint8], labels: NDArray[np.uint8], tints: Tints | None = None
+) -> NDArray[np.uint8]:
     """The picture with each label's area tinted half and half and outlined in white.
 
     Args:
         image: (H, W, 3) uint8 RGB.
         labels: (H, W) uint8 label map, 0 = background.
+        tints: the colours, of a clip whose other frames have the same; None to choose them.
 
     Returns:
         (H, W, 3) uint8 RGB, a new array.
@@ -45,9 +52,10 @@ def paint(image: NDArray[np.uint8], labels: NDArray[np.uint8]) -> NDArray[np.uin
     inside = labels > 0
     if not inside.any():
         return painted
-    bright = np.minimum(voc_palette().astype(np.uint16) * 2, 255)
-    painted[inside] = ((image[inside] + bright[labels[inside]]) // 2).astype(np.uint8)
-    painted[_contour(labels, thickness=max(1, round(min(labels.shape) / 240)))] = 255
+    colours = (tints or Tints()).of(image, labels).astype(np.uint16)
+    painted[inside] = ((image[inside] + colours[labels[inside]]) // 2).astype(np.uint8)
+    outlined = without_specks(labels, round(_OUTLINED * labels.size))
+    painted[_contour(outlined, thickness=max(1, round(min(labels.shape) / 240)))] = 255
     return painted
 
 
@@ -75,6 +83,7 @@ class OverlayFile:
     """
 
     def __init__(self, path: Path, first: Frame, sound: Sound | None) -> None:
+        self._tints = Tints()
         self._time_base = first.time_base or MICROSECOND
         self._container: OutputContainer = av.open(f"file:{path}", "w", format="mp4")
         try:
@@ -127,7 +136,8 @@ class OverlayFile:
         """
         pts = self.pts(frame)
         self._times.append(pts)
-        picture = av.VideoFrame.from_ndarray(_padded(paint(frame.image, labels)), format="rgb24")
+        painted = _padded(paint(frame.image, labels, self._tints))
+        picture = av.VideoFrame.from_ndarray(painted, format="rgb24")
         picture = picture.reformat(
             width=self._video.width,
             height=self._video.height,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 from typing import cast
 
 import av
@@ -15,18 +14,20 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from coprop.brief import Brief, brief, counted
 from coprop.checks import check_picture, index, number
 from coprop.errors import MediaError
 from coprop.media.container import is_cut_short, open_media, stated_duration, stated_end
 from coprop.media.stamps import in_order, stamp_of, timed
 from coprop.media.streams import Contents, look_into
+from coprop.paths import AnyPath, as_path
 
 LONGEST_LAST_S = 60
 """A file that says its last picture stays for longer is not believed."""
 
 
-@dataclass(frozen=True, eq=False)
-class Frame:
+@dataclass(frozen=True, eq=False, repr=False)
+class Frame(Brief):
     """One picture of a video.
 
     Args:
@@ -88,9 +89,9 @@ class VideoFile:
     """
 
     def __init__(
-        self, path: str | Path, *, track: int | None = None, audio_track: int | None = None
+        self, path: AnyPath, *, track: int | None = None, audio_track: int | None = None
     ) -> None:
-        self.path = Path(path)
+        self.path = as_path("path", path, error=MediaError)
         self.contents = look_into(self.path, video_track=track, audio_track=audio_track)
         first = self.contents.first_picture()
         with open_media(self.path) as container:
@@ -105,6 +106,17 @@ class VideoFile:
         self._coded_size = first.width, first.height
         self.height, self.width = _upright(_rgb(first, self._coded_size), first).shape[:2]
 
+    def __repr__(self) -> str:
+        told = [brief(self.path.name), f"{self.width} x {self.height}"]
+        if self.duration_s is not None:
+            told.append(f"{self.duration_s:.2f} s")
+        if self.num_frames is not None:
+            told.append(counted(self.num_frames, "frame"))
+        if self.frame_rate is not None:
+            told.append(f"{float(self.frame_rate):g} frames/s")
+        told.append("with sound" if self.has_audio else "without sound")
+        return f"VideoFile({', '.join(told)})"
+
     def __iter__(self) -> Iterator[Frame]:
         with open_media(self.path) as container:
             stream = self.contents.video_stream(container)
@@ -114,6 +126,7 @@ class VideoFile:
             start = self.contents.start
             decoded = _decoded(container, stream, self.contents)
             shown = timed(decoded, start, step, stamp_of(container))
+            index = -1
             for index, (frame, time, is_last) in enumerate(shown):
                 lasts_s = (frame.duration or 0) * time_base
                 if is_last and end_s is not None and end_s > time * time_base:
@@ -128,6 +141,8 @@ class VideoFile:
                     float(lasts_s) if known else None,
                     1 / self._pixel_aspect if _is_turned(frame) else self._pixel_aspect,
                 )
+            if index < 0:  # what one thread decodes of a damaged file, several may not
+                raise MediaError(f"{self.path} is damaged: none of its frames can be decoded.")
 
 
 def _decoded(

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from coprop.errors import AudioError
 
+HIGHEST_RATE = 10_000_000  # Hz; FFmpeg counts in 32 bits
 BLOCK = 1 << 16
 """Samples handled at once where sound is processed piece by piece."""
 
@@ -31,6 +32,11 @@ class Resampler:
     def __init__(self, from_rate: int, to_rate: int) -> None:
         if from_rate <= 0 or to_rate <= 0:
             raise AudioError(f"sample rates must be positive, got {from_rate} and {to_rate} Hz.")
+        if max(from_rate, to_rate) > HIGHEST_RATE:
+            raise AudioError(
+                f"sample rates must be {HIGHEST_RATE} Hz at most, got {from_rate} and {to_rate} "
+                "Hz; the file's header may be damaged."
+            )
         self._from_rate, self._to_rate = from_rate, to_rate
         self._resampler = av.AudioResampler(format="fltp", layout="mono", rate=to_rate)
         self._taken = self._given = 0

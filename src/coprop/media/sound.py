@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -19,11 +20,12 @@ from coprop.media.resample import BLOCK
 from coprop.media.sound_blocks import SoundBlocks
 from coprop.media.stamps import in_order
 from coprop.media.streams import Contents
+from coprop.paths import AnyPath
 from coprop.types import AudioTrack
 
 logger = logging.getLogger(__name__)
 
-Sound = str | Path | Contents | AudioTrack
+Sound = AnyPath | Contents | AudioTrack
 """A media file, what `look_into` chose in one, or a track in memory."""
 
 COPIED_CODECS = frozenset({"aac", "mp3", "ac3", "eac3", "alac", "opus"})
@@ -56,7 +58,7 @@ def sound_packets(output: OutputContainer, sound: Sound) -> Iterator[Packet[Any]
         MissingAudioError: the file has no audio track.
         MediaError: the file cannot be read.
     """
-    if not isinstance(sound, (str, Path, Contents)):
+    if not isinstance(sound, Contents) and not isinstance(sound, (str, os.PathLike)):
         return _encoded(output, _track_blocks(sound), sound.sample_rate, "mono")
     blocks = SoundBlocks(sound)
     if blocks.codec in COPIED_CODECS and blocks.offset_s > -ROUNDING_S and _is_constant(blocks):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from fractions import Fraction
-from pathlib import Path
 from typing import Any, cast
 
 import av
@@ -20,6 +19,8 @@ from coprop.media.container import announced_sound, index_end, open_media, state
 from coprop.media.resample import BLOCK
 from coprop.media.stamps import in_order
 from coprop.media.streams import Contents, look_into
+from coprop.paths import AnyPath, as_path
+from coprop.types import LOUDEST, full_scale
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +28,8 @@ JITTER_S = 0.02
 """Containers round their time stamps; only gaps and overlaps longer than this are mended."""
 
 LONGEST_GAP_S = 24 * 3600
+
+_AS_RECORDED = ("pcm_", "wavpack")  # codecs that give the samples that they were given
 
 PADDING_S = 0.25
 """More than a codec's last packet and its delay; a stated end that is earlier is not believed."""
@@ -55,7 +58,8 @@ class SoundBlocks:
     Raises:
         MissingAudioError: no audio track.
         MediaError: not a media file, or no sound in it can be decoded.
-        AudioError: while iterating, samples that are NaN or infinite.
+        AudioError: while iterating, samples that are NaN or infinite, or in a format that keeps
+            them as they were, far outside [-1, 1], as `coprop.Audio` has it.
 
     Attributes:
         path: the file.
@@ -67,8 +71,12 @@ class SoundBlocks:
         origin_s: time zero plus ``start_s`` on the file's own clock.
     """
 
-    def __init__(self, source: str | Path | Contents, *, start_s: float = 0.0) -> None:
-        self.contents = source if isinstance(source, Contents) else look_into(Path(source))
+    def __init__(self, source: AnyPath | Contents, *, start_s: float = 0.0) -> None:
+        self.contents = (
+            source
+            if isinstance(source, Contents)
+            else look_into(as_path("source", source, error=MediaError))
+        )
         self.path = self.contents.path
         self._first = self.contents.first_sound()
         self.codec = self.contents.codec
@@ -166,6 +174,15 @@ class SoundBlocks:
                 f"{self.path} at {position / self.sample_rate:.3f} s: the sound has samples that "
                 "are NaN or infinite; convert it with a tool that replaces them."
             )
+        peak = float(np.abs(samples).max(initial=0.0))
+        if peak > LOUDEST and self.codec.startswith(_AS_RECORDED):
+            raise AudioError(
+                f"{self.path} at {position / self.sample_rate:.3f} s: float samples lie in "
+                f"[-1, 1], got a peak of {peak:.6g}; scale the sound by 1/{full_scale(peak):g}, "
+                "or give it as integers."
+            )
+        if peak > LOUDEST:  # damage to a lossy codec's packets
+            samples = np.clip(samples, -LOUDEST, LOUDEST)
         if samples.shape[1]:
             yield samples
 
@@ -262,7 +279,13 @@ def _kind(frame: AudioFrame) -> tuple[int, int, str, str]:
 
 def _planar(frame: AudioFrame) -> NDArray[np.float32]:
     """(channels, n) float32 in [-1, 1] from any of FFmpeg's sample formats."""
-    samples: NDArray[Any] = frame.to_ndarray()
+    try:
+        samples: NDArray[Any] = frame.to_ndarray()
+    except ValueError as error:  # a sample format that has no like in numpy
+        raise MediaError(
+            f"sound of the sample format {frame.format.name} cannot be read; convert it, for "
+            "instance to 16 or 24 bits or float."
+        ) from error
     if not frame.format.is_planar:
         samples = samples.reshape(-1, frame.layout.nb_channels).T
     if samples.dtype == np.uint8:

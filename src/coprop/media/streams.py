@@ -18,6 +18,7 @@ from av.packet import Packet
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
+from coprop.brief import Brief
 from coprop.errors import MediaError, MissingAudioError
 from coprop.media.container import open_media
 from coprop.media.stamps import first_time, stamp_of
@@ -45,8 +46,8 @@ SECOND_CHOICE = (
 """What is beside the film: commentary, descriptions, music alone, single pictures."""
 
 
-@dataclass(frozen=True, eq=False)
-class Contents:
+@dataclass(frozen=True, eq=False, repr=False)
+class Contents(Brief):
     """What was found in a file.
 
     Attributes:

@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from coprop.errors import CoPropError, OutputError, ShapeError
-from coprop.files import output_errors, part_of, remove, replacing
+from coprop.files import one_a_line, output_errors, part_of, remove, replacing
+from coprop.locks import LOCK, WriterLock
 from coprop.media.overlay import OverlayFile
 from coprop.media.palette import voc_palette
 from coprop.media.reader import Frame
 from coprop.media.sound import Sound
 from coprop.media.timeline import envelope, plot_timeline
+from coprop.paths import AnyPath, as_path
 from coprop.types import AudioTrack, ControlPoints, FrameMask, Segment
 
 MASKS, OVERLAY, TIMELINE, RESULT = "masks", "overlay.mp4", "timeline.png", "result.json"
@@ -48,14 +50,14 @@ class ResultWriter:
             files are left alone.
 
     Raises:
-        OutputError: the directory is not empty, is a file, or cannot be written; while writing,
-            also a full disk.
+        OutputError: the directory is not empty, is a file, cannot be written, or is being written
+            by another process; while writing, also a full disk.
     """
 
     def __init__(
-        self, directory: str | Path, *, sound: Sound | None = None, force: bool = False
+        self, directory: AnyPath, *, sound: Sound | None = None, force: bool = False
     ) -> None:
-        self.directory = Path(directory)
+        self.directory = as_path("directory", directory, error=OutputError)
         self._sound = sound
         self._overlay: OverlayFile | None = None
         self._shape: tuple[int, int] | None = None
@@ -64,8 +66,13 @@ class ResultWriter:
         self._last_lasts_s: float | None = None
         self._areas: list[float] = []
         self._keyframe_times_s: list[float] = []
-        with output_errors(self.directory):
-            self._prepare(force)
+        self._lock = WriterLock.of_folder(self.directory)
+        try:
+            with output_errors(self.directory):
+                self._prepare(force)
+        except BaseException:
+            self._lock.release()
+            raise
 
     def __enter__(self) -> ResultWriter:
         return self
@@ -76,10 +83,11 @@ class ResultWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if error is None:
-            self._close_overlay()
-        else:
-            self._abandon_overlay()
+        with self._lock:
+            if error is None:
+                self._close_overlay()
+            else:
+                self._abandon_overlay()
 
     def write(self, frame: Frame, mask: FrameMask) -> None:
         """Writes one frame's mask, and the frame into the overlay.
@@ -153,8 +161,7 @@ class ResultWriter:
         return times[-1] + (float(np.median(np.diff(times))) if len(times) > 1 else 1 / 25)
 
     def _prepare(self, force: bool) -> None:
-        self.directory.mkdir(parents=True, exist_ok=True)
-        if any(self.directory.iterdir()):
+        if set(self.directory.iterdir()) - {self.directory / LOCK}:
             if not force:
                 raise OutputError(
                     f"{self.directory} is not empty. Choose another directory, or replace the "
@@ -248,7 +255,8 @@ def save_labels(path: Path, labels: NDArray[np.uint8]) -> None:
 
 def _as_json(report: Mapping[str, Any]) -> str:
     try:
-        return json.dumps(report, indent=2, allow_nan=False, default=_plain) + "\n"
+        plain = json.loads(json.dumps(report, allow_nan=False, default=_plain))
+        return one_a_line(plain, many=("frames",)) + "\n"
     except (TypeError, ValueError) as error:
         raise CoPropError(f"the report cannot be written as JSON: {error}.") from error
 

@@ -77,6 +77,8 @@ class FrameMetric(SummedMetric):
                 f"a metric of {self.selection} frames needs key_frames, one bool for each frame."
             )
         flags = series_of(key_frames, "key_frames")
+        if not all(value.ndim for value in values):
+            raise CoPropError("a metric of some frames takes (N, H, W) tensors, got a number.")
         if {len(flags)} != {len(value) for value in values}:
             raise CoPropError(
                 f"key_frames must have one bool for each frame, got {len(flags)} for "

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
 from coprop.checkpoints import load_state_dict, read_state_dict
 from coprop.errors import CheckpointError
+from coprop.paths import AnyPath
 from coprop.propagation.backbones import EncoderName, ResNet50
 from coprop.propagation.config import PropagatorConfig
 
@@ -20,7 +20,7 @@ _DEAOT = re.compile(r"LSTT\.layers\.\d+\.(linear_QV|linear_U|linear_ID|\w+\.dw_c
 _MOBILENETV2_STEM = 32  # channels
 
 
-def read_weights(path: str | Path) -> dict[str, Tensor]:
+def read_weights(path: AnyPath) -> dict[str, Tensor]:
     """The tensors of a propagator's file, without batch counters and ``LSTT.mask_token``.
 
     Raises:
@@ -33,7 +33,7 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     }
 
 
-def recognise(state: Mapping[str, Tensor], source: str | Path) -> PropagatorConfig:
+def recognise(state: Mapping[str, Tensor], source: AnyPath) -> PropagatorConfig:
     """Which AOT the tensors are of: encoder, number of blocks and width.
 
     Raises:
@@ -54,7 +54,7 @@ def recognise(state: Mapping[str, Tensor], source: str | Path) -> PropagatorConf
     return PropagatorConfig.aot_l(**shape, encoder=encoder)
 
 
-def _encoder_of(state: Mapping[str, Tensor], source: str | Path) -> EncoderName:
+def _encoder_of(state: Mapping[str, Tensor], source: AnyPath) -> EncoderName:
     """The image encoder that the tensors are of.
 
     Raises:
@@ -80,14 +80,14 @@ def _encoder_of(state: Mapping[str, Tensor], source: str | Path) -> EncoderName:
     )
 
 
-def _unread(source: str | Path, what: str) -> CheckpointError:
+def _unread(source: AnyPath, what: str) -> CheckpointError:
     return CheckpointError(
         f"{source} is {what}; read are AOT-T, AOT-S, AOT-B and AOT-L with MobileNetV2, and AOT-L "
         "with ResNet-50 or ResNet-101, such as R50_AOTL_PRE_YTB_DAV.pth."
     )
 
 
-def load_weights(module: nn.Module, state: Mapping[str, Tensor], source: str | Path) -> None:
+def load_weights(module: nn.Module, state: Mapping[str, Tensor], source: AnyPath) -> None:
     """Copy tensors into a module of the very same names and shapes, at the module's precision.
 
     Where the state has no audio module at all, the module's own stay as they are.
@@ -101,7 +101,7 @@ def load_weights(module: nn.Module, state: Mapping[str, Tensor], source: str | P
     load_state_dict(module, state, str(source))
 
 
-def load_audio_encoder(encoder: nn.Module, path: str | Path) -> None:
+def load_audio_encoder(encoder: nn.Module, path: AnyPath) -> None:
     """Copy a file's tensors into an audio encoder; VGGish's fully connected head is left out.
 
     Raises:

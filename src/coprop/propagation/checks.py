@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from coprop.checks import array_of, looks_like_probabilities, number, shown, whole
+from coprop.checks import array_of, is_plain, looks_like_probabilities, number, shown, whole
 from coprop.errors import AudioError, CoPropError, ModelOutputError, ShapeError
 from coprop.propagation.config import PropagatorConfig
 from coprop.propagation.masks import VOID
@@ -24,6 +24,8 @@ def as_tensor(value: object, name: str) -> Tensor:
         ShapeError: anything else.
     """
     if isinstance(value, Tensor):
+        if not (value.is_meta or value.is_complex() or is_plain(value)):
+            raise ShapeError(f"{name} must be a plain tensor, got {shown(value)} ({value.layout}).")
         return value
     return torch.tensor(array_of(name, value, error=ShapeError))  # a copy: it may be read-only
 
@@ -102,7 +104,7 @@ def checked_step(returned: object, frame: Tensor, channels: int, time_s: float) 
             f"{where} must return logits and the state after it, got {type(returned).__name__}."
         )
     logits, state = returned
-    if not isinstance(logits, Tensor) or logits.is_complex() or logits.shape != wanted:
+    if not is_plain(logits) or logits.shape != wanted:
         raise ModelOutputError(
             f"{where} must return logits as a real tensor {wanted}, the channels of the mask that "
             f"start() was given and the size of the frame, got {shown(logits)}."

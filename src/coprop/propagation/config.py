@@ -6,10 +6,25 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
+from coprop.checks import number, shown, whole
 from coprop.errors import CoPropError
 from coprop.propagation.backbones import EncoderName
 
 AudioEncoderName = Literal["small", "vggish"]
+
+
+# Far beyond any published network; a damaged file's sizes are refused before memory is asked for.
+_SIZES = {
+    "embedding_dim": 8192,
+    "num_layers": 100,
+    "num_heads": 256,
+    "decoder_dim": 8192,
+    "insert_dim": 8192,
+    "max_objects": 255,
+    "long_term_gap": 1_000_000_000,
+    "max_memory_frames": 1_000_000,
+    "max_long_edge": 16_384,
+}
 
 
 @dataclass(frozen=True)
@@ -49,10 +64,15 @@ class PropagatorConfig:
 
     def __post_init__(self) -> None:
         # JSON has no tuples, so a stored configuration brings a list.
-        object.__setattr__(self, "insert_levels", tuple(self.insert_levels))
+        levels = self.insert_levels
+        _require(
+            isinstance(levels, (tuple, list)) and all(type(level) is int for level in levels),
+            f"insert_levels takes different levels out of 1, 2, 3 and 4, got {shown(levels)}.",
+        )
+        object.__setattr__(self, "insert_levels", tuple(levels))
         for name, names in (("encoder", EncoderName), ("audio_encoder", AudioEncoderName)):
             _require(
-                getattr(self, name) in get_args(names),
+                getattr(self, name) in [*get_args(names)],
                 f"{name} must be one of {get_args(names)}, got {getattr(self, name)!r}.",
             )
         _require(
@@ -60,6 +80,14 @@ class PropagatorConfig:
             and len(set(self.insert_levels)) == len(self.insert_levels),
             f"insert_levels takes different levels out of 1, 2, 3 and 4, got {self.insert_levels}.",
         )
+        for name, high in _SIZES.items():
+            if name == "max_memory_frames" and self.max_memory_frames is None:
+                continue
+            wanted = f"a whole number from 1 to {high}" + (
+                ", or None for no bound" if name == "max_memory_frames" else ""
+            )
+            value = whole(name, getattr(self, name), wanted, low=1, high=high)
+            object.__setattr__(self, name, value)
         _require(
             self.embedding_dim % (4 * self.num_heads) == 0 and self.embedding_dim % 32 == 0,
             f"embedding_dim must be a multiple of 32 and of 4 x num_heads = {4 * self.num_heads}, "
@@ -74,15 +102,9 @@ class PropagatorConfig:
             self.decoder_dim % 16 == 0,
             f"decoder_dim must be a multiple of 16, got {self.decoder_dim}.",
         )
-        _require(
-            self.max_memory_frames is None or self.max_memory_frames >= 1,
-            f"max_memory_frames must be at least 1, or None for no bound, got "
-            f"{self.max_memory_frames}.",
-        )
-        for name in ("num_layers", "max_objects", "long_term_gap", "max_long_edge"):
-            value = getattr(self, name)
-            _require(value >= 1, f"{name} must be at least 1, got {value}.")
-        _require(0 <= self.drop_path < 1, f"drop_path must lie in [0, 1), got {self.drop_path}.")
+        drop = number("drop_path", self.drop_path, "a number in [0, 1)", low=0.0, high=1.0)
+        _require(drop < 1, f"drop_path must lie in [0, 1), got {self.drop_path}.")
+        object.__setattr__(self, "drop_path", drop)
 
     @classmethod
     def aot_l(cls, **changes: Any) -> PropagatorConfig:
@@ -102,6 +124,10 @@ class PropagatorConfig:
         Raises:
             CoPropError: names that are no fields, or values out of range.
         """
+        _require(
+            isinstance(values, Mapping),
+            f"a propagator's settings are an object with names and values, got {shown(values)}.",
+        )
         known = {field.name for field in fields(cls)}
         _require(
             set(values) <= known,

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from coprop.brief import Brief
 from coprop.errors import CoPropError
 from coprop.propagation.masks import Size, count_objects, resize_frame, to_probabilities
 from coprop.propagation.single import check_start, check_step
@@ -29,8 +30,8 @@ class _Run:
     frames: int = 0
 
 
-@dataclass(frozen=True, eq=False)
-class CutieState:
+@dataclass(frozen=True, eq=False, repr=False)
+class CutieState(Brief):
     """Where in a segment Cutie is. It can be stepped from once, since that changes its memory.
 
     Args:

@@ -7,17 +7,19 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from coprop.brief import Brief
 
-@dataclass(frozen=True, eq=False)
-class KeysValues:
+
+@dataclass(frozen=True, eq=False, repr=False)
+class KeysValues(Brief):
     """Keys and values of all transformer layers, each (L, B, N, C)."""
 
     keys: Tensor
     values: Tensor
 
 
-@dataclass(frozen=True, eq=False)
-class LongTermMemory:
+@dataclass(frozen=True, eq=False, repr=False)
+class LongTermMemory(Brief):
     """Keys and values of chosen frames, in slots.
 
     With a capacity the slots are allocated once and hold at most that many frames: references
@@ -88,16 +90,16 @@ class LongTermMemory:
         return min(others or later, key=self.steps.__getitem__)
 
 
-@dataclass(frozen=True, eq=False)
-class GroupMemory:
+@dataclass(frozen=True, eq=False, repr=False)
+class GroupMemory(Brief):
     """What is remembered of one group of objects: chosen earlier frames, and the last frame."""
 
     long_term: LongTermMemory
     short_term: KeysValues
 
 
-@dataclass(frozen=True, eq=False)
-class PropagationState:
+@dataclass(frozen=True, eq=False, repr=False)
+class PropagationState(Brief):
     """All that a step needs of the frames before it. Stepping leaves it as it is.
 
     Args:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from torch import Tensor, cat, nn
 from torch.nn import functional as F
 
+from coprop.brief import Brief
 from coprop.propagation.attention import to_grid, to_tokens
 from coprop.propagation.audio_insert import AudioInsert, build_audio_encoder
 from coprop.propagation.backbones import build_backbone
@@ -20,8 +21,8 @@ from coprop.propagation.lstt import Draft, Grid, LongShortTermTransformer
 from coprop.propagation.memory import KeysValues
 
 
-@dataclass(frozen=True, eq=False)
-class FrameFeatures:
+@dataclass(frozen=True, eq=False, repr=False)
+class FrameFeatures(Brief):
     """One frame as the network sees it, audio included.
 
     Args:

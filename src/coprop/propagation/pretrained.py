@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TypeVar
 
+from coprop.paths import AnyPath
 from coprop.pretrained import PretrainedModel
 from coprop.propagation.checkpoints import (
     load_audio_encoder,
@@ -35,14 +35,14 @@ class PretrainedNetwork(
     @classmethod
     def from_checkpoint(
         cls: type[_Network],
-        path: str | Path,
+        path: AnyPath,
         *,
         insert_levels: Sequence[int] = (1, 2, 3, 4),
         long_term_gap: int = 5,
         max_memory_frames: int | None = 8,
         max_long_edge: int = 1040,
         audio_encoder: AudioEncoderName = "vggish",
-        audio_checkpoint: str | Path | None = None,
+        audio_checkpoint: AnyPath | None = None,
     ) -> _Network:
         """The propagator of an official AOT file, or of one trained from it.
 
@@ -75,4 +75,4 @@ class PretrainedNetwork(
         load_weights(model, state, path)
         if audio_checkpoint is not None and model.audio_insert is not None:
             load_audio_encoder(model.audio_insert.get_submodule("encoder"), audio_checkpoint)
-        return model.eval()
+        return model.float().eval()

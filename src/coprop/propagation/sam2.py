@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,8 +16,10 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from coprop.brief import Brief
 from coprop.encoders.imagenet import normalised
 from coprop.errors import CheckpointError, CoPropError
+from coprop.paths import AnyPath, as_path
 from coprop.propagation.masks import Size, count_objects, to_probabilities
 from coprop.propagation.single import check_start, check_step
 
@@ -30,8 +31,8 @@ Outputs = Mapping[str, Tensor]
 """What the model remembers of one object in one frame, by transformers' names."""
 
 
-@dataclass(frozen=True, eq=False)
-class Sam2State:
+@dataclass(frozen=True, eq=False, repr=False)
+class Sam2State(Brief):
     """A segment's memory: a value, which steps share and never change.
 
     Args:
@@ -83,7 +84,7 @@ class Sam2Propagator(nn.Module):
     @classmethod
     def from_pretrained(
         cls,
-        folder_or_hub_id: str | Path,
+        folder_or_hub_id: AnyPath,
         *,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
@@ -232,7 +233,7 @@ def _select(outputs: Outputs, names: tuple[str, ...]) -> Outputs:
     return {name: outputs[name] for name in names}
 
 
-def _load(name: str | Path, dtype: torch.dtype | None) -> Any:
+def _load(name: AnyPath, dtype: torch.dtype | None) -> Any:
     try:
         from transformers import AutoConfig, AutoModel
     except ImportError as error:
@@ -240,7 +241,8 @@ def _load(name: str | Path, dtype: torch.dtype | None) -> Any:
             f"Sam2Propagator needs transformers, which cannot be imported ({error}); "
             'install it with: pip install "transformers>=5".'
         ) from error
-    if isinstance(name, Path) and not name.is_dir():
+    path = as_path("folder_or_hub_id", name, error=CheckpointError)
+    if not isinstance(name, str) and not path.is_dir():
         raise _unusable(name, "there is no such folder")
     try:
         config = AutoConfig.from_pretrained(name)
@@ -259,7 +261,7 @@ def _load(name: str | Path, dtype: torch.dtype | None) -> Any:
     return model
 
 
-def _unusable(name: str | Path, reason: str) -> CheckpointError:
+def _unusable(name: AnyPath, reason: str) -> CheckpointError:
     first_line = reason.strip().partition("\n")[0].rstrip(".")
     return CheckpointError(
         f"there is no SAM 2 or EdgeTAM at {name}: {first_line}. Give a folder with a model of "

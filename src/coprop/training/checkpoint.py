@@ -24,17 +24,25 @@ def write_checkpoint(path: Path, step: int, parts: Mapping[str, Any]) -> None:
     Raises:
         OutputError: the file cannot be written.
     """
-    content = {"step": step, **{name: x.state_dict() for name, x in parts.items()}}
+    write_tensors(path, {"step": step, **{name: x.state_dict() for name, x in parts.items()}})
+
+
+def write_tensors(path: Path, content: Mapping[str, Any]) -> None:
+    """Writes tensors, numbers and text by name, whole or not at all.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
     with replacing(path) as part:
         try:
             with part.open("wb") as file:
-                torch.save(content, file)
+                torch.save(dict(content), file)
                 file.flush()
                 os.fsync(file.fileno())
         except RuntimeError as error:  # how PyTorch tells that its writer failed
             raise OutputError(
-                f"cannot write {path}: {_reason(error)}. The checkpoint before it stays; make room "
-                "on the disk, and go on from there."
+                f"cannot write {path}: {_reason(error)}. A file that was there before stays; make "
+                "room on the disk, and go on from there."
             ) from error
 
 
@@ -57,6 +65,20 @@ def read_checkpoint(path: Path, parts: Mapping[str, Any]) -> int:
             "Remove it to go on from the one before."
         ) from error
     return step
+
+
+def read_tensors(path: Path) -> Any:
+    """What `write_tensors` wrote.
+
+    Raises:
+        CheckpointError: a damaged file.
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged file makes PyTorch raise errors of every kind
+        raise CheckpointError(
+            f"{path} is damaged: {_reason(error)} Remove it, and it is made anew."
+        ) from error
 
 
 def _reason(error: Exception) -> str:

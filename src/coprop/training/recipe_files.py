@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from importlib import resources
-from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from coprop.checks import number
 from coprop.errors import CoPropError
+from coprop.files import parse_json
+from coprop.paths import AnyPath, as_path
 from coprop.training.recipes import Recipe, Stage
 
 _CONFIGS = "configs"
@@ -24,7 +25,7 @@ def config_names() -> tuple[str, ...]:
 
 
 def read_recipe(
-    kind: type[_Recipe], stage: Stage, config: str | Path, changes: Sequence[str] = ()
+    kind: type[_Recipe], stage: Stage, config: AnyPath, changes: Sequence[str] = ()
 ) -> _Recipe:
     """The recipe of a file or of a name, with changes put over it.
 
@@ -67,21 +68,21 @@ def recipe_from(kind: type[_Recipe], values: Mapping[str, Any]) -> _Recipe:
     return kind(**{name: _typed(name, value, hints[name]) for name, value in values.items()})
 
 
-def _content(config: str | Path) -> dict[str, Any]:
-    path = Path(config)
+def _content(config: AnyPath) -> dict[str, Any]:
+    path = as_path("config", config)
     shipped = resources.files(__package__).joinpath(_CONFIGS).joinpath(f"{config}.json")
     try:
         if str(config) in config_names():
             text = shipped.read_text(encoding="utf-8")
         else:
             text = path.read_text(encoding="utf-8")
-        values = json.loads(text)
+        values = parse_json(text)
     except (OSError, UnicodeDecodeError) as error:
         raise CoPropError(
             f"there is no config {config}; give a JSON file, or one of those that come with "
             f"coprop: {', '.join(config_names())}."
         ) from error
-    except json.JSONDecodeError as error:
+    except ValueError as error:
         raise CoPropError(f"{config} is not JSON: {error}.") from error
     if not isinstance(values, dict):
         raise CoPropError(f"{config} must hold one JSON object with settings.")
@@ -99,8 +100,8 @@ def _put(values: dict[str, Any], keys: list[str], value: Any) -> None:
 
 def _value(text: str) -> Any:
     try:
-        return json.loads(text)
-    except json.JSONDecodeError:
+        return parse_json(text)
+    except ValueError:
         return text
 
 
@@ -116,7 +117,7 @@ def _typed(name: str, value: Any, hint: Any) -> Any:
         if origin is dict and isinstance(value, dict):
             return value
         if choice is float and isinstance(value, int | float) and not isinstance(value, bool):
-            return float(value)
+            return value if isinstance(value, float) else number(name, value, "a number")
         if origin is None and isinstance(choice, type) and type(value) is choice:
             return value
     wanted = " or ".join(_described(choice) for choice in choices)

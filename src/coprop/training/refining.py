@@ -1,4 +1,4 @@
-"""Training what the default makes of what it sees: where it is, in the picture at all, and a mask."""
+"""Training what the default makes of what it sees: what is in the picture, and masks of it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from coprop.keyframes.decision import SEEN
 from coprop.keyframes.eyes import VOC_KIND, Sight
 from coprop.keyframes.grounded import GroundedNetwork
 from coprop.training.loop import LoopOptions, train
@@ -20,6 +21,7 @@ from coprop.training.scenes import SeenScene
 _QUESTIONS = 2  # asked of a scene in one batch
 _UNRECOGNISED, _ABSENT = 0.2, 0.12  # shares of the questions
 _BLIND = 0.12  # how often one of the two other networks sees nothing
+_DRAWN = 5  # as many photographs more, of the average group
 _LEAST_AREA = 0.01  # of the frame: smaller things need not be recognised
 
 
@@ -66,32 +68,43 @@ def train_refinement(
     network.eval()
 
 
-def fit_presence(network: GroundedNetwork, scenes: Sequence[SeenScene]) -> float:
-    """Fits how the kinds of evidence tell that a group is in the picture, a logistic model.
+def fit_sources(network: GroundedNetwork, scenes: Sequence[SeenScene]) -> float:
+    """Fits how evidence tells that a group is in the picture, and how often each is overlooked.
+
+    The first is a logistic model in which more evidence never tells against a group; photographs
+    as they were taken, which are like video, count threefold. The second is a share of these
+    photographs, drawn towards that of all groups together.
 
     Returns:
-        its cross-entropy, per scene and group.
+        the first's cross-entropy, per scene and group.
     """
     sources = network.sources
-    with torch.no_grad():
-        kinds = torch.cat([sources.strongest(_batched([scene.sight])) for scene in scenes])
+    kinds = torch.cat([sources.strongest(_batched([scene.sight])) for scene in scenes])
     truth = torch.zeros(kinds.shape[:2])
     for row, scene in zip(truth, scenes, strict=True):
         for group, mask in zip(scene.groups, scene.masks, strict=True):
             if mask.float().mean() >= _LEAST_AREA:
                 row[network.groups.index(group)] = 1
-    weights = sources.presence.clone().requires_grad_(True)
-    optimizer = torch.optim.LBFGS([weights], max_iter=300, line_search_fn="strong_wolfe")
+    natural = torch.tensor([scene.natural for scene in scenes])
+    counts = torch.where(natural, 3.0, 1.0)[:, None].expand_as(truth)
+    free = sources.presence.clone().requires_grad_(True)
+    optimizer = torch.optim.LBFGS([free], max_iter=300, line_search_fn="strong_wolfe")
 
     def loss() -> Tensor:
         optimizer.zero_grad()
-        logits = kinds @ weights[:-1] + weights[-1]
-        value = F.binary_cross_entropy_with_logits(logits, truth)
+        logits = kinds @ F.softplus(free[:-1]) + free[-1]
+        value = F.binary_cross_entropy_with_logits(logits, truth, counts)
         value.backward()  # type: ignore[no-untyped-call]
         return value
 
-    last = float(optimizer.step(loss))  # type: ignore[no-untyped-call]
-    sources.presence.copy_(weights.detach())
+    last = float(optimizer.step(loss).detach())  # type: ignore[no-untyped-call]
+    fitted = free.detach()
+    sources.presence.copy_(torch.cat([F.softplus(fitted[:-1]), fitted[-1:]]))
+    seen = (kinds @ sources.presence[:-1] + sources.presence[-1]).sigmoid() >= SEEN
+    shown = (truth > 0) & natural[:, None]
+    missed, total = (shown & ~seen).sum(dim=0), shown.sum(dim=0)
+    share = missed.sum() / total.sum().clamp_min(1)
+    sources.overlooked.copy_((missed + _DRAWN * share) / (total + _DRAWN))
     return last
 
 

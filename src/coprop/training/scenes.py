@@ -38,14 +38,18 @@ class SeenScene:
         groups: of its O objects.
         masks: (O, h / 4, w / 4) half floats, the share of each place that the object covers.
         sight: one frame's, in half precision.
+        natural: a photograph as it was taken, nothing composed.
     """
 
     groups: tuple[str, ...]
     masks: Tensor
     sight: Sight
+    natural: bool
 
 
-def see_scenes(eyes: Eyes, library: Library, folder: Path, count: int, *, seed: int) -> list[SeenScene]:
+def see_scenes(
+    eyes: Eyes, library: Library, folder: Path, count: int, *, seed: int
+) -> list[SeenScene]:
     """Scenes of a library's pictures; a restarted call goes on after the last whole file.
 
     Args:
@@ -75,7 +79,8 @@ def _seen(eyes: Eyes, library: Library, rng: np.random.Generator) -> dict[str, o
     # As small as videos are, and enlarged as they then are in use.
     enlarged = float(rng.choice([1.0, 1.0, 4 / 3, 5 / 3]))
     own = (round(size[0] / enlarged), round(size[1] / enlarged))
-    take = _natural if rng.random() < _NATURAL else _composed
+    natural = rng.random() < _NATURAL
+    take = _natural if natural else _composed
     frame, masks, groups = take(library, rng, own)
     frame, masks = _resized(_camera(frame, rng), size), _resized_masks(masks, size)
     pixels = torch.from_numpy(frame).permute(2, 0, 1).unsqueeze(0).float() / 255
@@ -84,6 +89,7 @@ def _seen(eyes: Eyes, library: Library, rng: np.random.Generator) -> dict[str, o
     covered = torch.from_numpy(masks).float().unsqueeze(1)
     return {
         "groups": groups,
+        "natural": natural,
         "masks": F.avg_pool2d(covered, 4).squeeze(1).half(),
         "pyramid": [level[0].half() for level in sight.pyramid],
         "evidence": sight.evidence[0].half(),
@@ -93,7 +99,7 @@ def _seen(eyes: Eyes, library: Library, rng: np.random.Generator) -> dict[str, o
 
 def _scene(row: dict[str, Any]) -> SeenScene:
     sight = Sight(tuple(row["pyramid"]), row["evidence"], row["salient"])
-    return SeenScene(tuple(row["groups"]), row["masks"], sight)
+    return SeenScene(tuple(row["groups"]), row["masks"], sight, row["natural"])
 
 
 def _composed(
@@ -121,7 +127,8 @@ def _natural(
 
     source = library.photographs[rng.integers(len(library.photographs))]
     picture = Image.fromarray(load_picture(source.path))
-    scale = np.exp(rng.uniform(0, np.log(_NEAREST))) * max(size[0] / picture.height, size[1] / picture.width)
+    nearness = float(np.exp(rng.uniform(0, np.log(_NEAREST))))
+    scale = nearness * max(size[0] / picture.height, size[1] / picture.width)
     shape = (int(np.ceil(picture.width * scale)), int(np.ceil(picture.height * scale)))
     rgba = np.asarray(picture.resize(shape, Image.Resampling.BILINEAR))
     rows, columns = np.nonzero(rgba[..., 3] >= 128)

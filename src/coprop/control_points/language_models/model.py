@@ -9,12 +9,14 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from coprop.brief import Brief
+
 SAMPLE_RATE = 16_000
 """Of all sound that is handed to language models, in Hz."""
 
 
-@dataclass(frozen=True, eq=False)
-class Turn:
+@dataclass(frozen=True, eq=False, repr=False)
+class Turn(Brief):
     """What one side says in a dialogue.
 
     Args:

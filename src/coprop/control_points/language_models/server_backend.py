@@ -12,6 +12,7 @@ from typing import Any, get_args
 
 import httpx2
 
+from coprop.checks import number, whole
 from coprop.control_points.language_models.chats import messages
 from coprop.control_points.language_models.dialects import AudioPart, DialectName, dialect_named
 from coprop.control_points.language_models.endpoints import Endpoints, base_address
@@ -20,6 +21,9 @@ from coprop.control_points.language_models.replies import read_answer, read_mode
 from coprop.control_points.language_models.transport import Session
 from coprop.control_points.language_models.wav import json_messages
 from coprop.errors import LanguageModelError
+
+_LONGEST_S = 86_400  # a day; no server is waited for longer
+_MOST = 1_000_000
 
 
 class ServerModel:
@@ -75,14 +79,17 @@ class ServerModel:
         _check_choice("dialect", dialect, get_args(DialectName))
         _check_choice("audio_part", audio_part, (None, *get_args(AudioPart)))
         for name, value in {"timeout_s": timeout_s, "max_audio_s": max_audio_s}.items():
-            _check_number(name, value, "a positive number of seconds", 0 < value < float("inf"))
+            wanted = f"a positive number of seconds, {_LONGEST_S} at most"
+            number(name, value, wanted, above=0, high=_LONGEST_S, error=LanguageModelError)
         for name, count, least in (
             ("retries", retries, 0),
             ("concurrency", concurrency, 1),
             ("max_tokens", max_tokens, 1),
         ):
-            whole = isinstance(count, int) and count >= least
-            _check_number(name, count, f"a whole number of at least {least}", whole)
+            wanted = f"a whole number of at least {least}, {_MOST} at most"
+            whole(name, count, wanted, low=least, high=_MOST, error=LanguageModelError)
+        if model is not None and not (isinstance(model, str) and model):
+            raise LanguageModelError(f"model must be the name it is served under, got {model!r}.")
         self.concurrency = concurrency
         self.max_audio_s = max_audio_s
         self._dialect_name = dialect
@@ -91,6 +98,8 @@ class ServerModel:
         self._endpoints = Endpoints(_addresses(url))
         self._api_key = _key(api_key)
         self._timeout_s, self._retries, self._max_tokens = timeout_s, retries, max_tokens
+        if extra_body is not None and not isinstance(extra_body, Mapping):
+            raise LanguageModelError(f"extra_body must be a mapping of fields, got {extra_body!r}.")
         self._extra_body = dict(extra_body or {})
         if self._extra_body.get("stream"):
             raise LanguageModelError("answers are read whole, not as streams; leave stream out.")
@@ -195,13 +204,17 @@ def _only(models: list[str]) -> str:
 
 
 def _addresses(url: str | Sequence[str]) -> list[str]:
-    urls = [url] if isinstance(url, str) else list(url)
+    urls = [url] if isinstance(url, str) else url
+    if not isinstance(urls, Sequence) or not all(isinstance(each, str) for each in urls):
+        raise LanguageModelError(f"url must be the address of a server, or several; got {url!r}.")
     if not urls:
         raise LanguageModelError("url must be the address of a server, or several; got none.")
     return [base_address(each) for each in urls]
 
 
 def _key(given: str | None) -> str | None:
+    if given is not None and not isinstance(given, str):
+        raise LanguageModelError(f"api_key must be text, got {type(given).__name__}.")
     key = given or os.environ.get("COPROP_API_KEY") or os.environ.get("OPENAI_API_KEY") or ""
     key = key.strip()
     if any(not "!" <= sign <= "~" for sign in key):  # an HTTP client would quote it in its error
@@ -220,10 +233,5 @@ def _as_json(fields: Mapping[str, Any]) -> str:
 
 
 def _check_choice(name: str, value: object, accepted: tuple[object, ...]) -> None:
-    if value not in accepted:
+    if value not in [*accepted]:
         raise LanguageModelError(f"{name} must be one of {accepted}, got {value!r}.")
-
-
-def _check_number(name: str, value: float, wanted: str, fits: bool) -> None:
-    if not fits:
-        raise LanguageModelError(f"{name} must be {wanted}, got {value}.")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,6 +17,7 @@ from coprop.control_points.language_models.transformers_loading import (
     load,
 )
 from coprop.errors import LanguageModelError
+from coprop.paths import AnyPath
 
 
 class TransformersModel:
@@ -80,7 +80,7 @@ class TransformersModel:
     @classmethod
     def from_pretrained(
         cls,
-        name_or_folder: str | Path,
+        name_or_folder: AnyPath,
         *,
         device_map: Any = None,
         dtype: torch.dtype | str = "auto",

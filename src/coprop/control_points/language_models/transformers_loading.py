@@ -14,13 +14,14 @@ from huggingface_hub import try_to_load_from_cache
 from safetensors import SafetensorError
 
 from coprop.errors import CheckpointError, CoPropError, LanguageModelError
+from coprop.paths import AnyPath, as_path
 
 _HUB_ID = re.compile(r"\w[\w.-]*(/[\w.-]+)?")  # owner/name
 _EXAMPLE = "Qwen/Qwen2-Audio-7B-Instruct"
 
 
 def load(
-    name: str | Path,
+    name: AnyPath,
     *,
     device_map: Any,
     dtype: torch.dtype | str,
@@ -41,7 +42,8 @@ def load(
             "load_in_4bit needs bitsandbytes, which is not installed; install it with: "
             "pip install bitsandbytes."
         )
-    if not Path(name).is_dir() and (isinstance(name, Path) or not _HUB_ID.fullmatch(name)):
+    folder = as_path("name_or_folder", name, error=CheckpointError)
+    if not folder.is_dir() and (not isinstance(name, str) or not _HUB_ID.fullmatch(name)):
         raise _unusable(name, "there is no such folder")
     origin = {
         "revision": revision or "main",
@@ -87,7 +89,7 @@ def audio_part(processor: Any) -> Any:
     return getattr(processor, "feature_extractor", None) if part is None else part
 
 
-def _load_model(name: str | Path, config: Any, options: dict[str, Any]) -> Any:
+def _load_model(name: AnyPath, config: Any, options: dict[str, Any]) -> Any:
     from transformers import (
         MODEL_FOR_MULTIMODAL_LM_MAPPING,
         MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING,
@@ -119,7 +121,7 @@ def _four_bits(dtype: torch.dtype | str) -> Any:
     )
 
 
-def _identity(name: str | Path, revision: str) -> str:
+def _identity(name: AnyPath, revision: str) -> str:
     """A folder's full path, or the hub's id with the commit that was loaded."""
     if Path(name).is_dir():
         return str(Path(name).resolve())
@@ -129,7 +131,7 @@ def _identity(name: str | Path, revision: str) -> str:
 
 
 @contextmanager
-def _explained(name: str | Path) -> Iterator[None]:
+def _explained(name: AnyPath) -> Iterator[None]:
     """Says of what transformers raises which model it was, and what to do."""
     try:
         yield
@@ -144,7 +146,7 @@ def _explained(name: str | Path) -> Iterator[None]:
         raise _unusable(name, _first_line(error)) from error
 
 
-def _unusable(name: str | Path, reason: str) -> CheckpointError:
+def _unusable(name: AnyPath, reason: str) -> CheckpointError:
     return CheckpointError(
         f"there is no language model that hears at {name}: {reason}. Give a folder as "
         f"transformers' save_pretrained() writes it for a model and its processor, or an id on "

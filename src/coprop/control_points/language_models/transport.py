@@ -162,7 +162,7 @@ class Session:
             self._refuse(url, response)
         try:
             return response.json()
-        except ValueError:
+        except (ValueError, LookupError, RecursionError):
             raise PassingError(f"status 200 and no JSON: {self._words(response)}") from None
 
     def _refuse(self, url: str, response: httpx2.Response) -> NoReturn:

@@ -67,9 +67,7 @@ class NetworkAdapter(ABC):
                 f"weights loaded, got {type(model).__name__}."
             )
         if audio_span not in SPANS:
-            raise CoPropError(
-                f"audio_span must be one of {SPANS}, got {audio_span!r}."
-            )
+            raise CoPropError(f"audio_span must be one of {SPANS}, got {audio_span!r}.")
         check_size(size)
         check_resize(resize or "pillow")
         self.model = unwrapped(model)

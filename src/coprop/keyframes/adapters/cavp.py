@@ -89,7 +89,7 @@ def spectrogram(samples: Tensor) -> Tensor:
         _FFT,
         hop_length=_HOP,
         win_length=_WINDOW,
-        window=torch.hann_window(_WINDOW, device=samples.device),
+        window=torch.hann_window(_WINDOW, dtype=samples.dtype, device=samples.device),
         center=True,
         pad_mode="reflect",
         return_complex=True,

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from coprop.checks import number, whole
 from coprop.encoders.log_mel import SAMPLE_RATE
 from coprop.errors import CoPropError
 from coprop.keyframes.adapters.calling import cuda_meaning, device_of, lent, network_of
@@ -52,6 +53,9 @@ AudioForm = Literal["samples", "log_mel", "embedding", "wav_path"]
 
 AdaptedFunction = Callable[[Tensor, Any], Tensor]
 """``fn(frames (N, 3, h, w), sound) -> logits (N, C, h', w')``."""
+
+_HIGHEST_RATE = 10_000_000  # Hz, as of sound
+_LONGEST_WINDOW_S = 3600
 
 
 class CallableSegmenter:
@@ -107,11 +111,15 @@ class CallableSegmenter:
     ) -> None:
         if window_s is None:
             window_s = EXAMPLE_S if audio in ("log_mel", "embedding") else 1.0
-        if not 1 <= window_s * sample_rate < float("inf"):
-            raise CoPropError(
-                f"window_s must be a length of sound in seconds, got {window_s}; models of "
-                "audio-visual segmentation usually take 1."
-            )
+        if not callable(fn):
+            raise CoPropError(f"fn must be a function of frames and sound, got {fn!r}.")
+        if not isinstance(context, FrameContext):
+            raise CoPropError(f"context must be a FrameContext, got {context!r}.")
+        wanted = f"a whole number of Hz from 1 to {_HIGHEST_RATE}"
+        sample_rate = whole("sample_rate", sample_rate, wanted, low=1, high=_HIGHEST_RATE)
+        wanted = f"a length of sound from one sample to {_LONGEST_WINDOW_S} s, usually 1"
+        least = 1 / sample_rate
+        window_s = number("window_s", window_s, wanted, low=least, high=_LONGEST_WINDOW_S)
         _check_choice("audio_span", audio_span, get_args(AudioSpan))
         _check_choice("audio", audio, get_args(AudioForm))
         _check_vggish(audio, sample_rate, vggish)
@@ -208,7 +216,7 @@ def _cuda_without_gpu(device: torch.device) -> AbstractContextManager[object]:
 
 
 def _check_choice(name: str, given: str, choices: tuple[str, ...]) -> None:
-    if given not in choices:
+    if given not in [*choices]:
         raise CoPropError(f"{name} must be one of {choices}, got {given!r}.")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
+from coprop.checks import is_plain
 from coprop.errors import ModelOutputError, ShapeError
 from coprop.keyframes.adapters.resizing import Size
 
@@ -32,7 +33,7 @@ def check_output(logits: object, count: int, name: str) -> Tensor:
     Raises:
         ModelOutputError: it returned something else.
     """
-    if isinstance(logits, Tensor) and logits.ndim == 4 and len(logits) == count:
+    if is_plain(logits) and logits.ndim == 4 and len(logits) == count:
         return logits
     given = f"{tuple(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__
     raise ModelOutputError(

@@ -74,7 +74,8 @@ def check_size(size: Size | None) -> None:
     """Refuses what is not a height and a width in pixels, or None."""
     if size is None:
         return
-    if len(size) != 2 or not all(isinstance(side, int) and side >= 1 for side in size):
+    two = isinstance(size, (tuple, list)) and len(size) == 2
+    if not two or not all(isinstance(side, int) and side >= 1 for side in size):
         raise CoPropError(
             f"size must be a height and a width in pixels, such as (224, 224), got {size!r}."
         )

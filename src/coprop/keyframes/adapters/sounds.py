@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 import wave
 from collections.abc import Iterator
@@ -17,11 +16,12 @@ from coprop.encoders.audio import fit_window
 from coprop.encoders.log_mel import EXAMPLE_SAMPLES, SAMPLE_RATE, vggish_examples
 from coprop.encoders.vggish import VGGish
 from coprop.errors import CoPropError
+from coprop.paths import AnyPath
 
 EXAMPLE_S = EXAMPLE_SAMPLES / SAMPLE_RATE
 """Length of the sound behind one VGGish example, 0.975 s."""
 
-VGGishSource: TypeAlias = VGGish | str | os.PathLike[str]
+VGGishSource: TypeAlias = VGGish | AnyPath
 """A `VGGish`, or the file of its weights."""
 
 

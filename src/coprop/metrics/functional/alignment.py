@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from coprop.checks import number
 from coprop.errors import CoPropError
 from coprop.metrics.functional.checks import (
     BoolSeries,
@@ -46,10 +47,10 @@ def aligned_by_identity(
     Raises:
         CoPropError: shapes that do not belong together, floats, no frames, thresholds out of range.
     """
-    if not (0 < covered <= 1 and 0 <= outside < 1):
-        raise CoPropError(
-            f"alignment needs covered in (0, 1] and outside in [0, 1), got {covered} and {outside}."
-        )
+    covered = number("covered", covered, "in (0, 1]", above=0, high=1)
+    outside = number("outside", outside, "in [0, 1)", low=0, high=1)
+    if outside == 1:
+        raise CoPropError("outside must be in [0, 1), got 1; at 1 every mask would be aligned.")
     predicted, masks = foreground(prediction, "prediction"), foreground(objects, "objects", 4)
     sounding = as_tensor(sounding, "sounding")
     check_frames(predicted, "prediction")
@@ -83,8 +84,7 @@ def aligned_by_mask(prediction: Tensor, target: Tensor, *, iou: float = 0.5) -> 
     Raises:
         CoPropError: shapes that differ, floats, no frames, or a threshold out of range.
     """
-    if not 0 < iou <= 1:
-        raise CoPropError(f"alignment needs iou in (0, 1], got {iou}.")
+    iou = number("iou", iou, "in (0, 1]", above=0, high=1)
     predicted, wanted = foreground(prediction, "prediction"), foreground(target, "target")
     check_frames(predicted, "prediction")
     check_same_shape(predicted, wanted, "prediction and target")

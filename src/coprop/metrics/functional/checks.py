@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from coprop.checks import array_of
+from coprop.checks import array_of, is_plain, shown
 from coprop.errors import CoPropError
 
 BoolSeries = Tensor | NDArray[np.bool_] | Sequence[bool]
@@ -19,6 +19,8 @@ BoolSeries = Tensor | NDArray[np.bool_] | Sequence[bool]
 
 def as_tensor(value: object, name: str) -> Tensor:
     """A tensor as it is, or the numbers of an array or list as one."""
+    if isinstance(value, Tensor) and not is_plain(value) and not value.is_complex():
+        raise CoPropError(f"{name} must be a plain tensor, got {shown(value)} ({value.layout}).")
     return value if isinstance(value, Tensor) else torch.tensor(array_of(name, value))
 
 

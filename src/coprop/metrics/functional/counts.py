@@ -8,6 +8,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from coprop.brief import Brief
+from coprop.checks import whole
 from coprop.errors import CoPropError
 from coprop.metrics.functional.checks import (
     as_tensor,
@@ -16,6 +18,7 @@ from coprop.metrics.functional.checks import (
     check_same_shape,
 )
 
+_MOST_CLASSES = 65_536  # counts are kept for each class of each frame
 Classes = Literal["all", "last_dropped", "true_no_background"]
 """Which classes a mean is taken over.
 
@@ -38,8 +41,8 @@ def f_score(intersection: Tensor, predicted: Tensor, target: Tensor) -> Tensor:
     return (13 * intersection).double() / (3 * target + 10 * predicted)
 
 
-@dataclass(frozen=True, eq=False)
-class ClassCounts:
+@dataclass(frozen=True, eq=False, repr=False)
+class ClassCounts(Brief):
     """Pixels of every class, summed over frames; sums over clips or processes add with ``+``.
 
     The scores are those of semantic segmentation, and of CAVP's ``utils/eval_utils.py`` (`MIoU`
@@ -144,8 +147,8 @@ def mean_over_classes(
 
 def check_num_classes(num_classes: int) -> None:
     """At least one class."""
-    if num_classes < 1:
-        raise CoPropError(f"num_classes must be 1 or more, background included; got {num_classes}.")
+    wanted = f"a whole number from 1 to {_MOST_CLASSES}, background included"
+    whole("num_classes", num_classes, wanted, low=1, high=_MOST_CLASSES)
 
 
 def _check_labels(labels: Tensor, name: str, num_classes: int) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from coprop.brief import Brief
 from coprop.metrics.functional.counts import (
     Classes,
     f_score,
@@ -14,8 +15,8 @@ from coprop.metrics.functional.counts import (
 )
 
 
-@dataclass(frozen=True, eq=False)
-class SemanticSums:
+@dataclass(frozen=True, eq=False, repr=False)
+class SemanticSums(Brief):
     """Scores of each class summed over frames; sums over clips or processes add with ``+``.
 
     Args:

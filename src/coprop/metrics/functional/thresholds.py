@@ -7,10 +7,13 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from coprop.checks import whole
 from coprop.errors import CoPropError
 from coprop.metrics.functional.checks import as_tensor, check_choice, check_pair
 from coprop.metrics.functional.counts import f_score
 from coprop.metrics.functional.regions import binary_class_counts
+
+_MOST_FRAMES = 1_000_000_000
 
 FProtocol = Literal["avsbench", "dataset"]
 """What F is, with beta squared 0.3.
@@ -105,12 +108,13 @@ def batch_f_measures(curves: Tensor, *, frames_per_batch: int | None = 1) -> Ten
         CoPropError: no frames, or batches of fewer than one.
     """
     curves = as_tensor(curves, "curves")
-    if curves.ndim != 2 or len(curves) == 0:
+    if curves.ndim != 2 or len(curves) == 0 or not curves.is_floating_point():
         raise CoPropError(
-            f"curves must have the shape (N, 255) with N >= 1, got {tuple(curves.shape)}."
+            f"curves must have the shape (N, 255) with N >= 1 and be float, got {curves.dtype} "
+            f"of shape {tuple(curves.shape)}."
         )
     check_frames_per_batch(frames_per_batch)
-    batches = torch.split(curves.double(), frames_per_batch or len(curves))
+    batches = torch.split(curves.double(), int(frames_per_batch or len(curves)))
     return torch.stack([batch.nanmean(0).nan_to_num().max() for batch in batches])
 
 
@@ -131,10 +135,9 @@ def f_measure_of_curves(curves: Tensor, *, frames_per_batch: int | None = 1) -> 
 
 def check_frames_per_batch(frames_per_batch: int | None) -> None:
     """At least one frame, or None."""
-    if frames_per_batch is not None and frames_per_batch < 1:
-        raise CoPropError(
-            f"frames_per_batch must be 1 or more, or None for one batch; got {frames_per_batch}."
-        )
+    if frames_per_batch is not None:
+        wanted = "1 or more, a whole number, or None for one batch"
+        whole("frames_per_batch", frames_per_batch, wanted, low=1, high=_MOST_FRAMES)
 
 
 def f_measure(

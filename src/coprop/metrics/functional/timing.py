@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from itertools import pairwise
 from math import isfinite
@@ -12,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from coprop.checks import array_of, number, shown, whole
 from coprop.errors import CoPropError
 from coprop.metrics.functional.checks import BoolSeries, check_choice, series_of
 
@@ -64,10 +66,11 @@ def control_point_counts(
     Raises:
         CoPropError: times that are not finite, or a negative tolerance.
     """
-    predicted, true = sorted(map(float, predicted_times)), sorted(map(float, true_times))
+    predicted = sorted(seconds_of(predicted_times, "predicted_times"))
+    true = sorted(seconds_of(true_times, "true_times"))
     if not all(map(isfinite, [*predicted, *true])):
         raise CoPropError("control point times must be finite numbers of seconds.")
-    check_seconds(tolerance_s, "tolerance_s")
+    tolerance_s = check_seconds(tolerance_s, "tolerance_s")
     matched = int(match_times(predicted, true, tolerance_s + TIME_SLACK_S).sum())
     return ControlPointCounts(matched, len(predicted), len(true))
 
@@ -163,8 +166,8 @@ def event_errors(
             are not finite, an unknown kind, a negative limit.
     """
     check_choice(kind, EventKind, "kind")
-    check_seconds(limit_s, "limit_s")
-    clock = [float(time) for time in times_s]
+    limit_s = check_seconds(limit_s, "limit_s")
+    clock = seconds_of(times_s, "times_s")
     found = _events(series_of(predicted, "predicted"), clock, kind)
     wanted = _events(series_of(true, "true"), clock, kind)
     errors = _least_errors(found, wanted, limit_s + TIME_SLACK_S)
@@ -188,8 +191,8 @@ def near_changes(is_change: BoolSeries, frames: int) -> Tensor:
         CoPropError: other than bool, no frames, a negative number.
     """
     changes = series_of(is_change, "is_change")
-    if frames < 0:
-        raise CoPropError(f"frames must be 0 or more on each side of a change, got {frames}.")
+    wanted = "a whole number, 0 or more on each side of a change"
+    frames = whole("frames", frames, wanted, low=0, high=sys.maxsize)
     near = torch.zeros_like(changes)
     for t in changes.nonzero().flatten().tolist():
         if t > 0:
@@ -197,10 +200,17 @@ def near_changes(is_change: BoolSeries, frames: int) -> Tensor:
     return near
 
 
-def check_seconds(value: float, name: str) -> None:
+def check_seconds(value: float, name: str) -> float:
     """A finite number of seconds, at least 0."""
-    if not (isfinite(value) and value >= 0):
-        raise CoPropError(f"{name} must be a number of seconds >= 0, got {value}.")
+    return number(name, value, "a number of seconds >= 0", low=0)
+
+
+def seconds_of(times_s: Sequence[float] | NDArray[np.float64] | Tensor, name: str) -> list[float]:
+    """(N,) times as numbers of seconds; N may be 0."""
+    array = array_of(name, times_s)
+    if array.ndim != 1 or (array.size and array.dtype == bool):
+        raise CoPropError(f"{name} must be (N,) seconds, got {shown(times_s)}.")
+    return [float(time) for time in array]
 
 
 def _events(series: Tensor, clock: list[float], kind: EventKind) -> list[float]:

@@ -1,0 +1,56 @@
+"""What values look like where they are printed: one line, however much they hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
+from fractions import Fraction
+from typing import Any
+
+_LONGEST = 100  # characters of one value
+_MOST = 6  # numbers of a list
+
+
+class Brief:
+    """A dataclass that is shown in one line; its decorator takes ``repr=False``."""
+
+    def __repr__(self) -> str:
+        told = (f"{f.name}={brief(getattr(self, f.name))}" for f in fields(self))  # type: ignore[arg-type]
+        return f"{type(self).__name__}({', '.join(told)})"
+
+
+def brief(value: object) -> str:
+    """A value in a few words: arrays by their shape and type, networks by their class."""
+    shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
+    if isinstance(shape, tuple) and dtype is not None:
+        return f"{tuple(shape)} {str(dtype).removeprefix('torch.')}"
+    if isinstance(value, Fraction):
+        return str(value)
+    if callable(value) and hasattr(value, "__qualname__"):  # a function, a method, a class
+        return str(value.__qualname__)
+    if isinstance(value, (tuple, list)) and len(value) > _MOST:
+        return f"{len(value)} {type(value[0]).__name__}s"
+    if isinstance(value, (tuple, list)):
+        listed = ", ".join(brief(item) for item in value)
+        text = f"[{listed}]" if isinstance(value, list) else f"({listed})"
+    else:
+        text = type(value).__name__ if _is_network(value) else repr(value)
+    if "\n" in text or len(text) > _LONGEST or " object at 0x" in text:
+        return type(value).__name__
+    return text
+
+
+def numbers(values: Sequence[Any] | Iterable[Any], digits: int) -> str:
+    """The first of some numbers, with so many decimals."""
+    given = list(values)
+    shown = ", ".join(f"{value:.{digits}f}" for value in given[:_MOST])
+    return shown if len(given) <= _MOST else f"{shown}, ..."
+
+
+def counted(count: int, noun: str) -> str:
+    """Such as "1 frame" and "2 frames"."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _is_network(value: object) -> bool:
+    return hasattr(value, "state_dict") and "\n" in repr(value)
