@@ -21,23 +21,24 @@ from shutil import copyfile
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
-from torch import nn
 
-from coprop.checkpoints import load_state_dict
-from coprop.control_points import novelty
-from coprop.control_points.novelty import NoveltyNetwork
-from coprop.data.library import Library
-from coprop.encoders.sound_effects import SoundEffectsEncoder
-from coprop.keyframes.grounded import released
-from coprop.keyframes.segmenter import KeyframeSegmenter, SegmenterConfig
-from coprop.propagation.config import PropagatorConfig
-from coprop.propagation.propagator import AudioInsertPropagator
-from coprop.training.hearing import fit_hearing, hearing_accuracy, kept_examples
+from coprop.training.grounding import (
+    Voices,
+    fit_sources,
+    parts_of_grounding,
+    settle_refinement,
+    train_grounding,
+)
+from coprop.training.hearing import (
+    HeardExamples,
+    cross_fitted_answers,
+    fit_hearing,
+    hearing_accuracy,
+    join,
+    kept_examples,
+)
 from coprop.training.novelty import cached_sounds, calibrate, train_novelty
 from coprop.training.propagation import train_propagation
-from coprop.training.refining import fit_sources, train_refinement
-from coprop.training.scenes import see_scenes
 
 PROPAGATOR = PropagatorConfig(insert_dim=64, max_long_edge=448)
 
@@ -48,8 +49,19 @@ def new_segmenter(encoders: Path) -> KeyframeSegmenter:
     network = segmenter.network
     network.load_state_dict(released(), strict=False)
     weights = load_file(encoders / "efficientnet_lite0.safetensors")
-    network.eyes.classifier.load_state_dict(weights)
+    network.eyes.visual.load_state_dict(weights)
     return segmenter.eval()
+
+
+def start_from(network: GroundedNetwork, folder: Path) -> None:
+    """Takes the refinement, and as much as there is of the second classifier, of other weights."""
+    weights = load_file(folder / "keyframe_segmenter" / "model.safetensors")
+    learned = {
+        name.removeprefix("network."): tensor.float()
+        for name, tensor in weights.items()
+        if name.startswith(("network.refinement.", "network.eyes.looks."))
+    }
+    network.load_state_dict(learned, strict=False)
 
 
 def new_propagator(encoders: Path, config: PropagatorConfig) -> AudioInsertPropagator:
@@ -61,34 +73,49 @@ def new_propagator(encoders: Path, config: PropagatorConfig) -> AudioInsertPropa
     return propagator
 
 
-def train_ears(arguments: argparse.Namespace) -> None:
-    ears = new_segmenter(arguments.encoders).network.ears
-    counts = {"train": arguments.sounds, "validation": arguments.sounds // 5}
-    examples = {
-        split: kept_examples(
-            arguments.run / f"heard_{split}.pt",
-            ears,
-            Library(arguments.sources, split, shipping=True),
-            np.random.default_rng(seed),
-            count,
+def sounds_of(network: GroundedNetwork, arguments: argparse.Namespace) -> list[HeardExamples]:
+    """Sounds of the two halves of the recordings, made once."""
+    library = Library(arguments.sources, "train", shipping=True)
+    return [
+        kept_examples(
+            arguments.run / f"heard_{half}.pt",
+            network.ears,
+            library.half_of_sounds(half),
+            np.random.default_rng(half),
+            arguments.sounds // 2,
         )
-        for seed, (split, count) in enumerate(counts.items())
-    }
-    logging.info("hearing: %.3f named as released", hearing_accuracy(ears, examples["validation"]))
-    fit_hearing(ears, examples["train"])
-    logging.info("hearing: %.3f named", hearing_accuracy(ears, examples["validation"]))
-    save_file(ears.head.state_dict(), arguments.run / "hearing.safetensors")
+        for half in (0, 1)
+    ]
+
+
+def train_ears(arguments: argparse.Namespace) -> None:
+    network = new_segmenter(arguments.encoders).network
+    unheard = kept_examples(
+        arguments.run / "heard_validation.pt",
+        network.ears,
+        Library(arguments.sources, "validation", shipping=True),
+        np.random.default_rng(2),
+        arguments.sounds // 5,
+    )
+    logging.info("hearing: %.3f named as released", hearing_accuracy(network.ears, unheard))
+    fit_hearing(network.ears, join(sounds_of(network, arguments)))
+    logging.info("hearing: %.3f named", hearing_accuracy(network.ears, unheard))
+    save_file(network.ears.head.state_dict(), arguments.run / "hearing.safetensors")
 
 
 def train_eyes(arguments: argparse.Namespace) -> None:
     torch.manual_seed(0)
     network = new_segmenter(arguments.encoders).network
-    eyes = network.eyes.to(memory_format=torch.channels_last)  # a third faster on CPUs
+    if arguments.start:
+        start_from(network, arguments.start)
     library = Library(arguments.sources, "train", shipping=True)
-    seen = see_scenes(eyes, library, arguments.run / "scenes", arguments.scenes, seed=1)
-    logging.info("presence: cross-entropy %.4f", fit_sources(network, seen))
+    entropy = fit_sources(network, library, np.random.default_rng(0), arguments.scenes)
+    logging.info("sources: cross-entropy %.4f", entropy)
     save_file(network.sources.state_dict(), arguments.run / "sources.safetensors")
-    train_refinement(network, seen, arguments.run / "refinement.pt", **steps_of(arguments))
+    voices = Voices(*cross_fitted_answers(network.ears, sounds_of(network, arguments)))
+    options = steps_of(arguments)
+    train_grounding(network, library, voices, arguments.run / "grounding.pt", **options)
+    settle_refinement(network, library, voices, arguments.run / "settling.pt")
 
 
 def steps_of(arguments: argparse.Namespace) -> dict[str, int]:
@@ -132,7 +159,7 @@ def train_propagator(arguments: argparse.Namespace) -> None:
 
 def export(arguments: argparse.Namespace) -> None:
     """Writes the model of each training that RUN holds."""
-    if (arguments.run / "refinement.pt").exists():
+    if (arguments.run / "settling.pt").exists():
         export_segmenter(arguments)
     if (arguments.run / "novelty.safetensors").exists():
         detector = Path(novelty.__file__).with_name("novelty.safetensors")
@@ -148,15 +175,17 @@ def export_segmenter(arguments: argparse.Namespace) -> None:
     network = segmenter.network
     network.ears.head.load_state_dict(load_file(arguments.run / "hearing.safetensors"))
     network.sources.load_state_dict(load_file(arguments.run / "sources.safetensors"))
-    refinement = torch.load(arguments.run / "refinement.pt", weights_only=True)
-    nn.ModuleDict({"refinement": network.refinement}).load_state_dict(refinement["learned"])
+    grounding = torch.load(arguments.run / "grounding.pt", weights_only=True)
+    parts_of_grounding(network).load_state_dict(grounding["learned"])
+    settling = torch.load(arguments.run / "settling.pt", weights_only=True)
+    nn.ModuleDict({"refinement": network.refinement}).load_state_dict(settling["learned"])
     folder = arguments.out / "keyframe_segmenter"
     write(segmenter, folder)
     file = folder / "model.safetensors"
     known = {f"network.{name}" for name in released()}
     own = {k: v for k, v in load_file(file).items() if k not in known}
     save_file(own, file, metadata={"format": "pt"})
-    logging.info("refinement step %d", refinement["step"])
+    logging.info("grounding step %d", grounding["step"])
 
 
 def export_propagator(arguments: argparse.Namespace) -> None:
@@ -193,7 +222,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     parser.add_argument("--steps", type=int, help="of the training, if not the usual number")
     parser.add_argument("--sounds", type=int, default=6000, help="to learn hearing from")
-    parser.add_argument("--scenes", type=int, default=1300, help="to learn masks from")
+    parser.add_argument("--scenes", type=int, default=1400, help="to fit what is seen to")
+    parser.add_argument("--start", type=Path, help="weights whose grounding is trained further")
     parser.add_argument("--composed", type=int, default=2600, help="sounds to learn changes from")
     parser.add_argument("--threads", type=int)
     arguments = parser.parse_args()

@@ -5,7 +5,7 @@ descriptions before and after it are compared by their means over 0.2 to 2.5 s a
 0.3 to 0.9 s, so that a bark that returns, a drum pattern or a melody looks the same on both sides
 while another source does not. The idea is Foote's novelty (2000), with a learned description in
 place of the spectrum and several context lengths. `scripts/train_default.py novelty` fits the
-weights (novelty.safetensors) to composed sound; the encoder's are the default segmenter's.
+weights (novelty.safetensors) to composed sound.
 """
 
 from __future__ import annotations
@@ -26,9 +26,8 @@ from coprop.types import AudioTrack
 
 MIN_GAP_S = 0.5
 _PACKAGE = Path(__file__).parents[1]
-_ENCODER = _PACKAGE / "weights" / "keyframe_segmenter" / "model.safetensors"
+_ENCODER = _PACKAGE / "weights" / "sound_effects" / "model.safetensors"
 _NETWORK = Path(__file__).parent / "novelty.safetensors"
-_ENCODER_PREFIX = "network.audio."
 _MEAN_RADII = (4, 12, 24, 54)
 _MAX_RADII = (6, 20)
 _BLOCK_STEPS = 384  # 18 s
@@ -152,11 +151,7 @@ def _max_difference(x: Tensor, radius: int) -> Tensor:
 def _default_networks() -> tuple[SoundEffectsEncoder, NoveltyNetwork]:
     encoder, network = SoundEffectsEncoder(), NoveltyNetwork()
     weights = load_file(_ENCODER)
-    own = {
-        name.removeprefix(_ENCODER_PREFIX): tensor.float()
-        for name, tensor in weights.items()
-        if name.startswith(_ENCODER_PREFIX)
-    }
+    own = {name: tensor.float() for name, tensor in weights.items()}
     for name, tensor in encoder.state_dict().items():
         own.setdefault(name, tensor)  # counters, which are not stored in half precision
     encoder.load_state_dict(own)

@@ -19,7 +19,7 @@ from coprop.errors import CheckpointError, ShapeError
 from coprop.paths import AnyPath, as_path
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
-_FILE = "model.safetensors"
+FILE = "model.safetensors"
 _SCALE, _ZERO_POINT = ".scale", ".zero_point"
 _Network = TypeVar("_Network", bound="ReleasedNetwork")
 
@@ -45,7 +45,7 @@ class ReleasedNetwork(nn.Module):
             WEIGHTS / cls.folder
             if folder is None
             else as_path("folder", folder, error=CheckpointError)
-        ) / _FILE
+        ) / FILE
         state = dequantise(read_state_dict(path))
         with torch.random.fork_rng(devices=[]):  # loading draws none of the caller's numbers
             network = cls()

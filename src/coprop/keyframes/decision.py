@@ -31,7 +31,6 @@ OFF_SCREEN = 0.1
 SEEN = 0.1
 """Least probability at which something is taken to be in the picture."""
 
-_NEARBY = 3  # places: what is seen at one alone may be an accident
 _STANDING_OUT = 8  # places of the finest map, 32 pixels: less is no object
 
 
@@ -92,14 +91,8 @@ class SourceModel(nn.Module):
 
     def seen(self, sight: Sight) -> Tensor:
         """(K, G) probabilities that a thing of the group is in the picture."""
-        logits: Tensor = self.strongest(sight) @ self.presence[:-1] + self.presence[-1]
-        return logits.sigmoid()
-
-    def strongest(self, sight: Sight) -> Tensor:
-        """(K, G, E): the strongest evidence of each kind, anywhere in the picture."""
-        evidence = sight.evidence.to(self.presence.dtype)
-        side = min(_NEARBY, *evidence.shape[-2:])
-        return F.avg_pool3d(evidence, (1, side, side), 1).amax(dim=(3, 4))
+        logits: Tensor = sight.signs.to(self.presence.dtype) @ self.presence[:-1]
+        return (logits + self.presence[-1]).sigmoid()
 
     def stands_out(self, sight: Sight) -> Tensor:
         """(K,) probability that an object of any kind stands out."""

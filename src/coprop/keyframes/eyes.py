@@ -1,15 +1,17 @@
 """What is seen in a frame: things by name, and whatever stands out, each with its place.
 
-Three released networks look at it, and none of them is trained further, since little of what can
-be had to train on is like real video: an ImageNet classifier, PASCAL VOC's DeepLab for people,
-animals and vehicles, and U2-Net for objects of any kind. The classifier was trained on pictures of
-224 pixels in which one thing fills the middle, so that is how it is asked: about windows of that
-size, over the frame in two sizes.
+Whether a thing is in the picture at all, released networks tell, which nothing here was trained on:
+an ImageNet classifier, PASCAL VOC's DeepLab for people, animals and vehicles, and U2-Net for any
+object. The classifier was trained on pictures of 224 pixels in which one thing fills the middle, so
+that is how it is asked: about windows of that size in a small frame. Where in the picture a thing
+is, a second copy tells, whose upper stages were trained further to classify places of a larger
+frame; by itself it sees too much.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -21,15 +23,19 @@ from coprop.encoders.u2net import U2Net
 from coprop.keyframes.groups import sounding_groups
 
 PYRAMID = (24, 40, 112)  # channels of EfficientNet-Lite0 at strides 4, 8 and 16
-KINDS, VOC_KIND = 5, 4
-"""Of evidence: the classifier's about windows and places of the small frame, the same of the large
-one, and, at last, DeepLab's."""
+KINDS = 3
+"""Of signs that a group is there: the classifier's in large and small windows, and DeepLab's."""
 
+_FINAL = 1280
 _IMAGENET_CLASSES = 1000
 _STRIDE = 32  # of the classifier's last map
 _GLANCE = 256  # pixels of the small frame's shorter side: a window sees nearly all of it
-_WINDOWS = ((7, 3), (5, 1))  # places of 32 pixels along a window's side
+_WINDOWS = (7, 3)  # places of 32 pixels along a window's side
+_NEARBY = 3  # places: what is seen at one alone may be an accident
 _DEEPLAB_EDGE = 513  # the longer side it was trained on
+_LEAST_SIGN = 0.05  # of a group: what is told may be there without a sign
+_TRUST = 0.5  # in the trained classifier: it has seen few pictures, and is too sure on real video
+_TINY = 1e-30
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,14 +43,19 @@ class Sight:
     """What is seen in K frames of h x w pixels.
 
     Args:
-        pyramid: the classifier's features at strides 4, 8 and 16.
-        evidence: (K, G, E, h / 16, w / 16) in [0, 1], of each group of things, place by place, of
-            the `KINDS`.
+        pyramid: features at strides 4, 8 and 16.
+        evidence: (K, G + 1, h / 16, w / 16) probabilities of the groups at each place; the last is
+            everything else.
+        signs: (K, G, KINDS) in [0, 1], the strongest of each kind anywhere in the picture.
+        voc: (K, G, h / 4, w / 4) in [0, 1], DeepLab's map of each group; 0 for those it does not
+            know.
         salient: (K, 1, h / 4, w / 4) in [0, 1], of an object of any kind.
     """
 
     pyramid: tuple[Tensor, ...]
     evidence: Tensor
+    signs: Tensor
+    voc: Tensor
     salient: Tensor
 
 
@@ -58,63 +69,138 @@ class Eyes(nn.Module):
         super().__init__()
         from timm import create_model
 
+        groups = sounding_groups()
         self.classifier = create_model("tf_efficientnet_lite0", pretrained=False)
+        self.visual = create_model("tf_efficientnet_lite0", pretrained=False)
+        self.looks = _Looks(len(groups) + 1)
         self.deeplab = DeepLab()
         self.u2net = U2Net()
-        groups = sounding_groups()
-        imagenet = torch.zeros(len(groups), _IMAGENET_CLASSES)
+        # The last row is what belongs to no group.
+        imagenet = torch.zeros(len(groups) + 1, _IMAGENET_CLASSES)
         voc = torch.zeros(len(groups), len(deeplab.CLASS_NAMES))
         for row, group in enumerate(groups.values()):
             imagenet[row, list(group.imagenet)] = 1
             voc[row, [deeplab.CLASS_NAMES.index(name) for name in group.voc]] = 1
+        imagenet[-1] = 1 - imagenet.amax(dim=0)
         self.register_buffer("membership", imagenet, persistent=False)
         self.register_buffer("voc_membership", voc, persistent=False)
 
     def forward(self, frames: Tensor) -> Sight:
-        final, pyramid = self._features(frames)
-        glance, _ = self._features(_glance(frames))
-        kinds = [
-            _resized(self._named(logits, window), pyramid[-1])
-            for logits, windows in zip(map(self._logits, (glance, final)), _WINDOWS, strict=True)
-            for window in windows
-        ]
-        kinds.append(_resized(self._voc(frames), pyramid[-1]))
-        evidence = torch.stack(kinds, dim=2)
+        features, pyramid = self.visual.forward_intermediates(frames * 2 - 1, indices=(1, 2, 3))
+        voc = self._voc(frames)
+        signs = self._signs(frames, voc)
+        evidence = self.evidence(features, pyramid[-1])
         salient = self.u2net.saliency(frames).unsqueeze(1)
         return Sight(
-            tuple(pyramid), evidence, F.adaptive_avg_pool2d(salient, pyramid[0].shape[-2:])
+            tuple(pyramid),
+            _damped(evidence, signs),
+            signs,
+            _resized(voc, pyramid[0]),
+            F.adaptive_avg_pool2d(salient, pyramid[0].shape[-2:]),
         )
 
-    def _features(self, frames: Tensor) -> tuple[Tensor, list[Tensor]]:
-        final, pyramid = self.classifier.forward_intermediates(frames * 2 - 1, indices=(1, 2, 3))
-        return final, pyramid
+    def signs(self, frames: Tensor) -> Tensor:
+        """(K, G, KINDS) of `Sight`."""
+        return self._signs(frames, self._voc(frames))
 
-    def _logits(self, features: Tensor) -> Tensor:
-        """The classes' logits at each place, (K, 1000, h / 32, w / 32)."""
-        head = self.classifier.classifier
-        return F.conv2d(features, head.weight[:, :, None, None], head.bias)
+    def _signs(self, frames: Tensor, voc: Tensor) -> Tensor:
+        maps = [*self._windows(frames), voc]
+        return torch.stack([_strongest(each) for each in maps], dim=2)
 
-    def _named(self, logits: Tensor, window: int) -> Tensor:
-        """(K, G, h / 32, w / 32): the groups' probabilities in the window around each place."""
-        mean = F.avg_pool2d(logits, window, 1, window // 2, count_include_pad=False)
-        return F.conv2d(mean.softmax(dim=1), self.membership[:, :, None, None])
+    def evidence(self, features: Tensor, finer: Tensor, trust: float = _TRUST) -> Tensor:
+        """Probabilities of the groups, at the places of the finer features.
+
+        Args:
+            features: (K, 1280, h / 32, w / 32), the last feature map.
+            finer: (K, 112, h / 16, w / 16), the one before it.
+            trust: what the trained classifier's logits are multiplied by; 1 where it learns.
+
+        Returns:
+            (K, G + 1, h / 16, w / 16).
+        """
+        logits = _classified(self.visual, features)
+        # The classes' probabilities, but for a factor, are added up group by group.
+        highest = logits.amax(dim=1, keepdim=True)
+        sums = F.conv2d((logits - highest).exp(), self.membership[:, :, None, None])
+        pooled = _resized(sums.clamp_min(_TINY).log() + highest, finer)
+        # As if the trained one's were further classes, one for each group and one for none.
+        return torch.logaddexp(pooled, trust * self.looks(features, finer)).softmax(dim=1)
+
+    def _windows(self, frames: Tensor) -> list[Tensor]:
+        """(K, G, rows, columns) each: the groups' probabilities in windows of the small frame."""
+        logits = _classified(self.classifier, self.classifier.forward_features(_glance(frames)))
+        groups = self.membership[:-1, :, None, None]
+        return [
+            F.conv2d(
+                F.avg_pool2d(logits, side, 1, side // 2, count_include_pad=False).softmax(dim=1),
+                groups,
+            )
+            for side in _WINDOWS
+        ]
 
     def _voc(self, frames: Tensor) -> Tensor:
-        """(K, G, ...): DeepLab's probabilities; 0 for groups that it does not know."""
+        """(K, G, h, w) at DeepLab's size."""
         scale = _DEEPLAB_EDGE / max(frames.shape[-2:])
-        size = [round(side * scale) for side in frames.shape[-2:]]
+        size = [max(round(side * scale), 1) for side in frames.shape[-2:]]
         probabilities = self.deeplab(_shrunk(frames, size)).softmax(dim=1)
         return F.conv2d(probabilities, self.voc_membership[:, :, None, None])
 
 
+class _Looks(nn.Module):
+    """The classifier of places: it looks at half the distance, and at what surrounds each place."""
+
+    def __init__(self, outcomes: int, width: int = 96) -> None:
+        super().__init__()
+        self.coarse = nn.Conv2d(_FINAL, outcomes, 1)
+        self.context = nn.Conv2d(_FINAL, width, 1)
+        self.around = _conv(width + PYRAMID[-1], width)
+        self.fine = nn.Conv2d(width, outcomes, 1)
+
+    def forward(self, features: Tensor, finer: Tensor) -> Tensor:
+        around = self.around(torch.cat([_resized(self.context(features), finer), finer], dim=1))
+        logits: Tensor = _resized(self.coarse(features), finer) + self.fine(around)
+        return logits
+
+
+def _classified(network: Any, features: Tensor) -> Tensor:
+    """The classes' logits at each place of the last feature map."""
+    head = network.classifier
+    return F.conv2d(features, head.weight[:, :, None, None], head.bias)
+
+
+def _strongest(maps: Tensor) -> Tensor:
+    """(K, G, rows, columns) -> (K, G)."""
+    side = min(_NEARBY, *maps.shape[-2:])
+    return F.avg_pool2d(maps, side, 1).amax(dim=(2, 3))
+
+
+def _damped(evidence: Tensor, signs: Tensor) -> Tensor:
+    """Evidence of groups that are not in the picture is evidence of something else."""
+    signs = signs.amax(dim=2).clamp(_LEAST_SIGN, 1)[:, :, None, None]
+    damped = torch.cat([evidence[:, :-1] * signs, evidence[:, -1:]], dim=1)
+    return damped / damped.sum(dim=1, keepdim=True)
+
+
 def _glance(frames: Tensor) -> Tensor:
+    """Smaller frames as the classifier takes them, in [-1, 1]."""
     scale = min(_GLANCE / min(frames.shape[-2:]), 1)
     sides = [max(round(side * scale / _STRIDE), 1) * _STRIDE for side in frames.shape[-2:]]
-    return _shrunk(frames, sides)
+    return _shrunk(frames, sides) * 2 - 1
 
 
 def _shrunk(frames: Tensor, size: list[int]) -> Tensor:
     return F.interpolate(frames, size, mode="bilinear", antialias=True, align_corners=False)
+
+
+def _conv(before: int, after: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(before, after, 3, padding=1, bias=False),
+        nn.GroupNorm(8, after),
+        nn.ReLU(),
+        nn.Conv2d(after, after, 3, padding=1, bias=False),
+        nn.GroupNorm(8, after),
+        nn.ReLU(),
+    )
 
 
 def _resized(x: Tensor, like: Tensor) -> Tensor:

@@ -1,8 +1,8 @@
 """The default keyframe network: what is seen by name, weighed by what is heard.
 
-Released networks see (`eyes`) and hear (`ears`) things by name; a probability model decides which
-of those that are seen made the sound (`decision`); and a small network, the only one that is
-trained, makes a crisp mask of where they were seen (`refinement`).
+Networks see (`eyes`) and hear (`ears`) things by name; a probability model decides which of those
+that are seen made the sound (`decision`); and a small network makes a crisp mask of where they were
+seen (`refinement`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from coprop.checkpoints import read_state_dict
 from coprop.encoders.deeplab import DeepLab
+from coprop.encoders.released import FILE, WEIGHTS, dequantise
 from coprop.encoders.u2net import U2Net
 from coprop.encoders.yamnet import YAMNet
 from coprop.keyframes.decision import OFF_SCREEN, SEEN, Sounding, SourceModel
@@ -66,7 +68,7 @@ class GroundedNetwork(nn.Module):
         sight = self.eyes(frames)
         told = self.sources.seen(sight) * self.ears(audio).groups
         told = told / told.amax(dim=1, keepdim=True).clamp_min(_LEAST)
-        return cast(Tensor, self.refinement(sight, told, torch.zeros_like(told[:, 0])))
+        return self.refinement.ground(sight.pyramid, sight.evidence, told)
 
     def _mask(self, sight: Sight, sounding: Sounding) -> Tensor:
         logits = cast(Tensor, self.refinement(sight, sounding.groups, sounding.other))
@@ -81,8 +83,6 @@ def released() -> dict[str, Tensor]:
         "eyes.u2net": U2Net.from_pretrained(),
         "ears.yamnet": YAMNet.from_pretrained(),
     }
-    return {
-        f"{part}.{name}": tensor
-        for part, network in parts.items()
-        for name, tensor in network.state_dict().items()
-    }
+    tensors = {part: network.state_dict() for part, network in parts.items()}
+    tensors["eyes.classifier"] = dequantise(read_state_dict(WEIGHTS / "imagenet" / FILE))
+    return {f"{part}.{name}": x for part, own in tensors.items() for name, x in own.items()}

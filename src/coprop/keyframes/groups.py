@@ -40,7 +40,10 @@ class Family:
 def sounding_groups() -> dict[str, Group]:
     """The groups by name, in the order of the networks' channels."""
     groups = _content()["groups"]
-    return {name: Group(*map(tuple, group.values())) for name, group in groups.items()}
+    return {
+        name: Group(tuple(map(int, g["imagenet"])), tuple(g["voc"]), tuple(g["audioset"]))
+        for name, g in groups.items()
+    }
 
 
 @cache

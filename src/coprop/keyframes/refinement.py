@@ -2,51 +2,82 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from einops import rearrange, repeat
 from torch import Tensor, nn
 
-from coprop.keyframes.eyes import KINDS, PYRAMID, Sight
+from coprop.keyframes.eyes import PYRAMID, Sight
 
-_CUES = 2 * KINDS + 4
+_SHOWN = 0.5  # DeepLab's probability from which its map of what sounds is used
+_SAME = 0.5  # share by which the mask and what stands out must cover each other to be one thing
+_HALF = 0.5  # the weight of each of two that tell the same thing
+_LEAST = 1e-4  # probability: its logit is finite
 
 
 class Refinement(nn.Module):
-    """Spreads cues over what looks alike, then sharpens them, level by level.
+    """Spreads evidence over what looks alike, then sharpens it, level by level.
 
     It is told where evidence for what sounds was seen and where for other things, but never for
     what: it works the same for all groups.
 
     Args:
         width: channels.
+        cues: channels of evidence, see `ground`.
     """
 
-    def __init__(self, width: int = 48) -> None:
+    def __init__(self, width: int = 48, cues: int = 5) -> None:
         super().__init__()
         fine, middle, coarse = PYRAMID
-        self.spread = _Spread(coarse, width)
-        self.at_16 = _conv(coarse + 2 * _CUES, 2 * width)
-        self.at_8 = _conv(2 * width + middle + _CUES, width)
-        self.at_4 = _conv(width + fine + _CUES, width // 2)
+        self.spread = _Spread(coarse, width, cues)
+        self.at_16 = _conv(coarse + 2 * cues, 2 * width)
+        self.at_8 = _conv(2 * width + middle + cues, width)
+        self.at_4 = _conv(width + fine + cues, width // 2)
         self.mask = nn.Conv2d(width // 2, 1, 1)
 
     def forward(self, sight: Sight, groups: Tensor, other: Tensor) -> Tensor:
         """(K, 1, h / 4, w / 4) logits of "this pixel sounds".
 
+        What was learned from little is averaged with what DeepLab and U2-Net, which have seen many
+        photographs, tell of the same thing.
+
         Args:
             sight: of K frames.
             groups: (K, G), 1 for the groups that sound and 0 for others.
-            other: (K,), 1 where something sounds that stands out and is not recognised.
+            other: (K,), 1 where what stands out sounds without being recognised, else 0.
         """
-        fine, middle, coarse = sight.pyramid
-        cues = _cues(sight, groups, other)
-        at_16, at_8, at_4 = (
-            _combined(cues, sight.salient, other, level) for level in (coarse, middle, fine)
-        )
+        mask = self.ground(sight.pyramid, sight.evidence, groups).sigmoid()
+        mask = torch.lerp(mask, *_known(sight, groups))
+        mask = torch.lerp(mask, sight.salient, _HALF * _is_same(mask, sight.salient))
+        mask = torch.where(other[:, None, None, None] > 0, sight.salient, mask)
+        return mask.logit(eps=_LEAST)
+
+    def ground(self, pyramid: Sequence[Tensor], seen: Tensor, heard: Tensor) -> Tensor:
+        """(K, 1, h / 4, w / 4) logits, as learned.
+
+        Args:
+            pyramid: of `Sight`.
+            seen: its evidence.
+            heard: (K, G) in [0, 1], how far things of each group sound.
+        """
+        evidence, rest = seen[:, :-1], seen[:, -1:]
+        weights = heard[:, :, None, None]
+        sounding = (evidence * weights).sum(dim=1, keepdim=True)
+        silent = (evidence * (1 - weights)).sum(dim=1, keepdim=True)
+        # What is heard is seldom certain: of what is seen, the most probable source counts fully.
+        likely = (evidence.amax(dim=(2, 3)) * heard.sqrt())[:, :, None, None]
+        relative = likely / likely.amax(dim=1, keepdim=True).clamp_min(1e-6)
+        relative = (evidence * relative).sum(dim=1, keepdim=True)
+        # The square root spreads small probabilities, which matter: a large object's evidence is
+        # high only at its most telling parts.
+        cues = torch.cat([sounding, sounding.sqrt(), relative, silent, rest], dim=1)
+        fine, middle, coarse = pyramid
+        at_16 = _resized(cues, coarse)
         x = self.at_16(torch.cat([coarse, at_16, self.spread(coarse, at_16)], dim=1))
-        x = self.at_8(torch.cat([_resized(x, middle), middle, at_8], dim=1))
-        x = self.at_4(torch.cat([_resized(x, fine), fine, at_4], dim=1))
+        x = self.at_8(torch.cat([_resized(x, middle), middle, _resized(cues, middle)], dim=1))
+        x = self.at_4(torch.cat([_resized(x, fine), fine, _resized(cues, fine)], dim=1))
         logits: Tensor = self.mask(x)
         return logits
 
@@ -54,13 +85,13 @@ class Refinement(nn.Module):
 class _Spread(nn.Module):
     """Attention over the picture that carries cues to every place that looks alike."""
 
-    def __init__(self, channels: int, width: int, heads: int = 4) -> None:
+    def __init__(self, channels: int, width: int, cues: int, heads: int = 4) -> None:
         super().__init__()
         self.heads = heads
         self.query_key = nn.Sequential(
             nn.GroupNorm(1, channels), nn.Conv2d(channels, 2 * width * heads // 2, 1)
         )
-        self.mix = nn.Conv2d(heads * _CUES, _CUES, 1)
+        self.mix = nn.Conv2d(heads * cues, cues, 1)
 
     def forward(self, features: Tensor, cues: Tensor) -> Tensor:
         h, w = features.shape[-2:]
@@ -74,22 +105,24 @@ class _Spread(nn.Module):
         return cues + mixed
 
 
-def _cues(sight: Sight, groups: Tensor, other: Tensor) -> Tensor:
-    """(K, 2 E + 1, h / 16, w / 16): evidence for what sounds, for what does not, and their sum."""
-    asked = groups[:, :, None, None, None]
-    sounding = (sight.evidence * asked).amax(dim=1)
-    silent = (sight.evidence * (1 - asked)).amax(dim=1)
-    # The most telling place counts fully: of large things, evidence is high in few places.
-    mean = sounding.mean(dim=1, keepdim=True)
-    relative = mean / mean.amax(dim=(2, 3), keepdim=True).clamp_min(1e-3)
-    return torch.cat([sounding, silent, relative], dim=1)
+def _known(sight: Sight, groups: Tensor) -> tuple[Tensor, Tensor]:
+    """DeepLab's map of what sounds (K, 1, h / 4, w / 4), and its weight, (K, 1, 1, 1).
+
+    The weight is 0 where a group sounds that DeepLab does not find, or does not know.
+    """
+    found = sight.voc.amax(dim=(2, 3)) >= _SHOWN
+    all_found = (found | (groups == 0)).all(dim=1)
+    shown = (sight.voc * groups[:, :, None, None]).amax(dim=1, keepdim=True)
+    return shown, _HALF * all_found.to(shown.dtype)[:, None, None, None]
 
 
-def _combined(cues: Tensor, salient: Tensor, other: Tensor, level: Tensor) -> Tensor:
-    """All cues at the size of a level, (K, _CUES, h, w)."""
-    salient = F.adaptive_avg_pool2d(salient, level.shape[-2:])
-    any_thing = other[:, None, None, None] * torch.ones_like(salient)
-    return torch.cat([_resized(cues, level), salient, salient * any_thing, any_thing], dim=1)
+def _is_same(mask: Tensor, salient: Tensor) -> Tensor:
+    """(K, 1, 1, 1): 1 where a mask and what stands out are of one thing, else 0."""
+    both = (mask * salient).sum(dim=(1, 2, 3), keepdim=True)
+    larger = torch.maximum(
+        mask.sum(dim=(1, 2, 3), keepdim=True), salient.sum(dim=(1, 2, 3), keepdim=True)
+    )
+    return (both >= _SAME * larger.clamp_min(_LEAST)).to(mask.dtype)
 
 
 def _conv(before: int, after: int) -> nn.Sequential:

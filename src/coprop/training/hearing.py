@@ -12,7 +12,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from coprop.data.library import SAMPLE_RATE, Library, Source, load_sound
 from coprop.data.soundtrack import in_a_room, voice
@@ -24,6 +24,7 @@ from coprop.training.kept import kept
 _log = logging.getLogger(__name__)
 _SHORTEST_S, _LONGEST_S = 0.3, 6.0
 _MOST_PATCHES = 13  # of YAMNet's, that the longest fills
+_BATCH = 128
 _DECAY = 3e-5  # keeps the head near YAMNet's own answers
 _MUSIC = 0.15  # share of the sounds in which music plays softly
 
@@ -96,9 +97,11 @@ def fit_hearing(ears: Ears, examples: HeardExamples, *, steps: int = 1200) -> No
     learned = torch.tensor([g in families()["instrument"].groups for g in sounding_groups()])
     optimizer = torch.optim.Adam(ears.head.parameters(), lr=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=2e-3, total_steps=steps)
+    nn.init.zeros_(ears.head.weight)
+    nn.init.zeros_(ears.head.bias)
     generator = torch.Generator().manual_seed(0)
     for step in range(steps):
-        chosen = torch.randint(len(examples.groups), (128,), generator=generator)
+        chosen = torch.randint(len(examples.groups), (_BATCH,), generator=generator)
         heard = heard_groups(ears, examples, chosen)[:, learned]
         entropy = F.binary_cross_entropy(heard, examples.groups[chosen][:, learned])
         loss = entropy + _DECAY * ears.head.weight[learned].square().sum()
@@ -109,6 +112,32 @@ def fit_hearing(ears: Ears, examples: HeardExamples, *, steps: int = 1200) -> No
         if step % 500 == 0:
             _log.info("hearing: step %d, loss %.4f", step, loss.item())
     ears.eval()
+
+
+def join(examples: Sequence[HeardExamples]) -> HeardExamples:
+    """All examples of several sets."""
+    parts = zip(*((e.embeddings, e.patches, e.groups) for e in examples), strict=True)
+    return HeardExamples(*(torch.cat(part) for part in parts))
+
+
+def cross_fitted_answers(
+    ears: Ears, halves: Sequence[HeardExamples], *, steps: int = 1200
+) -> tuple[Tensor, Tensor]:
+    """What is heard in each example by a head that was trained on the other half's recordings.
+
+    The head's answers to its own training sounds are better than it will ever be again; what is
+    trained on them would trust it too much.
+
+    Returns:
+        (N, G) probabilities, and (N, G) which groups truly sound.
+    """
+    answers = []
+    for own, other in (halves, halves[::-1]):
+        fit_hearing(ears, own, steps=steps)
+        with torch.no_grad():
+            parts = torch.split(torch.arange(len(other.groups)), _BATCH)
+            answers += [heard_groups(ears, other, part) for part in parts]
+    return torch.cat(answers), join(halves[::-1]).groups
 
 
 def heard_groups(ears: Ears, examples: HeardExamples, chosen: Tensor) -> Tensor:
@@ -122,7 +151,8 @@ def heard_groups(ears: Ears, examples: HeardExamples, chosen: Tensor) -> Tensor:
 def hearing_accuracy(ears: Ears, examples: HeardExamples) -> float:
     """Share of the examples of one source whose most probable group is the true one."""
     single = torch.nonzero(examples.groups.sum(dim=1) == 1).flatten()
-    guesses = torch.cat([heard_groups(ears, examples, part).argmax(1) for part in single.split(64)])
+    parts = torch.split(single, _BATCH)
+    guesses = torch.cat([heard_groups(ears, examples, part).argmax(dim=1) for part in parts])
     return float((guesses == examples.groups[single].argmax(dim=1)).float().mean())
 
 

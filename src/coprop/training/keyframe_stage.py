@@ -84,7 +84,8 @@ class KeyframeObjective(nn.Module):
         """The pretrained parts, which learn nothing from so little."""
         network = self.network
         if isinstance(network, GroundedNetwork):
-            return network.eyes, network.ears.yamnet
+            eyes = network.eyes
+            return eyes.classifier, eyes.visual, eyes.deeplab, eyes.u2net, network.ears.yamnet
         return (_module(network.audio),)
 
 
@@ -214,14 +215,16 @@ def _load_encoders(network: GroundedNetwork | AudioQueriedNetwork, recipe: Keyfr
     image, audio = str(recipe.image_weights), str(recipe.audio_weights)
     if image != RANDOM:
         if isinstance(network, GroundedNetwork):
-            load_state_dict(network.eyes.classifier, read_state_dict(image), image)
+            load_state_dict(network.eyes.visual, read_state_dict(image), image)
         elif image.startswith(_TIMM):
             _load_from_timm(network.visual, image.removeprefix(_TIMM))
         else:
             network.visual.load_checkpoint(image)
     if audio != RANDOM:
-        grounded = isinstance(network, GroundedNetwork)
-        load_audio_encoder(network.ears.yamnet if grounded else _module(network.audio), audio)
+        if isinstance(network, GroundedNetwork):
+            load_audio_encoder(network.ears.yamnet, audio)
+        else:
+            load_audio_encoder(_module(network.audio), audio)
 
 
 def _load_from_timm(encoder: VisualEncoder, name: str) -> None:
