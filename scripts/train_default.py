@@ -21,7 +21,18 @@ from shutil import copyfile
 
 import numpy as np
 import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
 
+from coprop.checkpoints import load_state_dict
+from coprop.control_points import novelty
+from coprop.control_points.novelty import NoveltyNetwork
+from coprop.data.library import Library
+from coprop.encoders.sound_effects import SoundEffectsEncoder
+from coprop.keyframes.grounded import GroundedNetwork, released
+from coprop.keyframes.segmenter import KeyframeSegmenter, SegmenterConfig
+from coprop.propagation.config import PropagatorConfig
+from coprop.propagation.propagator import AudioInsertPropagator
 from coprop.training.grounding import (
     Voices,
     fit_sources,

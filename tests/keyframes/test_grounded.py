@@ -10,7 +10,7 @@ from coprop.encoders.deeplab import CLASS_NAMES
 from coprop.encoders.yamnet import class_names
 from coprop.keyframes.decision import Sounding
 from coprop.keyframes.ears import Ears, Heard
-from coprop.keyframes.eyes import KINDS, VOC_KIND, Eyes, Sight
+from coprop.keyframes.eyes import KINDS, Eyes, Sight, _damped
 from coprop.keyframes.grounded import GroundedNetwork
 from coprop.keyframes.groups import families, sounding_groups
 from coprop.keyframes.refinement import Refinement
@@ -30,12 +30,16 @@ def frames_of(height: int, width: int, batch: int = 1) -> Tensor:
 
 
 def scripted_sight(**seen: float) -> Sight:
-    """128 x 128 pixels; each group is seen in a row of places of its own."""
-    evidence = torch.zeros(1, len(GROUPS), KINDS, 8, 8)
+    """128 x 128 pixels; each group is seen in rows of places of its own."""
+    evidence = torch.zeros(1, len(GROUPS) + 1, 8, 8)
+    signs = torch.zeros(1, len(GROUPS), KINDS)
     for row, (group, value) in enumerate(seen.items()):
-        evidence[:, GROUPS.index(group), :, 4 * row : 4 * row + 4] = value
+        evidence[:, GROUPS.index(group), 4 * row : 4 * row + 4] = value
+        signs[:, GROUPS.index(group)] = value
+    evidence[:, -1] = 1 - evidence[:, :-1].sum(dim=1)
     pyramid = tuple(torch.zeros(1, c, side, side) for c, side in ((24, 32), (40, 16), (112, 8)))
-    return Sight(pyramid, evidence, torch.zeros(1, 1, 32, 32))
+    voc, salient = torch.zeros(1, len(GROUPS), 32, 32), torch.zeros(1, 1, 32, 32)
+    return Sight(pyramid, evidence, signs, voc, salient)
 
 
 def test_groups_speak_the_encoders_words() -> None:
@@ -66,31 +70,61 @@ def test_logits_are_at_a_quarter_of_the_size(
 def test_what_is_seen_has_its_shapes_and_ranges(network: GroundedNetwork) -> None:
     with torch.no_grad():
         sight = network.eyes(frames_of(64, 96, batch=2))
-    assert sight.evidence.shape == (2, len(GROUPS), KINDS, 4, 6)
+    assert sight.evidence.shape == (2, len(GROUPS) + 1, 4, 6)
+    torch.testing.assert_close(sight.evidence.sum(dim=1), torch.ones(2, 4, 6))
+    assert sight.signs.shape == (2, len(GROUPS), KINDS)
+    assert sight.voc.shape == (2, len(GROUPS), 16, 24)
     assert sight.salient.shape == (2, 1, 16, 24)
     assert [tuple(level.shape) for level in sight.pyramid] == [
         (2, 24, 16, 24),
         (2, 40, 8, 12),
         (2, 112, 4, 6),
     ]
-    for values in (sight.evidence, sight.salient):
+    for values in (sight.evidence, sight.signs, sight.voc, sight.salient):
         assert float(values.min()) >= 0
-        assert float(values.max()) <= 1
+        assert float(values.max()) <= 1 + 1e-6
     unknown = [i for i, group in enumerate(sounding_groups().values()) if not group.voc]
-    assert not sight.evidence[:, unknown, VOC_KIND].any()
+    assert not sight.voc[:, unknown].any()
 
 
 def test_a_window_is_classified_as_a_picture_of_its_size_is() -> None:
-    """Where the window covers all places: the classifier's own answer, summed by group."""
+    """Where windows cover all places: the classifier's own answer, summed by group."""
     torch.manual_seed(0)
     eyes = Eyes().eval()
     frames = frames_of(96, 96)
     with torch.no_grad():
-        final, _ = eyes._features(frames)
-        found = eyes._named(eyes._logits(final), 5)[0, :, 1, 1]
+        found = eyes.signs(frames)[0, :, 0]
         answer = eyes.classifier(frames * 2 - 1).softmax(dim=1)[0]
     expected = torch.stack([answer[list(g.imagenet)].sum() for g in sounding_groups().values()])
     torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("trust", [0.5, 1.0])
+def test_evidence_adds_up_both_classifiers_probabilities(
+    network: GroundedNetwork, trust: float
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(1, 1280, 1, 1, generator=generator).expand(1, 1280, 2, 3)
+    finer = torch.randn(1, 112, 4, 6, generator=generator)
+    with torch.no_grad():
+        evidence = network.eyes.evidence(features, finer, trust)[0, :, 1, 2]
+        place = features[0, :, 1, 2]
+        scores = network.eyes.visual.classifier(place).double().exp()
+        learned = (trust * network.eyes.looks(features, finer)[0, :, 1, 2].double()).exp()
+    groups = [group.imagenet for group in sounding_groups().values()]
+    sums = torch.stack([scores[list(indices)].sum() for indices in groups])
+    member = {index for indices in groups for index in indices}
+    rest = scores[[index for index in range(1000) if index not in member]].sum()
+    expected = torch.cat([sums, rest[None]]) + learned
+    expected /= expected.sum()
+    torch.testing.assert_close(evidence.double(), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_evidence_of_what_is_not_in_the_picture_is_of_something_else() -> None:
+    evidence = torch.tensor([0.6, 0.3, 0.1]).view(1, 3, 1, 1)
+    signs = torch.tensor([[[1.0, 0.2], [0.0, 0.0]]])
+    found = _damped(evidence, signs).flatten()
+    torch.testing.assert_close(found, torch.tensor([0.6, 0.05 * 0.3, 0.1]) / 0.715)
 
 
 @pytest.mark.parametrize("length", [1, 1000, 16_000, 160_000])
@@ -141,8 +175,8 @@ def test_a_loud_moment_in_a_long_sound_is_heard() -> None:
     assert ears.interpret(embeddings, without).groups[0, GROUPS.index("dog")] < 0.01
 
 
-def test_only_what_sounds_is_a_cue_for_the_mask() -> None:
-    """A refinement whose first layer is watched shows which places are taken to sound."""
+def test_only_what_is_heard_reaches_the_mask() -> None:
+    """The cues, which the refinement's attention is given, show which places are taken to sound."""
     refinement = Refinement()
     cues: list[Tensor] = []
     refinement.spread.register_forward_pre_hook(lambda module, args: cues.append(args[1]))
@@ -150,14 +184,56 @@ def test_only_what_sounds_is_a_cue_for_the_mask() -> None:
     for names in ((), ("dog",), ("dog", "cat")):
         groups = torch.zeros(1, len(GROUPS))
         groups[0, [GROUPS.index(name) for name in names]] = 1
-        refinement(sight, groups, torch.zeros(1))
-    sounding, silent = ([cue[0, k] for cue in cues] for k in (0, KINDS))
+        refinement.ground(sight.pyramid, sight.evidence, groups)
+    sounding, silent = ([cue[0, k] for cue in cues] for k in (0, 3))
     top, bottom = torch.zeros(8, 8), torch.zeros(8, 8)
     top[:4], bottom[4:] = 0.9, 0.8
     for found, expected in zip(sounding, (0 * top, top, top + bottom), strict=True):
         torch.testing.assert_close(found, expected)
     for found, expected in zip(silent, (top + bottom, bottom, 0 * top), strict=True):
         torch.testing.assert_close(found, expected)
+
+
+def fused(sight: Sight, names: tuple[str, ...], *, learned: Tensor, other: float = 0.0) -> Tensor:
+    """The mask (32, 32) in [0, 1], of a refinement that has learned to answer with `learned`."""
+    refinement = Refinement()
+    refinement.ground = lambda *_: learned.logit(eps=1e-4).expand(1, 1, 32, 32)  # type: ignore[method-assign]
+    groups = torch.zeros(1, len(GROUPS))
+    groups[0, [GROUPS.index(name) for name in names]] = 1
+    return refinement(sight, groups, torch.tensor([other])).sigmoid()[0, 0]
+
+
+def test_deeplab_counts_half_where_it_finds_all_that_sounds() -> None:
+    sight = scripted_sight(dog=0.9)
+    sight.voc[0, GROUPS.index("dog"), :, :16] = 0.9
+    learned = torch.tensor(0.4)
+    mask = fused(sight, ("dog",), learned=learned)
+    torch.testing.assert_close(mask[:, :16], torch.full((32, 16), 0.65))
+    torch.testing.assert_close(mask[:, 16:], torch.full((32, 16), 0.2))
+    for names in (("drum",), ("dog", "drum")):  # DeepLab knows no drums
+        mask = fused(sight, names, learned=learned)
+        torch.testing.assert_close(mask, torch.full((32, 32), 0.4))
+
+
+def test_what_stands_out_counts_half_where_it_is_the_same_thing() -> None:
+    sight = scripted_sight(drum=0.9)
+    learned = torch.zeros(1, 1, 32, 32)
+    learned[..., :16] = 0.8
+    sight.salient[..., :20] = 1.0
+    mask = fused(sight, ("drum",), learned=learned)
+    torch.testing.assert_close(mask[:, :16], torch.full((32, 16), 0.9))
+    torch.testing.assert_close(mask[:, 16:20], torch.full((32, 4), 0.5), atol=1e-3, rtol=0)
+    sight.salient[:] = 1.0  # of which the mask is only a part
+    mask = fused(sight, ("drum",), learned=learned)
+    assert float(mask[:, 16:].max()) < 0.01
+
+
+def test_what_is_not_recognised_is_what_stands_out() -> None:
+    sight = scripted_sight()
+    sight.salient[..., :8, :8] = 0.9
+    mask = fused(sight, (), learned=torch.tensor(0.2), other=1.0)
+    torch.testing.assert_close(mask[:8, :8], torch.full((8, 8), 0.9))
+    assert float(mask[8:].max()) < 0.01
 
 
 def test_nothing_is_masked_where_nothing_in_the_picture_sounds(
@@ -192,14 +268,14 @@ def test_gradients_reach_all_that_is_learned() -> None:
     network.undecided(
         frames_of(64, 64, batch=2), 0.1 * torch.randn(2, 16_000)
     ).square().mean().backward()
-    for part in (network.ears.head, network.refinement):
+    for part in (network.ears.head, network.refinement, network.eyes.looks):
         for name, parameter in part.named_parameters():
             assert parameter.grad is not None, name
             assert torch.isfinite(parameter.grad).all(), name
 
 
 def test_a_dog_that_is_seen_and_heard_is_decided_for(network: GroundedNetwork) -> None:
-    sight = scripted_sight(dog=1.0, cat=0.9)
+    sight = scripted_sight(dog=0.9, cat=0.8)
     groups = torch.full((1, len(GROUPS)), 0.01)
     groups[0, GROUPS.index("dog")] = 0.9
     heard = Heard(groups, torch.zeros(1, 521), torch.zeros(1), torch.tensor([0.9]))

@@ -5,21 +5,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from coprop.training.grounding import Voices, settle_refinement, train_grounding
 from torch import nn
 
 from coprop.control_points.novelty import NoveltyNetwork
 from coprop.data.library import Library
 from coprop.encoders.sound_effects import SoundEffectsEncoder
+from coprop.keyframes.ears import Ears
 from coprop.keyframes.grounded import GroundedNetwork
+from coprop.keyframes.groups import families, sounding_groups
 from coprop.propagation.config import PropagatorConfig
 from coprop.propagation.propagator import AudioInsertPropagator
+from coprop.training.grounding import Voices, fit_sources, settle_refinement, train_grounding
 from coprop.training.hearing import (
     HeardExamples,
     cross_fitted_answers,
     hearing_accuracy,
     make_examples,
-    train_hearing,
 )
 from coprop.training.novelty import cached_sounds, calibrate, train_novelty
 from coprop.training.propagation import train_propagation
@@ -45,18 +46,22 @@ def test_hearing_and_grounding(library: Library, tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = GroundedNetwork().eval()
     halves = [
-        make_examples(network, library.half_of_sounds(half), np.random.default_rng(half), 24)
+        make_examples(network.ears, library.half_of_sounds(half), np.random.default_rng(half), 6)
         for half in (0, 1)
     ]
-    answers, truth = cross_fitted_answers(network, halves, steps=5)
-    assert answers.shape == truth.shape == (48, len(network.groups))
+    answers, truth = cross_fitted_answers(network.ears, halves, steps=5)
+    assert answers.shape == truth.shape == (12, len(network.groups))
     assert ((answers >= 0) & (answers <= 1)).all()
 
     before = copied(network)
     train_grounding(network, library, Voices(answers, truth), tmp_path / "g.pt", steps=1, batch=1)
-    assert changed(before, network) == {"refinement", "looks", "visual"}
-    for stage in ("conv_stem", "blocks.0", "blocks.2", "classifier"):  # these stay as they were
-        own = [name for name in before if name.startswith(f"visual.{stage}.")]
+    assert changed(before, network) == {"refinement", "eyes"}
+    for part in ("classifier", "deeplab", "u2net"):  # these stay as they were released
+        own = [name for name in before if name.startswith(f"eyes.{part}.")]
+        assert own
+        assert all(torch.equal(before[name], network.state_dict()[name]) for name in own)
+    for stage in ("conv_stem", "blocks.0", "blocks.2", "classifier"):
+        own = [name for name in before if name.startswith(f"eyes.visual.{stage}.")]
         assert own
         assert all(torch.equal(before[name], network.state_dict()[name]) for name in own)
     statistics = [n for n in before if n.endswith(("running_mean", "running_var"))]
@@ -64,36 +69,40 @@ def test_hearing_and_grounding(library: Library, tmp_path: Path) -> None:
     assert (tmp_path / "g.pt").is_file()
 
 
-def test_hearing_tunes_the_head_and_the_upper_half_of_the_encoder(
-    library: Library, tmp_path: Path
-) -> None:
+def test_hearing_learns_instruments_that_can_be_told_apart() -> None:
+    """Embeddings with one number for each group: half to learn from, half to ask about."""
     torch.manual_seed(0)
-    network = GroundedNetwork().eval()
-    examples = make_examples(network, library, np.random.default_rng(0), 6)
-    before = copied(network.audio)
-    train_hearing(network, examples, tmp_path / "h.pt", steps=1)
-    assert changed(before, network.audio) == {"conv_block3", "conv_block4"}
-    assert not network.training
-    assert (tmp_path / "h.pt").is_file()
-
-
-def test_hearing_learns_what_can_be_told_apart() -> None:
-    """Tones of as many pitches as there are groups: half to learn from, half to ask about."""
-    torch.manual_seed(0)
-    network = GroundedNetwork().eval()
-    groups = torch.arange(len(network.groups)).repeat(8)
-    windows = 0.1 * torch.rand(len(groups), 100, 96)
-    windows[torch.arange(len(groups)), :, 2 * groups] = 1.0
-    summaries = windows.mean(dim=1).repeat_interleave(11, dim=1)[:, : network.audio.summary_dim]
-    examples = HeardExamples(windows, 20 * summaries, torch.eye(len(network.groups))[groups])
+    ears = Ears().eval()
+    with torch.no_grad():  # that hears nothing by itself
+        ears.yamnet.classifier.weight.zero_()
+        ears.yamnet.classifier.bias.fill_(-9.0)
+    instruments = [list(sounding_groups()).index(g) for g in families()["instrument"].groups]
+    groups = torch.tensor(instruments).repeat(16)
+    embeddings = 0.1 * torch.rand(len(groups), 13, 1024)
+    embeddings[torch.arange(len(groups)), :, groups] = 6.0
+    truth = torch.eye(len(sounding_groups()))[groups]
+    examples = HeardExamples(embeddings, torch.full((len(groups),), 13), truth)
     half = len(groups) // 2
-    first, second = (
-        HeardExamples(examples.windows[own], examples.summaries[own], examples.groups[own])
+    parts = [
+        HeardExamples(embeddings[own], examples.patches[own], truth[own])
         for own in (slice(0, half), slice(half, None))
-    )
-    answers, truth = cross_fitted_answers(network, (first, second), steps=200)
-    assert (answers.argmax(dim=1) == truth.argmax(dim=1)).float().mean() > 0.9
-    assert hearing_accuracy(network, examples) < 0.3  # of the windows, which were not learned from
+    ]
+    answers, told = cross_fitted_answers(ears, parts, steps=150)
+    assert (answers.argmax(dim=1) == told.argmax(dim=1)).float().mean() > 0.9
+    assert hearing_accuracy(ears, examples) > 0.9
+    others = [i for i in range(len(sounding_groups())) if i not in instruments]
+    assert not ears.head.weight[others].any()
+
+
+def test_sources_are_fitted_to_what_is_seen(library: Library) -> None:
+    torch.manual_seed(0)
+    network = GroundedNetwork().eval()
+    before = copied(network)
+    entropy = fit_sources(network, library, np.random.default_rng(0), 4)
+    assert 0 < entropy < 3
+    assert changed(before, network) == {"sources"}
+    assert (network.sources.presence[:-1] >= 0).all()
+    assert ((network.sources.overlooked >= 0) & (network.sources.overlooked <= 1)).all()
 
 
 def test_settling_changes_the_refinement_alone(library: Library, tmp_path: Path) -> None:
