@@ -169,7 +169,10 @@ def train_propagator(arguments: argparse.Namespace) -> None:
 
 
 def export(arguments: argparse.Namespace) -> None:
-    """Writes the model of each training that RUN holds."""
+    """Writes the released classifier, and the model of each training that RUN holds."""
+    classifier = arguments.out / "imagenet" / "model.safetensors"
+    classifier.parent.mkdir(parents=True, exist_ok=True)
+    save_file(in_8_bits(load_file(arguments.encoders / "efficientnet_lite0.safetensors")), classifier)
     if (arguments.run / "settling.pt").exists():
         export_segmenter(arguments)
     if (arguments.run / "novelty.safetensors").exists():
@@ -212,6 +215,18 @@ def write(model: KeyframeSegmenter | AudioInsertPropagator, folder: Path) -> Non
     model.save_pretrained(folder)
     (folder / "README.md").unlink(missing_ok=True)
     halve(folder / "model.safetensors")
+
+
+def in_8_bits(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Matrices and kernels as 8-bit integers, with a scale for each output beside them."""
+    stored = dict(tensors)
+    for name, weight in tensors.items():
+        if weight.ndim >= 2:
+            scale = weight.abs().amax(dim=tuple(range(1, weight.ndim)), keepdim=True) / 127
+            scale = scale.clamp_min(1e-12)
+            stored[name] = (weight / scale).round().to(torch.int8)
+            stored[name + ".scale"] = scale
+    return stored
 
 
 def halve(path: Path) -> None:
