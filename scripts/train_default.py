@@ -172,7 +172,8 @@ def export(arguments: argparse.Namespace) -> None:
     """Writes the released classifier, and the model of each training that RUN holds."""
     classifier = arguments.out / "imagenet" / "model.safetensors"
     classifier.parent.mkdir(parents=True, exist_ok=True)
-    save_file(in_8_bits(load_file(arguments.encoders / "efficientnet_lite0.safetensors")), classifier)
+    released_weights = load_file(arguments.encoders / "efficientnet_lite0.safetensors")
+    save_file(in_8_bits(released_weights), classifier)
     if (arguments.run / "settling.pt").exists():
         export_segmenter(arguments)
     if (arguments.run / "novelty.safetensors").exists():
