@@ -48,10 +48,12 @@ class Refinement(nn.Module):
             groups: (K, G), 1 for the groups that sound and 0 for others.
             other: (K,), 1 where what stands out sounds without being recognised, else 0.
         """
-        mask = self.ground(sight.pyramid, sight.evidence, groups).sigmoid()
-        mask = torch.lerp(mask, *_known(sight, groups))
-        mask = torch.lerp(mask, sight.salient, _HALF * _is_same(mask, sight.salient))
-        mask = torch.where(other[:, None, None, None] > 0, sight.salient, mask)
+        # In half precision sums over pixels would be wrong.
+        mask = self.ground(sight.pyramid, sight.evidence, groups).float().sigmoid()
+        salient = sight.salient.float()
+        mask = torch.lerp(mask, *_known(sight, groups.float()))
+        mask = torch.lerp(mask, salient, _HALF * _is_same(mask, salient))
+        mask = torch.where(other[:, None, None, None] > 0, salient, mask)
         return mask.logit(eps=_LEAST)
 
     def ground(self, pyramid: Sequence[Tensor], seen: Tensor, heard: Tensor) -> Tensor:
@@ -110,9 +112,10 @@ def _known(sight: Sight, groups: Tensor) -> tuple[Tensor, Tensor]:
 
     The weight is 0 where a group sounds that DeepLab does not find, or does not know.
     """
-    found = sight.voc.amax(dim=(2, 3)) >= _SHOWN
+    voc = sight.voc.float()
+    found = voc.amax(dim=(2, 3)) >= _SHOWN
     all_found = (found | (groups == 0)).all(dim=1)
-    shown = (sight.voc * groups[:, :, None, None]).amax(dim=1, keepdim=True)
+    shown = (voc * groups[:, :, None, None]).amax(dim=1, keepdim=True)
     return shown, _HALF * all_found.to(shown.dtype)[:, None, None, None]
 
 
