@@ -39,7 +39,7 @@ def scripted_sight(**seen: float) -> Sight:
     evidence[:, -1] = 1 - evidence[:, :-1].sum(dim=1)
     pyramid = tuple(torch.zeros(1, c, side, side) for c, side in ((24, 32), (40, 16), (112, 8)))
     voc, salient = torch.zeros(1, len(GROUPS), 32, 32), torch.zeros(1, 1, 32, 32)
-    return Sight(pyramid, evidence, signs, voc, salient)
+    return Sight(pyramid, evidence, signs, signs[..., 0], voc, salient)
 
 
 def test_groups_speak_the_encoders_words() -> None:
@@ -73,6 +73,7 @@ def test_what_is_seen_has_its_shapes_and_ranges(network: GroundedNetwork) -> Non
     assert sight.evidence.shape == (2, len(GROUPS) + 1, 4, 6)
     torch.testing.assert_close(sight.evidence.sum(dim=1), torch.ones(2, 4, 6))
     assert sight.signs.shape == (2, len(GROUPS), KINDS)
+    assert sight.hints.shape == (2, len(GROUPS))
     assert sight.voc.shape == (2, len(GROUPS), 16, 24)
     assert sight.salient.shape == (2, 1, 16, 24)
     assert [tuple(level.shape) for level in sight.pyramid] == [
@@ -122,7 +123,7 @@ def test_evidence_adds_up_both_classifiers_probabilities(
 
 def test_evidence_of_what_is_not_in_the_picture_is_of_something_else() -> None:
     evidence = torch.tensor([0.6, 0.3, 0.1]).view(1, 3, 1, 1)
-    signs = torch.tensor([[[1.0, 0.2], [0.0, 0.0]]])
+    signs = torch.tensor([[1.0, 0.0]])
     found = _damped(evidence, signs).flatten()
     torch.testing.assert_close(found, torch.tensor([0.6, 0.05 * 0.3, 0.1]) / 0.715)
 

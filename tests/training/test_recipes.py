@@ -89,7 +89,7 @@ def test_changes_are_put_over_a_file(tmp_path: Path) -> None:
         ("batch_size=0", "batch_size must be at least 1"),
         ("learning_rate=fast", "learning_rate must be a number, got 'fast'"),
         ("learning_rate=0", "learning_rate and clip_norm must be positive"),
-        ("learning_rate=NaN", "must be positive"),
+        ("learning_rate=NaN", "learning_rate must be a number"),
         ("augment=1", "augment must be true or false, got 1"),
         ("start=3", "start must be a string or null, got 3"),
         ("size=64", "size must be a list, got 64"),

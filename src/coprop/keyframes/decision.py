@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from coprop.keyframes.ears import Heard
-from coprop.keyframes.eyes import KINDS, Sight
+from coprop.keyframes.eyes import HINT, KINDS, Sight
 
 OFF_SCREEN = 0.1
 """How often what sounds is outside the picture; chosen on validation clips."""
@@ -56,7 +56,7 @@ class SourceModel(nn.Module):
             thing in the picture is masked always, at 1 only what is surely seen and heard.
     """
 
-    untold: float = 0.03
+    untold: float = 0.01
     contending: float = 0.5
     presence: Tensor
     overlooked: Tensor
@@ -92,7 +92,7 @@ class SourceModel(nn.Module):
     def seen(self, sight: Sight) -> Tensor:
         """(K, G) probabilities that a thing of the group is in the picture."""
         logits: Tensor = sight.signs.to(self.presence.dtype) @ self.presence[:-1]
-        return (logits + self.presence[-1]).sigmoid()
+        return torch.maximum((logits + self.presence[-1]).sigmoid(), HINT * sight.hints)
 
     def stands_out(self, sight: Sight) -> Tensor:
         """(K,) probability that an object of any kind stands out."""
