@@ -16,7 +16,6 @@ from coprop.control_points.trace import Trace
 from coprop.data.manifest import read_manifest
 from coprop.encoders.yamnet import YAMNet
 from coprop.errors import AudioError
-from coprop.keyframes.grounded import GroundedNetwork
 from coprop.keyframes.naming import name_sounds
 from coprop.keyframes.segmenter import KeyframeSegmenter
 from coprop.media.audio_file import AudioFile
@@ -74,9 +73,8 @@ def test_sound_is_taken_wherever_there_is_sound(given: Any, tmp_path: Path) -> N
 
 def test_sounds_are_named_and_compared_too(tmp_path: Path) -> None:
     points = changes_at()(SOUND)
-    network = GroundedNetwork(width=16).eval()
-    named = name_sounds(points, SAME[0], network)  # type: ignore[arg-type]
-    assert named.categories == name_sounds(points, SOUND, network).categories
+    named = name_sounds(points, SAME[0])  # type: ignore[arg-type]
+    assert named.categories == name_sounds(points, SOUND).categories
     with_sound = ExampleStore([Example(tmp_path / "a.wav", (), (1,), "a", 1.0, (0.0,) * 64)])
     assert len(with_sound.retrieve((), SAME[0], 1).examples) == 1  # type: ignore[arg-type]
 

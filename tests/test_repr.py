@@ -47,7 +47,7 @@ def pipeline() -> CoProp:
 
 SIMPLE: dict[str, tuple[Callable[[], object], str]] = {
     "Audio": (lambda: sound(10), "Audio(160000 samples at 16000 Hz, 10.000 s)"),
-    "Segment": (lambda: Segment(0, 2.5), "Segment(start_s=0.0, end_s=2.5)"),
+    "Segment": (lambda: Segment(0, 2.5), "Segment(start_s=0.0, end_s=2.5, categories=())"),
     "no change": (lambda: points(1, 0), "ControlPoints(0 changes, 1 step)"),
     "ControlPoints": (
         lambda: points(93, 2),
@@ -58,7 +58,7 @@ SIMPLE: dict[str, tuple[Callable[[], object], str]] = {
         "ControlPoints(400 changes at 0.05, 0.10, 0.15, 0.20, 0.25, 0.30, ... s, 1200 steps)",
     ),
     "named": (
-        lambda: ControlPoints([0.0], [1.0], [True], ("dog", "car")),  # type: ignore[arg-type]
+        lambda: ControlPoints([0.0], [1.0], [True], (("dog", "car"),)),  # type: ignore[arg-type]
         "ControlPoints(0 changes, dog, car, 1 step)",
     ),
     "FrameMask": (
@@ -78,7 +78,7 @@ SIMPLE: dict[str, tuple[Callable[[], object], str]] = {
     "LabelledClip": (
         lambda: LabelledClip("a", (), sound(1), (), None),
         "LabelledClip(name='a', frames=(), audio=Audio(16000 samples at 16000 Hz, 1.000 s), "
-        "truth=(), change_times_s=None, windows=None, categories=())",
+        "truth=(), change_times_s=None, windows=None, categories=(), heard=None)",
     ),
     "VideoFile": (
         lambda: VideoFile(CLIP),
@@ -126,7 +126,7 @@ def test_results(pipeline: CoProp) -> None:
 def test_pipelines(pipeline: CoProp) -> None:
     assert repr(pipeline) == (
         "CoProp(keyframes=KeyframeSegmenter, detector=ControlPointDetector(threshold=0.5, "
-        "min_gap_s=0.5, silences=True), propagator=AudioInsertPropagator, max_segment_s=2.0, "
+        "min_gap_s=0.5), propagator=AudioInsertPropagator, max_segment_s=2.0, "
         "device=cpu)"
     )
 

@@ -121,7 +121,9 @@ def test_truncated_with_the_index_first(tmp_path: Path) -> None:
     )
     video = VideoFile(cut(whole, 0.6))
     seen: list[int] = []
-    with pytest.raises(MediaError, match=r"breaks off after frame (\d+) at \d+\.\d+ s") as error:
+    # Where one thread decodes, the broken picture is told; several pass over it to the file's end.
+    told = r"(breaks off|is damaged:) after frame (\d+) at \d+\.\d+ s"
+    with pytest.raises(MediaError, match=told) as error:
         seen.extend(frame.index for frame in video)
     assert 5 < len(seen) < 30
     assert seen == list(range(len(seen)))
