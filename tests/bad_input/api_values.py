@@ -131,7 +131,7 @@ TABLE: dict[str, tuple[Callable[..., Any], dict[str, Arg], Callable[[Any], Any]]
                  filled((1, 3), True), filled((4,), True), filled((3,), "1"), filled((3,), NAN)),
                 ([True, False, True], filled((3,), 1, int), filled((3,), True, object)),
             ),
-            "categories": Arg((None, ("dog", "cello"), ()), (5, "dog", (1, 2)), (["dog"],)),
+            "categories": Arg((None,), (5, "dog", (1, 2), ("dog", "cello"), (1,)), ((), [["dog"]])),
         },
         _points_used,
     ),
