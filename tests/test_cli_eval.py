@@ -123,6 +123,7 @@ def test_json_is_all_that_is_printed(
         ({"--model": "no_such_module:build"}, "cannot import 'no_such_module'"),
         ({"--model": "small_dataset:no_such"}, "small_dataset has no function 'no_such'"),
         ({"--model": "small_dataset:SECONDS"}, "small_dataset has no function 'SECONDS'"),
+        ({"--model": "json:loads"}, "json:loads cannot be called without arguments"),
         ({"--model": "/no/such/folder"}, "keyframe_segmenter/config.json"),
         ({"--methods": "alone,best"}, "methods are one or more of nothing, everything"),
         ({"--methods": ","}, "methods are one or more of nothing, everything"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import sys
 from pathlib import Path
 from typing import Any
@@ -61,4 +62,20 @@ def _factory(name: str) -> Any:
         raise CoPropError(
             f"{module_name} has no function {attribute!r}; --model takes module:function."
         )
+    if _takes_arguments(factory):
+        raise CoPropError(
+            f"{name} cannot be called without arguments; --model takes a function that makes the "
+            "model by itself."
+        )
     return factory
+
+
+def _takes_arguments(factory: Any) -> bool:
+    """Whether a function cannot be called without arguments, as far as it tells."""
+    try:
+        inspect.signature(factory).bind()
+    except TypeError:
+        return True
+    except ValueError:  # some built-in ones do not tell
+        return False
+    return False
