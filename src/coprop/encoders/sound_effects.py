@@ -22,7 +22,7 @@ _QUIETEST_PEAK = 1e-3  # louder windows are scaled to full range; quieter ones a
 
 
 class SoundEffectsEncoder(nn.Module):
-    """Mono sound at 44.1 kHz -> a 512-d embedding, a 1024-d summary, or a map of 144 tokens of 512.
+    """Mono sound at 44.1 kHz -> a 512-d embedding, or a map of 144 tokens of 512.
 
     Takes ``(B, n)`` samples of any length n >= 1: longer windows are centre-cropped to `window_s`
     (2.35 s), shorter ones padded with zeros at the end. Each window is scaled to a peak of one, so
@@ -33,7 +33,6 @@ class SoundEffectsEncoder(nn.Module):
     window_s = (_FFT + (_FRAMES - 1) * _HOP) / sample_rate
     token_dim = 512
     embedding_dim = 512
-    summary_dim = 1024
     step_dim = 2 * _BANDS + 2 * 128 + 256 + 512
     samples_per_step = 2 * _HOP
     step_s = samples_per_step / sample_rate
@@ -52,15 +51,6 @@ class SoundEffectsEncoder(nn.Module):
     def embedding(self, samples: Tensor) -> Tensor:
         """(B, n) -> (B, 512): the mean over frequency, then the strongest moment in time."""
         return self._map(self.log_mel(samples)).mean(dim=3).amax(dim=2)
-
-    def summary(self, samples: Tensor) -> Tensor:
-        """(B, n) -> (B, 1024): the embedding, and the average over time beside it."""
-        return self.summarise(self.log_mel(samples))
-
-    def summarise(self, log_mel: Tensor) -> Tensor:
-        """`summary` of (B, 100, 96) `log_mel`."""
-        over_time = self._map(log_mel).mean(dim=3)
-        return torch.cat([over_time.amax(dim=2), over_time.mean(dim=2)], dim=1)
 
     def tokens(self, samples: Tensor) -> Tensor:
         """(B, n) -> (B, 144, 512): 12 steps in time by 12 in frequency, time first."""

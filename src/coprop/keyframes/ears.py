@@ -47,8 +47,8 @@ class Heard:
 class Ears(nn.Module):
     """(K, n) samples at 16 kHz, of any length n >= 1 -> `Heard`.
 
-    YAMNet names what it hears. A linear head on its embedding, trained on more instruments,
-    machines and animals, corrects what follows from the names for the groups.
+    YAMNet names what it hears. A linear head on its embedding, trained on instruments, corrects
+    what follows from the names for their groups.
     """
 
     sample_rate = YAMNet.sample_rate

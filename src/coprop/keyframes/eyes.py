@@ -21,6 +21,7 @@ from coprop.encoders import deeplab
 from coprop.encoders.deeplab import DeepLab
 from coprop.encoders.u2net import U2Net
 from coprop.keyframes.groups import sounding_groups
+from coprop.keyframes.layers import conv_block, resized
 
 PYRAMID = (24, 40, 112)  # channels of EfficientNet-Lite0 at strides 4, 8 and 16
 KINDS = 3
@@ -105,7 +106,7 @@ class Eyes(nn.Module):
             _damped(evidence, torch.maximum(signs.amax(dim=2), HINT * hints)),
             signs,
             hints,
-            _resized(voc, pyramid[0]),
+            resized(voc, pyramid[0]),
             F.adaptive_avg_pool2d(salient, pyramid[0].shape[-2:]),
         )
 
@@ -132,7 +133,7 @@ class Eyes(nn.Module):
         # The classes' probabilities, but for a factor, are added up group by group.
         highest = logits.amax(dim=1, keepdim=True)
         sums = F.conv2d((logits - highest).exp(), self.membership[:, :, None, None])
-        pooled = _resized(sums.clamp_min(_TINY).log() + highest, finer)
+        pooled = resized(sums.clamp_min(_TINY).log() + highest, finer)
         # As if the trained one's were further classes, one for each group and one for none.
         return torch.logaddexp(pooled, trust * self.looks(features, finer)).softmax(dim=1)
 
@@ -163,12 +164,12 @@ class _Looks(nn.Module):
         super().__init__()
         self.coarse = nn.Conv2d(_FINAL, outcomes, 1)
         self.context = nn.Conv2d(_FINAL, width, 1)
-        self.around = _conv(width + PYRAMID[-1], width)
+        self.around = conv_block(width + PYRAMID[-1], width)
         self.fine = nn.Conv2d(width, outcomes, 1)
 
     def forward(self, features: Tensor, finer: Tensor) -> Tensor:
-        around = self.around(torch.cat([_resized(self.context(features), finer), finer], dim=1))
-        logits: Tensor = _resized(self.coarse(features), finer) + self.fine(around)
+        around = self.around(torch.cat([resized(self.context(features), finer), finer], dim=1))
+        logits: Tensor = resized(self.coarse(features), finer) + self.fine(around)
         return logits
 
 
@@ -200,18 +201,3 @@ def _glance(frames: Tensor) -> Tensor:
 
 def _shrunk(frames: Tensor, size: list[int]) -> Tensor:
     return F.interpolate(frames, size, mode="bilinear", antialias=True, align_corners=False)
-
-
-def _conv(before: int, after: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(before, after, 3, padding=1, bias=False),
-        nn.GroupNorm(8, after),
-        nn.ReLU(),
-        nn.Conv2d(after, after, 3, padding=1, bias=False),
-        nn.GroupNorm(8, after),
-        nn.ReLU(),
-    )
-
-
-def _resized(x: Tensor, like: Tensor) -> Tensor:
-    return F.interpolate(x, like.shape[-2:], mode="bilinear", align_corners=False)

@@ -78,11 +78,14 @@ class GroundedNetwork(nn.Module):
 
 def released() -> dict[str, Tensor]:
     """The tensors of the network's parts that come with the package as they were released."""
-    parts = {
-        "eyes.deeplab": DeepLab.from_pretrained(),
-        "eyes.u2net": U2Net.from_pretrained(),
-        "ears.yamnet": YAMNet.from_pretrained(),
+    folders = {
+        "eyes.classifier": "imagenet",
+        "eyes.deeplab": DeepLab.folder,
+        "eyes.u2net": U2Net.folder,
+        "ears.yamnet": YAMNet.folder,
     }
-    tensors = {part: network.state_dict() for part, network in parts.items()}
-    tensors["eyes.classifier"] = dequantise(read_state_dict(WEIGHTS / "imagenet" / FILE))
-    return {f"{part}.{name}": x for part, own in tensors.items() for name, x in own.items()}
+    return {
+        f"{part}.{name}": tensor
+        for part, folder in folders.items()
+        for name, tensor in dequantise(read_state_dict(WEIGHTS / folder / FILE)).items()
+    }

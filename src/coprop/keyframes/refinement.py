@@ -10,6 +10,7 @@ from einops import rearrange, repeat
 from torch import Tensor, nn
 
 from coprop.keyframes.eyes import PYRAMID, Sight
+from coprop.keyframes.layers import conv_block, resized
 
 _SHOWN = 0.5  # DeepLab's probability from which its map of what sounds is used
 _SAME = 0.5  # share by which the mask and what stands out must cover each other to be one thing
@@ -32,9 +33,9 @@ class Refinement(nn.Module):
         super().__init__()
         fine, middle, coarse = PYRAMID
         self.spread = _Spread(coarse, width, cues)
-        self.at_16 = _conv(coarse + 2 * cues, 2 * width)
-        self.at_8 = _conv(2 * width + middle + cues, width)
-        self.at_4 = _conv(width + fine + cues, width // 2)
+        self.at_16 = conv_block(coarse + 2 * cues, 2 * width)
+        self.at_8 = conv_block(2 * width + middle + cues, width)
+        self.at_4 = conv_block(width + fine + cues, width // 2)
         self.mask = nn.Conv2d(width // 2, 1, 1)
 
     def forward(self, sight: Sight, groups: Tensor, other: Tensor) -> Tensor:
@@ -76,10 +77,10 @@ class Refinement(nn.Module):
         # high only at its most telling parts.
         cues = torch.cat([sounding, sounding.sqrt(), relative, silent, rest], dim=1)
         fine, middle, coarse = pyramid
-        at_16 = _resized(cues, coarse)
+        at_16 = resized(cues, coarse)
         x = self.at_16(torch.cat([coarse, at_16, self.spread(coarse, at_16)], dim=1))
-        x = self.at_8(torch.cat([_resized(x, middle), middle, _resized(cues, middle)], dim=1))
-        x = self.at_4(torch.cat([_resized(x, fine), fine, _resized(cues, fine)], dim=1))
+        x = self.at_8(torch.cat([resized(x, middle), middle, resized(cues, middle)], dim=1))
+        x = self.at_4(torch.cat([resized(x, fine), fine, resized(cues, fine)], dim=1))
         logits: Tensor = self.mask(x)
         return logits
 
@@ -126,18 +127,3 @@ def _is_same(mask: Tensor, salient: Tensor) -> Tensor:
         mask.sum(dim=(1, 2, 3), keepdim=True), salient.sum(dim=(1, 2, 3), keepdim=True)
     )
     return (both >= _SAME * larger.clamp_min(_LEAST)).to(mask.dtype)
-
-
-def _conv(before: int, after: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(before, after, 3, padding=1, bias=False),
-        nn.GroupNorm(8, after),
-        nn.ReLU(),
-        nn.Conv2d(after, after, 3, padding=1, bias=False),
-        nn.GroupNorm(8, after),
-        nn.ReLU(),
-    )
-
-
-def _resized(x: Tensor, like: Tensor) -> Tensor:
-    return F.interpolate(x, like.shape[-2:], mode="bilinear", align_corners=False)
