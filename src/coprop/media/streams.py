@@ -96,10 +96,13 @@ class Contents(Brief):
         return self.picture
 
     def video_stream(self, container: InputContainer) -> VideoStream:
-        """Its stream of moving pictures in an opened file, set up for fast decoding."""
-        stream = cast(VideoStream, container.streams[self.video or 0])
-        stream.thread_type = "AUTO"
-        return stream
+        """Its stream of moving pictures in an opened file.
+
+        A picture is decoded by several threads at once only where it comes in slices, as PyAV has
+        it by default. Threads with a picture each would be told of damage a few pictures late, or
+        not at all, as their number and the file's length have it.
+        """
+        return cast(VideoStream, container.streams[self.video or 0])
 
     def first_sound(self) -> AudioFrame:
         """The first frame of its sound.
