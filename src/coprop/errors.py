@@ -3,9 +3,14 @@
 Every message says what was given, what is accepted and how to mend it.
 """
 
+from coprop.brief import one_line
+
 
 class CoPropError(ValueError):
-    """Base of every error that coprop raises on purpose."""
+    """Base of every error that coprop raises on purpose; its text is one line."""
+
+    def __str__(self) -> str:
+        return one_line(super().__str__())
 
 
 class MediaError(CoPropError):

@@ -18,7 +18,7 @@ from av.packet import Packet
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
-from coprop.brief import Brief
+from coprop.brief import Brief, one_line
 from coprop.errors import MediaError, MissingAudioError
 from coprop.media.container import open_media
 from coprop.media.stamps import first_time, stamp_of
@@ -266,7 +266,8 @@ def _chosen(path: Path, candidates: list[_Candidate], kind: str, tracks: int) ->
     if unread and chosen.frames:
         logger.warning(
             "%s: %s track %d (%s) cannot be decoded; track %d of its %d is taken instead.",
-            *(path, kind, unread[0].number, _described(unread[0].stream), chosen.number, tracks),
+            *(one_line(str(path)), kind, unread[0].number, one_line(_described(unread[0].stream))),
+            *(chosen.number, tracks),
         )
     return chosen
 
