@@ -43,7 +43,8 @@ def test_one_line() -> None:
     assert one_line(STRANGE) == SHOWN
     for plain in ("動画\u3000１.mp4", "می\u200cخواهم", "👩\u200d🚀 été.mkv", "a\u00a0b", "\\n", ""):
         assert one_line(plain) == plain
-    assert str(CoPropError(f"no such file: {STRANGE}.")) == f"no such file: {SHOWN}."
+    shown = SHOWN.replace(r"a\n", "a\n")  # messages have lines of their own, with code
+    assert str(CoPropError(f"no such file: {STRANGE}.")) == f"no such file: {shown}."
 
 
 def test_run(clip: Path, tmp_path: Path) -> None:
@@ -142,4 +143,4 @@ def test_values_in_a_session(clip: Path) -> None:
     assert repr(VideoFile(clip)).isprintable()
     with pytest.raises(CoPropError) as error:
         coprop.CoProp.from_pretrained(Path(f"no {ON_DISK}"))
-    assert str(error.value).isprintable()
+    assert is_clean(str(error.value))
