@@ -21,7 +21,7 @@ from small_clips import write_clip
 
 MODULES = Path(__file__).parents[1] / "evaluation"
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGKILL)
-_ENDS_S = 300  # many times what a whole command takes, also where others compute
+_ENDS_S = 300  # seconds; most commands take ten on a free core, and two minutes where many compute
 _TIMINGS = {"timings.json", "results.md", "settings.json"}
 _MODEL = '{"embedding_dim":32,"num_layers":1,"decoder_dim":32,"insert_dim":32}'
 _TRAINING = {
