@@ -15,6 +15,7 @@ from coprop.cli.common import (
     JsonOption,
     checked_device,
     reported,
+    say,
 )
 from coprop.cli.dataset_options import (
     Classes,
@@ -217,4 +218,4 @@ def _print_table(content: dict[str, Any], out: Path) -> None:
     except (UnicodeEncodeError, LookupError):
         table = table.translate(IN_ASCII)
     typer.echo(table)
-    typer.echo(f"\nWritten to {out}: {RESULTS}, {TABLE}, {TIMINGS}, rows/")
+    say("", f"Written to {out}: {RESULTS}, {TABLE}, {TIMINGS}, rows/")

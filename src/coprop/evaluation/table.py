@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from coprop.brief import text_of
+
 HIGHER, LOWER = "↑", "↓"
 """Which way a figure is better; of what costs time, the less the better."""
 
@@ -70,7 +72,7 @@ def text(results: dict[str, Any], timings: dict[str, Any], *, width: int = WIDTH
         for columns in _blocks(widths, width):
             chosen = [[row[i] for i in columns] for row in table]
             lines += ["", *_aligned(chosen, [widths[i] for i in columns])]
-    return "\n".join(lines)
+    return text_of(lines)
 
 
 def directions() -> str:
