@@ -98,6 +98,8 @@ TABLE: dict[str, tuple[Callable[..., Any], dict[str, Arg]]] = {
     "class_counts": (functional.class_counts, {"_l": LABELS, "_t": LABELS, "_n": CLASSES}),
     "semantic_sums": (functional.semantic_sums, {"_l": LABELS, "_t": LABELS, "_n": CLASSES}),
     "silent_area": (functional.silent_area, {"_p": MASK, "_t": MASK}),
+    "false_area": (functional.false_area, {"_p": MASK}),
+    "sounding_jaccard": (functional.sounding_jaccard, {"_p": SOFT, "_t": MASK}),
     "mute_drop": (functional.mute_drop, {"_a": SOFT, "_b": SOFT, "_t": MASK}),
     "aligned_by_mask": (functional.aligned_by_mask, {"_p": MASK, "_t": MASK, "iou": SHARE}),
     "aligned_by_identity": (
@@ -140,6 +142,8 @@ UPDATES: dict[str, tuple[Callable[[], Any], dict[str, Arg]]] = {
     ),
     "FMeasure": (metrics.FMeasure, {"probabilities": SOFT, "target": MASK}),
     "SilentArea": (metrics.SilentArea, {"probabilities": SOFT, "target": MASK}),
+    "FalseArea": (metrics.FalseArea, {"probabilities": SOFT}),
+    "SoundingJaccard": (metrics.SoundingJaccard, {"probabilities": SOFT, "target": MASK}),
     "SemanticJaccard": (
         lambda: metrics.SemanticJaccard(4),
         {"labels": LABELS, "target": LABELS},
