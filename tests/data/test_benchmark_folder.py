@@ -348,9 +348,9 @@ def test_what_is_not_there(benchmark: Path, tmp_path: Path) -> None:
 
 def test_what_is_off_screen(sources: Path, copied: Path) -> None:
     """Music always sounds; a source that is not seen in its own spans."""
-    path = copied / "test/m3-0000/clip.json"
+    path = copied / "test/s4-0000/clip.json"
     record = json.loads(path.read_text())
-    dataset = ComposedBenchmark(copied, "test", "m3")
+    dataset = ComposedBenchmark(copied, "test", "s4")
 
     def heard(off_screen: object, music: object) -> tuple[list[bool | None], tuple[str, ...]]:
         path.write_text(json.dumps({**record, "off_screen": off_screen, "music": music}))
