@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from small_dataset import RATE, SmallDataset, build
 
 from coprop import Audio, CoPropError
+from coprop.cli.evaluate import Sound as Offered
 from coprop.data.labelled import LabelledClip
 from coprop.errors import OutputError
 from coprop.evaluation.disturbances import (
@@ -368,4 +369,5 @@ def test_sounds_by_name() -> None:
     assert sounds_named(["other", "muted", "own"]) == ("own", "muted", "other")
     with pytest.raises(CoPropError, match="sounds are own, muted, noise, other; got hum"):
         sounds_named(["hum"])
+    assert tuple(sound.value for sound in Offered) == ALL
     assert list(disturbances(("own", "noise"), SmallDataset())) == ["noise"]

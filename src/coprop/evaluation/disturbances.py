@@ -22,7 +22,7 @@ from coprop.types import LOUDEST, Audio
 Sound = Literal["own", "muted", "noise", "other"]
 """What is heard: the clip's own sound, silence, white noise, or another clip's sound."""
 
-OWN = "own"
+OWN, OTHER = "own", "other"
 DISTURBANCES = tuple(name for name in get_args(Sound) if name != OWN)
 
 Disturbance = Callable[[LabelledClip], LabelledClip | None]
@@ -38,7 +38,7 @@ def disturbances(sounds: Iterable[str], dataset: LabelledDataset) -> dict[str, D
     makers: dict[str, Callable[[], Disturbance]] = {
         "muted": lambda: muted,
         "noise": lambda: noisy,
-        "other": lambda: OtherSounds(dataset),
+        OTHER: lambda: OtherSounds(dataset),
     }
     return {name: makers[name]() for name in sounds if name != OWN}
 

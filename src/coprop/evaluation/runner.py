@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from coprop.data.labelled import LabelledClip, LabelledDataset
 from coprop.errors import CoPropError
 from coprop.evaluation.disturbances import (
+    OTHER,
     OWN,
     Disturbance,
     OtherSounds,
@@ -155,9 +156,9 @@ def _row(
             prediction = None if other is None else method.predict(other)
             scores[method.name]["frames"] |= disturbed_columns(prediction, clip, name)
     row: dict[str, Any] = {"scores": scores}
-    for disturb in disturbed.values():
-        if isinstance(disturb, OtherSounds):
-            row["other_clip"] = disturb.partner_of[clip.name]
+    other_sounds = disturbed.get(OTHER)
+    if isinstance(other_sounds, OtherSounds):
+        row["other_clip"] = other_sounds.partner_of[clip.name]
     return row, seconds
 
 
