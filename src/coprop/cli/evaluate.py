@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -34,6 +35,16 @@ if TYPE_CHECKING:
     from accelerate import PartialState
 
     from coprop.data.labelled import LabelledDataset
+
+
+class Sound(str, Enum):
+    """What is heard: of `coprop.evaluation.disturbances.Sound`."""
+
+    own = "own"
+    muted = "muted"
+    noise = "noise"
+    other = "other"
+
 
 _METHODS = "alone,cosine,novelty,true"
 
@@ -74,9 +85,17 @@ def evaluate(
     classes: ClassesOption = Classes.all,
     control_points: ControlPointsOption = None,
     limit: LimitOption = None,
-    mute: Annotated[
-        bool, typer.Option("--mute", help="Run everything without sound too; takes twice as long.")
-    ] = False,
+    sound: Annotated[
+        list[Sound] | None,
+        typer.Option(
+            "--sound",
+            show_default="own",
+            help="Hear this too, in place of the clips' own sound: silence, white noise as loud as "
+            "they are, or another clip's sound. May be given several times; everything is run "
+            "once more for each.",
+        ),
+    ] = None,
+    mute: Annotated[bool, typer.Option("--mute", help="Short for --sound muted.")] = False,
     max_segment: Annotated[
         float | None,
         typer.Option(
@@ -142,7 +161,7 @@ def evaluate(
                 "near_frames": near,
                 "frames_per_batch": frames_per_batch,
             },
-            mute=mute,
+            sounds=[each.value for each in (*(sound or ()), *((Sound.muted,) if mute else ()))],
             device=device,
             force=force,
             processes=processes,
@@ -170,7 +189,7 @@ def _evaluate(
     methods: list[str],
     max_segment_s: float | None,
     scores: dict[str, Any],
-    mute: bool,
+    sounds: list[str],
     device: str,
     force: bool,
     processes: PartialState,
@@ -199,7 +218,7 @@ def _evaluate(
             EvaluationFolder(folder),
             settings=settings,
             options=ScoreOptions(**scores),
-            mute=mute,
+            sounds=sounds,
             force=force,
             processes=processes,
             progress=bars,

@@ -9,7 +9,14 @@ from __future__ import annotations
 from coprop.metrics.base import FrameSelection
 from coprop.metrics.regions import FMeasure, Jaccard, JaccardNearChanges
 from coprop.metrics.semantic import SemanticFMeasure, SemanticJaccard
-from coprop.metrics.sound import AlignmentForm, AlignmentRate, MuteDrop, SilentArea
+from coprop.metrics.sound import (
+    AlignmentForm,
+    AlignmentRate,
+    FalseArea,
+    MuteDrop,
+    SilentArea,
+    SoundingJaccard,
+)
 from coprop.metrics.timing import ControlPointScore, OffsetError, OnsetError
 
 __all__ = [
@@ -17,6 +24,7 @@ __all__ = [
     "AlignmentRate",
     "ControlPointScore",
     "FMeasure",
+    "FalseArea",
     "FrameSelection",
     "Jaccard",
     "JaccardNearChanges",
@@ -26,4 +34,5 @@ __all__ = [
     "SemanticFMeasure",
     "SemanticJaccard",
     "SilentArea",
+    "SoundingJaccard",
 ]
