@@ -100,6 +100,7 @@ def sounds_of(network: GroundedNetwork, arguments: argparse.Namespace) -> list[H
 
 
 def train_ears(arguments: argparse.Namespace) -> None:
+    torch.manual_seed(0)
     network = new_segmenter(arguments.encoders).network
     unheard = kept_examples(
         arguments.run / "heard_validation.pt",

@@ -184,6 +184,22 @@ def test_a_loud_moment_in_a_long_sound_is_heard() -> None:
     assert ears.interpret(embeddings, without).groups[0, GROUPS.index("dog")] < 0.01
 
 
+def test_the_head_counts_as_far_as_the_names_are_unsure() -> None:
+    """Scores of YAMNet that tell of a bark with 0, 0.5 and 1; a head that is sure of a drum."""
+    ears, dog, drum = Ears().eval(), GROUPS.index("dog"), GROUPS.index("drum")
+    with torch.no_grad():
+        ears.head.out.bias.fill_(-50.0)
+        ears.head.out.bias[drum] = 50.0
+        for bark, unsure in ((-50.0, 1.0), (0.0, 0.25), (50.0, 0.0)):
+            ears.yamnet.classifier.weight.zero_()
+            ears.yamnet.classifier.bias.fill_(-50.0)
+            ears.yamnet.classifier.bias[class_names().index("Bark")] = bark
+            found = ears.interpret(torch.zeros(1, 1, 1024), torch.ones(1, 1, dtype=torch.bool))
+            assert found.groups[0, drum].item() == pytest.approx(unsure, abs=1e-3)
+            expected = (1 - unsure) * torch.tensor(bark).sigmoid().item()
+            assert found.groups[0, dog].item() == pytest.approx(expected, abs=1e-3)
+
+
 def test_only_what_is_heard_reaches_the_mask() -> None:
     """The cues, which the refinement's attention is given, show which places are taken to sound."""
     refinement = Refinement()

@@ -12,12 +12,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from coprop.data.library import SAMPLE_RATE, Library, Source, load_sound
 from coprop.data.soundtrack import in_a_room, voice
-from coprop.keyframes.ears import Ears
-from coprop.keyframes.groups import families, sounding_groups
+from coprop.keyframes.ears import Ears, mean_weights, over_time
+from coprop.keyframes.groups import sounding_groups
 from coprop.media.resample import resample
 from coprop.training.kept import kept
 
@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 _SHORTEST_S, _LONGEST_S = 0.3, 6.0
 _MOST_PATCHES = 13  # of YAMNet's, that the longest fills
 _BATCH = 128
-_DECAY = 3e-5  # keeps the head near YAMNet's own answers
+_DECAY = 1e-5
 _MUSIC = 0.15  # share of the sounds in which music plays softly
 
 
@@ -80,12 +80,8 @@ def kept_examples(
     return HeardExamples(**kept(path, ears.yamnet.state_dict(), library, rng, count, make))
 
 
-def fit_hearing(ears: Ears, examples: HeardExamples, *, steps: int = 1200) -> None:
-    """Fits the head that corrects what YAMNet's names tell.
-
-    It learns the instruments alone, of which there are hundreds of recordings and renders. Of
-    animals and machines there are few: on real recordings of them the names by themselves are
-    right more often.
+def fit_hearing(ears: Ears, examples: HeardExamples, *, steps: int = 1500) -> None:
+    """Fits the head that corrects what YAMNet's names tell, as if it alone were asked.
 
     Args:
         ears: whose head learns.
@@ -93,18 +89,16 @@ def fit_hearing(ears: Ears, examples: HeardExamples, *, steps: int = 1200) -> No
         steps: batches.
     """
     ears.requires_grad_(False)
-    ears.head.requires_grad_(True)
-    learned = torch.tensor([g in families()["instrument"].groups for g in sounding_groups()])
-    optimizer = torch.optim.Adam(ears.head.parameters(), lr=1e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=2e-3, total_steps=steps)
-    nn.init.zeros_(ears.head.weight)
-    nn.init.zeros_(ears.head.bias)
+    ears.head.requires_grad_(True).train()
+    ears.head.reset()
+    optimizer = torch.optim.Adam(ears.head.parameters(), weight_decay=_DECAY)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=3e-3, total_steps=steps)
+    named, embeddings = _summaries(ears, examples)
     generator = torch.Generator().manual_seed(0)
     for step in range(steps):
         chosen = torch.randint(len(examples.groups), (_BATCH,), generator=generator)
-        heard = heard_groups(ears, examples, chosen)[:, learned]
-        entropy = F.binary_cross_entropy(heard, examples.groups[chosen][:, learned])
-        loss = entropy + _DECAY * ears.head.weight[learned].square().sum()
+        heard = ears.corrected(named[chosen], embeddings[chosen])
+        loss = F.binary_cross_entropy(heard, examples.groups[chosen])
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
@@ -114,6 +108,17 @@ def fit_hearing(ears: Ears, examples: HeardExamples, *, steps: int = 1200) -> No
     ears.eval()
 
 
+@torch.no_grad()
+def _summaries(ears: Ears, examples: HeardExamples) -> tuple[Tensor, Tensor]:
+    """(N, G) by name, and (N, 1024) mean embeddings: what the head is given, which is frozen."""
+    named, embeddings = [], []
+    for chosen in torch.split(torch.arange(len(examples.groups)), _BATCH):
+        patches, sounding = _patches(examples, chosen)
+        named.append(ears.named(over_time(ears.yamnet.classify(patches), sounding)))
+        embeddings.append((patches * mean_weights(sounding).to(patches)).sum(dim=1))
+    return torch.cat(named), torch.cat(embeddings)
+
+
 def join(examples: Sequence[HeardExamples]) -> HeardExamples:
     """All examples of several sets."""
     parts = zip(*((e.embeddings, e.patches, e.groups) for e in examples), strict=True)
@@ -121,7 +126,7 @@ def join(examples: Sequence[HeardExamples]) -> HeardExamples:
 
 
 def cross_fitted_answers(
-    ears: Ears, halves: Sequence[HeardExamples], *, steps: int = 1200
+    ears: Ears, halves: Sequence[HeardExamples], *, steps: int = 1500
 ) -> tuple[Tensor, Tensor]:
     """What is heard in each example by a head that was trained on the other half's recordings.
 
@@ -142,9 +147,13 @@ def cross_fitted_answers(
 
 def heard_groups(ears: Ears, examples: HeardExamples, chosen: Tensor) -> Tensor:
     """(n, G) probabilities of the groups in some of the examples."""
-    embeddings = examples.embeddings[chosen].float()
+    return ears.interpret(*_patches(examples, chosen)).groups
+
+
+def _patches(examples: HeardExamples, chosen: Tensor) -> tuple[Tensor, Tensor]:
+    """(n, 13, 1024) embeddings of some of the examples, and (n, 13) which are of their sound."""
     sounding = torch.arange(_MOST_PATCHES) < examples.patches[chosen].unsqueeze(1)
-    return ears.interpret(embeddings, sounding).groups
+    return examples.embeddings[chosen].float(), sounding
 
 
 @torch.no_grad()
