@@ -10,9 +10,9 @@ import small_library
 from typer.testing import CliRunner
 
 from coprop.cli import app
-from coprop.data.benchmark_folder import compose_folder
 from coprop.data.benchmark_reader import ComposedBenchmark
-from coprop.data.benchmark_recipes import Recipe
+from tools.benchmark.config import ClipConfig
+from tools.benchmark.folder import compose_folder
 
 SMALL = '{"embedding_dim":32,"num_layers":1,"decoder_dim":32,"insert_dim":32}'
 
@@ -25,8 +25,8 @@ def benchmark(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     out = tmp_path_factory.mktemp("made") / "benchmark"
     for split, clips in (("test", 2), ("train", 1)):
-        recipe = Recipe(fps=1.5, size=(64, 96), unseen=0.5)
-        compose_folder(sources, out, clips=clips, split=split, seed=9, recipe=recipe)
+        config = ClipConfig(fps=1.5, size=(64, 96), unseen=0.5)
+        compose_folder(sources, out, clips=clips, split=split, seed=9, config=config)
     return out
 
 

@@ -419,9 +419,9 @@ class TestDatasets:
 
 def test_an_oracle_scores_one(sources: Path) -> None:
     from coprop.control_points.example_building import true_flags
-    from coprop.data.composed_clips import ComposedClips
     from coprop.evaluation.detectors import compare_detectors
     from coprop.types import AudioTrack, ControlPoints
+    from tools.benchmark.composed_clips import ComposedClips
 
     clips = ComposedClips(sources, count=5)
     known = {clips[i].audio.samples.tobytes(): true_flags(clips[i]) for i in range(5)}

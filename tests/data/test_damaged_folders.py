@@ -11,13 +11,13 @@ import pytest
 import small_library
 
 from coprop.data.benchmark_record import load_clip, read_record
-from coprop.data.composed_audio import load_sounds
-from coprop.data.library import Library
-from coprop.data.manifest import read_manifest
 from coprop.errors import CoPropError, DatasetError
 from coprop.evaluation.row_form import fault_of
 from coprop.keyframes.segmenter import KeyframeSegmenter, SegmenterConfig
 from coprop.propagation import PropagatorConfig
+from tools.benchmark.composed_audio import load_sounds
+from tools.benchmark.library import Library
+from tools.benchmark.manifest import read_manifest
 
 DEEP = "[" * 100_000
 LINES = [

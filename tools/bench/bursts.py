@@ -1,6 +1,6 @@
 """Are short sounds masked, and from when to when? Bursts over backgrounds, wrapped and default.
 
-    python benchmarks/bursts.py [--fast]
+    python -m tools.bench.bursts [--fast]
 
 A still picture of the macaw of examples/clip.mp4 is shown while pieces of its call sound, 0.05 to
 1 s long and 0.7 or 2 s apart, over digital silence or white noise. For each row: the share of
@@ -114,7 +114,7 @@ def main() -> None:
     fast = parser.parse_args().fast
     image, call, rate = material()
     pipelines = {"wrap": CoProp.wrap(saturated), "default": CoProp.from_pretrained()}
-    tables: dict[str, dict[object, Row]] = {name: {} for name in pipelines}
+    tables: dict[str, dict[str, Row]] = {name: {} for name in pipelines}
     for length, pause, level, fps in kinds(fast):
         audio, onsets = sound(call, rate, length, pause, level)
         frames = np.broadcast_to(image, (round(audio.duration_s * fps), *image.shape))
@@ -127,8 +127,8 @@ def main() -> None:
     print("| | bursts | share masked | onset error, s | offset error, s |")
     print("| --- | --- | --- | --- | --- |")
     for name, rows in tables.items():
-        for key in sorted(rows, key=str):
-            print(f"| {name} | {key} | {rows[key]} |", flush=True)
+        for kind in sorted(rows):
+            print(f"| {name} | {kind} | {rows[kind]} |", flush=True)
 
 
 if __name__ == "__main__":

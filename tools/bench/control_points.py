@@ -1,9 +1,9 @@
 """How well control points are found: in composed sound, in recordings, and in real clips.
 
-    python benchmarks/control_points.py --sources SOURCES --clips 100 --short 60
-    python benchmarks/control_points.py --sounding CLIPS/sounding.json --recordings DIR
+    python -m tools.bench.control_points --sources SOURCES --clips 100 --short 60
+    python -m tools.bench.control_points --sounding CLIPS/sounding.json --recordings DIR
 
-Composed: clips (see coprop.data.composed_audio), and short sounds of 0.05 to 0.5 s over digital
+Composed: clips (see tools.benchmark.composed_audio), and short sounds of 0.05 to 0.5 s over digital
 silence, noise or hum, from one split of sources folders. Real: the clips that a JSON file tells the
 sounding parts of, and every recording of a folder and of those in it. Their truth is by level,
 by one rule: effective values in dB over 25 ms every 10 ms, mono at 16 kHz; Otsu's threshold of the
@@ -28,11 +28,11 @@ from numpy.typing import NDArray
 
 from coprop.control_points.detector import ControlPointDetector
 from coprop.control_points.novelty import novelty_scores
-from coprop.data.composed_audio import Sound, compose, load_sounds
 from coprop.loudness import heard_spans, quiet_blocks, silence_edges_s
 from coprop.media.audio_file import AudioFile
 from coprop.metrics.functional import match_times
-from coprop.types import Audio
+from coprop.types import Audio, AudioTrack
+from tools.benchmark.composed_audio import Sound, compose, load_sounds
 
 RATE, REAL_RATE = 22_050, 16_000
 TOLERANCE_S = 0.25
@@ -54,7 +54,7 @@ def detectors() -> dict[str, Callable[[Audio], NDArray[np.float64]]]:
     def changes(detector: ControlPointDetector) -> Callable[[Audio], NDArray[np.float64]]:
         return lambda audio: np.array([t for t in detector(audio).change_times_s if t > 0])
 
-    def network(audio: Audio, _: int | None) -> NDArray[np.float64]:
+    def network(audio: AudioTrack, _: int | None) -> NDArray[np.float64]:
         return novelty_scores(audio)
 
     return {

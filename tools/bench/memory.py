@@ -1,6 +1,6 @@
 """Peak memory of the default pipeline on a clip and on one ten times as long.
 
-    python benchmarks/memory.py
+    python -m tools.bench.memory
 
 The clips are the first seconds of examples/clip.mp4, played forth and back again and again. Each
 goes through ``CoProp.from_pretrained().stream`` in a process of its own; printed are the largest

@@ -1,10 +1,10 @@
 """How well masks fit on a few real videos, against polygons drawn by hand.
 
-    python benchmarks/real_clips.py CLIPS_FOLDER [--model default] [--out DIR]
+    python -m tools.bench.real_clips CLIPS_FOLDER [--model default] [--out DIR]
 
-The annotations are in benchmarks/real_clips; its README says what was drawn and how. The videos are
-not included: CLIPS_FOLDER holds those that one has, and others are skipped. Printed are figures for
-each clip: of the pipeline, of its segmenter on every annotated frame alone, and of two trivial
+The annotations are in tools/bench/real_clips; its README says what was drawn and how. The videos
+are not included: CLIPS_FOLDER holds those that one has, and others are skipped. Printed are figures
+for each clip: of the pipeline, of its segmenter on every annotated frame alone, and of two trivial
 answers. With --out, each annotated frame is drawn with its truth and the masks of both.
 """
 
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from coprop.data.manifest import digest_of
+from coprop.data.checksums import digest_of
 from coprop.errors import CoPropError, DatasetError
 from coprop.evaluation.models import DEFAULT, load_model
 from coprop.evaluation.scores import sounding_probability

@@ -1,6 +1,6 @@
 """The open benchmark: clips in three subsets, each with everything about it known.
 
-A clip follows from the sources, the recipe, the seed, and its split, subset and number alone.
+A clip follows from the sources, the config, the seed, and its split, subset and number alone.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coprop.brief import Brief
-from coprop.data.benchmark_cast import Cast, Material, Role, choose_cast, choose_picture
-from coprop.data.benchmark_recipes import SUBSETS, Recipe, Subset, unseen_groups
-from coprop.data.benchmark_scene import Staging, stage
-from coprop.data.benchmark_sound import SoundEvent, fitting_schedule, soundtrack
-from coprop.data.library import SAMPLE_RATE, Library, Source, load_sound
-from coprop.data.manifest import SPLITS
-from coprop.data.soundtrack import Schedule
 from coprop.errors import DatasetError
 from coprop.paths import AnyPath, as_path
 from coprop.types import Audio
+from tools.benchmark.config import SUBSETS, ClipConfig, SubsetRule, unseen_groups
+from tools.benchmark.layout import Layout, sample_layout
+from tools.benchmark.library import SOURCE_RATE, Library, Source, load_sound
+from tools.benchmark.manifest import SPLITS
+from tools.benchmark.mixing import Schedule
+from tools.benchmark.mixtures import Material, Mixture, Role, sample_mixture, sample_picture
+from tools.benchmark.sound import SoundEvent, fitting_schedule, render_sound
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class BenchmarkClip(Brief):
         music: what plays softly throughout, or None.
         schedule: which sources sound when, as it is heard.
         events: changes of loudness and room that are no change of sources.
-        staging: the scene.
+        layout: the scene.
         audio: mono at 44.1 kHz.
         fps: frames per second.
     """
@@ -68,7 +68,7 @@ class BenchmarkClip(Brief):
     music: Source | None
     schedule: Schedule
     events: tuple[SoundEvent, ...]
-    staging: Staging
+    layout: Layout
     audio: Audio
     fps: float
 
@@ -90,7 +90,7 @@ class BenchmarkClip(Brief):
         numbers = np.arange(1, len(self.objects) + 1, dtype=np.uint8)[:, None, None]
         for index in range(self.num_frames):
             time_s = index / self.fps
-            image, masks = self.staging.scene.render(time_s)
+            image, masks = self.layout.scene.render(time_s)
             labels = (masks * numbers).max(axis=0) if len(masks) else np.zeros(image.shape[:2])
             yield time_s, image, labels.astype(np.uint8)
 
@@ -148,7 +148,7 @@ def _scarcest(train: Library, test: Library) -> frozenset[str]:
 
 
 def compose_benchmark_clip(
-    material: Material, subset: str, split: str, number: int, *, seed: int, recipe: Recipe
+    material: Material, subset: str, split: str, number: int, *, seed: int, config: ClipConfig
 ) -> BenchmarkClip:
     """One clip, the same whenever the arguments are.
 
@@ -158,58 +158,58 @@ def compose_benchmark_clip(
         split: "train", "validation" or "test".
         number: of the clip, from 0.
         seed: of all randomness, 0 or more.
-        recipe: numbers that hold for all clips.
+        config: numbers that hold for all clips.
 
     Raises:
         DatasetError: too little material for the subset.
     """
     rng = np.random.default_rng((seed, SPLITS.index(split), list(SUBSETS).index(subset), number))
     kind = SUBSETS[subset]
-    cast = choose_cast(material, kind, recipe, rng)
-    occlusion = bool(rng.random() < recipe.occlusion)
-    cast = _with_occluder(cast, material, occlusion)
-    audio, schedule, events = _sound(cast, kind, recipe, rng)
-    order = [int(i) for i in rng.permutation(len(cast.shown))]
-    staging = stage(
+    mixture = sample_mixture(material, kind, config, rng)
+    occlusion = bool(rng.random() < config.occlusion)
+    mixture = _with_occluder(mixture, material, occlusion)
+    audio, schedule, events = _sound(mixture, kind, config, rng)
+    order = [int(i) for i in rng.permutation(len(mixture.shown))]
+    layout = sample_layout(
         material.library,
-        lambda: [choose_picture(material, cast.shown[i][1], rng) for i in order],
-        [i if i < len(cast.visible) else None for i in order],
+        lambda: [sample_picture(material, mixture.shown[i][1], rng) for i in order],
+        [i if i < len(mixture.visible) else None for i in order],
         schedule,
         occlusion=occlusion,
-        size=recipe.size,
+        size=config.size,
         rng=rng,
     )
     return BenchmarkClip(
         name=f"{subset}-{number:04d}",
         subset=subset,
         split=split,
-        objects=_objects(cast, order, staging, material),
-        recordings=cast.recordings,
-        music=cast.music,
+        objects=_objects(mixture, order, layout, material),
+        recordings=mixture.recordings,
+        music=mixture.music,
         schedule=schedule,
         events=events,
-        staging=staging,
+        layout=layout,
         audio=audio,
-        fps=recipe.fps,
+        fps=config.fps,
     )
 
 
-def _with_occluder(cast: Cast, material: Material, occlusion: bool) -> Cast:
+def _with_occluder(mixture: Mixture, material: Material, occlusion: bool) -> Mixture:
     """A thing that makes no sound, to pass before the only object."""
-    alone = len(cast.shown) == 1 and None in material.library.pictures
+    alone = len(mixture.shown) == 1 and None in material.library.pictures
     if not (occlusion and alone):
-        return cast
+        return mixture
     thing: tuple[Role, str | None] = ("bystander", None)
-    return Cast(cast.visible, (thing,), cast.hidden, cast.recordings, cast.music)
+    return Mixture(mixture.visible, (thing,), mixture.off_screen, mixture.recordings, mixture.music)
 
 
 def _objects(
-    cast: Cast, order: list[int], staging: Staging, material: Material
+    mixture: Mixture, order: list[int], layout: Layout, material: Material
 ) -> tuple[SceneObject, ...]:
     objects = []
-    for picture, i in zip(staging.pictures, order, strict=True):
-        role, group = cast.shown[i]
-        sounds = i < len(cast.visible)
+    for picture, i in zip(layout.pictures, order, strict=True):
+        role, group = mixture.shown[i]
+        sounds = i < len(mixture.visible)
         # What sounds was seen in training only if it was heard there too.
         known = material.seen if sounds else material.shown_in_training
         seen = None if group is None else group in known
@@ -218,17 +218,17 @@ def _objects(
 
 
 def _sound(
-    cast: Cast, subset: Subset, recipe: Recipe, rng: np.random.Generator
+    mixture: Mixture, subset: SubsetRule, config: ClipConfig, rng: np.random.Generator
 ) -> tuple[Audio, Schedule, tuple[SoundEvent, ...]]:
     planned = fitting_schedule(
-        subset, len(cast.visible), len(cast.recordings), recipe.duration_s, rng
+        subset, len(mixture.visible), len(mixture.recordings), config.duration_s, rng
     )
-    samples, heard, events = soundtrack(
-        [load_sound(recording.path) for recording in cast.recordings],
+    samples, heard, events = render_sound(
+        [load_sound(recording.path) for recording in mixture.recordings],
         planned,
-        None if cast.music is None else load_sound(cast.music.path),
-        recipe,
-        SAMPLE_RATE,
+        None if mixture.music is None else load_sound(mixture.music.path),
+        config,
+        SOURCE_RATE,
         rng,
     )
-    return Audio(samples, SAMPLE_RATE), heard, events
+    return Audio(samples, SOURCE_RATE), heard, events

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coprop.brief import Brief
-from coprop.data.soundtrack import Samples, random_schedule, render, shorten_pauses
 from coprop.errors import CoPropError, DatasetError
 from coprop.files import parse_json
 from coprop.paths import AnyPath, as_path
 from coprop.types import Audio
+from tools.benchmark.mixing import Samples, random_schedule, render, shorten_pauses
 
 _NUMBERING = re.compile(r"([._-]\d+)+$")
 
@@ -124,14 +124,14 @@ def compose(sounds: Sequence[Sound], sample_rate: int, seed: int) -> ComposedAud
     """
     rng = np.random.default_rng(seed)
     duration_s = round(rng.uniform(8.0, 12.0) * sample_rate) / sample_rate
-    cast = _choose_cast(sounds, rng)
-    planned = random_schedule(rng, len(cast), duration_s)
-    samples, heard = render([sound.samples for sound in cast], planned, sample_rate, rng)
-    states = tuple(frozenset(cast[i].group for i in state) for state in heard.sounding)
+    chosen = _sample_sounds(sounds, rng)
+    planned = random_schedule(rng, len(chosen), duration_s)
+    samples, heard = render([sound.samples for sound in chosen], planned, sample_rate, rng)
+    states = tuple(frozenset(chosen[i].group for i in state) for state in heard.sounding)
     return ComposedAudio(Audio(samples, sample_rate), heard.change_times_s, states)
 
 
-def _choose_cast(sounds: Sequence[Sound], rng: np.random.Generator) -> list[Sound]:
+def _sample_sounds(sounds: Sequence[Sound], rng: np.random.Generator) -> list[Sound]:
     groups = sorted({sound.group for sound in sounds})
     chosen = rng.permutation(groups)[: int(rng.integers(2, 5))]
     by_group = [[sound for sound in sounds if sound.group == group] for group in chosen]

@@ -10,12 +10,12 @@ from math import isfinite
 import numpy as np
 from numpy.typing import NDArray
 
-from coprop.data.composer import ComposedClip, compose_clip
 from coprop.data.labelled import FrameTruth, LabelledClip
-from coprop.data.library import Library
 from coprop.errors import DatasetError
 from coprop.media.reader import Frame
 from coprop.paths import AnyPath
+from tools.benchmark.composer import ComposedClip, compose_clip
+from tools.benchmark.library import Library
 
 
 class ComposedClips:
@@ -25,7 +25,7 @@ class ComposedClips:
     they are first asked for.
 
     Args:
-        library: a sources folder made by ``scripts/build_sources.py``, or one that is read
+        library: a sources folder made by ``tools/sources``, or one that is read
             already.
         count: how many clips.
         seed: of all randomness, 0 or more.

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coprop.brief import Brief
-from coprop.data.library import SAMPLE_RATE, Library, Source, load_sound
-from coprop.data.scene import Scene, random_scene
-from coprop.data.soundtrack import Schedule, random_schedule, render
 from coprop.types import Audio
+from tools.benchmark.library import SOURCE_RATE, Library, random_picture, random_recording
+from tools.benchmark.mixing import Schedule, random_schedule, render
+from tools.benchmark.scene import Scene, random_scene
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -77,19 +77,5 @@ def compose_clip(
     scene = random_scene(library, rng, pictures, size=size)
     recordings = [random_recording(library, rng, group) for group in groups]
     planned = random_schedule(rng, len(groups), duration_s)
-    samples, schedule = render(recordings, planned, SAMPLE_RATE, rng)
-    return ComposedClip(scene, schedule, visible, Audio(samples, SAMPLE_RATE), fps)
-
-
-def random_picture(library: Library, rng: np.random.Generator, group: str | None) -> Source:
-    """A picture of a group; of a thing that makes no sound for None."""
-    sources = library.pictures[group]
-    return sources[rng.integers(len(sources))]
-
-
-def random_recording(
-    library: Library, rng: np.random.Generator, group: str | None
-) -> NDArray[np.float32]:
-    """A recording of a group, (n,) at 44.1 kHz; of what shows nowhere for None."""
-    sources = library.sounds[group]
-    return load_sound(sources[rng.integers(len(sources))].path)
+    samples, schedule = render(recordings, planned, SOURCE_RATE, rng)
+    return ComposedClip(scene, schedule, visible, Audio(samples, SOURCE_RATE), fps)

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
 
-from coprop.data.soundtrack import Schedule
 from coprop.errors import DatasetError
+from tools.benchmark.mixing import Schedule
 
 _STRUCK_OR_PLUCKED = {"drum", "guitar", "harp", "mallets", "piano"}
 _BLOWN_OR_BOWED = {"accordion", "bowed_strings", "brass", "flute", "organ", "reed"}
@@ -42,7 +42,7 @@ _SOUND_ALIKE = (
 
 
 @dataclass(frozen=True)
-class Subset:
+class SubsetRule:
     """Which clips a subset takes.
 
     Args:
@@ -73,15 +73,15 @@ class Subset:
 
 
 SUBSETS = {
-    "s4": Subset("s4", 1, 1),
-    "m3": Subset("m3", 2, 3, together=True),
-    "moc": Subset("moc", 2, 3, changing=True),
+    "s4": SubsetRule("s4", 1, 1),
+    "m3": SubsetRule("m3", 2, 3, together=True),
+    "moc": SubsetRule("moc", 2, 3, changing=True),
 }
 """The subsets by name: as AVSBench's S4 and MS3, and the paper's MOC (section 4)."""
 
 
 @dataclass(frozen=True)
-class Recipe:
+class ClipConfig:
     """Numbers that hold for all clips. Shares are probabilities in [0, 1].
 
     Args:
@@ -130,7 +130,7 @@ class Recipe:
                 )
 
 
-def chosen_subsets(name: str) -> tuple[Subset, ...]:
+def chosen_subsets(name: str) -> tuple[SubsetRule, ...]:
     """The subset of a name, or all three for "all".
 
     Raises:

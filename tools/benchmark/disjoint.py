@@ -11,7 +11,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from coprop.data.fingerprints import (
+from coprop.data.checksums import digest_of
+from coprop.errors import DatasetError
+from coprop.paths import AnyPath, as_path
+from coprop.types import Progress
+from tools.benchmark.fingerprints import (
     LEAST_PICTURE_CORRELATION,
     LEAST_SOUND_CORRELATION,
     MOST_BITS_APART,
@@ -23,10 +27,7 @@ from coprop.data.fingerprints import (
     sound_print,
     sound_similarity,
 )
-from coprop.data.manifest import SPLITS, SourceRow, digest_of, read_manifest
-from coprop.errors import DatasetError
-from coprop.paths import AnyPath, as_path
-from coprop.types import Progress
+from tools.benchmark.manifest import SPLITS, SourceRow, read_manifest
 
 _SOUNDS = ("sound", "music")
 

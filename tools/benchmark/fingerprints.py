@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from coprop.data.composed_audio import fourier_resample
+from tools.benchmark.composed_audio import fourier_resample
 
 if TYPE_CHECKING:
     from PIL.Image import Image

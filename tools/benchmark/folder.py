@@ -15,12 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from coprop.data.benchmark import BenchmarkClip, compose_benchmark_clip, read_material
-from coprop.data.benchmark_recipes import Recipe, chosen_subsets
-from coprop.data.benchmark_record import RECORD, describe, load_clip, load_record, sources_of
-from coprop.data.checksums import CHECKSUMS, read_checksums, write_checksums
-from coprop.data.disjoint import check_disjoint
-from coprop.data.manifest import MANIFEST, SPLITS, digest_of, read_manifest
+from coprop.data.benchmark_record import RECORD, load_record
+from coprop.data.checksums import CHECKSUMS, digest_of, listed_files, read_checksums
 from coprop.errors import DatasetError, OutputError
 from coprop.files import output_errors, part_of, replacing
 from coprop.locks import LOCK, WriterLock
@@ -28,6 +24,11 @@ from coprop.media.palette import voc_palette
 from coprop.media.wav_file import write_wav
 from coprop.paths import AnyPath, as_path
 from coprop.types import Progress
+from tools.benchmark.clips import BenchmarkClip, compose_benchmark_clip, read_material
+from tools.benchmark.config import ClipConfig, chosen_subsets
+from tools.benchmark.disjoint import check_disjoint
+from tools.benchmark.manifest import MANIFEST, SPLITS, read_manifest
+from tools.benchmark.record import describe, load_clip, sources_of
 
 BENCHMARK, TABLE, SOURCES = "benchmark.json", "metadata.csv", "sources.jsonl"
 HEADER = ("uid", "label", "split", "num_frames", "fps", "seen_in_training", "categories")
@@ -57,26 +58,26 @@ def compose_folder(
     clips: int = 40,
     seed: int = 2024,
     split: str = "test",
-    recipe: Recipe | None = None,
+    config: ClipConfig | None = None,
     unseen: Collection[str] | None = None,
     progress: Progress | None = None,
 ) -> ComposedFolder:
     """Composes clips of the benchmark into a folder, beside those that it has already.
 
-    A folder that is there must be of the same sources, seed and recipe; its clips are kept, and
+    A folder that is there must be of the same sources, seed and config; its clips are kept, and
     missing ones added. A test file that is a copy of a training file, by content or fingerprint, is
     left out; finding these takes about a minute when a folder is begun. A clip appears whole or not
     at all, so that work that was stopped goes on when it is repeated. The same arguments give the
     same bytes, with the same versions of the package's dependencies.
 
     Args:
-        sources: a folder made by ``scripts/build_sources.py``.
+        sources: a folder made by ``tools/sources``.
         out: the folder to write; made if needed.
         subset: "s4", "m3", "moc" or "all".
         clips: how many of each subset.
         seed: of all randomness, 0 or more.
         split: "train" or "test".
-        recipe: numbers that hold for all clips; by default `Recipe()`.
+        config: numbers that hold for all clips; by default `ClipConfig()`.
         unseen: groups that training clips keep out; by default a quarter of them.
         progress: called with the steps "pictures" and "sounds" of the check, then "clips".
 
@@ -94,7 +95,7 @@ def compose_folder(
     wanted = [(kind.name, number) for kind in kinds for number in range(clips)]
     composed = 0
     with WriterLock.of_folder(out):
-        work = _Work(sources, out, seed, recipe or Recipe(), split, unseen, progress)
+        work = _Work(sources, out, seed, config or ClipConfig(), split, unseen, progress)
         for done, (name, number) in enumerate(wanted):
             if progress is not None:
                 progress("clips", done, len(wanted))
@@ -113,19 +114,19 @@ class _Work:
         sources: Path,
         out: Path,
         seed: int,
-        recipe: Recipe,
+        config: ClipConfig,
         split: str,
         unseen: Collection[str] | None,
         progress: Progress | None,
     ) -> None:
         self._sources, self._out, self._split = sources, out, split
-        self._seed, self._recipe = seed, recipe
+        self._seed, self._config = seed, config
         self._rows = {row.path: row for row in read_manifest(sources)}
         read_material(sources, split, unseen)  # refuses bad arguments before the long check
         self.left_out = self._copies(progress)
         self._material = read_material(sources, split, unseen, self.left_out)
         kept_out = self._material.kept_out
-        self._settings = _settings(sources, seed, recipe, kept_out, self.left_out)
+        self._settings = _settings(sources, seed, config, kept_out, self.left_out)
         self._digests: dict[str, str] = {}
         self._check_folder()
         # The settings come first: where they are, work that was stopped goes on.
@@ -141,7 +142,7 @@ class _Work:
         if (target / RECORD).is_file():
             return False
         clip = compose_benchmark_clip(
-            self._material, subset, self._split, number, seed=self._seed, recipe=self._recipe
+            self._material, subset, self._split, number, seed=self._seed, config=self._config
         )
         record = describe(clip, self._sources)
         self._check_sources(record)
@@ -186,7 +187,7 @@ class _Work:
             if set(self._out.iterdir()) - left:
                 raise OutputError(
                     f"{self._out} is not empty and has no {BENCHMARK}; choose a new folder, or one "
-                    "that coprop data compose has written."
+                    "that was composed before."
                 )
         report = check_disjoint(self._sources, progress)
         if report.changed:
@@ -222,7 +223,7 @@ class _Work:
 
 
 def _settings(
-    sources: Path, seed: int, recipe: Recipe, unseen: Collection[str], left_out: list[str]
+    sources: Path, seed: int, config: ClipConfig, unseen: Collection[str], left_out: list[str]
 ) -> dict[str, Any]:
     from coprop import __version__
 
@@ -230,7 +231,7 @@ def _settings(
         "format": _FORMAT,
         "coprop": __version__,
         "seed": seed,
-        "recipe": asdict(recipe),
+        "recipe": asdict(config),
         "unseen_groups": sorted(unseen),
         "sources_manifest_sha256": digest_of(sources / MANIFEST),
         "left_out": left_out,
@@ -288,3 +289,17 @@ def _table(records: list[dict[str, Any]]) -> str:
         row["categories"] = ";".join(record["categories"])
         writer.writerow([row[name] for name in HEADER])
     return text.getvalue()
+
+
+def write_checksums(folder: Path, known: dict[str, str]) -> None:
+    """Lists all files of a folder with their checksums, sorted by path.
+
+    Args:
+        folder: where the list goes, too.
+        known: checksums by path that are kept as they are, for files that have not been written
+            since; the others are computed.
+    """
+    paths = listed_files(folder)
+    lines = [f"{known.get(path) or digest_of(folder / path)}  {path}\n" for path in paths]
+    with replacing(folder / CHECKSUMS) as part:
+        part.write_text("".join(lines), encoding="utf-8")

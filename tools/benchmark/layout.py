@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from coprop.data.library import Library, Source
-from coprop.data.scene import Scene, Sprite, random_scene
-from coprop.data.soundtrack import Schedule
+from tools.benchmark.library import Library, Source
+from tools.benchmark.mixing import Schedule
+from tools.benchmark.scene import Scene, Sprite, random_scene
 
 _PROBES = 16  # times at which a scene is tried out, half a second apart in clips of 8 s
 _SEEN = 0.75  # share of those at which an object sounds, at which it must be seen
@@ -19,7 +19,7 @@ _MOTIONS = (0.0, 1.0, 1.0, 2.0)  # a quarter stand still, a quarter hurry
 
 
 @dataclass(frozen=True, eq=False)
-class Staging:
+class Layout:
     """A scene and how it was drawn.
 
     Args:
@@ -39,7 +39,7 @@ class Staging:
     seen: float
 
 
-def stage(
+def sample_layout(
     library: Library,
     choose_pictures: Callable[[], Sequence[Source]],
     sources: Sequence[int | None],
@@ -48,7 +48,7 @@ def stage(
     occlusion: bool,
     size: tuple[int, int],
     rng: np.random.Generator,
-) -> Staging:
+) -> Layout:
     """Draws pictures and their places until objects are seen most of the time that they sound.
 
     Args:
@@ -61,7 +61,7 @@ def stage(
         rng: the source of all randomness.
     """
     duration_s = schedule.times_s[-1]
-    tried: list[Staging] = []
+    tried: list[Layout] = []
     for number in range(_TRIES):
         pictures = tuple(choose_pictures())
         motion = float(rng.choice(_MOTIONS))
@@ -75,10 +75,10 @@ def stage(
         crossing = _cross(sprites, duration_s, rng) if occlusion and len(sprites) > 1 else None
         scene = replace(scene, sprites=tuple(sprites))
         seen = _share_seen(scene, sources, schedule)
-        tried.append(Staging(scene, pictures, background, motion, crossing, seen))
+        tried.append(Layout(scene, pictures, background, motion, crossing, seen))
         if seen >= _SEEN:
             break
-    return max(tried, key=lambda staging: staging.seen)
+    return max(tried, key=lambda layout: layout.seen)
 
 
 def _with_background(library: Library, background: Source) -> Library:

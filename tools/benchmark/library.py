@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from coprop.data.manifest import KINDS, is_inside
-from coprop.data.soundtrack import shorten_pauses
 from coprop.errors import CoPropError, DatasetError
 from coprop.files import parse_json
 from coprop.paths import AnyPath, as_path
+from tools.benchmark.manifest import KINDS, is_inside
+from tools.benchmark.mixing import shorten_pauses
 
-SAMPLE_RATE = 44_100
+SOURCE_RATE = 44_100
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Library:
     """A sources folder: ``manifest.jsonl`` and the files it names.
 
     Args:
-        folder: made by ``scripts/build_sources.py``. Rows of the kind "music" are recordings that
+        folder: made by ``tools/sources``. Rows of the kind "music" are recordings that
             may play softly behind others.
         split: "train", "validation" or "test"; no two share a file.
         shipping: leave out what may not train weights that are passed on.
@@ -55,7 +55,7 @@ class Library:
         manifest = as_path("folder", folder, error=DatasetError) / "manifest.jsonl"
         if not manifest.is_file():
             raise CoPropError(
-                f"{manifest} does not exist; build the sources with scripts/build_sources.py."
+                f"{manifest} does not exist; build the sources with python -m tools.sources."
             )
         kinds: dict[str, dict[str | None, list[Source]]] = defaultdict(lambda: defaultdict(list))
         for row in manifest_rows(manifest):
@@ -146,10 +146,24 @@ def manifest_rows(manifest: Path) -> list[dict[str, Any]]:
         if not right:
             raise DatasetError(
                 f"{manifest}, line {number} is no line of a manifest; build the sources anew with "
-                "scripts/build_sources.py."
+                "python -m tools.sources."
             )
         rows.append(row)
     return rows
+
+
+def random_picture(library: Library, rng: np.random.Generator, group: str | None) -> Source:
+    """A picture of a group; of a thing that makes no sound for None."""
+    sources = library.pictures[group]
+    return sources[rng.integers(len(sources))]
+
+
+def random_recording(
+    library: Library, rng: np.random.Generator, group: str | None
+) -> NDArray[np.float32]:
+    """A recording of a group, (n,) at 44.1 kHz; of what shows nowhere for None."""
+    sources = library.sounds[group]
+    return load_sound(sources[rng.integers(len(sources))].path)
 
 
 @lru_cache(maxsize=512)
@@ -173,6 +187,6 @@ def load_sound(path: Path) -> NDArray[np.float32]:
         samples, sample_rate = soundfile.read(path, dtype="float32")
     except (OSError, RuntimeError) as error:
         raise DatasetError(f"{path} cannot be read as sound: {error}; get it again.") from error
-    if sample_rate != SAMPLE_RATE or samples.ndim != 1:
-        raise CoPropError(f"{path} is not mono at {SAMPLE_RATE} Hz; rebuild the sources folder.")
+    if sample_rate != SOURCE_RATE or samples.ndim != 1:
+        raise CoPropError(f"{path} is not mono at {SOURCE_RATE} Hz; rebuild the sources folder.")
     return shorten_pauses(samples, sample_rate).astype(np.float32)

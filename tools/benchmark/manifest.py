@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -50,28 +49,13 @@ def read_manifest(folder: AnyPath) -> tuple[SourceRow, ...]:
         lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(
-            f"{path} cannot be read: {error}. Give a sources folder, as scripts/build_sources.py "
+            f"{path} cannot be read: {error}. Give a sources folder, as python -m tools.sources "
             "builds it."
         ) from error
     rows = [_row(path, i, line) for i, line in enumerate(lines, start=1) if line.strip()]
     if not rows:
         raise DatasetError(f"{path} names no picture and no recording; build the sources anew.")
     return tuple(rows)
-
-
-def digest_of(path: Path) -> str:
-    """SHA-256 of a file's content, in hexadecimal digits.
-
-    Raises:
-        DatasetError: the file cannot be read.
-    """
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise DatasetError(
-            f"{path} cannot be read: {error.strerror}. Get the file again, or build the folder "
-            "that it belongs to anew."
-        ) from error
 
 
 def _row(path: Path, number: int, line: str) -> SourceRow:

@@ -97,7 +97,9 @@ def mix(
     ends: dict[int, int] = {}
     for number, recording in enumerate(recordings):
         for first, last in _runs(number, schedule.sounding):
-            sound, end = voice(recording, bounds[last] - bounds[first], sample_rate, rng)
+            sound, end = continuous_source(
+                recording, bounds[last] - bounds[first], sample_rate, rng
+            )
             mixture[bounds[first] : bounds[last]] += sound
             ends[last] = max(ends.get(last, 0), bounds[first] + end)
     changes = [
@@ -128,7 +130,7 @@ def shorten_pauses(samples: Samples, sample_rate: int) -> Samples:
     return samples[keep]
 
 
-def voice(
+def continuous_source(
     samples: NDArray[np.float32], count: int, rate: int, rng: np.random.Generator
 ) -> tuple[Samples, int]:
     """(count,) of one source sounding throughout, and the sample at which it falls silent."""

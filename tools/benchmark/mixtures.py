@@ -1,4 +1,4 @@
-"""Who is seen and heard in a clip of the open benchmark."""
+"""The mixture of a clip of the open benchmark: what is seen and heard in it."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Literal
 
 import numpy as np
 
-from coprop.data.benchmark_recipes import (
+from coprop.errors import DatasetError
+from tools.benchmark.config import (
     INSTRUMENTS,
-    Recipe,
-    Subset,
+    ClipConfig,
+    SubsetRule,
     look_alikes,
     sound_alikes,
 )
-from coprop.data.library import Library, Source
-from coprop.errors import DatasetError
+from tools.benchmark.library import Library, Source
 
 Role = Literal["sounding", "look_alike", "sound_alike", "bystander"]
 
@@ -55,20 +55,20 @@ class Material:
 
 
 @dataclass(frozen=True)
-class Cast:
+class Mixture:
     """The parts of a clip, before they get places and times.
 
     Args:
         visible: groups of the objects that sound.
         distractors: (role, group) of silent objects; None for a thing that makes no sound.
-        hidden: the group of an off-screen source, or None.
-        recordings: one for each visible group, then the hidden one's.
+        off_screen: the group of an off-screen source, or None.
+        recordings: one for each visible group, then that of the off-screen source.
         music: what plays softly throughout, or None.
     """
 
     visible: tuple[str, ...]
     distractors: tuple[tuple[Role, str | None], ...]
-    hidden: str | None
+    off_screen: str | None
     recordings: tuple[Source, ...]
     music: Source | None
 
@@ -78,41 +78,41 @@ class Cast:
         return (*(("sounding", group) for group in self.visible), *self.distractors)
 
 
-def choose_cast(
-    material: Material, subset: Subset, recipe: Recipe, rng: np.random.Generator
-) -> Cast:
-    """Draws who is seen and heard.
+def sample_mixture(
+    material: Material, subset: SubsetRule, config: ClipConfig, rng: np.random.Generator
+) -> Mixture:
+    """Draws what is seen and heard.
 
     Nothing silent is of a group that sounds: nothing in a clip would tell twins apart.
 
     Raises:
         DatasetError: too few groups for the subset.
     """
-    visible = _sounding_groups(material, subset, recipe, rng)
-    distractors = _distractors(material, visible, recipe, rng)
+    visible = _sounding_groups(material, subset, config, rng)
+    distractors = _distractors(material, visible, config, rng)
     on_screen = {*visible, *(group for _, group in distractors)}
-    hidden = None
-    if rng.random() < recipe.off_screen:
+    off_screen = None
+    if rng.random() < config.off_screen:
         alike = {g for group in visible for g in sound_alikes(group)}
-        hidden = _preferred(material.audible(on_screen), alike, rng)
-    heard = [*visible, *([] if hidden is None else [hidden])]
+        off_screen = _preferred(material.audible(on_screen), alike, rng)
+    heard = [*visible, *([] if off_screen is None else [off_screen])]
     recordings = tuple(_one_of(material.library.sounds[group], rng) for group in heard)
     music = None
-    if rng.random() < recipe.music:
-        music = _music(material, {*on_screen, hidden}, rng)
-    return Cast(visible, distractors, hidden, recordings, music)
+    if rng.random() < config.music:
+        music = _music(material, {*on_screen, off_screen}, rng)
+    return Mixture(visible, distractors, off_screen, recordings, music)
 
 
-def choose_picture(material: Material, group: str | None, rng: np.random.Generator) -> Source:
+def sample_picture(material: Material, group: str | None, rng: np.random.Generator) -> Source:
     """A picture of a group, or of a thing that makes no sound."""
     return _one_of(material.library.pictures[group], rng)
 
 
 def _sounding_groups(
-    material: Material, subset: Subset, recipe: Recipe, rng: np.random.Generator
+    material: Material, subset: SubsetRule, config: ClipConfig, rng: np.random.Generator
 ) -> tuple[str, ...]:
     count = int(rng.integers(subset.fewest, subset.most + 1))
-    wanted = bool(material.unseen) and rng.random() < recipe.unseen
+    wanted = bool(material.unseen) and rng.random() < config.unseen
     first, second = sorted(material.seen), sorted(material.unseen)
     if wanted or not first:
         first, second = second, first
@@ -128,9 +128,9 @@ def _sounding_groups(
 
 
 def _distractors(
-    material: Material, visible: tuple[str, ...], recipe: Recipe, rng: np.random.Generator
+    material: Material, visible: tuple[str, ...], config: ClipConfig, rng: np.random.Generator
 ) -> tuple[tuple[Role, str | None], ...]:
-    if rng.random() >= recipe.distractor:
+    if rng.random() >= config.distractor:
         return ()
     chosen: list[tuple[Role, str | None]] = []
     for _ in range(2 if rng.random() < 0.5 and len(visible) < 3 else 1):

@@ -14,18 +14,18 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from coprop.data.benchmark_recipes import Recipe, Subset
-from coprop.data.soundtrack import (
+from coprop.errors import DatasetError
+from tools.benchmark.config import ClipConfig, SubsetRule
+from tools.benchmark.mixing import (
     Samples,
     Schedule,
+    continuous_source,
     in_a_room,
     mix,
     noise,
     random_schedule,
     reverberated,
-    voice,
 )
-from coprop.errors import DatasetError
 
 _APART_S = 0.4  # between a change of loudness or room and the nearest change of sources
 _CROSSFADE_S = 0.05
@@ -52,7 +52,7 @@ class SoundEvent:
 
 
 def fitting_schedule(
-    subset: Subset, visible: int, sources: int, duration_s: float, rng: np.random.Generator
+    subset: SubsetRule, visible: int, sources: int, duration_s: float, rng: np.random.Generator
 ) -> Schedule:
     """A random schedule that the subset takes.
 
@@ -69,11 +69,11 @@ def fitting_schedule(
     )
 
 
-def soundtrack(
+def render_sound(
     recordings: Sequence[NDArray[np.float32]],
     planned: Schedule,
     music: NDArray[np.float32] | None,
-    recipe: Recipe,
+    config: ClipConfig,
     rate: int,
     rng: np.random.Generator,
 ) -> tuple[NDArray[np.float32], Schedule, tuple[SoundEvent, ...]]:
@@ -83,7 +83,7 @@ def soundtrack(
         recordings: one of each source, (n,), without long pauses.
         planned: what sounds when.
         music: (n,) what plays softly throughout, or None.
-        recipe: how often loudness and room change.
+        config: how often loudness and room change.
         rate: of the recordings and the result, in Hz.
         rng: the source of all randomness.
 
@@ -92,9 +92,9 @@ def soundtrack(
     """
     sound, heard = mix(recordings, planned, rate, rng)
     events: list[SoundEvent] = []
-    if rng.random() < recipe.loudness:
+    if rng.random() < config.loudness:
         sound = _with_loudness(sound, heard, rate, rng, events)
-    if rng.random() < recipe.room:
+    if rng.random() < config.room:
         sound = _in_two_rooms(sound, heard, rate, rng, events)
     else:
         sound = in_a_room(sound, rate, rng)
@@ -157,6 +157,6 @@ def _ramp(count: int, time_s: float, over_s: float, rate: int) -> Samples:
 def _background(
     music: NDArray[np.float32], count: int, rate: int, rng: np.random.Generator
 ) -> Samples:
-    playing, _ = voice(music, count, rate, rng)
+    playing, _ = continuous_source(music, count, rate, rng)
     level = 10.0 ** (rng.uniform(*_MUSIC_DB) / 20.0)
     return np.asarray(playing * level / max(float(np.sqrt(np.mean(playing**2))), 1e-6))

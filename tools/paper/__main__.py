@@ -1,18 +1,18 @@
 """The paper's tables 2a, 2b, 5 and 6, on the open benchmark and with models trained here.
 
-    python benchmarks/paper_tables.py --sources SOURCES --work DIR
+    python -m tools.paper --sources SOURCES --work DIR
 
 Composes clips into DIR, trains two segmenters and three propagators for each seed, evaluates them
 on the clips of the subset moc whose groups training has, and prints the tables as Markdown: means
 and standard deviations over the seeds. Ctrl-C or a kill stops it at any point; repeated, it goes on
 from there. Two processes share the work once the clips are composed, each with its own seeds:
 
-    python benchmarks/paper_tables.py --sources SOURCES --work DIR --only compose
-    python benchmarks/paper_tables.py --sources SOURCES --work DIR --seed-list 0 2 &
-    python benchmarks/paper_tables.py --sources SOURCES --work DIR --seed-list 1; wait
-    python benchmarks/paper_tables.py --sources SOURCES --work DIR --only tables
+    python -m tools.paper --sources SOURCES --work DIR --only compose
+    python -m tools.paper --sources SOURCES --work DIR --seed-list 0 2 &
+    python -m tools.paper --sources SOURCES --work DIR --seed-list 1; wait
+    python -m tools.paper --sources SOURCES --work DIR --only tables
 
-SOURCES is what scripts/build_sources.py builds.
+SOURCES is what tools/sources builds.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ from coprop.evaluation.methods import METHODS, Method, propagated
 from coprop.evaluation.runner import evaluate
 from coprop.evaluation.store import RESULTS, EvaluationFolder
 from coprop.types import ControlPoints
-from paper_layout import Figures, Summary, markdown
-from paper_training import (
+from tools.paper.layout import Figures, Summary, markdown
+from tools.paper.training import (
     Lines,
     benchmark,
     compose,

@@ -1,6 +1,6 @@
 """How the paper's tables are laid out: their lines, the paper's figures, what is claimed of them.
 
-Part of benchmarks/paper_tables.py, and of no other use.
+Part of tools/paper, and of no other use.
 """
 
 from __future__ import annotations

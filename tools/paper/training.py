@@ -1,6 +1,6 @@
 """The clips and the models of the paper's tables: composed, trained and read again.
 
-Part of benchmarks/paper_tables.py. All variants of a stage start from the weights in the package,
+Part of tools/paper. All variants of a stage start from the weights in the package,
 and are trained for as many steps on the same clips.
 """
 
@@ -13,9 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from coprop import AudioInsertPropagator, ControlPointDetector, CoProp, KeyframeSegmenter
-from coprop.data.benchmark_folder import compose_folder
 from coprop.data.benchmark_reader import ComposedBenchmark
-from coprop.data.benchmark_recipes import Recipe
 from coprop.errors import CoPropError
 from coprop.training.keyframe_stage import SEGMENTER
 from coprop.training.propagator_stage import PROPAGATOR
@@ -24,6 +22,8 @@ from coprop.training.recipes import KeyframeRecipe, PropagatorRecipe
 from coprop.training.records import SETTINGS, RunFolder
 from coprop.training.run import Data, train
 from coprop.training.session import make_accelerator
+from tools.benchmark.config import ClipConfig
+from tools.benchmark.folder import compose_folder
 
 # What each variant sets beside the recipe of its stage.
 SEGMENTERS = {"all frames": ["key_frames=all"], "key frames": ["key_frames=annotation"]}
@@ -33,7 +33,7 @@ PROPAGATORS = {
     "4 levels": ["fresh_insert=true", "model.insert_levels=[1,2,3,4]"],
 }
 COMMON = ["validate_every=0", "checkpoint_every=20", "keep=1", "log_every=1000000"]
-CLIPS = Recipe()
+CLIPS = ClipConfig()
 _EVERY_S = 10.0
 
 
@@ -68,7 +68,7 @@ def compose(sources: Path, work: Path, clips: int, train_clips: int) -> None:
             subset=subset,
             clips=count,
             split=split,
-            recipe=CLIPS,
+            config=CLIPS,
             progress=Lines(f"compose: {count} clips, {split} {subset}"),
         )
 

@@ -1,6 +1,6 @@
 """Builds the folder of pictures and recordings that clips are composed from.
 
-    python scripts/build_sources.py --debs UNPACKED --caltech PICTURES --backgrounds BACKGROUNDS \
+    python -m tools.sources --debs UNPACKED --caltech PICTURES --backgrounds BACKGROUNDS \
         --freesound SOUNDS --animals SOUNDS --soundfont FluidR3_GM.sf2 --out sources
 
 UNPACKED is where these Debian packages (12, "bookworm") were unpacked with dpkg-deb -x; any may be
@@ -14,8 +14,9 @@ searchandrescue-data sonic-pi-samples musescore-general-soundfont sound-theme-fr
 Every argument but --out may be left out; what it would bring is then missing. A file that is
 already there is kept, so a second run only adds. `manifest.jsonl` names every file with its group,
 split, source and licence. The split follows from the content: the same input gives the same split.
-Test files that are no copies but like a training file are left out of it, by `coprop data check`'s
-measure. Much of the material may not be passed on; the folder stays where it is built.
+Test files that are no copies but like a training file are left out of it, by the measure of
+`python -m tools.benchmark check`. Much of the material may not be passed on; the folder stays where
+it is built.
 Needs ffmpeg, fluidsynth, espeak-ng and rsvg-convert on the path.
 """
 
@@ -29,11 +30,9 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-import source_pictures
-import source_sounds
-from source_common import Entry
-
-from coprop.data.disjoint import check_disjoint
+from tools.benchmark.disjoint import check_disjoint
+from tools.sources import pictures, sounds
+from tools.sources.tables import Entry
 
 # Of the digests' range. Rules and thresholds are chosen on validation, figures printed on test.
 TEST, VALIDATION = (0.0, 0.2), (0.2, 0.35)
@@ -57,26 +56,26 @@ def main() -> None:
 def _collectors(arguments: argparse.Namespace, out: Path) -> Iterator[list[Entry]]:
     given = arguments
     if given.caltech:
-        yield source_pictures.caltech(given.caltech, out)
+        yield pictures.caltech(given.caltech, out)
     if given.backgrounds:
-        yield source_pictures.backgrounds(given.backgrounds, out)
+        yield pictures.backgrounds(given.backgrounds, out)
     if given.freesound:
-        yield source_sounds.freesound(given.freesound, out)
+        yield sounds.freesound(given.freesound, out)
     if given.animals:
-        yield source_sounds.animals(given.animals, out)
+        yield sounds.animals(given.animals, out)
     if given.debs:
-        yield source_pictures.stamps(given.debs, out)
-        yield source_pictures.drawings(given.debs, out)
-        yield source_pictures.photographs(given.debs, out)
-        yield source_pictures.scratch(given.debs, out)
-        yield source_pictures.scratch_backgrounds(given.debs, out)
-        yield source_sounds.stamps(given.debs, out)
-        yield from source_sounds.packs(given.debs, out)
-    yield source_sounds.synthesised(out)
+        yield pictures.stamps(given.debs, out)
+        yield pictures.drawings(given.debs, out)
+        yield pictures.photographs(given.debs, out)
+        yield pictures.scratch(given.debs, out)
+        yield pictures.scratch_backgrounds(given.debs, out)
+        yield sounds.stamps(given.debs, out)
+        yield from sounds.packs(given.debs, out)
+    yield sounds.synthesised(out)
     for font in given.soundfont:
-        yield source_sounds.renders(font, out, source=font.stem, licence="MIT")
+        yield sounds.renders(font, out, source=font.stem, licence="MIT")
     if given.test_soundfont:
-        yield source_sounds.renders(
+        yield sounds.renders(
             given.test_soundfont, out, source="TimGM6mb", licence="GPL-2", test_only=True
         )
 

@@ -1,6 +1,6 @@
 """Builds the example clip: a drum kit and a macaw that take turns, with a silence between them.
 
-    python scripts/build_example.py --debs UNPACKED --soundfont FluidR3_GM.sf2 --out examples
+    python -m tools.sources.example --debs UNPACKED --soundfont FluidR3_GM.sf2 --out examples
 
 UNPACKED holds usr/share of the Debian packages gcompris-qt-data 3.1 (photographs) and
 openttd-opensfx 1.0.3 (bird calls); the soundfont is that of fluid-soundfont-gm 3.1. Every input is
@@ -17,15 +17,17 @@ import math
 import tempfile
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
-from source_archives import opensfx, qt_resources
-from source_common import RCC
-from source_midi import Note, render
+
+from tools.sources.archives import opensfx, qt_resources
+from tools.sources.tables import RCC
+from tools.synthesis.midi import Note, render
 
 Samples = NDArray[np.float32]
 
@@ -187,7 +189,7 @@ def _truth() -> dict[str, object]:
     kit = [(edge - (left, top)[i % 2]) * WIDTH / width for i, edge in enumerate(KIT_BOX)]
     x, y = WIDTH + 3 - MACAW_SCALE * 1024, HEIGHT - MACAW_SCALE * 793
     macaw = [(x, y)[i % 2] + MACAW_SCALE * edge for i, edge in enumerate((233, 103, 925, 774))]
-    objects = [
+    objects: list[dict[str, Any]] = [
         {"name": "drum kit", "group": "drum", "sounds_s": [DRUMS_S], "first_box": kit},
         {"name": "scarlet macaw", "group": "bird", "sounds_s": [BIRD_S], "first_box": macaw},
         {"name": "electric guitar", "group": "guitar", "sounds_s": []},

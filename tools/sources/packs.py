@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from source_archives import folder, opensfx, qt_resources, xmoto, zipped
-from source_common import RCC
+from tools.sources.archives import folder, opensfx, qt_resources, xmoto, zipped
+from tools.sources.tables import RCC
 
 GAMES = "usr/share/games"
 KTUBERLING_TONGUES = "da/* de/* es/* fi/* fr/* it/* nl/* ru/* sv/* uk/*"

@@ -11,17 +11,21 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
-from source_archives import qt_resources
-from source_common import RCC, SCRATCH_MEDIA, TUXPAINT, Entry
-from source_tables import (
+
+from tools.sources.archives import qt_resources
+from tools.sources.tables import (
     CALTECH,
     CLIP_ART,
     DRAWN_INSTRUMENTS,
+    RCC,
     SCRATCH,
+    SCRATCH_MEDIA,
     STAMP_FOLDERS,
     STAMP_NAMES,
     STAMP_SKIPPED_FOLDERS,
     STAMP_SKIPPED_NAMES,
+    TUXPAINT,
+    Entry,
 )
 
 LONG_SIDE = 512
@@ -117,10 +121,10 @@ def drawings(debs: Path, out: Path) -> list[Entry]:
             entries.append(Entry("picture", (target,), group, "drawings", "public domain"))
     instruments = debs / RCC / "instruments.rcc"
     for name, svg in qt_resources(instruments, (".svg",)) if instruments.exists() else ():
-        group, stem = DRAWN_INSTRUMENTS.get(Path(name).stem), Path(name).stem
-        target = out / "pictures" / "gcompris" / f"{stem}.png"
-        if group and (target.exists() or _crop(_rasterised(svg), target)):
-            entries.append(Entry("picture", (target,), group, "drawings", "GPL-3+"))
+        stem = Path(name).stem
+        played, target = DRAWN_INSTRUMENTS.get(stem), out / "pictures" / "gcompris" / f"{stem}.png"
+        if played and (target.exists() or _crop(_rasterised(svg), target)):
+            entries.append(Entry("picture", (target,), played, "drawings", "GPL-3+"))
     return entries
 
 

@@ -14,18 +14,19 @@ from typing import Any
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
-from source_common import TUXPAINT, Entry
-from source_midi import drum_phrases, kits, phrases, render
-from source_packs import PACKS, Pack
-from source_pictures import stamp_group
-from source_synthesis import machines, speech
-from source_tables import (
+
+from tools.sources.packs import PACKS, Pack
+from tools.sources.pictures import stamp_group
+from tools.sources.tables import (
     ANIMALS,
     FREESOUND,
-    PROGRAMS,
     STAMP_SOUND_SKIPPED,
     STAMP_SOUND_SKIPPED_FOLDERS,
+    TUXPAINT,
+    Entry,
 )
+from tools.synthesis.machines import machines, speech
+from tools.synthesis.midi import PROGRAMS, drum_phrases, kits, phrases, render
 
 RATE = 44_100
 SHORTEST_S, LONGEST_S = 0.3, 12.0

@@ -7,14 +7,68 @@ import struct
 import subprocess
 from pathlib import Path
 
-from source_tables import DRUM_KITS, EFFECT_PROGRAMS, PROGRAMS
-
 Note = tuple[float, float, int, int]  # start and length in seconds, key, velocity
 TICKS_PER_S = 960
 SLOT_S = 9.0
 SCALES = ((0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10), (0, 2, 4, 7, 9))
 KICK, SNARE, CLOSED, OPEN, CRASH, RIDE = 36, 38, 42, 46, 49, 51
 TOMS = (50, 48, 47, 45, 43, 41)
+
+# General MIDI programs from 0: (programs, group, lowest and highest note, may sound chords).
+_PROGRAMS: list[tuple[str, str | None, int, int, bool]] = [
+    ("0 1 2 3 4 5 6", "piano", 33, 96, True),
+    ("8 10", "mallets", 60, 96, True),
+    ("9 13", "mallets", 72, 100, True),
+    ("11 12", "mallets", 48, 89, True),
+    ("14", "bell", 55, 79, True),
+    ("112", "bell", 65, 96, True),
+    ("16 17 18 19 20", "organ", 36, 88, True),
+    ("21 23", "accordion", 48, 88, True),
+    ("24 25 26 27 28 29 30", "guitar", 40, 80, True),
+    ("105", "guitar", 50, 80, True),
+    ("33 34 35 36", "guitar", 28, 55, False),
+    ("32 43", "bowed_strings", 28, 58, False),
+    ("40 110", "bowed_strings", 55, 96, False),
+    ("41", "bowed_strings", 48, 84, False),
+    ("42", "bowed_strings", 36, 72, False),
+    ("44 45 48 49", "bowed_strings", 36, 88, True),
+    ("46", "harp", 36, 96, True),
+    ("52 53", "person", 48, 79, True),
+    ("56 59", "brass", 54, 84, False),
+    ("57", "brass", 40, 70, False),
+    ("58", "brass", 29, 58, False),
+    ("60", "brass", 41, 75, False),
+    ("61", "brass", 43, 79, True),
+    ("64", "reed", 56, 84, False),
+    ("65", "reed", 49, 80, False),
+    ("66", "reed", 44, 74, False),
+    ("67", "reed", 36, 66, False),
+    ("68 111", "reed", 58, 88, False),
+    ("69", "reed", 52, 80, False),
+    ("70", "reed", 34, 68, False),
+    ("71", "reed", 50, 88, False),
+    ("72", "flute", 74, 102, False),
+    ("73 74 75 76 77 78 79", "flute", 60, 94, False),
+    ("47", "drum", 40, 57, False),
+    ("114", "drum", 55, 84, True),
+    ("116 117 118", "drum", 40, 67, False),
+    ("123", "bird", 60, 84, False),
+    ("124", "telephone", 66, 78, False),
+    ("125", "aircraft", 48, 66, False),
+    ("127", "gun", 48, 70, False),
+    ("15 22 104 106 107 108 109", None, 48, 84, True),
+    ("38 39 50 51 54 55 62 63", None, 40, 76, True),
+    ("80 81 82 83 84 85 86 87 88 89 90 91 92 93 94 95", None, 45, 84, True),
+    ("96 97 98 99 100 101 102 103", None, 45, 84, True),
+    ("121 122 126", None, 50, 72, False),
+]
+PROGRAMS: dict[int, tuple[str | None, int, int, bool]] = {
+    int(program): (group, low, high, chords)
+    for programs, group, low, high, chords in _PROGRAMS
+    for program in programs.split()
+}
+EFFECT_PROGRAMS = {121, 122, 123, 124, 125, 126, 127}
+DRUM_KITS = (0, 8, 16, 24, 25, 32, 40, 48)
 
 
 def phrases(program: int, count: int, seed: str) -> list[list[Note]]:

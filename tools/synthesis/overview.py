@@ -1,7 +1,7 @@
 """Draws docs/images/overview.png out of what ``coprop run`` has written.
 
 coprop run examples/clip.mp4 --out out
-python scripts/make_overview.py out docs/images/overview.png
+python -m tools.synthesis.overview out docs/images/overview.png
 """
 
 from __future__ import annotations

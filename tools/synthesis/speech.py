@@ -1,9 +1,9 @@
 """Synthesise speech with espeak-ng as a sources folder, for fitting the novelty detector.
 
-    python scripts/build_speech.py OUTPUT
+    python -m tools.synthesis.speech OUTPUT
 
-Writes mono FLAC files and a manifest.jsonl of the kind that coprop.data.composed_audio reads. One
-voice in four goes to the test split. Needs the program espeak-ng on the PATH.
+Writes mono FLAC files and a manifest.jsonl of the kind that tools.benchmark.composed_audio reads.
+One voice in four goes to the test split. Needs the program espeak-ng on the PATH.
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
 """Trains the default's models, and writes what goes into the package.
 
-    python scripts/train_default.py hearing     --sources SOURCES --encoders ENCODERS --run RUN
-    python scripts/train_default.py grounding   --sources SOURCES --encoders ENCODERS --run RUN
-    python scripts/train_default.py novelty     --sources SOURCES --encoders ENCODERS --run RUN
-    python scripts/train_default.py propagation --sources SOURCES --encoders ENCODERS --run RUN
-    python scripts/train_default.py export      --encoders ENCODERS --run RUN --out WEIGHTS
+    python -m tools.train_default hearing     --sources SOURCES --encoders ENCODERS --run RUN
+    python -m tools.train_default grounding   --sources SOURCES --encoders ENCODERS --run RUN
+    python -m tools.train_default novelty     --sources SOURCES --encoders ENCODERS --run RUN
+    python -m tools.train_default propagation --sources SOURCES --encoders ENCODERS --run RUN
+    python -m tools.train_default export      --encoders ENCODERS --run RUN --out WEIGHTS
 
-WEIGHTS is src/coprop/weights. SOURCES is made by scripts/build_sources.py, ENCODERS by
-scripts/convert_backbones.py. Each training continues from the checkpoint in RUN where it was
-stopped. They can run side by side.
+WEIGHTS is src/coprop/weights. SOURCES is made by tools/sources, ENCODERS by
+tools/train_default/convert_backbones.py. Each training continues from the checkpoint in
+RUN where it was stopped. They can run side by side.
 """
 
 from __future__ import annotations
@@ -27,29 +27,29 @@ from torch import nn
 from coprop.checkpoints import load_state_dict
 from coprop.control_points import novelty
 from coprop.control_points.novelty import NoveltyNetwork
-from coprop.data.library import Library
 from coprop.encoders.sound_effects import SoundEffectsEncoder
 from coprop.keyframes.grounded import GroundedNetwork, released
 from coprop.keyframes.segmenter import KeyframeSegmenter, SegmenterConfig
 from coprop.propagation.config import PropagatorConfig
 from coprop.propagation.propagator import AudioInsertPropagator
-from coprop.training.grounding import (
-    Voices,
+from tools.benchmark.library import Library
+from tools.train_default.grounding import (
+    ScoreBank,
     fit_sources,
     parts_of_grounding,
     settle_refinement,
     train_grounding,
 )
-from coprop.training.hearing import (
-    HeardExamples,
+from tools.train_default.hearing import (
+    EmbeddedSounds,
+    cached_examples,
     cross_fitted_answers,
     fit_hearing,
     hearing_accuracy,
     join,
-    kept_examples,
 )
-from coprop.training.novelty import cached_sounds, calibrate, train_novelty
-from coprop.training.propagation import train_propagation
+from tools.train_default.novelty import cached_sounds, calibrate, train_novelty
+from tools.train_default.propagation import train_propagation
 
 PROPAGATOR = PropagatorConfig(insert_dim=64, max_long_edge=448)
 
@@ -57,11 +57,18 @@ PROPAGATOR = PropagatorConfig(insert_dim=64, max_long_edge=448)
 def new_segmenter(encoders: Path) -> KeyframeSegmenter:
     """The default segmenter with its pretrained encoders and nothing else learned."""
     segmenter = KeyframeSegmenter(SegmenterConfig("grounded", working_edge=640))
-    network = segmenter.network
+    network = network_of(segmenter)
     network.load_state_dict(released(), strict=False)
     weights = load_file(encoders / "efficientnet_lite0.safetensors")
     network.eyes.visual.load_state_dict(weights)
     return segmenter.eval()
+
+
+def network_of(segmenter: KeyframeSegmenter) -> GroundedNetwork:
+    """Its network, of which only the one kind is trained here."""
+    if not isinstance(segmenter.network, GroundedNetwork):
+        raise TypeError(f"the default is a GroundedNetwork, not {type(segmenter.network).__name__}")
+    return segmenter.network
 
 
 def start_from(network: GroundedNetwork, folder: Path) -> None:
@@ -79,16 +86,16 @@ def new_propagator(encoders: Path, config: PropagatorConfig) -> AudioInsertPropa
     """The small propagator with its pretrained image encoder and nothing else learned."""
     propagator = AudioInsertPropagator(config)
     weights = load_file(encoders / "efficientnet_lite0.safetensors")
-    wanted = propagator.encoder.net.state_dict()
-    propagator.encoder.net.load_state_dict({key: weights[key] for key in wanted})
+    net = propagator.encoder.get_submodule("net")
+    net.load_state_dict({key: weights[key] for key in net.state_dict()})
     return propagator
 
 
-def sounds_of(network: GroundedNetwork, arguments: argparse.Namespace) -> list[HeardExamples]:
+def sounds_of(network: GroundedNetwork, arguments: argparse.Namespace) -> list[EmbeddedSounds]:
     """Sounds of the two halves of the recordings, made once."""
     library = Library(arguments.sources, "train", shipping=True)
     return [
-        kept_examples(
+        cached_examples(
             arguments.run / f"heard_{half}.pt",
             network.ears,
             library.half_of_sounds(half),
@@ -100,8 +107,8 @@ def sounds_of(network: GroundedNetwork, arguments: argparse.Namespace) -> list[H
 
 
 def train_ears(arguments: argparse.Namespace) -> None:
-    network = new_segmenter(arguments.encoders).network
-    unheard = kept_examples(
+    network = network_of(new_segmenter(arguments.encoders))
+    unheard = cached_examples(
         arguments.run / "heard_validation.pt",
         network.ears,
         Library(arguments.sources, "validation", shipping=True),
@@ -116,17 +123,17 @@ def train_ears(arguments: argparse.Namespace) -> None:
 
 def train_eyes(arguments: argparse.Namespace) -> None:
     torch.manual_seed(0)
-    network = new_segmenter(arguments.encoders).network
+    network = network_of(new_segmenter(arguments.encoders))
     if arguments.start:
         start_from(network, arguments.start)
     library = Library(arguments.sources, "train", shipping=True)
     entropy = fit_sources(network, library, np.random.default_rng(0), arguments.scenes)
     logging.info("sources: cross-entropy %.4f", entropy)
     save_file(network.sources.state_dict(), arguments.run / "sources.safetensors")
-    voices = Voices(*cross_fitted_answers(network.ears, sounds_of(network, arguments)))
+    bank = ScoreBank(*cross_fitted_answers(network.ears, sounds_of(network, arguments)))
     options = steps_of(arguments)
-    train_grounding(network, library, voices, arguments.run / "grounding.pt", **options)
-    settle_refinement(network, library, voices, arguments.run / "settling.pt")
+    train_grounding(network, library, bank, arguments.run / "grounding.pt", **options)
+    settle_refinement(network, library, bank, arguments.run / "settling.pt")
 
 
 def steps_of(arguments: argparse.Namespace) -> dict[str, int]:
@@ -187,7 +194,7 @@ def export(arguments: argparse.Namespace) -> None:
 def export_segmenter(arguments: argparse.Namespace) -> None:
     """Writes what is not in the package already: released networks stay in their own folders."""
     segmenter = new_segmenter(arguments.encoders)
-    network = segmenter.network
+    network = network_of(segmenter)
     network.ears.head.load_state_dict(load_file(arguments.run / "hearing.safetensors"))
     network.sources.load_state_dict(load_file(arguments.run / "sources.safetensors"))
     grounding = torch.load(arguments.run / "grounding.pt", weights_only=True)

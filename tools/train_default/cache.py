@@ -13,13 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from coprop.data.library import Library, Source
 from coprop.training.checkpoint import read_tensors, write_tensors
+from tools.benchmark.library import Library, Source
 
 _log = logging.getLogger(__name__)
 
 
-def kept(
+def cached(
     path: Path,
     weights: Mapping[str, Tensor],
     library: Library,

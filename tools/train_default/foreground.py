@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from coprop.data.library import SAMPLE_RATE, Library
-from coprop.data.soundtrack import Samples, in_a_room, noise
 from coprop.loudness import quiet_blocks, silence_edges_s
 from coprop.types import Audio
+from tools.benchmark.library import SOURCE_RATE, Library
+from tools.benchmark.mixing import Samples, in_a_room, noise
 
 _SHORT_S = (0.05, 0.5)
 _LONG_S = (0.5, 4.0)
@@ -30,7 +30,7 @@ def foreground_sound(
         (n,) samples in [-1, 1] at 44.1 kHz, and when sound begins and ends in it, by its level: a
         recording has pauses of its own.
     """
-    count = round(duration_s * SAMPLE_RATE)
+    count = round(duration_s * SOURCE_RATE)
     sources = [source for group in library.sounds.values() for source in group]
     sound = np.zeros(count)
     pieces = [_recording(sources[i].path) for i in rng.integers(len(sources), size=2)]
@@ -40,17 +40,17 @@ def foreground_sound(
     while clock_s < duration_s:
         recording = pieces[0] if one_source else pieces[int(rng.integers(2))]
         length_s = float(np.exp(rng.uniform(*np.log(lengths_s))))
-        piece = _piece(recording, round(length_s * SAMPLE_RATE), rng)
-        begin = round(clock_s * SAMPLE_RATE)
+        piece = _piece(recording, round(length_s * SOURCE_RATE), rng)
+        begin = round(clock_s * SOURCE_RATE)
         first, last = max(begin, 0), min(begin + len(piece), count)
         if last > first:
             sound[first:last] += piece[first - begin : last - begin]
-        clock_s += len(piece) / SAMPLE_RATE + rng.uniform(*_PAUSE_S)
+        clock_s += len(piece) / SOURCE_RATE + rng.uniform(*_PAUSE_S)
     level_db = rng.uniform(*_LEVEL_DB)
-    sound = in_a_room(sound, SAMPLE_RATE, rng) * 10 ** (level_db / 20)
+    sound = in_a_room(sound, SOURCE_RATE, rng) * 10 ** (level_db / 20)
     sound = sound + 10 ** ((level_db - rng.uniform(*_BELOW_DB)) / 20) * _background(count, rng)
     samples = (sound / max(1.0, float(np.abs(sound).max()))).astype(np.float32)
-    edges_s = silence_edges_s(quiet_blocks(Audio(samples, SAMPLE_RATE)))
+    edges_s = silence_edges_s(quiet_blocks(Audio(samples, SOURCE_RATE)))
     return samples, edges_s.tolist()
 
 
@@ -78,7 +78,7 @@ def _background(count: int, rng: np.random.Generator) -> Samples:
         background = noise(count, rng)
     else:
         mains_hz = float(rng.choice(_HUM_HZ)) * np.arange(1, 9)
-        phases = 2 * np.pi * mains_hz[:, None] * np.arange(count) / SAMPLE_RATE
+        phases = 2 * np.pi * mains_hz[:, None] * np.arange(count) / SOURCE_RATE
         background = (rng.random((8, 1)) * np.sin(phases + rng.random((8, 1)))).sum(axis=0)
     return np.asarray(background / np.sqrt(np.mean(background**2)))
 

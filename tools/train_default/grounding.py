@@ -13,13 +13,12 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from coprop.data.composer import random_picture
-from coprop.data.library import Library, load_picture
-from coprop.data.scene import random_scene
 from coprop.keyframes.decision import SEEN
 from coprop.keyframes.grounded import GroundedNetwork
-from coprop.training.loop import LoopOptions, train
 from coprop.training.losses import soft_jaccard_loss
+from tools.benchmark.library import Library, load_picture, random_picture
+from tools.benchmark.scene import random_scene
+from tools.train_default.loop import LoopOptions, train
 
 _QUERIES = 2  # different sounds asked of one picture; the backbone runs once for all of them
 _FROZEN_STAGES = 3  # of the backbone; its finer features are common to all pictures
@@ -35,7 +34,7 @@ _SIZES = ((384, 512), (416, 416), (352, 608), (512, 384), (480, 640))
 def train_grounding(
     network: GroundedNetwork,
     library: Library,
-    voices: Voices,
+    bank: ScoreBank,
     checkpoint: Path,
     *,
     steps: int = 2000,
@@ -46,7 +45,7 @@ def train_grounding(
     Args:
         network: with its encoders pretrained.
         library: pictures to compose scenes from.
-        voices: what is heard of each group.
+        bank: what is heard of each group.
         checkpoint: continued from where it exists.
         steps: batches.
         batch: pictures in a batch; each is asked two different sounds.
@@ -58,7 +57,7 @@ def train_grounding(
     network.eyes.visual.to(memory_format=torch.channels_last)  # twice as fast on CPUs
 
     def loss(rng: np.random.Generator) -> Tensor:
-        scenes = _batch(network, library, voices, rng, batch)
+        scenes = _batch(network, library, bank, rng, batch)
         evidence, pyramid = _seen(network, scenes, trust=1.0)
         return _mask_loss(network, evidence, pyramid, scenes) + _evidence_loss(evidence, scenes)
 
@@ -69,7 +68,7 @@ def train_grounding(
 def settle_refinement(
     network: GroundedNetwork,
     library: Library,
-    voices: Voices,
+    bank: ScoreBank,
     checkpoint: Path,
     *,
     steps: int = 400,
@@ -85,7 +84,7 @@ def settle_refinement(
     network.eyes.visual.to(memory_format=torch.channels_last)
 
     def loss(rng: np.random.Generator) -> Tensor:
-        scenes = _batch(network, library, voices, rng, batch)
+        scenes = _batch(network, library, bank, rng, batch)
         with torch.no_grad():
             evidence, pyramid = _seen(network, scenes)
         return _mask_loss(network, evidence, pyramid, scenes)
@@ -216,7 +215,7 @@ def _evidence_loss(evidence: Tensor, scenes: _Scenes) -> Tensor:
     return -(seen * evidence.clamp_min(1e-6).log()).sum() / seen.sum()
 
 
-class Voices:
+class ScoreBank:
     """What the network hears of each group: its own answers to real sounds, mistakes included.
 
     Args:
@@ -230,7 +229,7 @@ class Voices:
         for example, sounding in enumerate(truth):
             self._examples[tuple(sounding.nonzero().flatten().tolist())].append(example)
 
-    def of(self, groups: Sequence[int], rng: np.random.Generator) -> Tensor:
+    def sample(self, groups: Sequence[int], rng: np.random.Generator) -> Tensor:
         """(G,) probabilities for a mixture of groups; of a sound that shows nowhere for []."""
         mixtures = self._examples.get(tuple(sorted(groups)), [])
         if mixtures:
@@ -252,19 +251,19 @@ class Voices:
 def _batch(
     network: GroundedNetwork,
     library: Library,
-    voices: Voices,
+    bank: ScoreBank,
     rng: np.random.Generator,
     count: int,
 ) -> _Scenes:
     size = _SIZES[int(rng.integers(len(_SIZES)))]
-    rows = [_example(network, library, voices, rng, size) for _ in range(count)]
+    rows = [_example(network, library, bank, rng, size) for _ in range(count)]
     return _Scenes(*(torch.stack(parts) for parts in zip(*rows, strict=True)))
 
 
 def _example(
     network: GroundedNetwork,
     library: Library,
-    voices: Voices,
+    bank: ScoreBank,
     rng: np.random.Generator,
     size: tuple[int, int],
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -279,7 +278,7 @@ def _example(
     indices = [network.groups.index(g) for g in groups]
     queries, targets = [], []
     for asked in _questions(indices, len(network.groups), rng):
-        queries.append(voices.of(asked, rng))
+        queries.append(bank.sample(asked, rng))
         sounding = masks[[g in asked for g in indices]]
         targets.append(torch.from_numpy(sounding.any(axis=0)).float())
     shown = np.full(size, len(network.groups))

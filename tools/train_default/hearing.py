@@ -14,12 +14,12 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from coprop.data.library import SAMPLE_RATE, Library, Source, load_sound
-from coprop.data.soundtrack import in_a_room, voice
 from coprop.keyframes.ears import Ears
 from coprop.keyframes.groups import families, sounding_groups
 from coprop.media.resample import resample
-from coprop.training.kept import kept
+from tools.benchmark.library import SOURCE_RATE, Library, Source, load_sound
+from tools.benchmark.mixing import continuous_source, in_a_room
+from tools.train_default.cache import cached
 
 _log = logging.getLogger(__name__)
 _SHORTEST_S, _LONGEST_S = 0.3, 6.0
@@ -30,7 +30,7 @@ _MUSIC = 0.15  # share of the sounds in which music plays softly
 
 
 @dataclass(frozen=True, eq=False)
-class HeardExamples:
+class EmbeddedSounds:
     """What is learned from.
 
     Args:
@@ -46,25 +46,25 @@ class HeardExamples:
 
 def make_examples(
     ears: Ears, library: Library, rng: np.random.Generator, count: int
-) -> HeardExamples:
+) -> EmbeddedSounds:
     """Random sounds of 0.3 to 6 s: up to three sources, or one that belongs to no group."""
     embeddings = torch.zeros(count, _MOST_PATCHES, ears.yamnet.embedding_dim, dtype=torch.half)
     patches, groups = torch.zeros(count, dtype=torch.long), []
     for number in range(count):
         samples, sounding = _random_sound(library, rng)
-        low = torch.from_numpy(resample(samples, SAMPLE_RATE, ears.sample_rate)).unsqueeze(0)
+        low = torch.from_numpy(resample(samples, SOURCE_RATE, ears.sample_rate)).unsqueeze(0)
         with torch.inference_mode():
             found = ears.yamnet.embeddings(low)[0, :_MOST_PATCHES]
         embeddings[number, : len(found)], patches[number] = found.half(), len(found)
         groups.append(sounding)
         if (number + 1) % 500 == 0:
             _log.info("made %d of %d sounds", number + 1, count)
-    return HeardExamples(embeddings, patches, torch.stack(groups))
+    return EmbeddedSounds(embeddings, patches, torch.stack(groups))
 
 
-def kept_examples(
+def cached_examples(
     path: Path, ears: Ears, library: Library, rng: np.random.Generator, count: int
-) -> HeardExamples:
+) -> EmbeddedSounds:
     """`make_examples`, kept in a file so that a restarted training does not repeat it.
 
     A file that was made of other arguments is made anew.
@@ -77,10 +77,10 @@ def kept_examples(
     def make() -> dict[str, Any]:
         return vars(make_examples(ears, library, rng, count))
 
-    return HeardExamples(**kept(path, ears.yamnet.state_dict(), library, rng, count, make))
+    return EmbeddedSounds(**cached(path, ears.yamnet.state_dict(), library, rng, count, make))
 
 
-def fit_hearing(ears: Ears, examples: HeardExamples, *, steps: int = 1200) -> None:
+def fit_hearing(ears: Ears, examples: EmbeddedSounds, *, steps: int = 1200) -> None:
     """Fits the head that corrects what YAMNet's names tell.
 
     It learns the instruments alone, of which there are hundreds of recordings and renders. Of
@@ -102,7 +102,7 @@ def fit_hearing(ears: Ears, examples: HeardExamples, *, steps: int = 1200) -> No
     generator = torch.Generator().manual_seed(0)
     for step in range(steps):
         chosen = torch.randint(len(examples.groups), (_BATCH,), generator=generator)
-        heard = heard_groups(ears, examples, chosen)[:, learned]
+        heard = predict_groups(ears, examples, chosen)[:, learned]
         entropy = F.binary_cross_entropy(heard, examples.groups[chosen][:, learned])
         loss = entropy + _DECAY * ears.head.weight[learned].square().sum()
         optimizer.zero_grad()
@@ -114,14 +114,14 @@ def fit_hearing(ears: Ears, examples: HeardExamples, *, steps: int = 1200) -> No
     ears.eval()
 
 
-def join(examples: Sequence[HeardExamples]) -> HeardExamples:
+def join(examples: Sequence[EmbeddedSounds]) -> EmbeddedSounds:
     """All examples of several sets."""
     parts = zip(*((e.embeddings, e.patches, e.groups) for e in examples), strict=True)
-    return HeardExamples(*(torch.cat(part) for part in parts))
+    return EmbeddedSounds(*(torch.cat(part) for part in parts))
 
 
 def cross_fitted_answers(
-    ears: Ears, halves: Sequence[HeardExamples], *, steps: int = 1200
+    ears: Ears, halves: Sequence[EmbeddedSounds], *, steps: int = 1200
 ) -> tuple[Tensor, Tensor]:
     """What is heard in each example by a head that was trained on the other half's recordings.
 
@@ -136,11 +136,11 @@ def cross_fitted_answers(
         fit_hearing(ears, own, steps=steps)
         with torch.no_grad():
             parts = torch.split(torch.arange(len(other.groups)), _BATCH)
-            answers += [heard_groups(ears, other, part) for part in parts]
+            answers += [predict_groups(ears, other, part) for part in parts]
     return torch.cat(answers), join(halves[::-1]).groups
 
 
-def heard_groups(ears: Ears, examples: HeardExamples, chosen: Tensor) -> Tensor:
+def predict_groups(ears: Ears, examples: EmbeddedSounds, chosen: Tensor) -> Tensor:
     """(n, G) probabilities of the groups in some of the examples."""
     embeddings = examples.embeddings[chosen].float()
     sounding = torch.arange(_MOST_PATCHES) < examples.patches[chosen].unsqueeze(1)
@@ -148,16 +148,16 @@ def heard_groups(ears: Ears, examples: HeardExamples, chosen: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def hearing_accuracy(ears: Ears, examples: HeardExamples) -> float:
+def hearing_accuracy(ears: Ears, examples: EmbeddedSounds) -> float:
     """Share of the examples of one source whose most probable group is the true one."""
     single = torch.nonzero(examples.groups.sum(dim=1) == 1).flatten()
     parts = torch.split(single, _BATCH)
-    guesses = torch.cat([heard_groups(ears, examples, part).argmax(dim=1) for part in parts])
+    guesses = torch.cat([predict_groups(ears, examples, part).argmax(dim=1) for part in parts])
     return float((guesses == examples.groups[single].argmax(dim=1)).float().mean())
 
 
 def _random_sound(library: Library, rng: np.random.Generator) -> tuple[NDArray[np.float32], Tensor]:
-    length = round(SAMPLE_RATE * np.exp(rng.uniform(np.log(_SHORTEST_S), np.log(_LONGEST_S))))
+    length = round(SOURCE_RATE * np.exp(rng.uniform(np.log(_SHORTEST_S), np.log(_LONGEST_S))))
     known = tuple(sounding_groups())
     hearable = [g for g in known if g in library.sounds]
     count = int(rng.choice(4, p=(0.12, 0.55, 0.23, 0.1)))
@@ -167,10 +167,10 @@ def _random_sound(library: Library, rng: np.random.Generator) -> tuple[NDArray[n
         if group in library.sounds:
             level = 10 ** (rng.uniform(-8, 0) / 20) if chosen else 1.0
             recording = excerpt(library.sounds[group], 2 * length, rng)
-            mix += level * voice(recording, length, SAMPLE_RATE, rng)[0]
+            mix += level * continuous_source(recording, length, SOURCE_RATE, rng)[0]
     if library.music and rng.random() < _MUSIC:
         music = library.music[int(rng.integers(len(library.music)))]
-        softly = voice(load_sound(music.path), length, SAMPLE_RATE, rng)[0]
+        softly = continuous_source(load_sound(music.path), length, SOURCE_RATE, rng)[0]
         mix += 10 ** (rng.uniform(-24, -12) / 20) * softly
     target = torch.zeros(len(known))
     target[[i for i, g in enumerate(known) if g in chosen]] = 1
@@ -202,13 +202,13 @@ def degrade(samples: NDArray[Any], rng: np.random.Generator) -> NDArray[np.float
     Without it, the head would tell sources apart by how their collections were recorded.
     """
     spectrum = np.fft.rfft(samples)
-    frequencies = np.fft.rfftfreq(len(samples), 1 / SAMPLE_RATE)
+    frequencies = np.fft.rfftfreq(len(samples), 1 / SOURCE_RATE)
     if rng.random() < 0.6:
         spectrum *= 1 / (1 + (frequencies / rng.uniform(3000, 18000)) ** 8)
     tilt_db = rng.uniform(-4, 4) * np.log2(np.maximum(frequencies, 50) / 1000)
     samples = np.fft.irfft(spectrum * 10 ** (tilt_db / 20), len(samples))
     if rng.random() < 0.6:
-        samples = in_a_room(samples, SAMPLE_RATE, rng)
+        samples = in_a_room(samples, SOURCE_RATE, rng)
     if rng.random() < 0.3:  # overdriven
         samples = np.tanh(rng.uniform(1, 6) * samples / max(float(np.abs(samples).max()), 1e-6))
     if rng.random() < 0.3:

@@ -1,4 +1,4 @@
-"""The loop of both trainings: one cosine of learning rate, resumable at any checkpoint."""
+"""The loop of these trainings: one cosine of learning rate, resumable at any checkpoint."""
 
 from __future__ import annotations
 

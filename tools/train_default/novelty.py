@@ -15,16 +15,16 @@ from torch import Tensor, nn
 
 from coprop.control_points.detector import pick_peaks
 from coprop.control_points.novelty import MIN_GAP_S, NoveltyNetwork
-from coprop.data.benchmark_recipes import Recipe
-from coprop.data.benchmark_sound import soundtrack
-from coprop.data.library import SAMPLE_RATE, Library
-from coprop.data.soundtrack import random_schedule
 from coprop.encoders.sound_effects import SoundEffectsEncoder
 from coprop.metrics.functional import match_times
-from coprop.training.foreground import foreground_sound
-from coprop.training.hearing import excerpt
-from coprop.training.kept import kept
-from coprop.training.loop import LoopOptions, train
+from tools.benchmark.config import ClipConfig
+from tools.benchmark.library import SOURCE_RATE, Library
+from tools.benchmark.mixing import random_schedule
+from tools.benchmark.sound import render_sound
+from tools.train_default.cache import cached
+from tools.train_default.foreground import foreground_sound
+from tools.train_default.hearing import excerpt
+from tools.train_default.loop import LoopOptions, train
 
 _log = logging.getLogger(__name__)
 _STEPS = 168  # 7.8 s
@@ -90,7 +90,7 @@ def cached_sounds(
     def make() -> dict[str, Any]:
         return vars(compose_sounds(encoder, library, rng, count))
 
-    return ComposedSounds(**kept(path, encoder.state_dict(), library, rng, count, make))
+    return ComposedSounds(**cached(path, encoder.state_dict(), library, rng, count, make))
 
 
 def train_novelty(
@@ -155,13 +155,13 @@ def _composed(
 ) -> tuple[NDArray[np.float32], list[float]]:
     groups = list(library.sounds)
     names = [groups[i] for i in rng.choice(len(groups), int(rng.integers(2, 5)), replace=False)]
-    longest = round(1.5 * _DURATION_S * SAMPLE_RATE)
+    longest = round(1.5 * _DURATION_S * SOURCE_RATE)
     recordings = [excerpt(library.sounds[name], longest, rng) for name in names]
     planned = random_schedule(rng, len(names), _DURATION_S)
     music = None
     if rng.random() < 0.3:
         music = excerpt(library.sounds[groups[int(rng.integers(len(groups)))]], longest, rng)
-    samples, heard, _ = soundtrack(recordings, planned, music, Recipe(), SAMPLE_RATE, rng)
+    samples, heard, _ = render_sound(recordings, planned, music, ClipConfig(), SOURCE_RATE, rng)
     return samples, list(heard.change_times_s)
 
 

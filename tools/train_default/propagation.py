@@ -9,15 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from coprop.data.composer import random_picture, random_recording
-from coprop.data.library import SAMPLE_RATE, Library
-from coprop.data.scene import random_scene
-from coprop.data.soundtrack import Schedule, render
 from coprop.propagation.propagator import AudioInsertPropagator
-from coprop.training.loop import LoopOptions, train
 from coprop.training.losses import soft_jaccard_loss
 from coprop.types import Audio
 from coprop.windows import AudioWindows
+from tools.benchmark.library import SOURCE_RATE, Library, random_picture, random_recording
+from tools.benchmark.mixing import Schedule, render
+from tools.benchmark.scene import random_scene
+from tools.train_default.loop import LoopOptions, train
 
 
 def train_propagation(
@@ -71,7 +70,7 @@ def _loss(
     frames: Tensor,
     sounds: Tensor,
     labels: Tensor,
-    told: bool,
+    teacher_forcing: bool,
 ) -> Tensor:
     """Cross-entropy and soft Jaccard over the frames after the keyframe.
 
@@ -80,7 +79,7 @@ def _loss(
         frames: (B, T, 3, h, w).
         sounds: (B, T, n).
         labels: (B, T, h, w), 0 where nothing followed sounds.
-        told: whether memory is told the true masks instead of the predicted ones.
+        teacher_forcing: memory takes the true masks instead of the predicted ones.
     """
     identities = propagator.config.max_objects
     outputs = propagator.unroll(
@@ -88,7 +87,7 @@ def _loss(
         sounds,
         labels[:, 0],
         num_objects=identities,
-        masks=list(labels[:, 1:].unbind(1)) if told else None,
+        masks=list(labels[:, 1:].unbind(1)) if teacher_forcing else None,
     )
     loss = torch.zeros(())
     for logits, target in zip(outputs, labels[:, 1:].unbind(1), strict=True):
@@ -136,8 +135,8 @@ def _clip(
     rest = frozenset(range(len(groups))) - followed if rng.random() < 0.5 else frozenset()
     planned = Schedule((0.0, end_s, duration_s + 0.1), (followed, rest))
     recordings = [random_recording(library, rng, group) for group in groups]
-    samples, schedule = render(recordings, planned, SAMPLE_RATE, rng)
-    audio = Audio(samples, SAMPLE_RATE)
+    samples, schedule = render(recordings, planned, SOURCE_RATE, rng)
+    audio = Audio(samples, SOURCE_RATE)
     windows = AudioWindows(audio, propagator.sample_rate, propagator.window_s)
     identities = np.ones(len(groups), dtype=np.int64)  # what binary keyframes ask for
     if rng.random() < 0.3:

@@ -1,7 +1,7 @@
 """Records what the released networks make of the example clip, for the tests of their ports.
 
     pip install ai-edge-litert onnxruntime
-    python scripts/record_encoder_outputs.py SOURCES tests/golden/released_encoders.npz
+    python -m tools.train_default.record_encoder_outputs SOURCES tests/golden/released_encoders.npz
 
 SOURCES is the folder that `convert_encoders.py` reads. The released files run in their own
 runtimes; of coprop only YAMNet's spectrogram is used. Images and sounds are stored beside the
@@ -18,11 +18,11 @@ import numpy as np
 import onnxruntime
 import torch
 from ai_edge_litert.interpreter import Interpreter
-from convert_encoders import read
 from numpy.typing import NDArray
 from PIL import Image
 
 from coprop.encoders.yamnet import YAMNet
+from tools.train_default.convert_encoders import read
 
 CLIP = Path(__file__).parents[1] / "examples" / "clip.mp4"
 SOUNDS_S = (0.6, 1.9, 3.9, 5.1, 6.5)
@@ -43,7 +43,8 @@ def picture() -> Image.Image:
     with av.open(str(CLIP)) as container:
         for frame in container.decode(video=0):
             if frame.time >= PICTURE_S:
-                return frame.to_image()
+                image: Image.Image = frame.to_image()
+                return image
     raise SystemExit(f"{CLIP} has no frame at {PICTURE_S} s.")
 
 
@@ -53,7 +54,7 @@ def run(content: bytes, inputs: NDArray[np.generic]) -> NDArray[np.generic]:
     interpreter.allocate_tensors()
     interpreter.set_tensor(interpreter.get_input_details()[0]["index"], inputs)
     interpreter.invoke()
-    return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+    return np.asarray(interpreter.get_tensor(interpreter.get_output_details()[0]["index"]))
 
 
 def main() -> None:
@@ -74,7 +75,8 @@ def main() -> None:
 
     small = np.asarray(picture().resize((320, 320), Image.Resampling.BILINEAR))
     pixels = small / np.float32(small.max())
-    pixels = (pixels - np.float32((0.485, 0.456, 0.406))) / np.float32((0.229, 0.224, 0.225))
+    mean, spread = np.array([(0.485, 0.456, 0.406), (0.229, 0.224, 0.225)], dtype=np.float32)
+    pixels = (pixels - mean) / spread
     session = onnxruntime.InferenceSession(read(arguments.sources, "u2netp.onnx"))
     saliency = session.run(None, {"input.1": pixels.transpose(2, 0, 1)[None]})[0][0, 0]
 

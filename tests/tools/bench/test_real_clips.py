@@ -1,4 +1,4 @@
-"""benchmarks/real_clips.py: polygons, checks of the videos, and its table, on a small clip."""
+"""tools/bench/real_clips.py: polygons, checks of the videos, and its table, on a small clip."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from coprop import CoProp
-from coprop.data.manifest import digest_of
+from coprop.data.checksums import digest_of
 from coprop.errors import DatasetError
 from small_clips import write_clip
 

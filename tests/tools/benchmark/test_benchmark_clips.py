@@ -12,24 +12,24 @@ import small_library
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coprop.data import benchmark_sound
-from coprop.data.benchmark import BenchmarkClip, compose_benchmark_clip, read_material
-from coprop.data.benchmark_cast import Material
-from coprop.data.benchmark_recipes import (
+from coprop.errors import CoPropError, DatasetError
+from tools.benchmark import sound as benchmark_sound
+from tools.benchmark.clips import BenchmarkClip, compose_benchmark_clip, read_material
+from tools.benchmark.config import (
     SUBSETS,
-    Recipe,
+    ClipConfig,
     chosen_subsets,
     look_alikes,
     sound_alikes,
     unseen_groups,
 )
-from coprop.data.benchmark_sound import fitting_schedule, soundtrack
-from coprop.data.library import SAMPLE_RATE
-from coprop.data.soundtrack import Schedule
-from coprop.errors import CoPropError, DatasetError
+from tools.benchmark.library import SOURCE_RATE
+from tools.benchmark.mixing import Schedule
+from tools.benchmark.mixtures import Material
+from tools.benchmark.sound import fitting_schedule, render_sound
 
-SMALL = Recipe(fps=1.0, size=(64, 96))
-PLAIN = Recipe(
+SMALL = ClipConfig(fps=1.0, size=(64, 96))
+PLAIN = ClipConfig(
     fps=1.0, size=(64, 96), off_screen=0, distractor=0, occlusion=0, music=0, loudness=0, room=0
 )
 
@@ -47,15 +47,15 @@ def material(folder: Path) -> Material:
 
 
 def composed(
-    material: Material, subset: str, number: int, recipe: Recipe = SMALL, seed: int = 1
+    material: Material, subset: str, number: int, config: ClipConfig = SMALL, seed: int = 1
 ) -> BenchmarkClip:
     split = "train" if material.training else "test"
-    return compose_benchmark_clip(material, subset, split, number, seed=seed, recipe=recipe)
+    return compose_benchmark_clip(material, subset, split, number, seed=seed, config=config)
 
 
-def several(material: Material, recipe: Recipe, count: int = 12) -> list[BenchmarkClip]:
+def several(material: Material, config: ClipConfig, count: int = 12) -> list[BenchmarkClip]:
     subsets = list(SUBSETS)
-    return [composed(material, subsets[i % 3], i, recipe) for i in range(count)]
+    return [composed(material, subsets[i % 3], i, config) for i in range(count)]
 
 
 def visible_states(clip: BenchmarkClip) -> list[frozenset[int | None]]:
@@ -117,17 +117,17 @@ def test_frames_and_masks_fit(material: Material, seed: int, subset: str) -> Non
     clip = composed(material, subset, 0, seed=seed)
     frames = list(clip.frames())
     assert len(frames) == clip.num_frames == 8
-    assert clip.audio.num_samples == 8 * SAMPLE_RATE
+    assert clip.audio.num_samples == 8 * SOURCE_RATE
     assert np.abs(clip.audio.samples).max() <= 1
     for index, (time_s, image, labels) in enumerate(frames):
         assert time_s == index
         assert image.shape == (64, 96, 3)
         assert labels.shape == (64, 96)
         assert labels.max() <= len(clip.objects)
-        _, masks = clip.staging.scene.render(time_s)
+        _, masks = clip.layout.scene.render(time_s)
         for number, mask in enumerate(masks, start=1):
             np.testing.assert_array_equal(labels == number, mask)
-    assert clip.staging.seen >= 0.75
+    assert clip.layout.seen >= 0.75
 
 
 def test_changes_fall_between_whole_seconds(material: Material) -> None:
@@ -139,7 +139,7 @@ def test_changes_fall_between_whole_seconds(material: Material) -> None:
 def test_silent_spans_are_quiet_and_others_are_not(material: Material) -> None:
     silences = 0
     for clip in several(material, PLAIN):
-        edges = np.round(np.array(clip.schedule.times_s) * SAMPLE_RATE).astype(int)
+        edges = np.round(np.array(clip.schedule.times_s) * SOURCE_RATE).astype(int)
         for start, end, state in zip(edges, edges[1:], clip.schedule.sounding, strict=False):
             inner = clip.audio.samples[start + 2000 : end - 2000]
             loudness = np.sqrt(np.mean(inner**2))
@@ -159,15 +159,15 @@ def test_sounding_follows_the_schedule(material: Material) -> None:
 def test_motion(material: Material) -> None:
     motions = set()
     for clip in several(material, PLAIN):
-        motions.add(clip.staging.motion)
-        masks = [clip.staging.scene.render(t)[1] for t in (0.0, 4.0)]
+        motions.add(clip.layout.motion)
+        masks = [clip.layout.scene.render(t)[1] for t in (0.0, 4.0)]
         still = all((a == b).all() for a, b in pairwise(masks))
-        assert still == (clip.staging.motion == 0)
+        assert still == (clip.layout.motion == 0)
     assert motions == {0.0, 1.0, 2.0}
 
 
 def test_scale(material: Material) -> None:
-    sprites = [s for clip in several(material, SMALL) for s in clip.staging.scene.sprites]
+    sprites = [s for clip in several(material, SMALL) for s in clip.layout.scene.sprites]
     sizes = [sprite.size for sprite in sprites]
     assert min(sizes) < 0.4
     assert max(sizes) > 0.7
@@ -178,10 +178,10 @@ def test_scale(material: Material) -> None:
 
 def test_occlusion(material: Material) -> None:
     for clip in several(material, replace(PLAIN, occlusion=1.0), 6):
-        assert clip.staging.crossing is not None
-        before, behind = clip.staging.crossing
+        assert clip.layout.crossing is not None
+        before, behind = clip.layout.crossing
         assert before > behind
-        scene = clip.staging.scene
+        scene = clip.layout.scene
         alone = replace(scene, sprites=(scene.sprites[behind],), groups=(None,))
         hidden = []
         for time_s in np.arange(0, 8, 0.5):
@@ -231,7 +231,7 @@ def test_music_is_soft_and_of_what_is_not_seen(material: Material) -> None:
             continue
         groups = {thing.picture.group for thing in clip.objects}
         assert clip.music.group in {"guitar", "harp", "drum"} - groups
-        edges = np.round(np.array(clip.schedule.times_s) * SAMPLE_RATE).astype(int)
+        edges = np.round(np.array(clip.schedule.times_s) * SOURCE_RATE).astype(int)
         for start, end, state in zip(edges, edges[1:], clip.schedule.sounding, strict=False):
             if not state:
                 # The level is that of the whole music, which drifts.
@@ -242,7 +242,7 @@ def test_music_is_soft_and_of_what_is_not_seen(material: Material) -> None:
 
 
 def tone_and_schedule() -> tuple[np.ndarray, Schedule]:
-    time_s = np.arange(8 * SAMPLE_RATE) / SAMPLE_RATE
+    time_s = np.arange(8 * SOURCE_RATE) / SOURCE_RATE
     clicks = np.exp(-400 * (time_s % 0.2)) * np.sin(2 * np.pi * 900 * time_s)
     return clicks.astype(np.float32), Schedule((0.0, 8.0), (frozenset({0}),))
 
@@ -250,14 +250,14 @@ def tone_and_schedule() -> tuple[np.ndarray, Schedule]:
 @pytest.mark.parametrize("seed", range(4))
 def test_loudness_changes_inside_a_state(seed: int) -> None:
     clicks, schedule = tone_and_schedule()
-    recipe = replace(PLAIN, loudness=1.0)
+    config = replace(PLAIN, loudness=1.0)
     rng = np.random.default_rng(seed)
-    samples, heard, (event,) = soundtrack([clicks], schedule, None, recipe, SAMPLE_RATE, rng)
+    samples, heard, (event,) = render_sound([clicks], schedule, None, config, SOURCE_RATE, rng)
     assert heard.change_times_s == ()
     assert event.kind == "loudness"
     assert 0.4 <= event.time_s <= 7.6
     assert 4 <= abs(event.amount) <= 9
-    start, end = (round(SAMPLE_RATE * t) for t in (event.time_s, event.time_s + event.over_s))
+    start, end = (round(SOURCE_RATE * t) for t in (event.time_s, event.time_s + event.over_s))
     before, after = samples[max(start - 20_000, 0) : start], samples[end : end + 20_000]
     step = 10 * np.log10(np.mean(after**2) / np.mean(before**2))
     assert step == pytest.approx(event.amount, abs=3.0)  # loudness drifts by up to 3 dB besides
@@ -267,13 +267,13 @@ def test_loudness_changes_inside_a_state(seed: int) -> None:
 def test_the_room_changes_inside_a_state(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(benchmark_sound, "noise", lambda count, rng: np.zeros(count))
     clicks, schedule = tone_and_schedule()
-    recipe = replace(PLAIN, room=1.0)
+    config = replace(PLAIN, room=1.0)
     rng = np.random.default_rng(seed)
-    samples, heard, (event,) = soundtrack([clicks], schedule, None, recipe, SAMPLE_RATE, rng)
+    samples, heard, (event,) = render_sound([clicks], schedule, None, config, SOURCE_RATE, rng)
     assert heard.change_times_s == ()
     assert event.kind == "room"
     assert event.amount == 0 or 0.2 <= event.amount <= 0.8
-    at = round(SAMPLE_RATE * (event.time_s + event.over_s))
+    at = round(SOURCE_RATE * (event.time_s + event.over_s))
     before, after = quiet_share(samples[: at - 4000]), quiet_share(samples[at + 35_000 :])
     assert after > 2 * before if event.amount else before > 2 * after
 
@@ -350,9 +350,9 @@ def test_unseen_groups_are_the_scarcest_quarter() -> None:
         ({"unseen": -0.1}, "unseen is a share"),
     ],
 )
-def test_recipes_out_of_range(options: dict[str, float], message: str) -> None:
+def test_configs_out_of_range(options: dict[str, float], message: str) -> None:
     with pytest.raises(DatasetError, match=message):
-        Recipe(**options)
+        ClipConfig(**options)
 
 
 def test_bad_names(folder: Path) -> None:

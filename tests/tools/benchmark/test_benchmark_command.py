@@ -110,7 +110,7 @@ def test_check_of_a_disjoint_folder(tmp_path: Path) -> None:
     small_library.build(tmp_path)
     rng = np.random.default_rng(0)
     rows = [json.loads(line) for line in (tmp_path / "manifest.jsonl").read_text().splitlines()]
-    from coprop.data.manifest import digest_of
+    from coprop.data.checksums import digest_of
 
     for row in rows:  # noise is like no other noise
         path = tmp_path / row["path"]

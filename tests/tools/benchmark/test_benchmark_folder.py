@@ -13,18 +13,18 @@ import pytest
 import small_library
 from PIL import Image
 
-from coprop.data.benchmark import compose_benchmark_clip, read_material
-from coprop.data.benchmark_folder import compose_folder
 from coprop.data.benchmark_reader import ComposedBenchmark
-from coprop.data.benchmark_recipes import Recipe
 from coprop.data.checksums import read_checksums, verify
 from coprop.data.labelled import LabelledDataset
-from coprop.data.library import Library
 from coprop.data.loading import load_dataset
 from coprop.data.subsets import moc
 from coprop.errors import CoPropError, DatasetError, OutputError
+from tools.benchmark.clips import compose_benchmark_clip, read_material
+from tools.benchmark.config import ClipConfig
+from tools.benchmark.folder import compose_folder
+from tools.benchmark.library import Library
 
-RECIPE = Recipe(fps=1.5, size=(64, 96), unseen=0.5)
+CONFIG = ClipConfig(fps=1.5, size=(64, 96), unseen=0.5)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def benchmark(sources: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def compose(sources: Path, out: Path, **options: Any) -> Any:
-    given = {"clips": 3, "seed": 9, "recipe": RECIPE, **options}
+    given = {"clips": 3, "seed": 9, "config": CONFIG, **options}
     return compose_folder(sources, out, **given)
 
 
@@ -118,7 +118,9 @@ def test_work_that_was_cut_goes_on(sources: Path, benchmark: Path, tmp_path: Pat
     clips = sorted(path.name for path in (out / "test").iterdir())
     assert clips == ["s4-0000", "s4-0001"]
     stamp = (out / "test/s4-0000/audio.wav").stat().st_mtime_ns
-    with pytest.raises(DatasetError, match=r"was stopped. Repeat the same coprop data compose"):
+    with pytest.raises(
+        DatasetError, match=r"was stopped. Repeat the same python -m tools.benchmark compose"
+    ):
         ComposedBenchmark(out)
     # What a kill in the middle of a clip leaves.
     (out / "test/.s4-0002.part/frames").mkdir(parents=True)
@@ -161,7 +163,7 @@ def test_other_arguments_are_refused(sources: Path, copied: Path, tmp_path: Path
     with pytest.raises(OutputError, match=r"composed otherwise \(seed: 9 there, 10 now"):
         compose(sources, copied, seed=10)
     with pytest.raises(OutputError, match=r"composed otherwise \(recipe"):
-        compose(sources, copied, recipe=Recipe(fps=2.0, size=(64, 96)))
+        compose(sources, copied, config=ClipConfig(fps=2.0, size=(64, 96)))
     with pytest.raises(OutputError, match=r"composed otherwise \(unseen_groups"):
         compose(sources, copied, unseen=["dog"])
     others = small_library.build(tmp_path, small_library.WIDE[:6], distinct=True)
@@ -262,7 +264,7 @@ def test_reader_gives_what_was_composed(sources: Path, benchmark: Path) -> None:
     dataset: LabelledDataset = ComposedBenchmark(benchmark, "test", "m3")
     assert (dataset.name, dataset.num_classes, len(dataset)) == ("benchmark test m3", 1, 3)
     for number in range(3):
-        want = compose_benchmark_clip(material, "m3", "test", number, seed=9, recipe=RECIPE)
+        want = compose_benchmark_clip(material, "m3", "test", number, seed=9, config=CONFIG)
         clip = dataset[number]
         assert clip.name == want.name
         assert clip.windows is None

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import soundfile
 
-from coprop.data.composed_audio import (
+from coprop.errors import CoPropError
+from tools.benchmark.composed_audio import (
     Sound,
     compose,
     fourier_resample,
     load_sounds,
 )
-from coprop.data.soundtrack import activity, shorten_pauses
-from coprop.errors import CoPropError
+from tools.benchmark.mixing import activity, shorten_pauses
 
 RATE = 8000
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import small_library
 
-from coprop.data.composed_clips import ComposedClips
-from coprop.data.composer import compose_clip
 from coprop.data.labelled import LabelledDataset
-from coprop.data.library import SAMPLE_RATE, Library
 from coprop.errors import CoPropError, DatasetError
+from tools.benchmark.composed_clips import ComposedClips
+from tools.benchmark.composer import compose_clip
+from tools.benchmark.library import SOURCE_RATE, Library
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def test_the_benchmarks_clips(folder: Path) -> None:
         assert clip.name == f"composed-{number:04d}"
         assert clip.windows is None
         assert clip.change_times_s == want.schedule.change_times_s
-        assert clip.audio.sample_rate == SAMPLE_RATE
+        assert clip.audio.sample_rate == SOURCE_RATE
         np.testing.assert_array_equal(clip.audio.samples, want.audio.samples)
         rendered = zip(clip.frames, clip.truth, want.frames(), strict=True)
         for index, (frame, truth, (_, image, objects)) in enumerate(rendered):

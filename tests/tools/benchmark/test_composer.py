@@ -6,10 +6,10 @@ import small_library
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coprop.data.composer import compose_clip
-from coprop.data.library import SAMPLE_RATE, Library
-from coprop.data.soundtrack import random_schedule
 from coprop.errors import CoPropError
+from tools.benchmark.composer import compose_clip
+from tools.benchmark.library import SOURCE_RATE, Library
+from tools.benchmark.mixing import random_schedule
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def test_clip_is_consistent(folder: Path, seed: int) -> None:
     clip = compose_clip(Library(folder, "train"), np.random.default_rng(seed), duration_s=4, fps=5)
     frames = list(clip.frames())
     assert len(frames) == clip.num_frames == 20
-    assert clip.audio.num_samples == 4 * SAMPLE_RATE
+    assert clip.audio.num_samples == 4 * SOURCE_RATE
     assert np.abs(clip.audio.samples).max() <= 1
     for time_s, image, masks in frames:
         assert image.shape == (288, 384, 3)
@@ -72,7 +72,7 @@ def test_silent_spans_are_quiet_and_others_are_not(folder: Path) -> None:
     checked = 0
     for seed in range(12):
         clip = compose_clip(Library(folder, "train"), np.random.default_rng(seed), duration_s=5)
-        edges = np.round(np.array(clip.schedule.times_s) * SAMPLE_RATE).astype(int)
+        edges = np.round(np.array(clip.schedule.times_s) * SOURCE_RATE).astype(int)
         for start, end, state in zip(edges, edges[1:], clip.schedule.sounding, strict=False):
             inner = clip.audio.samples[start + 2000 : end - 2000]
             loudness = np.sqrt(np.mean(inner**2))

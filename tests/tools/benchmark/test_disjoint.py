@@ -13,9 +13,11 @@ import small_library
 import soundfile
 from PIL import Image, ImageEnhance, ImageOps
 
-from coprop.data.composed_audio import fourier_resample
-from coprop.data.disjoint import check_disjoint
-from coprop.data.fingerprints import (
+from coprop.data.checksums import digest_of
+from coprop.errors import DatasetError
+from tools.benchmark.composed_audio import fourier_resample
+from tools.benchmark.disjoint import check_disjoint
+from tools.benchmark.fingerprints import (
     LEAST_PICTURE_CORRELATION,
     LEAST_SOUND_CORRELATION,
     MOST_BITS_APART,
@@ -25,8 +27,7 @@ from coprop.data.fingerprints import (
     sound_print,
     sound_similarity,
 )
-from coprop.data.manifest import digest_of, read_manifest
-from coprop.errors import DatasetError
+from tools.benchmark.manifest import read_manifest
 
 RATE = 44_100
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import small_library
 
-from coprop.data.benchmark_recipes import Recipe
 from coprop.training.session import Outcome
+from tools.benchmark.config import ClipConfig
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
@@ -67,7 +67,7 @@ def test_whole_and_repeated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Each stage leaves what the next one needs; a repeat trains and scores nothing anew."""
-    monkeypatch.setattr(paper_training, "CLIPS", Recipe(fps=0.5, size=(64, 96), unseen=0.0))
+    monkeypatch.setattr(paper_training, "CLIPS", ClipConfig(fps=0.5, size=(64, 96), unseen=0.0))
     monkeypatch.setattr(paper_training, "COMMON", [*paper_training.COMMON, *SIZES])
     (tmp_path / "sources").mkdir()
     sources = small_library.build(tmp_path / "sources", small_library.WIDE, distinct=True)

@@ -12,11 +12,11 @@ import pytest
 import small_library
 import torch
 
-from coprop.data.library import Library
 from coprop.encoders.sound_effects import SoundEffectsEncoder
 from coprop.errors import CheckpointError, OutputError
-from coprop.training.kept import kept
-from coprop.training.novelty import cached_sounds
+from tools.benchmark.library import Library
+from tools.train_default.cache import cached
+from tools.train_default.novelty import cached_sounds
 
 WEIGHTS = {"a": torch.ones(2, 3), "b": torch.zeros(4, dtype=torch.int64)}
 
@@ -39,8 +39,8 @@ def maker() -> tuple[list[int], Callable[[], dict[str, Any]]]:
 def test_the_file_stands_for_its_arguments(library: Library, tmp_path: Path) -> None:
     calls, make = maker()
     path, rng = tmp_path / "kept.pt", np.random.default_rng
-    first = kept(path, WEIGHTS, library, rng(0), 5, make)
-    again = kept(path, WEIGHTS, library, rng(0), 5, make)
+    first = cached(path, WEIGHTS, library, rng(0), 5, make)
+    again = cached(path, WEIGHTS, library, rng(0), 5, make)
     assert len(calls) == 1
     assert torch.equal(first["x"], again["x"])
     other = library.half_of_sounds(0)
@@ -52,7 +52,7 @@ def test_the_file_stands_for_its_arguments(library: Library, tmp_path: Path) -> 
         (WEIGHTS, library, rng(0), 6),
     ):
         before = len(calls)
-        kept(path, *arguments, make)
+        cached(path, *arguments, make)
         assert len(calls) == before + 1
 
 
@@ -67,7 +67,7 @@ def test_a_damaged_file_is_told(library: Library, tmp_path: Path) -> None:
     path = tmp_path / "kept.pt"
     path.write_bytes(b"PK\x03\x04 cut")
     with pytest.raises(CheckpointError, match=r"kept\.pt is damaged"):
-        kept(path, WEIGHTS, library, np.random.default_rng(0), 5, dict)
+        cached(path, WEIGHTS, library, np.random.default_rng(0), 5, dict)
 
 
 def test_a_full_disk_leaves_nothing_half_written(library: Library, tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_a_full_disk_leaves_nothing_half_written(library: Library, tmp_path: Pat
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
     try:
         with pytest.raises(OutputError, match="cannot write"):
-            kept(
+            cached(
                 path,
                 WEIGHTS,
                 library,

@@ -8,22 +8,22 @@ import torch
 from torch import nn
 
 from coprop.control_points.novelty import NoveltyNetwork
-from coprop.data.library import Library
 from coprop.encoders.sound_effects import SoundEffectsEncoder
 from coprop.keyframes.ears import Ears
 from coprop.keyframes.grounded import GroundedNetwork
 from coprop.keyframes.groups import families, sounding_groups
 from coprop.propagation.config import PropagatorConfig
 from coprop.propagation.propagator import AudioInsertPropagator
-from coprop.training.grounding import Voices, fit_sources, settle_refinement, train_grounding
-from coprop.training.hearing import (
-    HeardExamples,
+from tools.benchmark.library import Library
+from tools.train_default.grounding import ScoreBank, fit_sources, settle_refinement, train_grounding
+from tools.train_default.hearing import (
+    EmbeddedSounds,
     cross_fitted_answers,
     hearing_accuracy,
     make_examples,
 )
-from coprop.training.novelty import cached_sounds, calibrate, train_novelty
-from coprop.training.propagation import train_propagation
+from tools.train_default.novelty import cached_sounds, calibrate, train_novelty
+from tools.train_default.propagation import train_propagation
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,9 @@ def test_hearing_and_grounding(library: Library, tmp_path: Path) -> None:
     assert ((answers >= 0) & (answers <= 1)).all()
 
     before = copied(network)
-    train_grounding(network, library, Voices(answers, truth), tmp_path / "g.pt", steps=1, batch=1)
+    train_grounding(
+        network, library, ScoreBank(answers, truth), tmp_path / "g.pt", steps=1, batch=1
+    )
     assert changed(before, network) == {"refinement", "eyes"}
     for part in ("classifier", "deeplab", "u2net"):  # these stay as they were released
         own = [name for name in before if name.startswith(f"eyes.{part}.")]
@@ -81,10 +83,10 @@ def test_hearing_learns_instruments_that_can_be_told_apart() -> None:
     embeddings = 0.1 * torch.rand(len(groups), 13, 1024)
     embeddings[torch.arange(len(groups)), :, groups] = 6.0
     truth = torch.eye(len(sounding_groups()))[groups]
-    examples = HeardExamples(embeddings, torch.full((len(groups),), 13), truth)
+    examples = EmbeddedSounds(embeddings, torch.full((len(groups),), 13), truth)
     half = len(groups) // 2
     parts = [
-        HeardExamples(embeddings[own], examples.patches[own], truth[own])
+        EmbeddedSounds(embeddings[own], examples.patches[own], truth[own])
         for own in (slice(0, half), slice(half, None))
     ]
     answers, told = cross_fitted_answers(ears, parts, steps=150)
@@ -110,8 +112,8 @@ def test_settling_changes_the_refinement_alone(library: Library, tmp_path: Path)
     network = GroundedNetwork().eval()
     before = copied(network)
     answers = torch.rand(3, len(network.groups))
-    voices = Voices(answers, torch.eye(len(network.groups))[:3] * 0)  # sounds that show nowhere
-    settle_refinement(network, library, voices, tmp_path / "s.pt", steps=1, batch=1)
+    bank = ScoreBank(answers, torch.eye(len(network.groups))[:3] * 0)  # sounds that show nowhere
+    settle_refinement(network, library, bank, tmp_path / "s.pt", steps=1, batch=1)
     assert changed(before, network) == {"refinement"}
 
 
