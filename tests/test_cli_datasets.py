@@ -14,6 +14,7 @@ from coprop.data.benchmark_reader import ComposedBenchmark
 from tools.benchmark.config import ClipConfig
 from tools.benchmark.folder import compose_folder
 
+COMPOSED = "tools.benchmark:composed"
 SMALL = '{"embedding_dim":32,"num_layers":1,"decoder_dim":32,"insert_dim":32}'
 
 
@@ -89,7 +90,7 @@ def test_training_on_a_part(benchmark: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--dataset", "composed", "--classes", "seen"], "only the dataset 'benchmark'"),
+        (["--dataset", COMPOSED, "--classes", "seen"], "only the dataset 'benchmark'"),
         (["--dataset", "ms3", "--subset", "s4"], "only the dataset 'benchmark'"),
         (["--split", "train", "--classes", "unseen"], "no clip of 'train'"),
     ],

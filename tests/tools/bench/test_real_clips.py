@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -18,21 +16,7 @@ from coprop import CoProp
 from coprop.data.checksums import digest_of
 from coprop.errors import DatasetError
 from small_clips import write_clip
-
-SCRIPT = Path(__file__).parents[1] / "benchmarks" / "real_clips.py"
-
-
-def _load() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("real_clips", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
-real_clips = _load()
+from tools.bench import real_clips
 
 
 def square(left: float, top: float, right: float, bottom: float) -> list[list[float]]:

@@ -1,8 +1,10 @@
-"""``coprop data`` as people run it."""
+"""``python -m tools.benchmark`` and ``coprop data`` as people run them."""
 
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +15,17 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from coprop.cli import app
+from tools.benchmark.__main__ import app as composer
 
 SIZE = ("--size", "96x64", "--fps", "1.5")
 
 
 def run(*arguments: str | Path) -> tuple[int, str, str]:
-    result = CliRunner().invoke(app, ["data", *map(str, arguments)])
+    given = [*map(str, arguments)]
+    if given[0] == "verify":
+        result = CliRunner().invoke(app, ["data", *given])
+    else:
+        result = CliRunner().invoke(composer, given)
     return result.exit_code, result.stdout, result.stderr
 
 
@@ -127,3 +134,31 @@ def test_check_of_a_disjoint_folder(tmp_path: Path) -> None:
     code, text, errors = run("check", "--sources", tmp_path)
     assert code == 1
     assert f"not the manifest's: {rows[0]['path']}" in text
+
+
+@pytest.mark.parametrize("command", ["compose", "check"])
+def test_the_package_says_where_its_composer_went(command: str, tmp_path: Path) -> None:
+    given = ["data", command, "--sources", "x", "--out", str(tmp_path / "out"), "--clips", "1"]
+    for line in (given, given[:2], [*given[:2], "--help"]):
+        result = CliRunner().invoke(app, line)
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert result.stderr == (
+            "coprop: the benchmark's composer is no part of the package: in a checkout of the "
+            f"project, run python -m tools.benchmark {command} with the same options.\n"
+        )
+    assert not (tmp_path / "out").exists()
+    assert command not in CliRunner().invoke(app, ["data", "--help"]).stdout
+
+
+def test_as_a_module_in_a_checkout(sources: Path, tmp_path: Path) -> None:
+    root = Path(__file__).parents[3]
+    line = [sys.executable, "-m", "tools.benchmark"]
+    help_text = subprocess.run([*line, "-h"], cwd=root, capture_output=True, text=True, check=True)
+    assert "python -m tools.benchmark" in help_text.stdout
+    given = ["compose", "--sources", str(tmp_path), "--out", str(tmp_path / "out")]
+    done = subprocess.run([*line, *given], cwd=root, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("coprop: ")
+    assert "manifest.jsonl cannot be read" in done.stderr
+    wrong = subprocess.run([*line, "x"], cwd=root, capture_output=True, text=True, check=False)
+    assert wrong.returncode == 2

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,12 +9,8 @@ import small_library
 
 from coprop.training.session import Outcome
 from tools.benchmark.config import ClipConfig
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
-
-import paper_layout
-import paper_tables
-import paper_training
+from tools.paper import __main__ as tables
+from tools.paper import layout, training
 
 NAMES = ("jaccard_avsbench", "f_measure_avsbench", "jaccard_strict", "alignment_mask")
 SIZES = ["size=[65,65]", "frames_per_clip=2", "batch_size=1"]
@@ -29,26 +24,26 @@ def summary(value: float) -> dict[str, dict[str, float | None]]:
 
 
 def test_every_line_has_a_row_and_every_row_a_line() -> None:
-    lines = [line for table in paper_layout.TABLES for line in table.lines]
-    assert {line.row for line in lines} == set(paper_tables.ROWS)
-    assert {row.segmenter for row in paper_tables.ROWS.values()} == set(paper_training.SEGMENTERS)
-    assert {row.propagator for row in paper_tables.ROWS.values()} == set(paper_training.PROPAGATORS)
-    for table in paper_layout.TABLES:
+    lines = [line for table in layout.TABLES for line in table.lines]
+    assert {line.row for line in lines} == set(tables.ROWS)
+    assert {row.segmenter for row in tables.ROWS.values()} == set(training.SEGMENTERS)
+    assert {row.propagator for row in tables.ROWS.values()} == set(training.PROPAGATORS)
+    for table in layout.TABLES:
         assert all(0 <= i < len(table.lines) for claim in table.claims for i in claim)
 
 
 def test_spread_and_gains() -> None:
-    assert paper_layout.spread([0.5, 0.6, 0.7]) == "0.600 ± 0.100"
-    assert paper_layout.spread([0.5]) == "0.500"
-    assert paper_layout.spread([0.5, None]) == paper_layout.spread([]) == "–"
-    assert paper_layout.difference([0.5, 0.5, 0.5], [0.6, 0.5, 0.3]) == "-0.033, 1 of 3"
-    assert paper_layout.difference([0.5, None], [0.6, 0.6]) == "–"
+    assert layout.spread([0.5, 0.6, 0.7]) == "0.600 ± 0.100"
+    assert layout.spread([0.5]) == "0.500"
+    assert layout.spread([0.5, None]) == layout.spread([]) == "–"
+    assert layout.difference([0.5, 0.5, 0.5], [0.6, 0.5, 0.3]) == "-0.033, 1 of 3"
+    assert layout.difference([0.5, None], [0.6, 0.6]) == "–"
 
 
 def test_tables_of_figures() -> None:
-    figures = {row: [summary(0.5), summary(0.75)] for row in paper_tables.ROWS}
+    figures = {row: [summary(0.5), summary(0.75)] for row in tables.ROWS}
     figures["novelty"] = [summary(0.75), summary(0.75)]
-    text = paper_layout.markdown(figures)
+    text = layout.markdown(figures)
     spread = "0.625 ± 0.177"
     assert (
         f"| segmenter of key frames, cosine, AOT | {spread} | {spread} | {spread} | {spread} "
@@ -67,8 +62,8 @@ def test_whole_and_repeated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Each stage leaves what the next one needs; a repeat trains and scores nothing anew."""
-    monkeypatch.setattr(paper_training, "CLIPS", ClipConfig(fps=0.5, size=(64, 96), unseen=0.0))
-    monkeypatch.setattr(paper_training, "COMMON", [*paper_training.COMMON, *SIZES])
+    monkeypatch.setattr(training, "CLIPS", ClipConfig(fps=0.5, size=(64, 96), unseen=0.0))
+    monkeypatch.setattr(training, "COMMON", [*training.COMMON, *SIZES])
     (tmp_path / "sources").mkdir()
     sources = small_library.build(tmp_path / "sources", small_library.WIDE, distinct=True)
     work = tmp_path / "work"
@@ -76,7 +71,7 @@ def test_whole_and_repeated(
     given += ["--clips", "1", "--train-clips", "1", "--steps", "1", "1"]
 
     def run(*more: str) -> tuple[int, str, str]:
-        code = paper_tables.main([*given, *more])
+        code = tables.main([*given, *more])
         return code, *capsys.readouterr()
 
     assert run("--only", "compose")[0] == 0
@@ -85,7 +80,7 @@ def test_whole_and_repeated(
     code, _, errors = run("--only", "tables")
     assert (code, "are not all evaluated" in errors) == (1, True)
     with monkeypatch.context() as stopped:
-        stopped.setattr(paper_training, "train", lambda *_, **__: Outcome(0, finished=False))
+        stopped.setattr(training, "train", lambda *_, **__: Outcome(0, finished=False))
         code, _, errors = run()
         assert code == 130
         assert errors.endswith(f"interrupted; to go on, repeat it ({work}).\n")
@@ -94,7 +89,7 @@ def test_whole_and_repeated(
     assert output.startswith("benchmark test moc seen, 1 clips; 1 seeds, each trained for 1 steps")
     assert output.count("### Table") == 4
     rows = {path: path.read_bytes() for path in work.glob("evaluations/*/*/rows/*.jsonl")}
-    assert len(rows) == len(paper_tables.methods_by_pair())
+    assert len(rows) == len(tables.methods_by_pair())
     logs = {path: path.read_bytes() for path in work.glob("models/*/*/log.jsonl")}
     assert len(logs) == 5
 
