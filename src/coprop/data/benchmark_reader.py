@@ -27,7 +27,7 @@ _LAYOUT = """\
 <folder>/<train or test>/<clip>/frames/{00000..}.png
 <folder>/<train or test>/<clip>/masks/{00000..}.png
 <folder>/<train or test>/<clip>/audio.wav
-as python -m tools.benchmark compose writes it."""
+as python -m tools.benchmark compose writes it, in a checkout of the project."""
 
 
 class ComposedBenchmark:
@@ -60,7 +60,8 @@ class ComposedBenchmark:
         if not table.is_file():
             raise DatasetError(
                 f"{table} does not exist: the work that wrote {self._folder} was stopped. Repeat "
-                "the same python -m tools.benchmark compose; it goes on where it ended."
+                "python -m tools.benchmark compose with the same arguments; it goes on where it "
+                "ended."
             )
         seen = Column(("seen_in_training",))
         rows = read_table(table, Column(("uid",)), Column(("label",)), SPLIT, seen)

@@ -119,7 +119,7 @@ def test_work_that_was_cut_goes_on(sources: Path, benchmark: Path, tmp_path: Pat
     assert clips == ["s4-0000", "s4-0001"]
     stamp = (out / "test/s4-0000/audio.wav").stat().st_mtime_ns
     with pytest.raises(
-        DatasetError, match=r"was stopped. Repeat the same python -m tools.benchmark compose"
+        DatasetError, match=r"was stopped. Repeat python -m tools.benchmark compose"
     ):
         ComposedBenchmark(out)
     # What a kill in the middle of a clip leaves.

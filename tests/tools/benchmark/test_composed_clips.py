@@ -22,7 +22,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_benchmarks_clips(folder: Path) -> None:
-    """As ``benchmarks/composed_clips.py`` composes and scores them."""
+    """Composed and scored, as ``coprop eval`` does."""
     library = Library(folder, "test")
     dataset: LabelledDataset = ComposedClips(folder)
     assert (dataset.name, dataset.num_classes, len(dataset)) == ("composed test", 1, 40)
