@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from coprop.training.checkpoint import read_tensors, write_tensors
+from coprop.errors import CheckpointError
+from coprop.training.checkpoint import write_tensors
 from tools.benchmark.library import Library, Source
 
 _log = logging.getLogger(__name__)
@@ -43,7 +44,7 @@ def cached(
     """
     made_of = _fingerprint(weights, library, rng, count)
     if path.exists():
-        content = read_tensors(path)
+        content = _read(path)
         if isinstance(content, dict) and content.get("made_of") == made_of:
             return dict(content["content"])
         _log.info("%s was made of something else; it is made anew", path)
@@ -72,3 +73,13 @@ def _fingerprint(
 def _described(source: Source) -> list[Any]:
     size = source.path.stat().st_size if source.path.is_file() else None
     return [source.path.name, source.group, source.origin, size]
+
+
+def _read(path: Path) -> Any:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged file makes PyTorch raise errors of every kind
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise CheckpointError(
+            f"{path} is damaged: {reason} Remove it, and it is made anew."
+        ) from error

@@ -15,10 +15,9 @@ from torch import Tensor, nn
 
 from coprop.keyframes.decision import SEEN
 from coprop.keyframes.grounded import GroundedNetwork
-from coprop.training.losses import soft_jaccard_loss
 from tools.benchmark.library import Library, load_picture, random_picture
 from tools.benchmark.scene import random_scene
-from tools.train_default.loop import LoopOptions, train
+from tools.train_default.loop import LoopOptions, soft_jaccard_loss, train
 
 _QUERIES = 2  # different sounds asked of one picture; the backbone runs once for all of them
 _FROZEN_STAGES = 3  # of the backbone; its finer features are common to all pictures

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from coprop.training.checkpoint import read_checkpoint, write_checkpoint
+from coprop.training.losses import soft_areas
 
 _log = logging.getLogger(__name__)
 _WARM_UP = 100  # steps
@@ -85,6 +86,12 @@ def train(
             _log.info("%s: step %d of %d, loss %.4f", name, step + 1, options.steps, average)
         if (step + 1) % options.checkpoint_every == 0 or step + 1 == options.steps:
             write_checkpoint(checkpoint, step + 1, stored)
+
+
+def soft_jaccard_loss(probability: Tensor, target: Tensor) -> Tensor:
+    """Mean of 1 - J over masks (N, H, W) in [0, 1]; those with an empty target are left out."""
+    overlap, union, present = soft_areas(probability, target)
+    return ((1 - overlap / union) * present).sum() / present.sum().clamp_min(1)
 
 
 def _warm_cosine(step: int, steps: int) -> float:

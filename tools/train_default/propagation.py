@@ -10,13 +10,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from coprop.propagation.propagator import AudioInsertPropagator
-from coprop.training.losses import soft_jaccard_loss
 from coprop.types import Audio
 from coprop.windows import AudioWindows
 from tools.benchmark.library import SOURCE_RATE, Library, random_picture, random_recording
 from tools.benchmark.mixing import Schedule, render
 from tools.benchmark.scene import random_scene
-from tools.train_default.loop import LoopOptions, train
+from tools.train_default.loop import LoopOptions, soft_jaccard_loss, train
 
 
 def train_propagation(

@@ -5,8 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from coprop.training.losses import soft_jaccard_loss
-from tools.train_default.loop import LoopOptions, train
+from tools.train_default.loop import LoopOptions, soft_jaccard_loss, train
 
 OPTIONS = LoopOptions(12, learning_rate=0.1, weight_decay=0.0, checkpoint_every=4)
 
