@@ -51,47 +51,53 @@ SourcesOption = Annotated[
         help="The sources folder that python -m tools.sources built.",
     ),
 ]
+OutOption = Annotated[
+    Path,
+    typer.Option(
+        "--out",
+        "-o",
+        metavar="DIR",
+        readable=False,
+        show_default=False,
+        help="Folder for the clips; those that an earlier run left there are kept.",
+    ),
+]
+SubsetOption = Annotated[
+    Subset,
+    typer.Option(
+        help="s4: one object sounds; m3: several, also at once; moc: what sounds changes in "
+        "every clip."
+    ),
+]
+ClipsOption = Annotated[int, typer.Option(min=1, metavar="N", help="Of each subset.")]
+SeedOption = Annotated[int, typer.Option(min=0, metavar="N", help="Of all randomness.")]
+SplitOption = Annotated[Split, typer.Option(help="Which pictures and recordings.")]
+FpsOption = Annotated[
+    float, typer.Option(min=0.0, metavar="RATE", help="Frames per second; above 0.")
+]
+SizeOption = Annotated[str, typer.Option(metavar="WIDTHxHEIGHT", help="Of the frames, in pixels.")]
+UnseenOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LIST",
+        show_default="the scarcest quarter",
+        help="Groups that training clips keep out, with commas between them.",
+    ),
+]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
 
 
 @app.command()
 def compose(
     sources: SourcesOption,
-    out: Annotated[
-        Path,
-        typer.Option(
-            "--out",
-            "-o",
-            metavar="DIR",
-            readable=False,
-            show_default=False,
-            help="Folder for the clips; those that an earlier run left there are kept.",
-        ),
-    ],
-    subset: Annotated[
-        Subset,
-        typer.Option(
-            help="s4: one object sounds; m3: several, also at once; moc: what sounds changes in "
-            "every clip."
-        ),
-    ] = Subset.all,
-    clips: Annotated[int, typer.Option(min=1, metavar="N", help="Of each subset.")] = 40,
-    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Of all randomness.")] = 2024,
-    split: Annotated[Split, typer.Option(help="Which pictures and recordings.")] = Split.test,
-    fps: Annotated[
-        float, typer.Option(min=0.0, metavar="RATE", help="Frames per second; above 0.")
-    ] = 5.0,
-    size: Annotated[
-        str, typer.Option(metavar="WIDTHxHEIGHT", help="Of the frames, in pixels.")
-    ] = "384x288",
-    unseen: Annotated[
-        str | None,
-        typer.Option(
-            metavar="LIST",
-            show_default="the scarcest quarter",
-            help="Groups that training clips keep out, with commas between them.",
-        ),
-    ] = None,
+    out: OutOption,
+    subset: SubsetOption = Subset.all,
+    clips: ClipsOption = 40,
+    seed: SeedOption = 2024,
+    split: SplitOption = Split.test,
+    fps: FpsOption = 5.0,
+    size: SizeOption = "384x288",
+    unseen: UnseenOption = None,
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> None:
@@ -107,11 +113,7 @@ def compose(
       python -m tools.benchmark compose --sources SOURCES --out BENCHMARK
       coprop eval --dataset benchmark --root BENCHMARK --out results
     """
-    match = _SIZE.fullmatch(size)
-    if match is None:
-        raise typer.BadParameter(
-            f"{size!r} is not WIDTHxHEIGHT, such as 384x288", param_hint="size"
-        )
+    height_width = _height_width(size)
 
     def interrupted() -> str:
         return f"interrupted; to go on, repeat it ({out})."
@@ -127,7 +129,7 @@ def compose(
             clips=clips,
             seed=seed,
             split=split.value,
-            config=ClipConfig(fps=fps, size=(int(match[2]), int(match[1]))),
+            config=ClipConfig(fps=fps, size=height_width),
             unseen=None if unseen is None else _names(unseen),
             progress=bars,
         )
@@ -190,6 +192,15 @@ def _print_report(report: DisjointReport) -> None:
         "anew.",
         err=True,
     )
+
+
+def _height_width(size: str) -> tuple[int, int]:
+    match = _SIZE.fullmatch(size)
+    if match is None:
+        raise typer.BadParameter(
+            f"{size!r} is not WIDTHxHEIGHT, such as 384x288", param_hint="size"
+        )
+    return int(match[2]), int(match[1])
 
 
 def _names(text: str) -> list[str]:
