@@ -47,24 +47,7 @@ def describe(clip: BenchmarkClip, sources: Path) -> dict[str, Any]:
         ],
         "categories": sorted({str(thing.picture.group) for thing in sounding}),
         "seen_in_training": all(thing.seen_in_training for thing in sounding),
-        "objects": [
-            {
-                "label": label,
-                "group": thing.picture.group,
-                "role": thing.role,
-                "seen_in_training": thing.seen_in_training,
-                "sounding_s": _spans(schedule, thing.source),
-                "picture": _path(thing.picture, sources),
-                "recording": None
-                if thing.source is None
-                else _path(clip.recordings[thing.source], sources),
-                "size": sprite.size,
-                "growth_per_s": sprite.growth,
-            }
-            for label, (thing, sprite) in enumerate(
-                zip(clip.objects, scene.sprites, strict=True), start=1
-            )
-        ],
+        "objects": _objects(clip, sources),
         "off_screen": [
             {
                 "group": clip.recordings[i].group,
@@ -83,6 +66,28 @@ def describe(clip: BenchmarkClip, sources: Path) -> dict[str, Any]:
         if clip.layout.crossing is None
         else dict(zip(("before", "behind"), (i + 1 for i in clip.layout.crossing), strict=True)),
     }
+
+
+def _objects(clip: BenchmarkClip, sources: Path) -> list[dict[str, Any]]:
+    """The objects in painting order, which is that of their labels."""
+    return [
+        {
+            "label": label,
+            "group": thing.picture.group,
+            "role": thing.role,
+            "seen_in_training": thing.seen_in_training,
+            "sounding_s": _spans(clip.schedule, thing.source),
+            "picture": _path(thing.picture, sources),
+            "recording": None
+            if thing.source is None
+            else _path(clip.recordings[thing.source], sources),
+            "size": sprite.size,
+            "growth_per_s": sprite.growth,
+        }
+        for label, (thing, sprite) in enumerate(
+            zip(clip.objects, clip.layout.scene.sprites, strict=True), start=1
+        )
+    ]
 
 
 def sources_of(record: dict[str, Any]) -> set[str]:
