@@ -10,10 +10,11 @@ import small_library
 from typer.testing import CliRunner
 
 from coprop.cli import app
-from coprop.data.benchmark_folder import compose_folder
 from coprop.data.benchmark_reader import ComposedBenchmark
-from coprop.data.benchmark_recipes import Recipe
+from tools.benchmark.config import ClipConfig
+from tools.benchmark.folder import compose_folder
 
+COMPOSED = "tools.benchmark:composed"
 SMALL = '{"embedding_dim":32,"num_layers":1,"decoder_dim":32,"insert_dim":32}'
 
 
@@ -25,8 +26,8 @@ def benchmark(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     out = tmp_path_factory.mktemp("made") / "benchmark"
     for split, clips in (("test", 2), ("train", 1)):
-        recipe = Recipe(fps=1.5, size=(64, 96), unseen=0.5)
-        compose_folder(sources, out, clips=clips, split=split, seed=9, recipe=recipe)
+        config = ClipConfig(fps=1.5, size=(64, 96), unseen=0.5)
+        compose_folder(sources, out, clips=clips, split=split, seed=9, config=config)
     return out
 
 
@@ -89,7 +90,7 @@ def test_training_on_a_part(benchmark: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--dataset", "composed", "--classes", "seen"], "only the dataset 'benchmark'"),
+        (["--dataset", COMPOSED, "--classes", "seen"], "only the dataset 'benchmark'"),
         (["--dataset", "ms3", "--subset", "s4"], "only the dataset 'benchmark'"),
         (["--split", "train", "--classes", "unseen"], "no clip of 'train'"),
     ],

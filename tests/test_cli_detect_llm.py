@@ -362,7 +362,7 @@ class TestDatasets:
     def test_examples_and_comparison(
         self, sources: Path, tmp_path: Path, llm: Callable[..., Scripted]
     ) -> None:
-        composed = ("--dataset", "composed", "--root", sources)
+        composed = ("--dataset", "tools.benchmark:composed", "--root", sources)
         train = tmp_path / "train.jsonl"
         made = coprop_command("examples", *composed, "--split", "train", "--out", train)
         assert made.exit_code == 0, made.output
@@ -389,7 +389,7 @@ class TestDatasets:
 
     def test_the_table(self, sources: Path, llm: Callable[..., Scripted]) -> None:
         llm(lambda asked, n: "no")
-        composed = ("--dataset", "composed", "--root", sources, "--limit", "2")
+        composed = ("--dataset", "tools.benchmark:composed", "--root", sources, "--limit", "2")
         plain = coprop_command("compare-detectors", *composed)
         assert plain.exit_code == 0, plain.output
         lines = plain.stdout.splitlines()
@@ -404,7 +404,7 @@ class TestDatasets:
         assert figures[3] == figures[4] == figures[5]  # novelty, in its own name and for others
 
     def test_what_goes_with_llm(self, sources: Path) -> None:
-        composed = ("--dataset", "composed", "--root", sources)
+        composed = ("--dataset", "tools.benchmark:composed", "--root", sources)
         for options in (("--examples", "x"), ("--cache", "x"), ("--device", "cpu")):
             result = coprop_command("compare-detectors", *composed, *options)
             assert result.exit_code == 2
@@ -419,9 +419,9 @@ class TestDatasets:
 
 def test_an_oracle_scores_one(sources: Path) -> None:
     from coprop.control_points.example_building import true_flags
-    from coprop.data.composed_clips import ComposedClips
     from coprop.evaluation.detectors import compare_detectors
     from coprop.types import AudioTrack, ControlPoints
+    from tools.benchmark.composed_clips import ComposedClips
 
     clips = ComposedClips(sources, count=5)
     known = {clips[i].audio.samples.tobytes(): true_flags(clips[i]) for i in range(5)}

@@ -18,6 +18,8 @@ from typer.testing import CliRunner
 from coprop.cli import app
 
 MODULES = Path(__file__).parent / "evaluation"
+ROOT = Path(__file__).parents[1]
+PATHS = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]  # the former holds tools/
 RESULTS = "results.json"
 
 
@@ -28,8 +30,9 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def arguments(sources: Path, out: Path, model: str = "small_dataset:build") -> list[str]:
     return [
-        *("eval", "--dataset", "composed", "--root", str(sources), "--out", str(out)),
-        *("--limit", "2", "--methods", "alone,true", "--model", model, "--quiet"),
+        *("eval", "--dataset", "tools.benchmark:composed", "--root", str(sources)),
+        *("--out", str(out), "--limit", "2", "--methods", "alone,true", "--model", model),
+        "--quiet",
     ]
 
 
@@ -38,7 +41,7 @@ def start(launcher: Sequence[str], given: Sequence[str]) -> subprocess.Popen[byt
     return subprocess.Popen(
         [*launcher, *given],
         cwd=MODULES,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(PATHS)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )

@@ -13,7 +13,6 @@ import torch
 from coprop import Audio, ControlPointDetector, CoProp, CoPropError
 from coprop.control_points.examples import Example, ExampleStore
 from coprop.control_points.trace import Trace
-from coprop.data.manifest import read_manifest
 from coprop.encoders.yamnet import YAMNet
 from coprop.errors import AudioError
 from coprop.keyframes.naming import name_sounds
@@ -24,6 +23,7 @@ from coprop.media.writer import ResultWriter
 from coprop.sounds import as_track
 from pipeline_samples import changes_at, clip_of, left_half, noise
 from small_clips import write_clip
+from tools.benchmark.manifest import read_manifest
 
 
 class Place:

@@ -18,6 +18,7 @@ from coprop.locks import LOCK, WriterLock
 from coprop.media.writer import ResultWriter
 from pipeline_samples import clip_of
 from small_clips import write_clip
+from tools.benchmark.__main__ import app as composer
 
 OF_FOLDER, OF_FILE = WriterLock.of_folder, WriterLock.of_file
 
@@ -48,7 +49,7 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
             OF_FOLDER,
             "",
         ),
-        ("data compose --sources {sources} --out {out} --clips 1 --size 96x64", OF_FOLDER, ""),
+        ("compose --sources {sources} --out {out} --clips 1 --size 96x64", OF_FOLDER, ""),
         ("examples --dataset ms3 --root {data} --out {out}/rows.jsonl", OF_FILE, "rows.jsonl"),
     ],
 )
@@ -59,7 +60,7 @@ def test_every_command_refuses_a_place_that_is_being_written(
     given = [part.format(**places, out=out) for part in line.split()]
     with lock(out / name):
         before = sorted(out.rglob("*"))
-        result = CliRunner().invoke(app, given)
+        result = CliRunner().invoke(composer if given[0] == "compose" else app, given)
         assert sorted(out.rglob("*")) == before
     assert result.exit_code == 1
     assert result.stderr.rstrip().splitlines()[-1].startswith(f"coprop: {out / name} is being")
@@ -92,29 +93,29 @@ def test_what_a_killed_writer_left_is_taken_over(tmp_path: Path, places: dict[st
 
 def test_composing_goes_on_from_its_first_moment(places: dict[str, str], tmp_path: Path) -> None:
     out = tmp_path / "out"
-    line = f"data compose --sources {places['sources']} --out {out} --clips 1 --subset s4"
+    line = f"compose --sources {places['sources']} --out {out} --clips 1 --subset s4"
     line += " --size 96x64 --fps 1"
     for left in (LOCK, "benchmark.json.part"):
         out.mkdir(exist_ok=True)
         (out / left).touch()
-    assert CliRunner().invoke(app, line.split()).exit_code == 0
+    assert CliRunner().invoke(composer, line.split()).exit_code == 0
     first = {p: p.read_bytes() for p in out.rglob("*") if p.is_file()}
     assert LOCK not in {path.name for path in first}
     settings = json.loads((out / "benchmark.json").read_text())
     (out / "benchmark.json").write_text(json.dumps({**settings, "left_out": 5}))
-    result = CliRunner().invoke(app, line.split())
+    result = CliRunner().invoke(composer, line.split())
     assert (result.exit_code, "left_out" in result.stderr) == (1, True)
     (out / "benchmark.json").write_text(json.dumps(settings))
     (out / "SHA256SUMS").unlink()
-    assert CliRunner().invoke(app, line.split()).exit_code == 0
+    assert CliRunner().invoke(composer, line.split()).exit_code == 0
     again = {p: p.read_bytes() for p in out.rglob("*") if p.is_file()}
     assert again == first
 
 
 def test_folders_with_something_else_are_left_alone(places: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("x")
-    line = f"data compose --sources {places['sources']} --out {tmp_path} --clips 1"
-    result = CliRunner().invoke(app, line.split())
+    line = f"compose --sources {places['sources']} --out {tmp_path} --clips 1"
+    result = CliRunner().invoke(composer, line.split())
     assert result.exit_code == 1
     assert "is not empty" in result.stderr
     assert np.array_equal([p.name for p in tmp_path.iterdir()], ["mine.txt"])

@@ -12,4 +12,5 @@ import sys
 from pathlib import Path
 
 # The samples of other tests, as tests/conftest.py has them.
-sys.path += [str(Path(__file__).parents[1] / name) for name in ("media", "data", "evaluation")]
+_SAMPLES = ("media", "data", "evaluation", "tools/benchmark")
+sys.path += [str(Path(__file__).parents[1] / name) for name in _SAMPLES]

@@ -7,7 +7,8 @@ import sys
 import time
 from pathlib import Path
 
-sys.path[0] = str(Path(__file__).parents[1])  # in place of this folder
+# In place of this folder: the tests', and the project's for its tools.
+sys.path[:1] = [str(folder) for folder in Path(__file__).parents[1:3]]
 
 
 def main() -> int:

@@ -25,8 +25,6 @@ from coprop.control_points.cache import CachedModel
 from coprop.control_points.example_building import build_examples
 from coprop.control_points.examples import ExampleStore
 from coprop.control_points.language_models.model import Turn
-from coprop.data.benchmark_folder import compose_folder
-from coprop.data.benchmark_recipes import Recipe
 from coprop.data.checksums import verify
 from coprop.data.loading import load_dataset
 from coprop.evaluation.methods import constant
@@ -38,6 +36,8 @@ from coprop.training.records import RunFolder
 from coprop.training.session import Session, Stage
 from pipeline_samples import Shifter, changes_at, clip_of, left_half, noise
 from scripted_models import Scripted
+from tools.benchmark.config import ClipConfig
+from tools.benchmark.folder import compose_folder
 
 _SETTINGS = {"dataset": "small", "num_clips": 2, "model": "none", "max_segment_s": None}
 
@@ -111,8 +111,8 @@ def _library(folder: Path) -> None:
 
 
 def _benchmark(folder: Path) -> None:
-    recipe = Recipe(fps=1.5, size=(64, 96), unseen=0.5)
-    given: dict[str, Any] = {"clips": 1, "seed": 9, "subset": "s4", "recipe": recipe}
+    config = ClipConfig(fps=1.5, size=(64, 96), unseen=0.5)
+    given: dict[str, Any] = {"clips": 1, "seed": 9, "subset": "s4", "config": config}
     compose_folder(base("composed"), folder, **given)
 
 
@@ -146,7 +146,7 @@ def base(name: str) -> Path:
 
 
 def _read_dataset(name: str, folder: Path) -> Any:
-    dataset = load_dataset(name, folder)  # type: ignore[arg-type]
+    dataset = load_dataset("tools.benchmark:composed" if name == "composed" else name, folder)
     seen: list[Any] = []
     for index in range(min(len(dataset), 2)):
         clip = dataset[index]

@@ -18,8 +18,6 @@ from coprop.control_points.rcpg import RCPGDetector
 from coprop.control_points.trace import Trace
 from coprop.data.checksums import verify
 from coprop.data.control_point_labels import read_control_points
-from coprop.data.library import Library
-from coprop.data.manifest import read_manifest
 from coprop.encoders.yamnet import YAMNet
 from coprop.keyframes.segmenter import KeyframeSegmenter
 from coprop.media.audio_file import AudioFile
@@ -27,6 +25,8 @@ from coprop.media.reader import VideoFile
 from coprop.media.writer import ResultWriter
 from coprop.propagation import AudioInsertPropagator
 from pipeline_samples import Shifter, changes_at, clip_of, left_half, noise
+from tools.benchmark.library import Library
+from tools.benchmark.manifest import read_manifest
 
 OK, BAD, ODD = Expect.ACCEPTED, Expect.REFUSED, Expect.EITHER
 SOUND = noise(0.6)

@@ -13,10 +13,10 @@ from small_library import build
 
 from coprop.control_points.example_building import build_examples, true_flags, window_flags
 from coprop.control_points.examples import Example, ExampleStore, mean_bands
-from coprop.data.composed_clips import ComposedClips
 from coprop.data.labelled import LabelledClip
 from coprop.errors import CoPropError, DatasetError, OutputError
 from coprop.types import Audio
+from tools.benchmark.composed_clips import ComposedClips
 
 RATE = 16_000
 

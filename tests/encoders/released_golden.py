@@ -1,6 +1,7 @@
 """What the released networks make of the example clip, in the runtimes they were released for.
 
-`scripts/record_encoder_outputs.py` recorded it; examples/README.md credits pictures and sounds.
+`tools/train_default/record_encoder_outputs.py` recorded it; examples/README.md credits
+pictures and sounds.
 """
 
 from __future__ import annotations

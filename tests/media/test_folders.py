@@ -15,9 +15,10 @@ from typer.testing import CliRunner
 
 from coprop.cli import app
 from coprop.cli.listening import media_files
-from coprop.data.checksums import verify, write_checksums
+from coprop.data.checksums import verify
 from coprop.errors import MediaError
 from coprop.media.folders import SOUND, VIDEO, media_in
+from tools.benchmark.folder import write_checksums
 
 FOREIGN = (
     *("._a.mp4", ".DS_Store", "Thumbs.db", "ehthumbs.db", "desktop.ini", ".hidden.wav"),

@@ -17,7 +17,6 @@ from coprop.training.losses import (
     mining_share,
     semantic_loss,
     soft_jaccard,
-    soft_jaccard_loss,
 )
 
 
@@ -132,10 +131,3 @@ def test_the_share_falls_in_a_line_until_half_way() -> None:
     shares = [mining_share(step, 100) for step in (0, 25, 50, 99)]
     assert shares == pytest.approx([1, 0.575, 0.15, 0.15])
     assert mining_share(0, 0) == 1
-
-
-def test_soft_jaccard_of_given_masks_leaves_empty_ones_out() -> None:
-    target = torch.tensor([[[1.0, 1.0, 0.0, 0.0]], [[0.0, 0.0, 0.0, 0.0]]])
-    half = torch.tensor([[[1.0, 0.0, 0.0, 0.0]], [[1.0, 1.0, 1.0, 1.0]]])
-    assert soft_jaccard_loss(target, target).item() == pytest.approx(0)
-    assert soft_jaccard_loss(half, target).item() == pytest.approx(0.5)

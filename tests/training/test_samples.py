@@ -16,7 +16,6 @@ from torch.utils.data import DataLoader
 
 from coprop.data.avsbench_object import MS3, S4
 from coprop.data.avsbench_semantic import AVSS
-from coprop.data.composed_clips import ComposedClips
 from coprop.data.subsets import key_frames, subset
 from coprop.errors import DatasetError
 from coprop.training.losses import VOID
@@ -28,6 +27,7 @@ from coprop.training.samples import (
     stack_sequences,
 )
 from coprop.training.views import View, between, random_view, see, whole_view
+from tools.benchmark.composed_clips import ComposedClips
 
 OPTIONS = SampleOptions((24, 32), sample_rate=8000, window_s=0.5, seed=1)
 PLAIN = SampleOptions((12, 16), sample_rate=8000, window_s=0.5, seed=1, augment=False)

@@ -18,7 +18,6 @@ from coprop import CoProp
 from coprop.control_points.detector import ControlPointDetector
 from coprop.data.avsbench_object import MS3, S4
 from coprop.data.avsbench_semantic import AVSS
-from coprop.data.composed_clips import ComposedClips
 from coprop.data.subsets import subset
 from coprop.encoders.vggish import VGGish
 from coprop.errors import CoPropError
@@ -35,6 +34,7 @@ from coprop.training.run import Data, train
 from coprop.training.samples import join_keyframes
 from coprop.training.session import make_accelerator
 from coprop.training.starting import model_folder
+from tools.benchmark.composed_clips import ComposedClips
 
 
 @pytest.fixture(scope="module")

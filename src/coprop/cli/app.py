@@ -75,15 +75,19 @@ def _main(
     pass
 
 
-def exit_code(application: typer.Typer) -> int:
+def exit_code(application: typer.Typer, name: str = "coprop") -> int:
     """Runs the command line of this process; its exit code, with what was wrong already told.
+
+    Args:
+        application: whose commands they are.
+        name: how it was called, for help and for errors.
 
     Raises:
         OSError: standard output cannot be written.
         KeyboardInterrupt: a signal that no command has answered.
     """
     try:
-        return application(prog_name="coprop", standalone_mode=False) or 0
+        return application(prog_name=name, standalone_mode=False) or 0
     except typer.Exit as ended:
         return int(ended.exit_code)
     except _WRONG_LINE as error:

@@ -8,18 +8,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from coprop.errors import DatasetError
+
 if TYPE_CHECKING:
     from coprop.data.labelled import LabelledDataset
 
 
-class Dataset(str, Enum):
-    """The datasets by name."""
+def _known(name: str) -> str:
+    from coprop.data.loading import COMPOSED, check_name
 
-    s4 = "s4"
-    ms3 = "ms3"
-    avss = "avss"
-    composed = "composed"
-    benchmark = "benchmark"
+    try:
+        check_name(name)
+    except DatasetError as error:
+        if name != COMPOSED:  # was right once, and is answered by where it has gone
+            raise typer.BadParameter(str(error)) from error
+    return name
 
 
 class Subset(str, Enum):
@@ -40,10 +43,13 @@ class Classes(str, Enum):
 
 
 DatasetOption = Annotated[
-    Dataset,
+    str,
     typer.Option(
+        metavar="NAME",
         show_default=False,
-        help="AVSBench's three, clips composed on the way, or a benchmark composed before.",
+        callback=_known,
+        help="s4, ms3 or avss of AVSBench; benchmark, composed before; or module:function, which "
+        "makes a dataset from folder, split and limit.",
     ),
 ]
 RootOption = Annotated[
@@ -52,7 +58,7 @@ RootOption = Annotated[
         metavar="DIR",
         readable=False,
         show_default=False,
-        help="The dataset's folder; for composed clips, the sources they are composed from.",
+        help="The dataset's folder.",
     ),
 ]
 SubsetOption = Annotated[
@@ -71,9 +77,7 @@ ClassesOption = Annotated[
 ]
 LimitOption = Annotated[
     int | None,
-    typer.Option(
-        min=1, metavar="N", show_default="all; 40 composed ones", help="Only the first N clips."
-    ),
+    typer.Option(min=1, metavar="N", show_default="all", help="Only the first N clips."),
 ]
 ControlPointsOption = Annotated[
     Path | None,
@@ -87,7 +91,7 @@ ControlPointsOption = Annotated[
 
 
 def opened_dataset(
-    name: Dataset, root: Path, split: str, control_points: Path | None = None
+    name: str, root: Path, split: str, control_points: Path | None = None
 ) -> LabelledDataset:
     """The dataset that the options describe.
 
@@ -96,11 +100,11 @@ def opened_dataset(
     """
     from coprop.data.loading import load_dataset
 
-    return load_dataset(name.value, root, split, control_points=control_points)
+    return load_dataset(name, root, split, control_points=control_points)
 
 
 def chosen_dataset(
-    name: Dataset,
+    name: str,
     root: Path,
     split: str,
     *,
@@ -109,23 +113,24 @@ def chosen_dataset(
     subset: Subset = Subset.all,
     classes: Classes = Classes.all,
 ) -> LabelledDataset:
-    """The first clips of a part of a dataset; of composed clips, so many are composed.
+    """The first clips of a part of a dataset.
 
     Raises:
         CoPropError: the dataset is not there or not as it should be, or has no such part.
     """
-    from coprop.data.composed_clips import ComposedClips
     from coprop.data.loading import load_dataset
     from coprop.data.subsets import moc
     from coprop.data.subsets import subset as first_of
 
-    changing = subset is Subset.moc and name is not Dataset.benchmark
-    part = None if changing or subset is Subset.all else subset.value
-    whole = subset is Subset.all and classes is Classes.all and control_points is None
-    if name is Dataset.composed and limit is not None and whole:
-        return ComposedClips(root, count=limit, split=split)
+    changing = subset is Subset.moc and name != "benchmark"
     dataset = load_dataset(
-        name.value, root, split, control_points=control_points, subset=part, classes=classes.value
+        name,
+        root,
+        split,
+        control_points=control_points,
+        subset=None if changing or subset is Subset.all else subset.value,
+        classes=classes.value,
+        limit=None if changing else limit,  # of which clips things change is not known before
     )
     if changing:
         dataset = moc(dataset)

@@ -4,7 +4,7 @@ A step of 46 ms is described by what the stages of the default's audio encoder m
 descriptions before and after it are compared by their means over 0.2 to 2.5 s and their maxima over
 0.3 to 0.9 s, so that a bark that returns, a drum pattern or a melody looks the same on both sides
 while another source does not. The idea is Foote's novelty (2000), with a learned description in
-place of the spectrum and several context lengths. `scripts/train_default.py novelty` fits the
+place of the spectrum and several context lengths. `python -m tools.train_default novelty` fits the
 weights (novelty.safetensors) to composed sound.
 """
 

@@ -1,1 +1,1 @@
-"""Clips composed from pictures and recordings, with masks and change times known."""
+"""Labelled datasets, their parts, and the open benchmark as it is read."""

@@ -27,14 +27,14 @@ _LAYOUT = """\
 <folder>/<train or test>/<clip>/frames/{00000..}.png
 <folder>/<train or test>/<clip>/masks/{00000..}.png
 <folder>/<train or test>/<clip>/audio.wav
-as coprop data compose writes it."""
+as python -m tools.benchmark compose writes it, in a checkout of the project."""
 
 
 class ComposedBenchmark:
     """Clips of the open benchmark, with the masks of all objects, whether they sound or not.
 
     Args:
-        root: the folder that ``coprop data compose`` wrote, or the folder around it.
+        root: the folder that ``python -m tools.benchmark compose`` wrote, or the folder around it.
         split: "train" or "test".
         subset: "s4", "m3" or "moc"; None for all that are there.
         classes: "seen" for the clips whose sounding objects are all of groups that training clips
@@ -60,7 +60,8 @@ class ComposedBenchmark:
         if not table.is_file():
             raise DatasetError(
                 f"{table} does not exist: the work that wrote {self._folder} was stopped. Repeat "
-                "the same coprop data compose; it goes on where it ended."
+                "python -m tools.benchmark compose with the same arguments; it goes on where it "
+                "ended."
             )
         seen = Column(("seen_in_training",))
         rows = read_table(table, Column(("uid",)), Column(("label",)), SPLIT, seen)

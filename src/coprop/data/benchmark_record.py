@@ -1,17 +1,14 @@
-"""What a folder of the open benchmark says about a clip: ``clip.json``, made and read."""
+"""What a folder of the open benchmark says about a clip: ``clip.json``, read and checked."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from coprop.checks import number, shown, whole
-from coprop.data.benchmark import BenchmarkClip
-from coprop.data.library import Source
-from coprop.data.soundtrack import Schedule
 from coprop.errors import DatasetError
 from coprop.files import read_json
 
@@ -27,7 +24,8 @@ class ObjectRecord:
 
     Args:
         group: what it shows; None for a thing that makes no sound.
-        seen_in_training: see `coprop.data.benchmark.SceneObject`.
+        seen_in_training: whether training clips show its group, and for what sounds, whether it
+            sounds there; None without a group.
         sounding_s: spans [start, end) in which it sounds, in seconds.
     """
 
@@ -73,81 +71,6 @@ class ClipRecord:
         )
 
 
-def describe(clip: BenchmarkClip, sources: Path) -> dict[str, Any]:
-    """Everything about a clip but its pixels and samples, as JSON can hold it.
-
-    Args:
-        clip: the clip.
-        sources: the folder that paths are given from.
-    """
-    schedule, scene = clip.schedule, clip.staging.scene
-    shown = {thing.source for thing in clip.objects}
-    visible = [state & shown for state in schedule.sounding]
-    off_screen = [i for i in range(len(clip.recordings)) if i not in shown]
-    sounding = [thing for thing in clip.objects if thing.source is not None]
-    return {
-        "name": clip.name,
-        "subset": clip.subset,
-        "split": clip.split,
-        "fps": clip.fps,
-        "num_frames": clip.num_frames,
-        "duration_s": schedule.times_s[-1],
-        "size": {"height": scene.size[0], "width": scene.size[1]},
-        "change_times_s": list(schedule.change_times_s),
-        "visible_change_times_s": [
-            time_s
-            for time_s, (before, after) in zip(
-                schedule.change_times_s, pairwise(visible), strict=True
-            )
-            if before != after
-        ],
-        "categories": sorted({str(thing.picture.group) for thing in sounding}),
-        "seen_in_training": all(thing.seen_in_training for thing in sounding),
-        "objects": [
-            {
-                "label": label,
-                "group": thing.picture.group,
-                "role": thing.role,
-                "seen_in_training": thing.seen_in_training,
-                "sounding_s": _spans(schedule, thing.source),
-                "picture": _path(thing.picture, sources),
-                "recording": None
-                if thing.source is None
-                else _path(clip.recordings[thing.source], sources),
-                "size": sprite.size,
-                "growth_per_s": sprite.growth,
-            }
-            for label, (thing, sprite) in enumerate(
-                zip(clip.objects, scene.sprites, strict=True), start=1
-            )
-        ],
-        "off_screen": [
-            {
-                "group": clip.recordings[i].group,
-                "sounding_s": _spans(schedule, i),
-                "recording": _path(clip.recordings[i], sources),
-            }
-            for i in off_screen
-        ],
-        "music": None
-        if clip.music is None
-        else {"group": clip.music.group, "recording": _path(clip.music, sources)},
-        "background": _path(clip.staging.background, sources),
-        "events": [asdict(event) for event in clip.events],
-        "motion": clip.staging.motion,
-        "crossing": None
-        if clip.staging.crossing is None
-        else dict(zip(("before", "behind"), (i + 1 for i in clip.staging.crossing), strict=True)),
-    }
-
-
-def sources_of(record: dict[str, Any]) -> set[str]:
-    """The paths of all pictures and recordings that a clip was made of."""
-    parts = [*record["objects"], *record["off_screen"], record["music"] or {}]
-    named = {part.get(name) for part in parts for name in ("picture", "recording")}
-    return {str(path) for path in named if path is not None} | {str(record["background"])}
-
-
 def load_record(path: Path) -> dict[str, Any]:
     """The content of a ``clip.json``.
 
@@ -157,9 +80,9 @@ def load_record(path: Path) -> dict[str, Any]:
     try:
         content = read_json(path)
     except (OSError, ValueError) as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
     if not isinstance(content, dict):
-        raise _unreadable(path, "it is no JSON object")
+        raise unreadable(path, "it is no JSON object")
     return content
 
 
@@ -182,27 +105,9 @@ def read_record(path: Path) -> ClipRecord:
             off_screen=tuple(_off_screen(content)),
         )
     except KeyError as error:
-        raise _unreadable(path, f"it lacks {error}") from error
+        raise unreadable(path, f"it lacks {error}") from error
     except (TypeError, ValueError) as error:
-        raise _unreadable(path, error) from error
-
-
-def load_clip(path: Path) -> dict[str, Any]:
-    """The content of a ``clip.json`` with all that a folder's tables are made of.
-
-    Raises:
-        DatasetError: it cannot be read, or lacks something.
-    """
-    read_record(path)
-    content = load_record(path)
-    try:
-        for name in ("name", "split", "subset"):
-            _text(name, content[name])
-        sources_of(content)
-        int(content["seen_in_training"])
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise _unreadable(path, f"{type(error).__name__}: {error}") from error
-    return content
+        raise unreadable(path, error) from error
 
 
 def _off_screen(content: dict[str, Any]) -> Iterator[ObjectRecord]:
@@ -235,24 +140,8 @@ def _text(name: str, value: Any) -> str:
     return value
 
 
-def _spans(schedule: Schedule, source: int | None) -> list[list[float]]:
-    """The stretches in which a source sounds."""
-    spans: list[list[float]] = []
-    for (start, end), state in zip(pairwise(schedule.times_s), schedule.sounding, strict=True):
-        if source not in state:
-            continue
-        if spans and spans[-1][1] == start:
-            spans[-1][1] = end
-        else:
-            spans.append([start, end])
-    return spans
-
-
-def _path(source: Source, sources: Path) -> str:
-    return source.path.relative_to(sources).as_posix()
-
-
-def _unreadable(path: Path, reason: object) -> DatasetError:
+def unreadable(path: Path, reason: object) -> DatasetError:
+    """The error of a ``clip.json`` that cannot be used."""
     return DatasetError(
         f"{path} cannot be read: {reason}. Check the folder with coprop data verify, and compose "
         "it anew."

@@ -1,14 +1,14 @@
-"""A folder's list of checksums, in the form of ``sha256sum``: written once, checked at any time."""
+"""A folder's list of checksums, in the form of ``sha256sum``: read, and compared with its files."""
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from coprop.data.manifest import digest_of
 from coprop.errors import DatasetError
-from coprop.files import replacing, visible
+from coprop.files import visible
 from coprop.paths import AnyPath, as_path
 from coprop.types import Progress
 
@@ -38,20 +38,6 @@ class Verification:
         return not (self.missing or self.changed or self.unlisted)
 
 
-def write_checksums(folder: Path, known: dict[str, str]) -> None:
-    """Lists all files of a folder with their checksums, sorted by path.
-
-    Args:
-        folder: where the list goes, too.
-        known: checksums by path that are kept as they are, for files that have not been written
-            since; the others are computed.
-    """
-    paths = _files(folder)
-    lines = [f"{known.get(path) or digest_of(folder / path)}  {path}\n" for path in paths]
-    with replacing(folder / CHECKSUMS) as part:
-        part.write_text("".join(lines), encoding="utf-8")
-
-
 def read_checksums(folder: AnyPath) -> dict[str, str]:
     """The listed checksums by path.
 
@@ -63,8 +49,8 @@ def read_checksums(folder: AnyPath) -> dict[str, str]:
         lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(
-            f"{path} cannot be read: {error}. Give the folder that coprop data compose wrote; if "
-            "it was stopped, repeat it first."
+            f"{path} cannot be read: {error}. Give the folder of a composed benchmark; if "
+            "composing it was stopped, repeat that first."
         ) from error
     sums: dict[str, str] = {}
     for number, line in enumerate(lines, start=1):
@@ -83,7 +69,7 @@ def verify(folder: AnyPath, progress: Progress | None = None) -> Verification:
     """Compares the files of a folder with its list.
 
     Args:
-        folder: as `write_checksums` left it.
+        folder: the composed one, with its list.
         progress: called with the step "files".
 
     Raises:
@@ -91,7 +77,7 @@ def verify(folder: AnyPath, progress: Progress | None = None) -> Verification:
     """
     folder = as_path("folder", folder, error=DatasetError)
     sums = read_checksums(folder)
-    present = set(_files(folder))
+    present = set(listed_files(folder))
     changed = []
     for number, (path, expected) in enumerate(sorted(sums.items()), start=1):
         if path in present and digest_of(folder / path) != expected:
@@ -106,6 +92,22 @@ def verify(folder: AnyPath, progress: Progress | None = None) -> Verification:
     )
 
 
-def _files(folder: Path) -> list[str]:
+def listed_files(folder: Path) -> list[str]:
+    """All files that a list names, but itself: paths from the folder, sorted."""
     found = (path.relative_to(folder).as_posix() for path in visible(folder))
     return sorted(path for path in found if path != CHECKSUMS)
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file's content, in hexadecimal digits.
+
+    Raises:
+        DatasetError: the file cannot be read.
+    """
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise DatasetError(
+            f"{path} cannot be read: {error.strerror}. Get the file again, or build the folder "
+            "that it belongs to anew."
+        ) from error

@@ -2,36 +2,44 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal, cast, get_args
 
+from coprop.callables import function_named
 from coprop.errors import DatasetError
-from coprop.paths import AnyPath
+from coprop.paths import AnyPath, as_path
 
 if TYPE_CHECKING:
     from coprop.data.benchmark_reader import Classes
     from coprop.data.labelled import LabelledDataset
 
-DatasetName = Literal["s4", "ms3", "avss", "composed", "benchmark"]
+DatasetName = Literal["s4", "ms3", "avss", "benchmark"]
+COMPOSED = "composed"
+"""The name that clips composed while they are read had as long as the package composed."""
 
 
 def load_dataset(
-    name: DatasetName,
+    name: DatasetName | str,
     root: AnyPath,
     split: str = "test",
     *,
     control_points: AnyPath | None = None,
     subset: str | None = None,
     classes: Classes = "all",
+    limit: int | None = None,
 ) -> LabelledDataset:
-    """A labelled dataset: `S4`, `MS3`, `AVSS` of AVSBench, `ComposedClips`, `ComposedBenchmark`.
+    """A labelled dataset: `S4`, `MS3`, `AVSS` of AVSBench, `ComposedBenchmark`, or one of your own.
 
     Args:
-        name: which one.
-        root: its folder; for "composed" the sources folder.
-        split: "train", "val" or "test"; "composed" and "benchmark" have no "val".
+        name: which one; ``module:function`` for your own: the function is called with the folder as
+            a `pathlib.Path`, the split and ``limit``, and returns a `LabelledDataset`. Modules are
+            looked for in the current folder too.
+        root: its folder.
+        split: "train", "val" or "test"; "benchmark" has "validation" and no "val".
         control_points: flags that were annotated by hand, for AVSBench; see `S4`.
         subset: "s4", "m3" or "moc" of "benchmark"; None for all.
         classes: "seen" or "unseen" in training, of "benchmark"; see `ComposedBenchmark`.
+        limit: how many clips your own dataset need have, for one that makes them; no other looks
+            at it.
 
     Raises:
         CoPropError: another name, or what the dataset itself refuses.
@@ -40,20 +48,45 @@ def load_dataset(
     from coprop.data.avsbench_object import MS3, S4
     from coprop.data.avsbench_semantic import AVSS
     from coprop.data.benchmark_reader import ComposedBenchmark
-    from coprop.data.composed_clips import ComposedClips
 
+    check_name(name)
     if name != "benchmark" and (subset is not None or classes != "all"):
         raise DatasetError(
             f"only the dataset 'benchmark' has subsets and classes to choose from, {name!r} has "
             f"not; leave out subset={subset!r} and classes={classes!r}."
         )
-    if name in ("composed", "benchmark"):
-        if control_points is not None:
-            raise DatasetError("composed clips know their changes; leave control_points= out.")
-        if name == "benchmark":
-            return ComposedBenchmark(root, split, subset, classes)
-        return ComposedClips(root, split=split)
     readers = {"s4": S4, "ms3": MS3, "avss": AVSS}
-    if name not in readers:
-        raise DatasetError(f"there is no dataset {name!r}; choose one of {get_args(DatasetName)}.")
-    return readers[name](root, split, control_points=control_points)
+    if name in readers:
+        return readers[name](root, split, control_points=control_points)
+    if control_points is not None:
+        raise DatasetError(
+            f"control_points= are for AVSBench, {name!r} knows its own changes; leave them out."
+        )
+    if name == "benchmark":
+        return ComposedBenchmark(root, split, subset, classes)
+    make = function_named(name, "--dataset", arguments=("root", "split", "limit"))
+    made = make(as_path("root", root, error=DatasetError), split, limit)
+    if not all(hasattr(made, part) for part in ("name", "num_classes", "__len__", "__getitem__")):
+        raise DatasetError(
+            f"{name}() returned {type(made).__name__}; it must return a dataset with name, "
+            "num_classes, len() and clips by number."
+        )
+    return cast("LabelledDataset", made)
+
+
+def check_name(name: str) -> None:
+    """Refuses what stands for no dataset.
+
+    Raises:
+        DatasetError: neither a name of `DatasetName` nor ``module:function``.
+    """
+    if name == COMPOSED:
+        raise DatasetError(
+            "clips that are composed while they are read belong to the project's tools and not to "
+            "the package: in a checkout of the project, give the dataset tools.benchmark:composed."
+        )
+    if name not in get_args(DatasetName) and not (isinstance(name, str) and ":" in name):
+        raise DatasetError(
+            f"there is no dataset {name!r}; choose one of {get_args(DatasetName)}, or give "
+            "module:function for one of your own."
+        )

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
-import inspect
-import sys
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
 
+from coprop.callables import function_named
 from coprop.errors import CoPropError
 from coprop.pipeline import CoProp
 
@@ -33,7 +30,7 @@ def load_model(name: str, device: torch.device) -> CoProp:
         return CoProp.from_pretrained(device=device)
     if ":" not in name or Path(name).is_dir():
         return CoProp.from_pretrained(name, device=device)
-    made = _factory(name)()
+    made = function_named(name, "--model")()
     if isinstance(made, CoProp):
         return made
     if isinstance(made, nn.Module):
@@ -44,38 +41,3 @@ def load_model(name: str, device: torch.device) -> CoProp:
             "adapter that CoProp.wrap() takes."
         )
     return CoProp.wrap(made, device=device)
-
-
-def _factory(name: str) -> Any:
-    module_name, _, attribute = name.partition(":")
-    if "" not in sys.path and str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        raise CoPropError(
-            f"cannot import {module_name!r} for --model {name}: {error}. Give module:function, "
-            "with the module in the current folder or installed."
-        ) from error
-    factory = getattr(module, attribute, None)
-    if not callable(factory):
-        raise CoPropError(
-            f"{module_name} has no function {attribute!r}; --model takes module:function."
-        )
-    if _takes_arguments(factory):
-        raise CoPropError(
-            f"{name} cannot be called without arguments; --model takes a function that makes the "
-            "model by itself."
-        )
-    return factory
-
-
-def _takes_arguments(factory: Any) -> bool:
-    """Whether a function cannot be called without arguments, as far as it tells."""
-    try:
-        inspect.signature(factory).bind()
-    except TypeError:
-        return True
-    except ValueError:  # some built-in ones do not tell
-        return False
-    return False

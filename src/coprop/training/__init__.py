@@ -1,1 +1,1 @@
-"""Training the default's models on composed clips; nothing else in the package imports this."""
+"""Both stages of training, on labelled clips; nothing in the pipeline imports this."""

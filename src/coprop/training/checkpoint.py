@@ -67,19 +67,5 @@ def read_checkpoint(path: Path, parts: Mapping[str, Any]) -> int:
     return step
 
 
-def read_tensors(path: Path) -> Any:
-    """What `write_tensors` wrote.
-
-    Raises:
-        CheckpointError: a damaged file.
-    """
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged file makes PyTorch raise errors of every kind
-        raise CheckpointError(
-            f"{path} is damaged: {_reason(error)} Remove it, and it is made anew."
-        ) from error
-
-
 def _reason(error: Exception) -> str:
     return next(iter(str(error).splitlines()), type(error).__name__)

@@ -97,17 +97,20 @@ def soft_jaccard(logits: Tensor, labels: Tensor) -> Tensor:
     probability = (logits.float().softmax(dim=1) * counted)[:, 1:]
     identities = torch.arange(1, logits.shape[1], device=labels.device).view(1, -1, 1, 1)
     target = (labels.unsqueeze(1) == identities).to(probability)
-    overlap, union, present = _areas(probability, target)
+    overlap, union, present = soft_areas(probability, target)
     return _mean(1 - overlap / union, present)
 
 
-def soft_jaccard_loss(probability: Tensor, target: Tensor) -> Tensor:
-    """Mean of 1 - J over masks (N, H, W) in [0, 1]; those with an empty target are left out."""
-    overlap, union, present = _areas(probability, target)
-    return ((1 - overlap / union) * present).sum() / present.sum().clamp_min(1)
+def soft_areas(probability: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Intersection and union of masks in [0, 1], and 1 where the target has any area.
 
+    Args:
+        probability: (..., H, W).
+        target: the same.
 
-def _areas(probability: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    Returns:
+        Three tensors of the shape (...).
+    """
     overlap = (probability * target).sum(dim=(-2, -1))
     union = (probability + target - probability * target).sum(dim=(-2, -1)).clamp_min(1e-6)
     return overlap, union, (target.sum(dim=(-2, -1)) > 0).to(probability)

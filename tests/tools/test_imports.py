@@ -1,0 +1,68 @@
+"""The package imports nothing of the tools, the tools import one way, and nothing in a circle."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+BELOW = {
+    "synthesis": set(),
+    "benchmark": set(),
+    "sources": {"synthesis", "benchmark"},
+    "train_default": {"benchmark"},
+    "paper": {"benchmark"},
+    "bench": {"benchmark"},
+}
+"""The folders of tools/ that each may import."""
+
+
+def modules() -> dict[str, Path]:
+    """All of coprop and tools by name."""
+    found = {}
+    for base, folder in ((ROOT / "src", "coprop"), (ROOT, "tools")):
+        for path in (base / folder).rglob("*.py"):
+            parts = path.relative_to(base).with_suffix("").parts
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def imports(path: Path, known: dict[str, Path], *, deferred: bool) -> Iterator[str]:
+    """Modules that a file imports; without ``deferred``, when it is loaded itself."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    nodes = ast.walk(tree) if deferred else iter(tree.body)
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name in known)
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                if inner in known or node.module in known:
+                    yield inner if inner in known else node.module
+
+
+def test_the_package_imports_no_tool() -> None:
+    known = modules()
+    for name, path in known.items():
+        if name.startswith("coprop"):
+            assert not [own for own in imports(path, known, deferred=True) if own[:5] == "tools"]
+
+
+def test_tools_import_one_way() -> None:
+    known = modules()
+    for name, path in known.items():
+        if name.startswith("tools."):
+            folder = name.split(".")[1]
+            for own in imports(path, known, deferred=True):
+                other = own.split(".")[1:2]
+                assert own.startswith("coprop") or {*other} <= {folder, *BELOW[folder]}, (name, own)
+
+
+def test_no_circle() -> None:
+    known = modules()
+    graph = {name: set(imports(path, known, deferred=False)) for name, path in known.items()}
+    assert len(graph["tools.benchmark.folder"]) > 10
+    order = [*TopologicalSorter(graph).static_order()]  # raises CycleError
+    assert len(order) == len(known)

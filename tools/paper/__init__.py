@@ -1,0 +1,1 @@
+"""The tables of the paper's shape, on the open benchmark."""

@@ -1,0 +1,1 @@
+"""The folder of pictures and recordings that clips are composed from."""

@@ -1,0 +1,1 @@
+"""Sounds and pictures that are rendered: MIDI phrases, machines, speech, the overview."""

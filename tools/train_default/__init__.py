@@ -1,0 +1,1 @@
+"""The training of the weights in the package, and the conversion of released ones."""
