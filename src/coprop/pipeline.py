@@ -57,9 +57,9 @@ class CoProp:
         keyframes: segments one frame with its sound.
         detector: finds where the sounding objects change.
         propagator: carries a keyframe's mask through its segment.
-        max_segment_s: longest time between keyframes, and so longest segment, in seconds: what goes
-            on sounding for longer gets another keyframe, which catches what came into view. None
-            for the paper's: one keyframe from control point to control point.
+        max_segment_s: longest time between keyframes, in seconds: a longer segment is cut, and each
+            piece gets a keyframe, which catches what came into view. None for the paper's: one
+            keyframe from control point to control point.
         working_edge: frames with a longer side are shown to the parts reduced to this, in pixels;
             masks still have the frame's own size.
         namer: says what sounds in each segment, by default in AudioSet's names; None for nobody.

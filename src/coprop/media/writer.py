@@ -133,7 +133,7 @@ class ResultWriter:
             report: what result.json holds; numbers of numpy are written as plain ones.
             audio: the sound, for the timeline.
             control_points: its control points; without them no timeline is drawn.
-            segments: the spans with one keyframe each, for the timeline.
+            segments: from control point to control point, without silences, for the timeline.
             title: a line above the timeline.
 
         Raises:
