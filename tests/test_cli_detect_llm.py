@@ -20,8 +20,8 @@ from typer.testing import CliRunner, Result
 
 from coprop.cli import app
 from coprop.control_points import named_models
-from coprop.control_points.language_models.model import Dialogue
-from coprop.control_points.trace import Trace
+from coprop.control_points.language_models.base import Dialogue
+from coprop.control_points.rcpg.trace import Trace
 from coprop.errors import LanguageModelError
 from scripted_models import RATE, Scripted, Served, hears_levels, stepped
 
@@ -418,7 +418,7 @@ class TestDatasets:
 
 
 def test_an_oracle_scores_one(sources: Path) -> None:
-    from coprop.control_points.example_building import true_flags
+    from coprop.control_points.rcpg.example_building import true_flags
     from coprop.data.composed_clips import ComposedClips
     from coprop.evaluation.detectors import compare_detectors
     from coprop.types import AudioTrack, ControlPoints

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from coprop import Audio, ControlPointDetector, CoProp, CoPropError
-from coprop.control_points.examples import Example, ExampleStore
-from coprop.control_points.trace import Trace
+from coprop.control_points.rcpg.examples import Example, ExampleStore
+from coprop.control_points.rcpg.trace import Trace
 from coprop.data.manifest import read_manifest
 from coprop.encoders.yamnet import YAMNet
 from coprop.errors import AudioError

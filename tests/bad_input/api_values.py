@@ -29,7 +29,7 @@ from bad_input.case import (
     tensor,
 )
 from coprop import Audio, ControlPointDetector, ControlPoints, CoProp, FrameMask, Segment
-from coprop.control_points.language_models.server_backend import ServerModel
+from coprop.control_points.language_models.server import ServerModel
 from coprop.evaluation.scores import ScoreOptions
 from coprop.keyframes.adapters import CallableSegmenter
 from coprop.keyframes.model import FrameContext

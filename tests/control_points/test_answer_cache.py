@@ -11,8 +11,8 @@ import lmdb
 import numpy as np
 import pytest
 
-from coprop.control_points.cache import CachedModel
-from coprop.control_points.language_models.model import Answer, Dialogue, Turn
+from coprop.control_points.language_models.base import Answer, Dialogue, Turn
+from coprop.control_points.rcpg.cache import CachedModel
 from coprop.errors import CoPropError, LanguageModelError, OutputError
 from scripted_models import Scripted, Served
 
@@ -112,7 +112,7 @@ def test_a_database_that_was_cut_short(tmp_path: Path) -> None:
 
 
 def test_a_full_cache_is_an_error_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("coprop.control_points.cache._MOST_BYTES", 1 << 16)
+    monkeypatch.setattr("coprop.control_points.rcpg.cache._MOST_BYTES", 1 << 16)
     model = CachedModel(Scripted(lambda asked, windows: "x" * 5000), tmp_path)
     with pytest.raises(OutputError, match="MAP_FULL"):
         words(model, *map(str, range(40)))
@@ -144,7 +144,7 @@ def test_several_threads_and_models_on_one_folder(tmp_path: Path) -> None:
 
 OTHER_PROCESS = """
 import sys
-from coprop.control_points.cache import CachedModel
+from coprop.control_points.rcpg.cache import CachedModel
 from scripted_models import Scripted
 from test_answer_cache import echo, words
 model = CachedModel(Scripted(echo), sys.argv[1])

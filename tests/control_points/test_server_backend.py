@@ -16,8 +16,8 @@ from chat_server import Asked, ChatServer, Reply, completion
 from numpy.typing import NDArray
 
 from coprop.control_points.language_models import transport
-from coprop.control_points.language_models.model import Dialogue, LanguageModel, Turn
-from coprop.control_points.language_models.server_backend import ServerModel
+from coprop.control_points.language_models.base import Dialogue, LanguageModel, Turn
+from coprop.control_points.language_models.server import ServerModel
 from coprop.errors import LanguageModelError
 
 KEY = "sk-very-secret"

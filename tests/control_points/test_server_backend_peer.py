@@ -18,8 +18,8 @@ import torch
 from numpy.typing import NDArray
 from tiny_qwen import write_tiny_qwen2_audio
 
-from coprop.control_points.language_models.model import Dialogue, Turn
-from coprop.control_points.language_models.server_backend import ServerModel
+from coprop.control_points.language_models.base import Dialogue, Turn
+from coprop.control_points.language_models.server import ServerModel
 from coprop.errors import LanguageModelError
 
 TOKENS = 20

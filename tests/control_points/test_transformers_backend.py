@@ -31,9 +31,9 @@ from tiny_qwen import (
     write_tiny_qwen_omni,
 )
 
-from coprop.control_points.language_models.constrained import FlagTokens
-from coprop.control_points.language_models.model import Answer, Dialogue, LanguageModel, Turn
-from coprop.control_points.language_models.transformers_backend import (
+from coprop.control_points.language_models.base import Answer, Dialogue, LanguageModel, Turn
+from coprop.control_points.language_models.flag_decoding import FlagTokens
+from coprop.control_points.language_models.transformers import (
     MIN_AUDIO_S,
     TransformersModel,
 )
@@ -581,7 +581,7 @@ def test_packages_that_are_missing(
 
 
 HUB = """
-from coprop.control_points.language_models.transformers_backend import TransformersModel
+from coprop.control_points.language_models.transformers import TransformersModel
 from coprop.errors import CheckpointError
 
 print(TransformersModel.from_pretrained("someone/tiny").name)

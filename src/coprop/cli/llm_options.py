@@ -11,7 +11,7 @@ import typer
 from coprop.cli.common import checked_device
 
 if TYPE_CHECKING:
-    from coprop.control_points.language_models.model import LanguageModel
+    from coprop.control_points.language_models.base import LanguageModel
 
 
 class Steps(str, Enum):
@@ -83,7 +83,7 @@ def opened_model(
         CoPropError: it cannot be reached or loaded.
     """
     from coprop.control_points import named_models
-    from coprop.control_points.cache import CachedModel
+    from coprop.control_points.rcpg.cache import CachedModel
 
     served = llm.startswith(("http://", "https://"))
     if served and device is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from coprop.control_points.language_models.model import LanguageModel
+from coprop.control_points.language_models.base import LanguageModel
 
 
 def language_model(
@@ -21,9 +21,9 @@ def language_model(
     """
     # Both load much that other detectors do not need.
     if source.startswith(("http://", "https://")):
-        from coprop.control_points.language_models.server_backend import ServerModel
+        from coprop.control_points.language_models.server import ServerModel
 
         return ServerModel(source, served_name)
-    from coprop.control_points.language_models.transformers_backend import TransformersModel
+    from coprop.control_points.language_models.transformers import TransformersModel
 
     return TransformersModel.from_pretrained(source, device_map=device)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from coprop.control_points.language_models.model import SAMPLE_RATE, Dialogue
+from coprop.control_points.language_models.base import SAMPLE_RATE, Dialogue
 from coprop.errors import LanguageModelError
 
 MIN_AUDIO_S = 0.1

@@ -6,9 +6,9 @@ import json
 import logging
 from typing import Any
 
+from coprop.control_points.language_models.base import Answer
 from coprop.control_points.language_models.faults import PassingError, quoted
 from coprop.control_points.language_models.logprobs import flag_probabilities
-from coprop.control_points.language_models.model import Answer
 
 logger = logging.getLogger(__name__)
 

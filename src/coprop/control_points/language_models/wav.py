@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from coprop.control_points.language_models.base import SAMPLE_RATE
 from coprop.control_points.language_models.dialects import AudioPart
-from coprop.control_points.language_models.model import SAMPLE_RATE
 
 
 def json_messages(

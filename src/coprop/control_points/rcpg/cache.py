@@ -14,7 +14,7 @@ from weakref import WeakValueDictionary
 import lmdb
 import numpy as np
 
-from coprop.control_points.language_models.model import Answer, Dialogue, LanguageModel
+from coprop.control_points.language_models.base import Answer, Dialogue, LanguageModel
 from coprop.errors import CoPropError, LanguageModelError, OutputError
 from coprop.files import parse_json
 from coprop.paths import AnyPath, as_path

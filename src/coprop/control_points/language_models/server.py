@@ -13,10 +13,10 @@ from typing import Any, get_args
 import httpx2
 
 from coprop.checks import number, whole
+from coprop.control_points.language_models.base import Answer, Dialogue
 from coprop.control_points.language_models.chats import messages
 from coprop.control_points.language_models.dialects import AudioPart, DialectName, dialect_named
 from coprop.control_points.language_models.endpoints import Endpoints, base_address
-from coprop.control_points.language_models.model import Answer, Dialogue
 from coprop.control_points.language_models.replies import read_answer, read_model_names
 from coprop.control_points.language_models.transport import Session
 from coprop.control_points.language_models.wav import json_messages

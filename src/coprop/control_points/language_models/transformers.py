@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
+from coprop.control_points.language_models.base import SAMPLE_RATE, Answer, Dialogue
 from coprop.control_points.language_models.chats import MIN_AUDIO_S, messages
-from coprop.control_points.language_models.constrained import FlagTokens
-from coprop.control_points.language_models.model import SAMPLE_RATE, Answer, Dialogue
+from coprop.control_points.language_models.flag_decoding import FlagTokens
 from coprop.control_points.language_models.transformers_loading import (
     audio_part,
     check_hears,

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from coprop.control_points.chunks import windows_of
-from coprop.control_points.examples import Example, ExampleStore, mean_bands
-from coprop.control_points.language_models.model import SAMPLE_RATE
+from coprop.control_points.language_models.base import SAMPLE_RATE
+from coprop.control_points.rcpg.chunks import windows_of
+from coprop.control_points.rcpg.examples import Example, ExampleStore, mean_bands
 from coprop.errors import CoPropError, DatasetError, OutputError
 from coprop.locks import WriterLock
 from coprop.paths import AnyPath, as_path
