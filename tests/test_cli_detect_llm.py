@@ -19,7 +19,7 @@ from small_library import build
 from typer.testing import CliRunner, Result
 
 from coprop.cli import app
-from coprop.control_points import named_models
+from coprop.control_points import language_models
 from coprop.control_points.language_models.base import Dialogue
 from coprop.control_points.rcpg.trace import Trace
 from coprop.errors import LanguageModelError
@@ -67,7 +67,7 @@ def llm(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Scripted]:
             named.update(source=source, served_name=served_name, device=device)
             return model
 
-        monkeypatch.setattr(named_models, "language_model", language_model)
+        monkeypatch.setattr(language_models, "language_model", language_model)
         model.named = named  # type: ignore[attr-defined]
         return model
 
@@ -300,7 +300,7 @@ SLOW = """
 import sys, time
 from pathlib import Path
 from coprop.cli import main
-from coprop.control_points import named_models
+from coprop.control_points import language_models
 from scripted_models import Scripted, hears_levels
 
 log = Path(sys.argv.pop())
@@ -311,7 +311,7 @@ def script(asked, windows):
     time.sleep(0.1)
     return hears_levels(asked, windows)
 
-named_models.language_model = lambda source, served_name=None, device=None: Scripted(script)
+language_models.language_model = lambda source, served_name=None, device=None: Scripted(script)
 main()
 """
 

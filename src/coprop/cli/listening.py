@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from coprop.control_points.language_models.base import SAMPLE_RATE
+from coprop.control_points.language_models.base import LLM_SAMPLE_RATE
 from coprop.errors import CoPropError, MediaError
 from coprop.media.folders import media_in
 
@@ -84,7 +84,7 @@ def listen(
     from coprop.control_points.rcpg import RCPGDetector
 
     if isinstance(detector, RCPGDetector):
-        tracks = _opened(files, SAMPLE_RATE, audio_track, failed, progress)
+        tracks = _opened(files, LLM_SAMPLE_RATE, audio_track, failed, progress)
         yield from _asking(tracks, detector, windows)
         return
     for track in _opened(files, None, audio_track, failed, progress):

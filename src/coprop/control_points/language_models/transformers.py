@@ -8,8 +8,13 @@ from typing import Any
 
 import torch
 
-from coprop.control_points.language_models.base import SAMPLE_RATE, Answer, Dialogue
-from coprop.control_points.language_models.chats import MIN_AUDIO_S, messages
+from coprop.control_points.language_models.base import (
+    LLM_SAMPLE_RATE,
+    MIN_AUDIO_S,
+    Answer,
+    Dialogue,
+    messages,
+)
 from coprop.control_points.language_models.flag_decoding import FlagTokens
 from coprop.control_points.language_models.transformers_loading import (
     audio_part,
@@ -238,10 +243,11 @@ def _greedy(model: Any, processor: Any) -> Any:
 def _longest_sound_s(processor: Any, name: str, given_s: float | None) -> float:
     """The given length, or else that to which a processor's feature extractor cuts sounds."""
     extractor = audio_part(processor)
-    rate = getattr(extractor, "sampling_rate", SAMPLE_RATE)
-    if rate != SAMPLE_RATE:
+    rate = getattr(extractor, "sampling_rate", LLM_SAMPLE_RATE)
+    if rate != LLM_SAMPLE_RATE:
         raise LanguageModelError(
-            f"{name} hears at {rate} Hz, and sounds are given at {SAMPLE_RATE} Hz; take another."
+            f"{name} hears at {rate} Hz, and sounds are given at {LLM_SAMPLE_RATE} Hz; take "
+            "another."
         )
     if given_s is not None:
         return float(given_s)

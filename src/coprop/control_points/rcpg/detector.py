@@ -13,8 +13,8 @@ from coprop.brief import brief
 from coprop.checks import as_number, number, shown, whole
 from coprop.control_points.embeddings import LONGEST_WINDOW_S
 from coprop.control_points.features import MOST_WINDOWS, STEP_S
+from coprop.control_points.language_models import language_model
 from coprop.control_points.language_models.base import LanguageModel
-from coprop.control_points.named_models import language_model
 from coprop.control_points.rcpg.chunks import windows_of
 from coprop.control_points.rcpg.dialogue import (
     DialogueOptions,

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coprop.checks import as_number, shown
-from coprop.control_points.language_models.base import SAMPLE_RATE, Answer, Dialogue, Turn
+from coprop.control_points.language_models.base import LLM_SAMPLE_RATE, Answer, Dialogue, Turn
 from coprop.control_points.rcpg.answers import Failure, parse_flags, without_thoughts
 from coprop.control_points.rcpg.categories import categories_in
 from coprop.control_points.rcpg.examples import Example, ExampleStore, Retrieved
@@ -39,7 +39,7 @@ class ChunkAudio:
     """What a dialogue is about.
 
     Args:
-        samples: (n,) float32 mono at `SAMPLE_RATE`.
+        samples: (n,) float32 mono at `LLM_SAMPLE_RATE`.
         windows: N equal windows of it.
         start_s: where in its track it begins, in seconds.
         end_s: where it ends.
@@ -188,7 +188,7 @@ def _retrieve(
     chunk: ChunkAudio, options: DialogueOptions, examples: ExampleStore, categories: tuple[str, ...]
 ) -> Retrieved:
     longest_s = options.max_audio_s if options.hear_examples else float("inf")
-    sound = Audio(chunk.samples, SAMPLE_RATE)
+    sound = Audio(chunk.samples, LLM_SAMPLE_RATE)
     return examples.retrieve(categories, sound, options.num_examples, longest_s=longest_s)
 
 

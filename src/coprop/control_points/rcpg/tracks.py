@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from coprop.control_points.language_models.base import SAMPLE_RATE
+from coprop.control_points.language_models.base import LLM_SAMPLE_RATE
 from coprop.control_points.rcpg.chunks import (
     Chunk,
     Grid,
@@ -33,7 +33,7 @@ class ChunkedTrack:
 
     Args:
         audio: as it was given.
-        sound: the same at `SAMPLE_RATE`.
+        sound: the same at `LLM_SAMPLE_RATE`.
         grid: its windows.
         chunks: in which it is heard; none where it holds no sound.
         most_samples: of one chunk; None for no limit.
@@ -60,8 +60,8 @@ class ChunkedTrack:
             yield ChunkAudio(
                 samples=self.sound.read(start, stop),
                 windows=chunk.windows,
-                start_s=start / SAMPLE_RATE,
-                end_s=stop / SAMPLE_RATE,
+                start_s=start / LLM_SAMPLE_RATE,
+                end_s=stop / LLM_SAMPLE_RATE,
                 first_window=chunk.first,
             )
 
@@ -115,7 +115,7 @@ def plan_track(
     Raises:
         CoPropError: a number out of its range.
     """
-    sound = audio.resampled(SAMPLE_RATE)
+    sound = audio.resampled(LLM_SAMPLE_RATE)
     if not sound.num_samples:
         return ChunkedTrack(audio, sound, Grid(windows, 1, windows), (), None)
     grid = grid_for(windows, sound.duration_s, max_audio_s)
@@ -123,5 +123,5 @@ def plan_track(
     chunks = plan_chunks(grid.total, grid.most, overlap)
     limited = len(chunks) > 1
     return ChunkedTrack(
-        audio, sound, grid, chunks, math.floor(max_audio_s * SAMPLE_RATE) if limited else None
+        audio, sound, grid, chunks, math.floor(max_audio_s * LLM_SAMPLE_RATE) if limited else None
     )
