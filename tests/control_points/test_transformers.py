@@ -37,7 +37,12 @@ from coprop.control_points.language_models.transformers import (
     MIN_AUDIO_S,
     TransformersModel,
 )
-from coprop.errors import CheckpointError, LanguageModelError
+from coprop.errors import (
+    CheckpointError,
+    CoPropError,
+    LanguageModelError,
+    MissingPackageError,
+)
 
 Sound = NDArray[np.float32]
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -562,10 +567,10 @@ def test_other_options_are_refused(folder: Path, options: dict[str, Any]) -> Non
 
 
 @pytest.mark.parametrize(
-    ("package", "options", "message"),
+    ("package", "options", "error", "message"),
     [
-        ("bitsandbytes", {"load_in_4bit": True}, "pip install bitsandbytes"),
-        ("transformers", {}, "pip install"),
+        ("bitsandbytes", {"load_in_4bit": True}, MissingPackageError, 'install "bitsandbytes"'),
+        ("transformers", {}, CheckpointError, "pip install"),
     ],
 )
 def test_packages_that_are_missing(
@@ -573,10 +578,11 @@ def test_packages_that_are_missing(
     monkeypatch: pytest.MonkeyPatch,
     package: str,
     options: dict[str, Any],
+    error: type[CoPropError],
     message: str,
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(CheckpointError, match=message):
+    with pytest.raises(error, match=message):
         TransformersModel.from_pretrained(folder, **options)
 
 

@@ -113,8 +113,9 @@ class TransformersModel:
             local_files_only: take what was fetched from the hub before, without asking it.
 
         Raises:
-            CheckpointError: a package is missing, there is no such model, the network cannot be
-                reached, or files are damaged or lack tensors.
+            CheckpointError: transformers lacks a package, there is no such model, the network
+                cannot be reached, or files are damaged or lack tensors.
+            MissingPackageError: bitsandbytes is not installed.
             LanguageModelError: as for the class.
         """
         _check_options(max_new_tokens, batch_size, max_audio_s)
