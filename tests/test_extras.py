@@ -1,20 +1,19 @@
-"""Packages that only some of coprop needs: without one, a sentence has the command to install it."""
+"""Packages that only some of coprop needs: a sentence has the command to install a missing one."""
 
 from __future__ import annotations
 
 import importlib
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from coprop.control_points.language_models.server import ServerModel
 from coprop.errors import CoPropError, MissingPackageError
 from coprop.extras import needs
-from coprop.metrics.functional import frame_jaccard
 from coprop.training.events import EventFile
 
 ROOT = Path(__file__).parents[1]
@@ -78,7 +77,14 @@ def test_what_a_package_lacks_itself_is_named_too() -> None:
     assert issubclass(MissingPackageError, CoPropError)
 
 
-def test_functions_of_metrics_need_torch_alone(modules: pytest.MonkeyPatch) -> None:
-    modules.setitem(sys.modules, "torchmetrics", None)
-    masks = torch.ones(1, 2, 2)
-    assert frame_jaccard(masks, masks.bool()).tolist() == [1.0]
+def test_what_needs_none_of_them() -> None:
+    """The command line and the evaluation do without all of them."""
+    hidden = [package for package, _ in USES.values()]
+    code = (
+        f"import sys; sys.modules.update(dict.fromkeys({hidden}))\n"
+        "import coprop, coprop.cli, coprop.metrics.functional, coprop.evaluation.runner\n"
+        "import coprop.training.run, coprop.control_points.rcpg.cache\n"
+        "coprop.CoProp.from_pretrained()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
