@@ -93,15 +93,6 @@ class Server:
         Raises:
             LanguageModelError: the server refuses, every try failed, or a reply is a wrong one.
         """
-        return _run(self._ask_each(send, items, read, at_once))
-
-    async def _ask_each(
-        self,
-        send: Callable[[AsyncOpenAI, S], Awaitable[Any]],
-        items: Sequence[S],
-        read: Callable[[Any], T],
-        at_once: int,
-    ) -> list[T]:
         answers: dict[int, T] = {}
         waiting = iter(enumerate(items))
 
@@ -109,14 +100,17 @@ class Server:
             for index, item in waiting:
                 answers[index] = await self._ask(send(client, item), read)
 
-        async with self._client() as client:
-            workers = [asyncio.create_task(work(client)) for _ in items[:at_once]]
-            try:
-                await asyncio.gather(*workers)
-            finally:
-                for worker in workers:
-                    worker.cancel()
-                await asyncio.gather(*workers, return_exceptions=True)
+        async def work_together() -> None:
+            async with self._client() as client:
+                workers = [asyncio.create_task(work(client)) for _ in items[:at_once]]
+                try:
+                    await asyncio.gather(*workers)
+                finally:
+                    for worker in workers:
+                        worker.cancel()
+                    await asyncio.gather(*workers, return_exceptions=True)
+
+        _run(work_together())
         return [answers[index] for index in range(len(items))]
 
     async def _ask(self, request: Awaitable[Any], read: Callable[[Any], T]) -> T:
