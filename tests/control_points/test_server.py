@@ -9,6 +9,7 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator
+from fractions import Fraction
 from typing import Any
 
 import anyio
@@ -577,6 +578,7 @@ def test_bad_options_are_named(options: dict[str, Any], message: str) -> None:
         ([], "must be the address of one server"),
         (None, "must be the address of a server"),
         (8000, "must be the address of a server"),
+        ("http://a b", "must be the address of a server"),
     ],
 )
 def test_bad_addresses_are_named(url: str, message: str) -> None:
@@ -619,3 +621,16 @@ def test_certificates_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:
         ServerModel(url, "tiny")._server._client()
     assert made[0] is True
     assert (made[1].verify_mode, made[1].check_hostname) == (ssl.CERT_REQUIRED, True)
+
+
+def test_numbers_of_other_types_are_numbers() -> None:
+    options: dict[str, Any] = {
+        "timeout_s": Fraction(60),
+        "retries": np.int64(1),
+        "concurrency": np.float32(2),
+        "max_tokens": np.array(64),
+    }
+    with ChatServer(echo) as server:
+        answers = model(server, **options).answer([said("a"), said("b")])
+    assert [answer.text for answer in answers] == ["a", "b"]
+    assert server.asked[0].body["max_tokens"] == 64

@@ -81,26 +81,18 @@ class ServerModel:
     ) -> None:
         _check_choice("dialect", dialect, get_args(DialectName))
         _check_choice("audio_part", audio_part, (None, *get_args(AudioPart)))
-        for name, value in {"timeout_s": timeout_s, "max_audio_s": max_audio_s}.items():
-            wanted = f"a positive number of seconds, {_LONGEST_S} at most"
-            number(name, value, wanted, above=0, high=_LONGEST_S, error=LanguageModelError)
-        for name, count, least in (
-            ("retries", retries, 0),
-            ("concurrency", concurrency, 1),
-            ("max_tokens", max_tokens, 1),
-        ):
-            wanted = f"a whole number of at least {least}, {_MOST} at most"
-            whole(name, count, wanted, low=least, high=_MOST, error=LanguageModelError)
+        timeout_s = _seconds("timeout_s", timeout_s)
+        retries = _count("retries", retries, 0)
+        self.max_audio_s = _seconds("max_audio_s", max_audio_s)
+        self.concurrency = _count("concurrency", concurrency, 1)
+        self._max_tokens = _count("max_tokens", max_tokens, 1)
         if model is not None and not (isinstance(model, str) and model):
             raise LanguageModelError(f"model must be the name it is served under, got {model!r}.")
-        self.concurrency = concurrency
-        self.max_audio_s = max_audio_s
         self._dialect_name = dialect
         self._dialect = dialect_named(dialect)
         self._audio_part: AudioPart = audio_part or self._dialect.audio_part
         check_client()
-        self._server = Server(base_address(url), _key(api_key), timeout_s, int(retries))
-        self._max_tokens = max_tokens
+        self._server = Server(base_address(url), _key(api_key), timeout_s, retries)
         if extra_body is not None and not isinstance(extra_body, Mapping):
             raise LanguageModelError(f"extra_body must be a mapping of fields, got {extra_body!r}.")
         self._extra_body = dict(extra_body or {})
@@ -204,7 +196,7 @@ def base_address(url: str) -> str:
         LanguageModelError: not an address of http or https, or one with a user, a query or a
             fragment.
     """
-    if isinstance(url, Sequence) and not isinstance(url, str):
+    if isinstance(url, (list, tuple)):
         raise LanguageModelError(
             "url must be the address of one server, got several; to spread requests over servers, "
             "put a load balancer (such as nginx or the LiteLLM proxy) before them and give its "
@@ -213,6 +205,7 @@ def base_address(url: str) -> str:
     try:
         parts = urlsplit(url)
         known = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        known = known and not any(sign.isspace() for sign in url)
     except (ValueError, TypeError, AttributeError):  # a port that is no number, brackets, no text
         known = False
     if not known:
@@ -239,6 +232,16 @@ def _key(given: str | None) -> str | None:
             "spaces; look for a line break or a sign pasted along with it."
         )
     return key or None
+
+
+def _seconds(name: str, value: float) -> float:
+    wanted = f"a positive number of seconds, {_LONGEST_S} at most"
+    return number(name, value, wanted, above=0, high=_LONGEST_S, error=LanguageModelError)
+
+
+def _count(name: str, value: int, least: int) -> int:
+    wanted = f"a whole number of at least {least}, {_MOST} at most"
+    return whole(name, value, wanted, low=least, high=_MOST, error=LanguageModelError)
 
 
 def _as_json(fields: Mapping[str, Any]) -> str:
