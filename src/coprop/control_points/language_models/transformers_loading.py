@@ -40,7 +40,7 @@ def load(
     """
     if load_in_4bit:
         with needs("bitsandbytes", "bitsandbytes", "load_in_4bit"):
-            import bitsandbytes  # type: ignore[import-not-found]  # noqa: F401
+            import bitsandbytes  # noqa: F401
     folder = as_path("name_or_folder", name, error=CheckpointError)
     if not folder.is_dir() and (not isinstance(name, str) or not _HUB_ID.fullmatch(name)):
         raise _unusable(name, "there is no such folder")
