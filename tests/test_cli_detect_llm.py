@@ -326,7 +326,7 @@ def test_killed_and_run_again_asks_nothing_twice(tmp_path: Path) -> None:
     ]
     environment = {
         **os.environ,
-        "PYTHONPATH": str(Path(__file__).parent),
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path]),
         "OMP_NUM_THREADS": "1",
     }
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
