@@ -151,6 +151,40 @@ def test_what_cannot_be_evaluated_is_told_in_a_line(
     assert not out.exists()
 
 
+def test_other_sounds(sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(MODULES)
+    given = [x if x != "alone,true" else "alone" for x in arguments(sources, tmp_path / "out")]
+    code, output, errors = invoke(*given, "--sound", "noise", "--mute")
+    assert code == 0, errors
+    assert max(map(len, output.splitlines()[:-1])) <= 80
+    for title in ("J sounding, muted", "J sounding, noise", "false area, muted", "mute drop"):
+        assert f"\n{title} " in output
+    assert "false area, other" not in output
+    results = (tmp_path / "out" / RESULTS).read_bytes()
+    content = json.loads(results)
+    assert content["settings"]["sounds"] == ["own", "muted", "noise"]
+    figures = content["methods"]["every frame alone"]["all frames"]
+    assert 0 <= figures["noise_false_area"] <= 1
+    same = ("--sound", "muted", "--sound", "own", "--sound", "noise")  # nothing is left to do
+    assert invoke(*given, *same)[0] == 0
+    assert (tmp_path / "out" / RESULTS).read_bytes() == results
+    code, _, errors = invoke(*given)
+    assert (code, "sounds differ" in errors) == (1, True)
+
+
+def test_another_clip_s_sound_needs_one(
+    sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(MODULES)
+    given = [x if x != "2" else "1" for x in arguments(sources, tmp_path / "out")]
+    code, _, errors = invoke(*given, "--sound", "other")
+    assert code == 1
+    assert "the sound of another clip needs two clips or more" in errors
+    assert errors.count("\n") == 1
+    code, _, errors = invoke(*given, "--sound", "hum")
+    assert (code, "'own', 'muted', 'noise', 'other'" in errors) == (2, True)
+
+
 def test_a_folder_of_other_settings_is_kept_unless_forced(
     sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

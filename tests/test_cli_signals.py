@@ -74,3 +74,19 @@ def test_a_signal_while_python_ends_changes_nothing() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_an_interrupt_in_executed_text_is_an_interrupt(tmp_path: Path) -> None:
+    """Imports execute text, and Python remembers where an interrupt ended that."""
+    (tmp_path / "command.py").write_text(
+        "import coprop.__main__ as command\n"
+        "def run():\n"
+        "    try:\n"
+        "        exec('raise KeyboardInterrupt')\n"
+        "    except KeyboardInterrupt:\n"
+        "        return 130\n"
+        "command._run = run\n"
+        "command.main()\n"
+    )
+    done = subprocess.run([sys.executable, "-m", "command"], cwd=tmp_path, check=False)
+    assert done.returncode == 130

@@ -73,12 +73,13 @@ SIMPLE: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "FrameTruth": (
         lambda: FrameTruth(np.zeros((4, 6), np.uint8)),
-        "FrameTruth(labels=(4, 6) uint8, objects=None, sounding=None)",
+        "FrameTruth(labels=(4, 6) uint8, objects=None, sounding=None, off_screen=None)",
     ),
     "LabelledClip": (
         lambda: LabelledClip("a", (), sound(1), (), None),
         "LabelledClip(name='a', frames=(), audio=Audio(16000 samples at 16000 Hz, 1.000 s), "
-        "truth=(), change_times_s=None, windows=None, categories=(), heard=None)",
+        "truth=(), change_times_s=None, windows=None, categories=(), heard=None, silent=(), "
+        "off_screen=())",
     ),
     "VideoFile": (
         lambda: VideoFile(CLIP),

@@ -34,6 +34,9 @@ class _Signals:
         self.working = False
         for number in self._taken:
             signal.signal(number, signal.SIG_IGN)
+        # An interrupt that passed through text which a library executes (dataclasses do) is noted
+        # by Python, which would end by the signal although it was answered; this takes it back.
+        exec("")
 
     def _answer(self, number: int, frame: FrameType | None) -> None:
         first, self.came = not self.came, True

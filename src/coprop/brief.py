@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from fractions import Fraction
@@ -9,6 +10,8 @@ from typing import Any
 
 _LONGEST = 100  # characters of one value
 _MOST = 6  # numbers of a list
+_UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # Unicode's categories of what steers and shows nothing
+_JOINERS = "\u200c\u200d"  # letters of many scripts, and emoji, are made with them
 
 
 class Brief:
@@ -17,6 +20,26 @@ class Brief:
     def __repr__(self) -> str:
         told = (f"{f.name}={brief(getattr(self, f.name))}" for f in fields(self))  # type: ignore[arg-type]
         return f"{type(self).__name__}({', '.join(told)})"
+
+
+def one_line(text: str) -> str:
+    """A text as a terminal can show it in a line: what would steer it is written as Python does.
+
+    Names of files may hold line breaks, the beginning of a terminal's command, and marks that turn
+    the direction of what follows.
+    """
+    if text.isprintable():
+        return text
+    return "".join(repr(c)[1:-1] if _steers(c) else c for c in text)
+
+
+def text_of(lines: Iterable[str]) -> str:
+    """Lines as one text, each of them as `one_line` has it."""
+    return "\n".join(map(one_line, lines))
+
+
+def _steers(character: str) -> bool:
+    return unicodedata.category(character) in _UNSEEN and character not in _JOINERS
 
 
 def brief(value: object) -> str:

@@ -3,9 +3,15 @@
 Every message says what was given, what is accepted and how to mend it.
 """
 
+from coprop.brief import text_of
+
 
 class CoPropError(ValueError):
     """Base of every error that coprop raises on purpose."""
+
+    def __str__(self) -> str:
+        # Line breaks stay, as a message may show code; whoever needs one line has `one_line`.
+        return text_of(super().__str__().split("\n"))
 
 
 class MediaError(CoPropError):

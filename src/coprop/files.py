@@ -77,10 +77,26 @@ def visible(folder: Path) -> list[Path]:
     found = []
     for path in folder.rglob("*"):
         inner = path.relative_to(folder).parts
-        hidden = any(part.startswith(".") for part in inner) or path.name.lower() in _OF_WINDOWS
-        if not hidden and path.is_file():
+        if not any(map(_is_hidden, inner)) and path.is_file():
             found.append(path)
     return sorted(found)
+
+
+def is_empty(folder: Path, left: Collection[Path] = ()) -> bool:
+    """Whether people see nothing in a folder (see `visible`), nor any folder in it.
+
+    Args:
+        folder: one that is there.
+        left: what may be in it, such as what a stop has left.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    return all(_is_hidden(path.name) or path in left for path in folder.iterdir())
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name.lower() in _OF_WINDOWS
 
 
 def parse_json(text: str | bytes, *, finite: bool = True) -> Any:

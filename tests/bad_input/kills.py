@@ -21,6 +21,7 @@ from small_clips import write_clip
 
 MODULES = Path(__file__).parents[1] / "evaluation"
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGKILL)
+_ENDS_S = 300  # seconds; most commands take ten on a free core, and two minutes where many compute
 _TIMINGS = {"timings.json", "results.md", "settings.json"}
 _MODEL = '{"embedding_dim":32,"num_layers":1,"decoder_dim":32,"insert_dim":32}'
 _TRAINING = {
@@ -117,7 +118,12 @@ def _killed(
     time.sleep(after_s)
     listening = _listens(process)
     process.send_signal(number)
-    _, said = process.communicate(timeout=120)
+    try:
+        _, said = process.communicate(timeout=_ENDS_S)
+    except subprocess.TimeoutExpired:  # a fault like any other: the trials after it count too
+        process.kill()
+        process.communicate()
+        return f"{number.name} after {after_s:.2f} s", f"goes on for {_ENDS_S} s after it"
     code, text = process.returncode, said.decode()
     words = f"{number.name} after {after_s:.2f} s, exit code {code}"
     if "Traceback" in text and listening:

@@ -44,6 +44,10 @@ MASK = Arg(
     (*_NOTHING, tensor((4, 5), torch.bool), tensor((3, 4, 4), torch.bool), tensor(SHAPE)),
     (array(SHAPE, "uint8", 255.0), tensor(SHAPE, torch.uint8, 255.0), array(SHAPE, "bool")),
 )
+SOFT_ALONE, MASK_ALONE = (  # nothing beside them has another size
+    Arg(a.good, tuple(v for v in a.bad if "(3, 4, 4)" not in getattr(v, "words", "")), a.odd)
+    for a in (SOFT, MASK)
+)
 LABELS = Arg(
     (tensor(SHAPE, torch.long, 4.0), tensor(SHAPE, torch.uint8, 4.0)),
     (*_NOTHING, tensor(SHAPE), tensor(SHAPE, torch.long, 900.0), tensor((4, 5), torch.long),
@@ -98,6 +102,8 @@ TABLE: dict[str, tuple[Callable[..., Any], dict[str, Arg]]] = {
     "class_counts": (functional.class_counts, {"_l": LABELS, "_t": LABELS, "_n": CLASSES}),
     "semantic_sums": (functional.semantic_sums, {"_l": LABELS, "_t": LABELS, "_n": CLASSES}),
     "silent_area": (functional.silent_area, {"_p": MASK, "_t": MASK}),
+    "false_area": (functional.false_area, {"_p": MASK_ALONE}),
+    "sounding_jaccard": (functional.sounding_jaccard, {"_p": SOFT, "_t": MASK}),
     "mute_drop": (functional.mute_drop, {"_a": SOFT, "_b": SOFT, "_t": MASK}),
     "aligned_by_mask": (functional.aligned_by_mask, {"_p": MASK, "_t": MASK, "iou": SHARE}),
     "aligned_by_identity": (
@@ -140,6 +146,8 @@ UPDATES: dict[str, tuple[Callable[[], Any], dict[str, Arg]]] = {
     ),
     "FMeasure": (metrics.FMeasure, {"probabilities": SOFT, "target": MASK}),
     "SilentArea": (metrics.SilentArea, {"probabilities": SOFT, "target": MASK}),
+    "FalseArea": (metrics.FalseArea, {"probabilities": SOFT_ALONE}),
+    "SoundingJaccard": (metrics.SoundingJaccard, {"probabilities": SOFT, "target": MASK}),
     "SemanticJaccard": (
         lambda: metrics.SemanticJaccard(4),
         {"labels": LABELS, "target": LABELS},

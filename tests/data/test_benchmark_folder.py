@@ -275,6 +275,15 @@ def test_reader_gives_what_was_composed(sources: Path, benchmark: Path) -> None:
             {thing.picture.group for thing in want.objects if thing.source in state}
             for state in want.schedule.sounding
         ]
+        shown = {thing.source for thing in want.objects}
+        hidden = {i for i in range(len(want.recordings)) if i not in shown}
+        music = () if want.music is None else (want.music,)
+        unseen = {source.group for source in (*(want.recordings[i] for i in hidden), *music)}
+        assert set(clip.off_screen) == unseen - {None}
+        assert {*clip.silent, *clip.categories} == {
+            thing.picture.group for thing in want.objects
+        } - {None}
+        assert not set(clip.silent).intersection(*(clip.heard or ()))
         assert clip.audio.sample_rate == 44_100
         np.testing.assert_allclose(clip.audio.samples, want.audio.samples, atol=1 / 32768)
         rendered = zip(clip.frames, clip.truth, want.frames(), strict=True)
@@ -283,6 +292,7 @@ def test_reader_gives_what_was_composed(sources: Path, benchmark: Path) -> None:
             sounding = want.sounding(time_s)
             np.testing.assert_array_equal(frame.image, image)
             np.testing.assert_array_equal(truth.sounding, sounding)
+            assert truth.off_screen is bool(music or hidden & want.schedule.at(time_s))
             assert truth.objects is not None
             assert truth.objects.shape == (len(want.objects), 64, 96)
             for i, mask in enumerate(truth.objects, start=1):
@@ -334,6 +344,30 @@ def test_what_is_not_there(benchmark: Path, tmp_path: Path) -> None:
         ComposedBenchmark(benchmark, classes="some")
     with pytest.raises(IndexError):
         ComposedBenchmark(benchmark)[9]
+
+
+def test_what_is_off_screen(sources: Path, copied: Path) -> None:
+    """Music always sounds; a source that is not seen in its own spans."""
+    path = copied / "test/s4-0000/clip.json"
+    record = json.loads(path.read_text())
+    dataset = ComposedBenchmark(copied, "test", "s4")
+
+    def heard(off_screen: object, music: object) -> tuple[list[bool | None], tuple[str, ...]]:
+        path.write_text(json.dumps({**record, "off_screen": off_screen, "music": music}))
+        clip = dataset[0]
+        return [truth.off_screen for truth in clip.truth], clip.off_screen
+
+    count, fps = record["num_frames"], record["fps"]
+    bell = {"group": "bell", "sounding_s": [[2 / fps, 4 / fps]], "recording": "bell.flac"}
+    organ = {"group": "organ", "recording": "organ.flac"}
+    assert heard([], None) == ([False] * count, ())
+    assert heard([bell], None) == ([2 <= i < 4 for i in range(count)], ("bell",))
+    assert heard([bell], organ) == ([True] * count, ("bell", "organ"))
+    for damage in ("loud", [{"group": "bell"}], [5]):
+        with pytest.raises(DatasetError, match=r"clip.json cannot be read: .*coprop data verify"):
+            heard(damage, None)
+    with pytest.raises(DatasetError, match=r"clip.json cannot be read: .*coprop data verify"):
+        heard([], {"recording": "organ.flac"})
 
 
 def test_damaged_clips(copied: Path) -> None:

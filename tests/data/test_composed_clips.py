@@ -41,6 +41,8 @@ def test_the_benchmarks_clips(folder: Path) -> None:
             np.testing.assert_array_equal(frame.image, image)
             np.testing.assert_array_equal(truth.objects, objects)
             np.testing.assert_array_equal(truth.sounding, sounding)
+            hidden = set(want.schedule.at(index / 5.0)) - set(range(want.num_sounding))
+            assert truth.off_screen is bool(hidden)
             np.testing.assert_array_equal(truth.labels, objects[sounding].any(axis=0))
             assert truth.labels is not None
             assert truth.labels.dtype == np.uint8
@@ -72,6 +74,18 @@ def test_sounds_stay_what_they_were(folder: Path, number: int, expected: str) ->
     samples = ComposedClips(folder)[number].audio.samples
     rounded = np.round(samples * 2**20).astype("<i4")
     assert hashlib.sha256(rounded.tobytes()).hexdigest() == expected
+
+
+def test_what_is_seen_and_silent_or_heard_and_not_seen(folder: Path) -> None:
+    hidden = silent = 0
+    for clip in (ComposedClips(folder)[number] for number in range(12)):
+        groups = {*clip.categories, *clip.silent, *clip.off_screen}
+        parts = (clip.categories, clip.silent, clip.off_screen)
+        assert len(groups) == sum(map(len, parts))  # no group is in two of them
+        assert groups <= set(small_library.GROUPS)
+        assert bool(clip.off_screen) >= any(truth.off_screen for truth in clip.truth)
+        hidden, silent = hidden + len(clip.off_screen), silent + len(clip.silent)
+    assert hidden
 
 
 def test_frames_can_be_gone_through_again(folder: Path) -> None:

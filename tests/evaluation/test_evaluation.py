@@ -54,7 +54,7 @@ def run(
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], bytes]:
-    content, text = run(tmp_path_factory.mktemp("whole"), mute=True)
+    content, text = run(tmp_path_factory.mktemp("whole"), sounds=["muted"])
     assert content is not None
     return content, text
 
@@ -76,10 +76,10 @@ def test_a_stopped_run_goes_on(
                 raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
-            run(tmp_path, mute=True, progress=stop_here)
+            run(tmp_path, sounds=["muted"], progress=stop_here)
         assert not (tmp_path / "results.json").exists()
     dataset = SmallDataset()
-    _, text = run(tmp_path, dataset, mute=True)
+    _, text = run(tmp_path, dataset, sounds=["muted"])
     assert text == whole[1]
     assert dataset.read == list(range(stops[-1], 5))
 
@@ -87,16 +87,18 @@ def test_a_stopped_run_goes_on(
 def test_a_row_that_a_kill_cut_short_is_done_again(
     whole: tuple[dict[str, Any], bytes], tmp_path: Path
 ) -> None:
-    run(tmp_path, mute=True)
+    run(tmp_path, sounds=["muted"])
     (rows,) = (tmp_path / "rows").iterdir()
     lines = rows.read_bytes().splitlines(keepends=True)
     rows.write_bytes(b"".join(lines[:3]) + lines[3][:50])
     (tmp_path / "results.json").unlink()
     dataset = SmallDataset()
-    _, text = run(tmp_path, dataset, mute=True)
+    _, text = run(tmp_path, dataset, sounds=["muted"])
     assert text == whole[1]
     assert dataset.read == [3, 4]
-    assert run(tmp_path, SmallDataset(), mute=True)[1] == whole[1]  # the broken line did no harm
+    assert (
+        run(tmp_path, SmallDataset(), sounds=["muted"])[1] == whole[1]
+    )  # the broken line did no harm
 
 
 class Shared:
@@ -122,7 +124,7 @@ def test_several_processes_give_the_same(
             small_methods(),
             EvaluationFolder(tmp_path),
             settings=SETTINGS,
-            mute=True,
+            sounds=["muted"],
             processes=shared,
         )
 
@@ -207,7 +209,7 @@ def test_batches_change_f_and_nothing_else(
     whole: tuple[dict[str, Any], bytes], tmp_path: Path
 ) -> None:
     options = ScoreOptions(frames_per_batch=12)
-    content, _ = run(tmp_path, mute=True, options=options)
+    content, _ = run(tmp_path, sounds=["muted"], options=options)
     assert content is not None
     one = whole[0]["methods"]["every frame alone"]["all frames"]
     several = content["methods"]["every frame alone"]["all frames"]
@@ -251,7 +253,7 @@ def test_without_objects_alignment_is_by_mask(tmp_path: Path) -> None:
 def test_tables_have_a_column_for_each_method(
     whole: tuple[dict[str, Any], bytes], tmp_path: Path
 ) -> None:
-    run(tmp_path, mute=True)
+    run(tmp_path, sounds=["muted"])
     table = (tmp_path / "results.md").read_text(encoding="utf-8")
     methods = whole[0]["methods"]
     assert table.count(f"|  | {' | '.join(methods)} |") == 3
@@ -262,8 +264,8 @@ def test_tables_have_a_column_for_each_method(
 
 def test_other_settings_do_not_mix(tmp_path: Path) -> None:
     run(tmp_path, SmallDataset(2))
-    with pytest.raises(OutputError, match=r"mute.*differ"):
-        run(tmp_path, SmallDataset(2), mute=True)
+    with pytest.raises(OutputError, match=r"sounds.*differ"):
+        run(tmp_path, SmallDataset(2), sounds=["muted"])
     with pytest.raises(OutputError, match="methods"):
         run(tmp_path, SmallDataset(2), methods=small_methods(["alone"]))
     EvaluationFolder(tmp_path).clear()

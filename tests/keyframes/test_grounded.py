@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
@@ -10,10 +12,10 @@ from coprop.encoders.deeplab import CLASS_NAMES
 from coprop.encoders.yamnet import class_names
 from coprop.keyframes.decision import Sounding
 from coprop.keyframes.ears import Ears, Heard
-from coprop.keyframes.eyes import KINDS, Eyes, Sight, _damped
+from coprop.keyframes.eyes import KINDS, Eyes, Sight
 from coprop.keyframes.grounded import GroundedNetwork
 from coprop.keyframes.groups import families, sounding_groups
-from coprop.keyframes.refinement import Refinement
+from coprop.keyframes.refinement import Refinement, in_the_picture
 
 GROUPS = tuple(sounding_groups())
 
@@ -121,11 +123,17 @@ def test_evidence_adds_up_both_classifiers_probabilities(
     torch.testing.assert_close(evidence.double(), expected, rtol=1e-4, atol=1e-6)
 
 
-def test_evidence_of_what_is_not_in_the_picture_is_of_something_else() -> None:
-    evidence = torch.tensor([0.6, 0.3, 0.1]).view(1, 3, 1, 1)
-    signs = torch.tensor([[1.0, 0.0]])
-    found = _damped(evidence, signs).flatten()
+def test_what_seems_not_to_be_there_is_something_else_unless_it_was_found_to_sound() -> None:
+    evidence = torch.zeros(1, len(GROUPS) + 1, 1, 1)
+    places = [GROUPS.index("dog"), GROUPS.index("cat"), -1]
+    evidence[0, places] = torch.tensor([0.6, 0.3, 0.1]).view(3, 1, 1)
+    sight = replace(scripted_sight(dog=1.0), evidence=evidence)
+    found = in_the_picture(sight, torch.zeros(1, len(GROUPS)))[0, places].flatten()
     torch.testing.assert_close(found, torch.tensor([0.6, 0.05 * 0.3, 0.1]) / 0.715)
+    sounding = torch.zeros(1, len(GROUPS))
+    sounding[0, GROUPS.index("cat")] = 1
+    found = in_the_picture(sight, sounding)[0, places].flatten()
+    torch.testing.assert_close(found, torch.tensor([0.6, 0.3, 0.1]))
 
 
 @pytest.mark.parametrize("length", [1, 1000, 16_000, 160_000])

@@ -7,10 +7,13 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from av.container import InputContainer
+from av.video.stream import VideoStream
 from media_samples import cut, picture, set_display_matrix, tone, write_video, write_wav
 
 from coprop.errors import MediaError
 from coprop.media.reader import VideoFile
+from coprop.media.streams import Contents
 
 
 def test_frames_of_a_plain_video(tmp_path: Path) -> None:
@@ -115,19 +118,64 @@ def test_frames_are_not_kept(tmp_path: Path) -> None:
     assert peak < 8 * 320 * 240 * 3  # of 100 frames
 
 
-def test_truncated_with_the_index_first(tmp_path: Path) -> None:
-    whole = write_video(
-        tmp_path / "v.mp4", options={"movflags": "faststart"}, noise=True, pts=range(0, 1200, 40)
-    )
-    video = VideoFile(cut(whole, 0.6))
+def _with_threads(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has FFmpeg decode pictures with so many threads, whatever this machine has."""
+    original = Contents.video_stream
+
+    def video_stream(self: Contents, container: InputContainer) -> VideoStream:
+        stream = original(self, container)
+        stream.codec_context.thread_count = number
+        return stream
+
+    monkeypatch.setattr(Contents, "video_stream", video_stream)
+
+
+def _told(path: Path) -> tuple[int, str]:
+    """How many frames are read, and what is said then."""
     seen: list[int] = []
-    # Where one thread decodes, the broken picture is told; several pass over it to the file's end.
-    told = r"(breaks off|is damaged:) after frame (\d+) at \d+\.\d+ s"
-    with pytest.raises(MediaError, match=told) as error:
-        seen.extend(frame.index for frame in video)
-    assert 5 < len(seen) < 30
+    with pytest.raises(MediaError) as error:
+        seen.extend(frame.index for frame in VideoFile(path))
     assert seen == list(range(len(seen)))
-    assert f"frame {seen[-1]} at {0.04 * seen[-1]:.3f} s" in str(error.value)
+    return len(seen), str(error.value)
+
+
+@pytest.mark.parametrize("codec", ["libx264", "mpeg4"])
+@pytest.mark.parametrize("threads", [1, 2, 16])
+def test_truncated_with_the_index_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, codec: str, threads: int
+) -> None:
+    whole = write_video(
+        tmp_path / "v.mp4",
+        **{"options": {"movflags": "faststart"}, "codec": codec, "noise": True},
+        pts=range(0, 1200, 40),
+    )
+    _with_threads(threads, monkeypatch)
+    counts = []
+    for part in (0.25, 0.4, 0.5, 0.6, 0.75, 0.9, 0.99):
+        count, text = _told(cut(whole, part))
+        last = f"after frame {count - 1} at {0.04 * (count - 1):.3f} s; it announces more"
+        assert f"breaks off {last}" in text
+        counts.append(count)
+    assert counts == sorted(counts)
+    assert 1 <= counts[0] < 15
+    assert 20 <= counts[-1] <= 30
+
+
+@pytest.mark.parametrize("threads", [1, 2, 16])
+def test_damaged_last_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int
+) -> None:
+    path = write_video(tmp_path / "v.mp4", noise=True, pts=range(0, 400, 40))
+    with av.open(str(path)) as container:
+        last = max(container.streams.video[0].index_entries, key=lambda entry: entry.pos)
+        start, size = last.pos, last.size
+    data = bytearray(path.read_bytes())
+    data[start : start + size] = bytes(size)
+    path.write_bytes(data)
+    _with_threads(threads, monkeypatch)
+    count, text = _told(path)
+    assert count == 9
+    assert f"is damaged: after frame 8 at {0.04 * 8:.3f} s" in text
 
 
 def test_truncated_with_the_index_last(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from coprop.errors import CoPropError
 from coprop.metrics import (
     AlignmentRate,
     ControlPointScore,
+    FalseArea,
     FMeasure,
     Jaccard,
     JaccardNearChanges,
@@ -27,6 +28,7 @@ from coprop.metrics import (
     SemanticFMeasure,
     SemanticJaccard,
     SilentArea,
+    SoundingJaccard,
 )
 from coprop.metrics import functional as F
 
@@ -61,6 +63,10 @@ METRICS: dict[str, Callable[[], Metric]] = {
     "offsets": OffsetError,
     "silent area": SilentArea,
     "mute drop": MuteDrop,
+    "false area": FalseArea,
+    "false area key": lambda: FalseArea(selection="key"),
+    "J sounding": SoundingJaccard,
+    "J sounding normal": lambda: SoundingJaccard(selection="normal"),
 }
 
 
@@ -141,6 +147,10 @@ def plain(name: str) -> Any:
         "alignment mask": lambda: F.alignment_rate(F.aligned_by_mask(found, target)),
         "silent area": lambda: F.silent_area(found, target).mean(),
         "mute drop": lambda: F.mute_drop(soft, joined("muted"), target).mean(),
+        "false area": lambda: F.false_area(found).mean(),
+        "false area key": lambda: F.false_area(found[key]).mean(),
+        "J sounding": lambda: F.sounding_jaccard(soft, target).mean(),
+        "J sounding normal": lambda: F.sounding_jaccard(soft[~key], target[~key]).mean(),
         "control points": lambda: _points(0.25),
         "control points, wide": lambda: _points(0.5),
         "onsets": lambda: _events("onset", 1.0),

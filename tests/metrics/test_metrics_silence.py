@@ -1,4 +1,4 @@
-"""What is masked in silence, and what muting takes away."""
+"""What is masked in silence or by a wrong sound, and what muting takes away."""
 
 from __future__ import annotations
 
@@ -9,7 +9,13 @@ from metric_samples import few, scored_frames
 from torch import Tensor
 
 from coprop.errors import CoPropError
-from coprop.metrics.functional import frame_jaccard, mute_drop, silent_area
+from coprop.metrics.functional import (
+    false_area,
+    frame_jaccard,
+    mute_drop,
+    silent_area,
+    sounding_jaccard,
+)
 
 
 class TestSilentArea:
@@ -44,6 +50,58 @@ class TestSilentArea:
     def test_bad_input(self, prediction: Tensor, target: Tensor, message: str) -> None:
         with pytest.raises(CoPropError, match=message):
             silent_area(prediction, target)
+
+
+class TestFalseArea:
+    @few
+    @given(scored_frames())
+    def test_equals_counting_pixels(self, frames: tuple[Tensor, Tensor]) -> None:
+        expected = [sum(p.flatten().tolist()) / p.numel() for p in frames[0] > 0.5]
+        assert false_area(frames[0] > 0.5).tolist() == pytest.approx(expected)
+
+    @few
+    @given(scored_frames())
+    def test_is_the_silent_area_where_nothing_is_to_be_masked(
+        self, frames: tuple[Tensor, Tensor]
+    ) -> None:
+        prediction = frames[0] > 0.5
+        nothing = torch.zeros_like(prediction)
+        assert torch.equal(false_area(prediction), silent_area(prediction, nothing))
+        official = 1 - frame_jaccard(frames[0], nothing)
+        assert torch.allclose(false_area(prediction), official, atol=1e-6)
+
+    @pytest.mark.parametrize(
+        ("prediction", "message"),
+        [
+            (torch.zeros(1, 2, 2), "threshold"),
+            (torch.zeros(2, 2).bool(), "3 dimensions"),
+            (torch.zeros(0, 2, 2).bool(), "at least one frame"),
+        ],
+    )
+    def test_bad_input(self, prediction: Tensor, message: str) -> None:
+        with pytest.raises(CoPropError, match=message):
+            false_area(prediction)
+
+
+class TestSoundingJaccard:
+    @few
+    @given(scored_frames())
+    def test_equals_counting_pixels(self, frames: tuple[Tensor, Tensor]) -> None:
+        expected = []
+        for soft, wanted in zip(*frames, strict=True):
+            found = {i for i, p in enumerate(soft.flatten().tolist()) if p > 0.5}
+            true = {i for i, t in enumerate(wanted.flatten().tolist()) if t}
+            if true:
+                expected.append(len(found & true) / len(found | true))
+        assert sounding_jaccard(*frames).tolist() == pytest.approx(expected, abs=1e-6)
+
+    def test_silent_frames_do_not_count(self) -> None:
+        target = torch.zeros(2, 2, 4, dtype=torch.bool)
+        target[1, :, :2] = True
+        mask = torch.zeros(2, 2, 4)
+        mask[:, 0] = 1
+        assert sounding_jaccard(mask, target).tolist() == pytest.approx([2 / 6])
+        assert sounding_jaccard(mask[:1], target[:1]).tolist() == []
 
 
 class TestMuteDrop:

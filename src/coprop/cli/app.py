@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from coprop.cli.common import FAILED
+from coprop.brief import one_line
+from coprop.cli.common import FAILED, say
 from coprop.cli.compare_detectors import compare_detectors
 from coprop.cli.data import data
 from coprop.cli.detect import detect
@@ -86,10 +87,11 @@ def exit_code(application: typer.Typer) -> int:
     except typer.Exit as ended:
         return int(ended.exit_code)
     except _WRONG_LINE as error:
+        error.message = one_line(error.message)
         error.show()
         return int(error.exit_code)
     except typer.Abort as error:
         raise KeyboardInterrupt from error
     except CoPropError as error:
-        typer.echo(f"coprop: {error}", err=True)
+        say(f"coprop: {error}", err=True)
         return FAILED

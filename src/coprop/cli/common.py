@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from coprop.__main__ import INTERRUPTED, SIGNALS
+from coprop.brief import text_of
 from coprop.errors import CoPropError
 
 if TYPE_CHECKING:
@@ -106,26 +107,26 @@ def reported(
     except CoPropError as error:
         if debug:
             raise
-        typer.echo(f"coprop: {_one_line(error)}", err=True)
+        say(f"coprop: {error}", err=True)
         raise typer.Exit(FAILED) from error
     except OSError as error:
         # What no part of coprop has turned into an error of its own: a full disk, most likely.
         if debug or error.errno not in _OF_THE_SYSTEM:
             raise
         where = f" ({error.filename})" if error.filename else ""
-        typer.echo(f"coprop: the system refuses: {error.strerror}{where}.", err=True)
+        say(f"coprop: the system refuses: {error.strerror}{where}.", err=True)
         raise typer.Exit(FAILED) from error
     except MemoryError as error:
-        typer.echo("coprop: there is not enough memory for this.", err=True)
+        say("coprop: there is not enough memory for this.", err=True)
         raise typer.Exit(FAILED) from error
     except KeyboardInterrupt as error:
-        typer.echo(f"coprop: {interrupted()}", err=True)
+        say(f"coprop: {interrupted()}", err=True)
         raise typer.Exit(INTERRUPTED) from error
 
 
-def _one_line(error: Exception) -> str:
-    """What an error says; a line break in a file's name stays one character."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(error))
+def say(*lines: str, err: bool = False) -> None:
+    """Prints lines, whatever characters the names of files in them have."""
+    typer.echo(text_of(lines), err=err)
 
 
 def detector_for(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from coprop.brief import text_of
 from coprop.cli.common import DebugOption, JsonOption, reported
 from coprop.cli.dataset_options import (
     ControlPointsOption,
@@ -154,4 +155,4 @@ def _text(comparison: Comparison, notes: list[str]) -> str:
     for row in comparison.rows:
         figures = (*row.exact.scores(), *row.near.scores())
         lines.append(f"{row.name:<12}" + "".join(f"{figure:>10.3f}" for figure in figures))
-    return "\n".join([*lines, "", *notes])
+    return text_of([*lines, "", *notes])

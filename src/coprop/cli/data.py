@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from coprop.cli.common import FAILED, DebugOption, JsonOption, reported
+from coprop.cli.common import FAILED, DebugOption, JsonOption, reported, say
 from coprop.cli.dataset_options import Subset
 from coprop.cli.progress import ProgressBars
 
@@ -129,9 +129,9 @@ def compose(
         f"{name} " + ", ".join(f"{number} {kind}" for kind, number in own.items())
         for name, own in result.counts.items()
     )
-    typer.echo(f"Written to {out}: {result.composed} new clips. It holds {counts}.")
+    say(f"Written to {out}: {result.composed} new clips. It holds {counts}.")
     if result.left_out:
-        typer.echo(f"{len(result.left_out)} test files are left out: training has copies of them.")
+        say(f"{len(result.left_out)} test files are left out: training has copies of them.")
 
 
 @data.command()
@@ -191,30 +191,30 @@ def verify(
     ):
         _print_some([f"{title}: {path}" for path in paths])
     if not found.is_whole:
-        typer.echo(
+        say(
             f"coprop: {len(found.missing)} of {found.checked} files are missing, "
             f"{len(found.changed)} changed, and {len(found.unlisted)} are not listed. Remove the "
             "clips that are damaged, and repeat coprop data compose with the same arguments.",
             err=True,
         )
         raise typer.Exit(FAILED)
-    typer.echo(f"{folder}: {found.checked} files are as they were composed.")
+    say(f"{folder}: {found.checked} files are as they were composed.")
 
 
 def _print_report(report: DisjointReport) -> None:
     for medium in ("picture", "sound"):
         train, test = (report.counts.get((split, medium), 0) for split in ("train", "test"))
         own = [pair for pair in report.shared if pair.medium == medium]
-        typer.echo(
+        say(
             f"{medium}s: {train} for training, {test} for testing, "
             f"{report.compared.get(medium, 0)} pairs compared, {len(own)} shared"
         )
         _print_some([f"  {p.similarity:.3f}  {p.how:11}  {p.train}  {p.test}" for p in own])
     _print_some([f"not the manifest's: {path}" for path in report.changed])
     if report.is_disjoint:
-        typer.echo("Train and test share no picture and no recording.")
+        say("Train and test share no picture and no recording.")
         return
-    typer.echo(
+    say(
         f"coprop: {len(report.shared)} pairs are shared and {len(report.changed)} files are not "
         "the manifest's. Put both of a pair into one split, or leave one out; build changed files "
         "anew.",
@@ -224,9 +224,9 @@ def _print_report(report: DisjointReport) -> None:
 
 def _print_some(lines: list[str]) -> None:
     for line in lines[:_MOST_LINES]:
-        typer.echo(line)
+        say(line)
     if len(lines) > _MOST_LINES:
-        typer.echo(f"  and {len(lines) - _MOST_LINES} more")
+        say(f"  and {len(lines) - _MOST_LINES} more")
 
 
 def _names(text: str) -> list[str]:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import typer
 
+from coprop.brief import text_of
+from coprop.cli.common import say
 from coprop.cli.listening import Listened, listen, media_files
 from coprop.cli.progress import ProgressBars
 from coprop.cli.rows import RowFile
@@ -68,7 +70,7 @@ class DetectionJob:
             if single:
                 raise error
             failures.append(file)
-            typer.echo(f"coprop: {error}", err=True)
+            say(f"coprop: {error}", err=True)
 
         with ProgressBars(shown=True) as bars:
             done = 0
@@ -104,7 +106,7 @@ class DetectionJob:
             if found.trace.notes:
                 content["notes"] = list(found.trace.notes)
             for note in found.trace.notes:
-                typer.echo(f"coprop: {note}", err=True)
+                say(f"coprop: {note}", err=True)
         return {**content, **_content(found.points, self.windows)}
 
     def _write_trace(self, found: Listened, files: list[Path]) -> None:
@@ -133,7 +135,7 @@ class DetectionJob:
         else:
             earlier = f", {before} done before" if before else ""
             unread = f", {len(failures)} that cannot be read" if failures else ""
-            typer.echo(f"Written to {self.out}: {done} files{earlier}{unread}.")
+            say(f"Written to {self.out}: {done} files{earlier}{unread}.")
 
 
 def _trace_name(path: Path, inputs: list[Path]) -> str:
@@ -177,7 +179,7 @@ def _table(content: dict[str, Any]) -> str:
             for i, row in enumerate(content["control_points"])
         ]
         title = "    time_s    score"
-    return "\n".join([head, "", title + ("  heard" if named else ""), *rows])
+    return text_of([head, "", title + ("  heard" if named else ""), *rows])
 
 
 def _how(content: dict[str, Any]) -> Iterator[str]:

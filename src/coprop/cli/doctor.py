@@ -11,6 +11,7 @@ from typing import Any
 
 import typer
 
+from coprop.brief import text_of
 from coprop.cli.common import FAILED, JsonOption, available_devices
 
 PACKAGE = Path(__file__).parents[1]
@@ -188,7 +189,7 @@ def _text(report: dict[str, Any]) -> str:
         lines.append(f"{file['file']:<46} {file['bytes']:>10,} B  {checksum:<12}  {file['state']}")
     lines.append("")
     if report["ok"]:
-        return "\n".join([*lines, "Everything needed is there."])
+        return text_of([*lines, "Everything needed is there."])
     for problem in report["problems"]:
         lines += [f"Problem: {problem['problem']}", f"  mend it with: {problem['remedy']}"]
-    return "\n".join(lines)
+    return text_of(lines)

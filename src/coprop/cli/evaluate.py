@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +16,7 @@ from coprop.cli.common import (
     JsonOption,
     checked_device,
     reported,
+    say,
 )
 from coprop.cli.dataset_options import (
     Classes,
@@ -33,6 +35,16 @@ if TYPE_CHECKING:
     from accelerate import PartialState
 
     from coprop.data.labelled import LabelledDataset
+
+
+class Sound(str, Enum):
+    """What is heard: of `coprop.evaluation.disturbances.Sound`."""
+
+    own = "own"
+    muted = "muted"
+    noise = "noise"
+    other = "other"
+
 
 _METHODS = "alone,cosine,novelty,true"
 
@@ -73,9 +85,17 @@ def evaluate(
     classes: ClassesOption = Classes.all,
     control_points: ControlPointsOption = None,
     limit: LimitOption = None,
-    mute: Annotated[
-        bool, typer.Option("--mute", help="Run everything without sound too; takes twice as long.")
-    ] = False,
+    sound: Annotated[
+        list[Sound] | None,
+        typer.Option(
+            "--sound",
+            show_default="own",
+            help="Hear this too, in place of the clips' own sound: silence, white noise as loud as "
+            "they are, or another clip's sound. May be given several times; everything is run "
+            "once more for each.",
+        ),
+    ] = None,
+    mute: Annotated[bool, typer.Option("--mute", help="Short for --sound muted.")] = False,
     max_segment: Annotated[
         float | None,
         typer.Option(
@@ -141,7 +161,7 @@ def evaluate(
                 "near_frames": near,
                 "frames_per_batch": frames_per_batch,
             },
-            mute=mute,
+            sounds=[each.value for each in (*(sound or ()), *((Sound.muted,) if mute else ()))],
             device=device,
             force=force,
             processes=processes,
@@ -169,7 +189,7 @@ def _evaluate(
     methods: list[str],
     max_segment_s: float | None,
     scores: dict[str, Any],
-    mute: bool,
+    sounds: list[str],
     device: str,
     force: bool,
     processes: PartialState,
@@ -198,7 +218,7 @@ def _evaluate(
             EvaluationFolder(folder),
             settings=settings,
             options=ScoreOptions(**scores),
-            mute=mute,
+            sounds=sounds,
             force=force,
             processes=processes,
             progress=bars,
@@ -217,4 +237,4 @@ def _print_table(content: dict[str, Any], out: Path) -> None:
     except (UnicodeEncodeError, LookupError):
         table = table.translate(IN_ASCII)
     typer.echo(table)
-    typer.echo(f"\nWritten to {out}: {RESULTS}, {TABLE}, {TIMINGS}, rows/")
+    say("", f"Written to {out}: {RESULTS}, {TABLE}, {TIMINGS}, rows/")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from coprop.cli.common import DebugOption, reported
+from coprop.cli.common import DebugOption, reported, say
 from coprop.cli.dataset_options import (
     ControlPointsOption,
     DatasetOption,
@@ -49,4 +49,4 @@ def examples(
 
         clips = opened_dataset(dataset, root, split, control_points)
         store = build_examples(clips, out, progress=bars)
-    typer.echo(f"Written to {out}: {len(store)} examples of {len(clips)} clips of {clips.name}.")
+    say(f"Written to {out}: {len(store)} examples of {len(clips)} clips of {clips.name}.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from coprop.brief import counted
+from coprop.brief import counted, text_of
 from coprop.cli.common import (
     AudioTrackOption,
     DebugOption,
@@ -159,8 +159,7 @@ def check_output(job: Job) -> None:
         OutputError: the folder has something in it and is not to be replaced, cannot be written,
             or holds the input under a name that the result would take.
     """
-    from coprop.files import output_errors
-    from coprop.locks import LOCK
+    from coprop.files import is_empty, output_errors
 
     with output_errors(job.out):
         existing = next(path for path in (job.out, *job.out.absolute().parents) if path.exists())
@@ -168,7 +167,7 @@ def check_output(job: Job) -> None:
             raise OutputError(f"cannot write {job.out}: {existing} is a file. Choose a folder.")
         if not os.access(existing, os.W_OK | os.X_OK):
             raise OutputError(f"cannot write {job.out}: no permission to write in {existing}.")
-        if existing != job.out or not set(job.out.iterdir()) - {job.out / LOCK}:
+        if existing != job.out or is_empty(job.out):
             return
     if not job.force:
         raise OutputError(
@@ -244,6 +243,6 @@ def summary(content: dict[str, Any], out: Path) -> str:
     ]
     lines = [f"{content['video']}: {', '.join(told)}", ""]
     lines += segment_lines(segments, frames) if segments else ["Nothing is heard."]
-    return "\n".join(
+    return text_of(
         [*lines, "", f"Written to {out}: masks/, overlay.mp4, timeline.png, result.json"]
     )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from coprop.cli.common import DebugOption, checked_device, reported
+from coprop.cli.common import DebugOption, checked_device, reported, say
 from coprop.cli.dataset_options import (
     Classes,
     ClassesOption,
@@ -130,7 +130,7 @@ def train(
         if not outcome.finished:
             raise KeyboardInterrupt
     if not quiet and _first_process():
-        typer.echo(f"Written to {out / 'final'}")
+        say(f"Written to {out / 'final'}")
 
 
 def _train(

@@ -22,8 +22,8 @@ from coprop.data.checksums import CHECKSUMS, read_checksums, write_checksums
 from coprop.data.disjoint import check_disjoint
 from coprop.data.manifest import MANIFEST, SPLITS, digest_of, read_manifest
 from coprop.errors import DatasetError, OutputError
-from coprop.files import output_errors, part_of, replacing
-from coprop.locks import LOCK, WriterLock
+from coprop.files import is_empty, output_errors, part_of, replacing
+from coprop.locks import WriterLock
 from coprop.media.palette import voc_palette
 from coprop.media.wav_file import write_wav
 from coprop.paths import AnyPath, as_path
@@ -182,8 +182,7 @@ class _Work:
             return left_out
         with output_errors(self._out):
             # What a stop before the settings were written has left is no content.
-            left = {self._out / LOCK, part_of(path)}
-            if set(self._out.iterdir()) - left:
+            if not is_empty(self._out, {part_of(path)}):
                 raise OutputError(
                     f"{self._out} is not empty and has no {BENCHMARK}; choose a new folder, or one "
                     "that coprop data compose has written."

@@ -108,6 +108,8 @@ class ComposedBenchmark:
             change_times_s=record.change_times_s,
             categories=record.categories,
             heard=record.heard,
+            silent=record.silent,
+            off_screen=record.hidden,
         )
 
 
@@ -138,7 +140,9 @@ class _Truths:
             time_s = index / self.record.fps
             sounding = np.array([o.sounds_at(time_s) for o in self.record.objects], dtype=bool)
             objects = np.asarray(_labels(path, len(sounding)) == numbers)
-            yield FrameTruth(objects[sounding].any(axis=0).astype(np.uint8), objects, sounding)
+            labels = objects[sounding].any(axis=0).astype(np.uint8)
+            hidden = any(source.sounds_at(time_s) for source in self.record.off_screen)
+            yield FrameTruth(labels, objects, sounding, hidden)
 
 
 def _labels(path: Path, objects: int) -> NDArray[np.uint8]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -41,13 +42,27 @@ class ObjectRecord:
 
 @dataclass(frozen=True)
 class ClipRecord:
-    """A clip as the reader needs it; object i has label i + 1 in the masks."""
+    """A clip as the reader needs it; object i has label i + 1 in the masks.
+
+    ``off_screen`` is what is heard and not seen, music included.
+    """
 
     fps: float
     num_frames: int
     change_times_s: tuple[float, ...]
     categories: tuple[str, ...]
     objects: tuple[ObjectRecord, ...]
+    off_screen: tuple[ObjectRecord, ...] = ()
+
+    @property
+    def silent(self) -> tuple[str, ...]:
+        """Groups of what is seen and never sounds."""
+        return tuple(sorted({o.group for o in self.objects if o.group and not o.sounding_s}))
+
+    @property
+    def hidden(self) -> tuple[str, ...]:
+        """Groups of what is heard and not seen."""
+        return tuple(sorted({o.group for o in self.off_screen if o.group}))
 
     @property
     def heard(self) -> tuple[tuple[str, ...], ...]:
@@ -164,6 +179,7 @@ def read_record(path: Path) -> ClipRecord:
             change_times_s=_increasing("change_times_s", content["change_times_s"]),
             categories=tuple(_text("categories", name) for name in content["categories"]),
             objects=tuple(_object(own) for own in content["objects"]),
+            off_screen=tuple(_off_screen(content)),
         )
     except KeyError as error:
         raise _unreadable(path, f"it lacks {error}") from error
@@ -187,6 +203,15 @@ def load_clip(path: Path) -> dict[str, Any]:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _unreadable(path, f"{type(error).__name__}: {error}") from error
     return content
+
+
+def _off_screen(content: dict[str, Any]) -> Iterator[ObjectRecord]:
+    """What sounds and is not seen; music does so all the time."""
+    for own in content.get("off_screen") or ():
+        yield _object({"seen_in_training": None, **own})
+    if content.get("music"):
+        throughout = [[0, content["num_frames"] / content["fps"]]]
+        yield _object({"seen_in_training": None, "sounding_s": throughout, **content["music"]})
 
 
 def _object(own: dict[str, Any]) -> ObjectRecord:

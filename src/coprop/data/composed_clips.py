@@ -69,14 +69,17 @@ class ComposedClips:
         rng = np.random.default_rng((self._seed, number))
         clip = compose_clip(self._library, rng, fps=self._fps)
         rendered = _Rendered(clip)
+        categories = _categories(clip, frozenset().union(*clip.schedule.sounding))
         return LabelledClip(
             name=f"composed-{number:04d}",
             frames=_Frames(rendered),
             audio=clip.audio,
             truth=_Truths(rendered),
             change_times_s=clip.schedule.change_times_s,
-            categories=_categories(clip, frozenset().union(*clip.schedule.sounding)),
+            categories=categories,
             heard=tuple(_categories(clip, sounding) for sounding in clip.schedule.sounding),
+            silent=tuple(g for g in clip.scene.groups if g is not None and g not in categories),
+            off_screen=clip.off_screen,
         )
 
 
@@ -104,7 +107,7 @@ class _Rendered:
     def _truth(self, time_s: float, objects: NDArray[np.bool_]) -> FrameTruth:
         sounding = self.clip.sounding(time_s)
         labels = np.asarray(objects[sounding].any(axis=0), dtype=np.uint8)
-        return FrameTruth(labels, objects, sounding)
+        return FrameTruth(labels, objects, sounding, self.clip.sounds_off_screen(time_s))
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,6 +27,7 @@ class ComposedClip(Brief):
         num_sounding: how many of the scene's objects sound at some time.
         audio: the sound, mono at 44.1 kHz.
         fps: frames per second.
+        off_screen: groups of the sources that are heard and not seen.
     """
 
     scene: Scene
@@ -34,6 +35,7 @@ class ComposedClip(Brief):
     num_sounding: int
     audio: Audio
     fps: float
+    off_screen: tuple[str, ...] = ()
 
     @property
     def num_frames(self) -> int:
@@ -44,6 +46,10 @@ class ComposedClip(Brief):
         now = self.schedule.at(time_s)
         objects = range(len(self.scene.sprites))
         return np.array([i < self.num_sounding and i in now for i in objects], dtype=bool)
+
+    def sounds_off_screen(self, time_s: float) -> bool:
+        """Whether something sounds at a time that is not in the picture."""
+        return any(source >= self.num_sounding for source in self.schedule.at(time_s))
 
     def frames(self) -> Iterator[tuple[float, NDArray[np.uint8], NDArray[np.bool_]]]:
         """Yields (time_s, frame (H, W, 3), object masks (O, H, W)), rendered one by one."""
@@ -78,7 +84,8 @@ def compose_clip(
     recordings = [random_recording(library, rng, group) for group in groups]
     planned = random_schedule(rng, len(groups), duration_s)
     samples, schedule = render(recordings, planned, SAMPLE_RATE, rng)
-    return ComposedClip(scene, schedule, visible, Audio(samples, SAMPLE_RATE), fps)
+    audio, hidden_groups = Audio(samples, SAMPLE_RATE), tuple(groups[visible:])
+    return ComposedClip(scene, schedule, visible, audio, fps, hidden_groups)
 
 
 def random_picture(library: Library, rng: np.random.Generator, group: str | None) -> Source:

@@ -26,11 +26,14 @@ class FrameTruth(Brief):
         objects: (O, H, W) bool, a mask for each object that can be seen, whether it sounds or
             not; None where only what sounds is annotated.
         sounding: (O,) bool, which of the objects sound; None where ``objects`` is.
+        off_screen: whether something sounds that is not in the picture; None where the annotation
+            does not tell.
     """
 
     labels: NDArray[np.uint8] | None
     objects: NDArray[np.bool_] | None = None
     sounding: NDArray[np.bool_] | None = None
+    off_screen: bool | None = None
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -49,6 +52,9 @@ class LabelledClip(Brief):
         categories: what sounds, in words; empty where the dataset does not name it.
         heard: which of them from each control point to the next, the beginning being the first;
             None where the dataset knows of the whole clip alone.
+        silent: what is in the picture and never sounds, in words; empty where the dataset does
+            not name it.
+        off_screen: what is heard and is not in the picture, likewise.
     """
 
     name: str
@@ -59,6 +65,8 @@ class LabelledClip(Brief):
     windows: int | None = None
     categories: tuple[str, ...] = ()
     heard: tuple[tuple[str, ...], ...] | None = None
+    silent: tuple[str, ...] = ()
+    off_screen: tuple[str, ...] = ()
 
 
 class LabelledDataset(Protocol):

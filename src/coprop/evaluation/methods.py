@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from coprop.keyframes.naming import name_sounds
 from coprop.keyframes.segmenter import KeyframeSegmenter
 from coprop.media.clip import Clip
 from coprop.pipeline import CoProp, Detector
-from coprop.types import Audio, ControlPoints, FrameMask
+from coprop.types import ControlPoints, FrameMask
 
 PointsFunction = Callable[[LabelledClip], ControlPoints]
 """Gives a clip's control points: found in its sound, or known."""
@@ -130,16 +130,6 @@ def text_guided(pipeline: CoProp) -> Method:
         return points if points.categories is not None else name_sounds(points, clip.audio)
 
     return propagated(told, points_of, "coprop, guided by text")
-
-
-def muted(method: Method) -> Method:
-    """The method on clips whose sound is taken away."""
-
-    def predict(clip: LabelledClip) -> Prediction:
-        silence = np.zeros(clip.audio.num_samples, dtype=np.float32)
-        return method.predict(replace(clip, audio=Audio(silence, clip.audio.sample_rate)))
-
-    return Method(f"{method.name}, muted", predict)
 
 
 def detected(detector: Detector) -> PointsFunction:

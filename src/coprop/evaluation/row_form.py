@@ -6,8 +6,14 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from coprop.evaluation.disturbances import DISTURBANCES
+
 _SHARES = frozenset(
-    {"jaccard_avsbench", "jaccard_strict", "f_measure_avsbench", "silent_area", "muted"}
+    {
+        *("jaccard_avsbench", "jaccard_strict", "f_measure_avsbench"),
+        *("silent_area", "off_screen_area"),
+        *(f"{sound}_{figure}" for sound in DISTURBANCES for figure in ("jaccard", "false_area")),
+    }
 )
 _FLAGS = frozenset({"alignment_identity", "alignment_mask", "key", "near"})
 _EVENTS = ("onset", "offset")
@@ -22,6 +28,8 @@ def fault_of(row: dict[str, Any]) -> str:
         return "it lacks scores or seconds"
     if not all(_is_real(each) and each >= 0 for each in seconds.values()):
         return "its seconds are no times"
+    if not isinstance(row.get("other_clip"), str | None):
+        return "its other_clip is no name"
     for method, of_clip in scores.items():
         if fault := _fault_of_scores(of_clip):
             return f"{fault} of {method!r}"
@@ -104,5 +112,5 @@ def _is_real(value: Any) -> bool:
 
 
 def _is_share(value: Any) -> bool:
-    # Rounding may leave [0, 1]; a mute share, a difference, does not.
+    # Rounding may leave [0, 1].
     return _is_real(value) and -1e-6 <= value <= 1 + 1e-6

@@ -10,8 +10,16 @@ from typing import Any, Protocol
 
 from coprop.data.labelled import LabelledClip, LabelledDataset
 from coprop.errors import CoPropError
-from coprop.evaluation.methods import Method, muted
-from coprop.evaluation.scores import ScoreOptions, score
+from coprop.evaluation.disturbances import (
+    OTHER,
+    OWN,
+    Disturbance,
+    OtherSounds,
+    disturbances,
+    sounds_named,
+)
+from coprop.evaluation.methods import Method
+from coprop.evaluation.scores import ScoreOptions, disturbed_columns, score
 from coprop.evaluation.store import RESULTS, TABLE, TIMINGS, EvaluationFolder, to_json
 from coprop.evaluation.summary import summarise
 from coprop.evaluation.table import markdown
@@ -53,7 +61,7 @@ def evaluate(
     *,
     settings: dict[str, Any],
     options: ScoreOptions | None = None,
-    mute: bool = False,
+    sounds: Sequence[str] = (OWN,),
     force: bool = False,
     processes: Processes | None = None,
     progress: Progress | None = None,
@@ -69,7 +77,8 @@ def evaluate(
         folder: where rows and results go; rows of an earlier, stopped run are kept.
         settings: what makes this evaluation what it is; a folder takes no rows of others.
         options: of the scores.
-        mute: run every method a second time without sound, to see how much of it the sound is.
+        sounds: what is heard, of `coprop.evaluation.disturbances.Sound`. Every method is run once
+            with the clip's own sound and once more with each of the others.
         force: forget what an earlier evaluation left in the folder.
         processes: those that share the clips.
         progress: called as ``("clips", done, total)``.
@@ -78,14 +87,17 @@ def evaluate(
         what results.json holds, in the first process; None in others.
 
     Raises:
-        CoPropError: an empty dataset, or a clip that cannot be read, with its name.
+        CoPropError: an empty dataset, a clip that cannot be read, with its name, an unknown sound,
+            or no clip whose sound another could have.
         OutputError: the folder belongs to another evaluation, is damaged, cannot be written, or is
             being written by others.
     """
     if not len(dataset):
         raise CoPropError(f"{dataset.name} has no clips to evaluate.")
     options, processes = options or ScoreOptions(), processes or OneProcess()
-    settings = {**settings, "methods": [m.name for m in methods], "mute": mute, **asdict(options)}
+    sounds = sounds_named(sounds)
+    names = [method.name for method in methods]
+    settings = {**settings, "methods": names, "sounds": list(sounds), **asdict(options)}
     first = processes.process_index == 0
     with folder.lock() if first else nullcontext():
         if first and force:
@@ -93,11 +105,12 @@ def evaluate(
         processes.wait_for_everyone()
         folder.check(settings)
         done = folder.rows()
+        disturbed = disturbances(sounds, dataset) if len(done) < len(dataset) else {}
         processes.wait_for_everyone()  # nobody writes while others still look
         if first:
             folder.open(settings)
         processes.wait_for_everyone()
-        _score_missing(dataset, methods, folder, options, mute, done, processes, progress)
+        _score_missing(dataset, methods, folder, options, disturbed, done, processes, progress)
         processes.wait_for_everyone()
         return _write_results(folder, dataset, settings, options) if first else None
 
@@ -107,7 +120,7 @@ def _score_missing(
     methods: Sequence[Method],
     folder: EvaluationFolder,
     options: ScoreOptions,
-    mute: bool,
+    disturbed: dict[str, Disturbance],
     done: dict[int, dict[str, Any]],
     processes: Processes,
     progress: Progress | None,
@@ -117,7 +130,7 @@ def _score_missing(
     mine = missing[processes.process_index :: processes.num_processes]
     for count, index in enumerate(mine):
         clip = dataset[index]
-        row, seconds = _row(clip, methods, options, dataset.num_classes, mute)
+        row, seconds = _row(clip, methods, options, dataset.num_classes, disturbed)
         row = {"index": index, "clip": clip.name, **row}
         folder.append({**row, "seconds": seconds}, processes.process_index)
         if progress is not None:
@@ -129,19 +142,24 @@ def _row(
     methods: Sequence[Method],
     options: ScoreOptions,
     num_classes: int,
-    mute: bool,
+    disturbed: dict[str, Disturbance],
 ) -> tuple[dict[str, Any], dict[str, float]]:
     """A clip's scores by method, and the seconds that each method took."""
     scores: dict[str, Any] = {}
     seconds: dict[str, float] = {}
+    clips = {name: disturb(clip) for name, disturb in disturbed.items()}
     for method in methods:
         began = time.perf_counter()
         scores[method.name] = score(method.predict(clip), clip, options, num_classes)
         seconds[method.name] = time.perf_counter() - began
-        if mute:
-            silenced = score(muted(method).predict(clip), clip, options, num_classes)
-            scores[method.name]["frames"]["muted"] = silenced["frames"]["jaccard_avsbench"]
-    return {"scores": scores}, seconds
+        for name, other in clips.items():
+            prediction = None if other is None else method.predict(other)
+            scores[method.name]["frames"] |= disturbed_columns(prediction, clip, name)
+    row: dict[str, Any] = {"scores": scores}
+    other_sounds = disturbed.get(OTHER)
+    if isinstance(other_sounds, OtherSounds):
+        row["other_clip"] = other_sounds.partner_of[clip.name]
+    return row, seconds
 
 
 def _write_results(
@@ -185,6 +203,7 @@ def _results(
         "clips": [
             {
                 "clip": row["clip"],
+                **({"other_clip": row["other_clip"]} if "other_clip" in row else {}),
                 "methods": {
                     name: summarise([row["scores"][name]], options, classes)["all frames"]
                     for name in names

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any, get_args
 
 import numpy as np
@@ -22,6 +23,7 @@ from coprop.metrics.functional import (
     control_point_counts,
     event_errors,
     f_curves,
+    false_area,
     frame_class_counts,
     frame_jaccard,
     near_changes,
@@ -96,6 +98,37 @@ def score(
     }
 
 
+def disturbed_columns(
+    prediction: Prediction | None, clip: LabelledClip, sound: str
+) -> dict[str, list[float | None]]:
+    """What each annotated frame adds to the figures of masks predicted from another sound.
+
+    Args:
+        prediction: the masks, in the order of the clip's frames; None where there is no such sound
+            for the clip.
+        clip: with the truth of its own sound.
+        sound: the name of what was heard.
+
+    Returns:
+        J against the clip's own truth, and the share of the frame that is masked; None without a
+        prediction.
+    """
+    jaccards: list[float | None] = []
+    areas: list[float | None] = []
+    masks = repeat(None) if prediction is None else prediction.masks
+    for truth, mask in zip(clip.truth, masks, strict=prediction is not None):
+        if truth.labels is None:
+            continue
+        if mask is None:
+            jaccards.append(None)
+            areas.append(None)
+            continue
+        soft, wanted = _tensors(mask, truth.labels)
+        jaccards.append(float(frame_jaccard(soft, wanted)))
+        areas.append(float(false_area(soft > 0.5)))
+    return {f"{sound}_jaccard": jaccards, f"{sound}_false_area": areas}
+
+
 class _Frames:
     """Collects the columns of figures while masks and truth pass by, one frame at a time."""
 
@@ -115,8 +148,7 @@ class _Frames:
         self.num_keyframes += mask.is_keyframe
         if truth.labels is None:
             return
-        soft = torch.tensor(sounding_probability(mask)).unsqueeze(0)
-        wanted = torch.from_numpy(truth.labels > 0).unsqueeze(0)
+        soft, wanted = _tensors(mask, truth.labels)
         found = soft > 0.5
         counts = region_counts(soft, wanted)
         sums = [counts.intersection, counts.predicted, counts.target]
@@ -129,8 +161,10 @@ class _Frames:
         else:
             self._put("f_measure_avsbench", float(curve.max().nan_to_num()))
         self._put("alignment_mask", bool(aligned_by_mask(found, wanted)))
-        area = silent_area(found, wanted)
-        self._put("silent_area", float(area[0]) if len(area) else None)
+        area = next(iter(silent_area(found, wanted).tolist()), None)
+        self._put("silent_area", area)
+        if truth.off_screen is not None:
+            self._put("off_screen_area", area if truth.off_screen else None)
         self._add_objects(found[0], wanted[0], truth)
         if self._num_classes > 1:
             self._put("classes", _class_counts(mask, truth.labels, self._num_classes))
@@ -166,6 +200,12 @@ class _Frames:
 
     def _put(self, name: str, value: Any) -> None:
         self.columns.setdefault(name, []).append(value)
+
+
+def _tensors(mask: FrameMask, labels: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
+    """(1, H, W) each: the probability that anything sounds, and where something does."""
+    soft = torch.tensor(sounding_probability(mask))
+    return soft.unsqueeze(0), torch.from_numpy(labels > 0).unsqueeze(0)
 
 
 def sounding_probability(mask: FrameMask) -> NDArray[np.float32]:

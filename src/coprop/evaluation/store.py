@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from coprop.errors import OutputError
 from coprop.evaluation.row_form import fault_of
-from coprop.files import differing, output_errors, part_of, read_json, remove, replacing
+from coprop.files import (
+    differing,
+    is_empty,
+    output_errors,
+    part_of,
+    read_json,
+    remove,
+    replacing,
+    visible,
+)
 from coprop.json_lines import JsonLines
-from coprop.locks import LOCK, WriterLock
+from coprop.locks import WriterLock
 
 SETTINGS, RESULTS, TABLE, TIMINGS = "settings.json", "results.json", "results.md", "timings.json"
 _WRITTEN = (SETTINGS, RESULTS, TABLE, TIMINGS)
@@ -81,9 +91,9 @@ class EvaluationFolder:
         if not (self.path / SETTINGS).is_file():
             return
         with output_errors(self.path):
-            for path in (self.path / _ROWS).glob("*.jsonl"):
+            for path in self._row_files():
                 path.unlink()
-            if (self.path / _ROWS).is_dir() and not any((self.path / _ROWS).iterdir()):
+            with suppress(OSError):  # something else is in it
                 (self.path / _ROWS).rmdir()
             for name in (RESULTS, TABLE, TIMINGS, SETTINGS):  # the settings last: they say whose
                 remove(part_of(self.path / name))
@@ -96,7 +106,7 @@ class EvaluationFolder:
             OutputError: a damaged row.
         """
         rows = {}
-        for path in sorted((self.path / _ROWS).glob("*.jsonl")):
+        for path in self._row_files():
             lines = _lines(path)
             for number, row in lines:
                 if fault := fault_of(row):
@@ -121,16 +131,19 @@ class EvaluationFolder:
             f"a row in {self.path / _ROWS} is damaged ({type(error).__name__}: {error}). {_ANEW}"
         )
 
+    def _row_files(self) -> list[Path]:
+        return [path for path in visible(self.path / _ROWS) if path.suffix == ".jsonl"]
+
     def _refuse_others(self) -> None:
         """Refuses a folder without settings, but for what a stop before they were written left."""
         if not self.path.exists():
             return
         with output_errors(self.path):
-            left = {self.path / LOCK, *(part_of(self.path / name) for name in _WRITTEN)}
+            left = {part_of(self.path / name) for name in _WRITTEN}
             rows = self.path / _ROWS
-            if rows.is_dir() and not any(rows.iterdir()):
+            if rows.is_dir() and is_empty(rows):
                 left.add(rows)
-            if set(self.path.iterdir()) - left:
+            if not is_empty(self.path, left):
                 raise OutputError(
                     f"{self.path} is not empty, and no evaluation of coprop. Choose another folder."
                 )

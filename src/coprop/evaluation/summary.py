@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from coprop.evaluation.disturbances import DISTURBANCES
 from coprop.evaluation.scores import ScoreOptions
 from coprop.metrics.functional import (
     ClassCounts,
@@ -30,6 +31,7 @@ _MEANS = (
     "alignment_identity",
     "alignment_mask",
     "silent_area",
+    "off_screen_area",
 )
 
 
@@ -51,9 +53,7 @@ def summarise(
     }
     figures["all frames"] |= {
         "jaccard_near_changes": mean(f["jaccard_strict"] for f in frames if f.get("near")),
-        "mute_drop": mean(
-            f["jaccard_avsbench"] - f["muted"] for f in frames if "muted" in f and f["counts"][2]
-        ),
+        **_disturbed(frames),
         **_events(clips, "onset"),
         **_events(clips, "offset"),
         **_control_points([c["control_points"] for c in clips if c["control_points"]]),
@@ -123,6 +123,19 @@ def _classes(frames: Sequence[dict[str, list[int]]], num_classes: int) -> dict[s
         "class_jaccard_dataset": float(totals.mean_jaccard()),
         "class_f_measure_dataset": float(totals.mean_f_measure()),
     }
+
+
+def _disturbed(frames: Sequence[Frame]) -> dict[str, Any]:
+    """How far the masks follow the sound: J where something sounds, with it and with others."""
+    sounding = [f for f in frames if f["counts"][2]]
+    figures = {"sounding_jaccard": mean(f["jaccard_avsbench"] for f in sounding)}
+    for sound in DISTURBANCES:
+        figures[f"{sound}_jaccard"] = mean(f.get(f"{sound}_jaccard") for f in sounding)
+        figures[f"{sound}_false_area"] = mean(f.get(f"{sound}_false_area") for f in frames)
+    figures["mute_drop"] = mean(
+        f["jaccard_avsbench"] - f["muted_jaccard"] for f in sounding if "muted_jaccard" in f
+    )
+    return figures
 
 
 def _events(clips: Sequence[Scores], kind: str) -> dict[str, Any]:

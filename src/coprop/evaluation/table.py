@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from coprop.brief import text_of
+
 HIGHER, LOWER = "↑", "↓"
 """Which way a figure is better; of what costs time, the less the better."""
 
@@ -16,8 +18,16 @@ ROWS = (
     ("alignment_identity", "aligned, identity", HIGHER),
     ("alignment_mask", "aligned, mask", HIGHER),
     ("silent_area", "silent area", LOWER),
+    ("off_screen_area", "off-screen area", LOWER),
     ("jaccard_near_changes", "J near changes", HIGHER),
+    ("sounding_jaccard", "J sounding", HIGHER),
+    ("muted_jaccard", "J sounding, muted", LOWER),
+    ("noise_jaccard", "J sounding, noise", LOWER),
+    ("other_jaccard", "J sounding, other", LOWER),
     ("mute_drop", "mute drop", HIGHER),
+    ("muted_false_area", "false area, muted", LOWER),
+    ("noise_false_area", "false area, noise", LOWER),
+    ("other_false_area", "false area, other", LOWER),
     ("onset_error_s", "onset error, s", LOWER),
     ("onsets_missed", "onsets missed", LOWER),
     ("onsets_false", "onsets false", LOWER),
@@ -70,7 +80,7 @@ def text(results: dict[str, Any], timings: dict[str, Any], *, width: int = WIDTH
         for columns in _blocks(widths, width):
             chosen = [[row[i] for i in columns] for row in table]
             lines += ["", *_aligned(chosen, [widths[i] for i in columns])]
-    return "\n".join(lines)
+    return text_of(lines)
 
 
 def directions() -> str:

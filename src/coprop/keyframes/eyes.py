@@ -38,7 +38,6 @@ _GLANCE = 256  # pixels of the small frame's shorter side: a window sees nearly 
 _WINDOWS = (7, 3)  # places of 32 pixels along a window's side
 _NEARBY = 3  # places: what is seen at one alone may be an accident
 _DEEPLAB_EDGE = 513  # the longer side it was trained on
-_LEAST_SIGN = 0.05  # of a group: what is told may be there without a sign
 _TRUST = 0.5  # in the trained classifier: it has seen few pictures, and is too sure on real video
 _TINY = 1e-30
 
@@ -49,8 +48,8 @@ class Sight:
 
     Args:
         pyramid: features at strides 4, 8 and 16.
-        evidence: (K, G + 1, h / 16, w / 16) probabilities of the groups at each place; the last is
-            everything else.
+        evidence: (K, G + 1, h / 16, w / 16) probabilities of the groups at each place, were they in
+            the picture; the last is everything else.
         signs: (K, G, KINDS) in [0, 1], the strongest of each kind anywhere in the picture.
         hints: (K, G) in [0, 1], how sure the trained copy is of a group anywhere in the picture.
         voc: (K, G, h / 4, w / 4) in [0, 1], DeepLab's map of each group; 0 for those it does not
@@ -103,7 +102,7 @@ class Eyes(nn.Module):
         salient = self.u2net.saliency(frames).unsqueeze(1)
         return Sight(
             tuple(pyramid),
-            _damped(evidence, torch.maximum(signs.amax(dim=2), HINT * hints)),
+            evidence,
             signs,
             hints,
             resized(voc, pyramid[0]),
@@ -183,13 +182,6 @@ def _strongest(maps: Tensor) -> Tensor:
     """(K, G, rows, columns) -> (K, G)."""
     side = min(_NEARBY, *maps.shape[-2:])
     return F.avg_pool2d(maps, side, 1).amax(dim=(2, 3))
-
-
-def _damped(evidence: Tensor, signs: Tensor) -> Tensor:
-    """Evidence of groups of which there is little sign, (K, G), is evidence of something else."""
-    weights = signs.clamp(_LEAST_SIGN, 1)[:, :, None, None]
-    damped = torch.cat([evidence[:, :-1] * weights, evidence[:, -1:]], dim=1)
-    return damped / damped.sum(dim=1, keepdim=True)
 
 
 def _glance(frames: Tensor) -> Tensor:

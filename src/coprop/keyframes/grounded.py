@@ -21,7 +21,7 @@ from coprop.keyframes.decision import OFF_SCREEN, SEEN, Sounding, SourceModel
 from coprop.keyframes.ears import Ears
 from coprop.keyframes.eyes import Eyes, Sight
 from coprop.keyframes.groups import sounding_groups
-from coprop.keyframes.refinement import Refinement
+from coprop.keyframes.refinement import Refinement, in_the_picture
 
 _ABSENT_LOGIT = -10.0
 _LEAST = 1e-4
@@ -68,7 +68,7 @@ class GroundedNetwork(nn.Module):
         sight = self.eyes(frames)
         told = self.sources.seen(sight) * self.ears(audio).groups
         told = told / told.amax(dim=1, keepdim=True).clamp_min(_LEAST)
-        return self.refinement.ground(sight.pyramid, sight.evidence, told)
+        return self.refinement.ground(sight.pyramid, in_the_picture(sight, told), told)
 
     def _mask(self, sight: Sight, sounding: Sounding) -> Tensor:
         logits = cast(Tensor, self.refinement(sight, sounding.groups, sounding.other))

@@ -9,13 +9,14 @@ import torch.nn.functional as F
 from einops import rearrange, repeat
 from torch import Tensor, nn
 
-from coprop.keyframes.eyes import PYRAMID, Sight
+from coprop.keyframes.eyes import HINT, PYRAMID, Sight
 from coprop.keyframes.layers import conv_block, resized
 
 _SHOWN = 0.5  # DeepLab's probability from which its map of what sounds is used
 _SAME = 0.5  # share by which the mask and what stands out must cover each other to be one thing
 _HALF = 0.5  # the weight of each of two that tell the same thing
 _LEAST = 1e-4  # probability: its logit is finite
+_LEAST_SIGN = 0.05  # of a group: it may be there without a sign
 
 
 class Refinement(nn.Module):
@@ -50,7 +51,8 @@ class Refinement(nn.Module):
             other: (K,), 1 where what stands out sounds without being recognised, else 0.
         """
         # In half precision sums over pixels would be wrong.
-        mask = self.ground(sight.pyramid, sight.evidence, groups).float().sigmoid()
+        evidence = in_the_picture(sight, groups)
+        mask = self.ground(sight.pyramid, evidence, groups).float().sigmoid()
         salient = sight.salient.float()
         mask = torch.lerp(mask, *_known(sight, groups.float()))
         mask = torch.lerp(mask, salient, _HALF * _is_same(mask, salient))
@@ -62,7 +64,7 @@ class Refinement(nn.Module):
 
         Args:
             pyramid: of `Sight`.
-            seen: its evidence.
+            seen: (K, G + 1, h / 16, w / 16), of `in_the_picture`.
             heard: (K, G) in [0, 1], how far things of each group sound.
         """
         evidence, rest = seen[:, :-1], seen[:, -1:]
@@ -106,6 +108,22 @@ class _Spread(nn.Module):
         spread = F.scaled_dot_product_attention(query, key, value)
         mixed: Tensor = self.mix(rearrange(spread, "k heads (h w) c -> k (heads c) h w", h=h, w=w))
         return cues + mixed
+
+
+def in_the_picture(sight: Sight, sounding: Tensor) -> Tensor:
+    """The evidence of a sight, in which groups that seem not to be there are something else.
+
+    Args:
+        sight: of K frames.
+        sounding: (K, G) in [0, 1], how surely a group is there because it was found to sound.
+
+    Returns:
+        (K, G + 1, h / 16, w / 16), in sum 1 at each place.
+    """
+    signs = torch.maximum(sight.signs.amax(dim=2), HINT * sight.hints)
+    weights = torch.maximum(signs, sounding).clamp(_LEAST_SIGN, 1)[:, :, None, None]
+    evidence = torch.cat([sight.evidence[:, :-1] * weights, sight.evidence[:, -1:]], dim=1)
+    return evidence / evidence.sum(dim=1, keepdim=True)
 
 
 def _known(sight: Sight, groups: Tensor) -> tuple[Tensor, Tensor]:

@@ -141,7 +141,7 @@ class VideoFile:
                     float(lasts_s) if known else None,
                     1 / self._pixel_aspect if _is_turned(frame) else self._pixel_aspect,
                 )
-            if index < 0:  # what one thread decodes of a damaged file, several may not
+            if index < 0:  # it was another file when it was opened first
                 raise MediaError(f"{self.path} is damaged: none of its frames can be decoded.")
 
 
@@ -154,32 +154,39 @@ def _decoded(
     can decode, and is sound otherwise.
     """
     count, time_s, end_s = 0, 0.0, Fraction(0)
-    path = contents.path
+    failure: av.FFmpegError | None = None
+    at_end = True
     try:
         for packet in in_order(container, contents.streams(container)):
             if packet.stream.index != stream.index:
                 continue
+            if failure is not None and packet.size:
+                at_end = False
+                break
             if packet.pts is not None and packet.time_base is not None:
                 end_s = max(end_s, (packet.pts + (packet.duration or 0)) * packet.time_base)
             try:
                 frames = packet.decode()
-            except av.FFmpegError:
-                if count:
-                    raise
+            except av.FFmpegError as error:
+                failure = error if count else None
                 continue
             for frame in frames:
                 count, time_s = count + 1, frame.time or 0.0
                 yield frame
     except av.FFmpegError as error:
+        failure = error
+    where = f"after frame {count - 1} at {time_s:.3f} s" if count else "before the first frame"
+    # The last packet of a file that was cut is cut as well; by chance, it decodes or does not.
+    if count and at_end and is_cut_short(container, stream, end_s):
         raise MediaError(
-            f"{path} is damaged: after frame {count - 1} at {time_s:.3f} s it cannot be decoded "
-            f"any further ({error.strerror}). Repair it, or cut it there."
-        ) from error
-    if count and is_cut_short(container, stream, end_s):
+            f"{contents.path} breaks off {where}; it announces more video than it holds. Get the "
+            "whole file, or cut it there."
+        ) from failure
+    if failure is not None:
         raise MediaError(
-            f"{path} breaks off after frame {count - 1} at {time_s:.3f} s; it announces more "
-            "video than it holds. Get the whole file, or cut it there."
-        )
+            f"{contents.path} is damaged: {where} it cannot be decoded any further "
+            f"({failure.strerror}). Repair it, or cut it there."
+        ) from failure
 
 
 def _rgb(frame: av.VideoFrame, size: tuple[int, int]) -> NDArray[np.uint8]:

@@ -15,6 +15,7 @@ from av.container import OutputContainer
 from av.packet import Packet
 from numpy.typing import NDArray
 
+from coprop.brief import one_line
 from coprop.media.container import open_media
 from coprop.media.resample import BLOCK
 from coprop.media.sound_blocks import SoundBlocks
@@ -109,7 +110,7 @@ def _whole(packets: Iterator[Packet[Any]], path: Path) -> Iterator[Packet[Any]]:
     try:
         yield from packets
     except av.FFmpegError as error:
-        logger.warning("%s: the sound breaks off: %s", path, error)
+        logger.warning("%s: the sound breaks off: %s", one_line(str(path)), error)
 
 
 def _encoded(

@@ -14,6 +14,7 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from numpy.typing import NDArray
 
+from coprop.brief import one_line
 from coprop.errors import AudioError, MediaError
 from coprop.media.container import announced_sound, index_end, open_media, stated_end
 from coprop.media.resample import BLOCK
@@ -107,7 +108,7 @@ class SoundBlocks:
             logger.warning(
                 "%s breaks off after %.3f s of sound; its header announces more%s.",
                 *(
-                    self.path,
+                    one_line(str(self.path)),
                     float(lasts_s),
                     f" ({float(announced_s):.3f} s)" if announced_s else "",
                 ),
@@ -195,13 +196,15 @@ class SoundBlocks:
                 try:
                     frames = cast(list[AudioFrame], packet.decode())
                 except av.FFmpegError as error:
-                    logger.warning("%s: no sound after %.3f s: %s", self.path, time_s, error)
+                    name = one_line(str(self.path))
+                    logger.warning("%s: no sound after %.3f s: %s", name, time_s, error)
                     continue
                 for frame in frames:
                     time_s = frame.time or 0.0
                     yield frame
         except av.FFmpegError as error:
-            logger.warning("%s: the sound breaks off after %.3f s: %s", self.path, time_s, error)
+            name = one_line(str(self.path))
+            logger.warning("%s: the sound breaks off after %.3f s: %s", name, time_s, error)
 
 
 def without_padding(

@@ -18,7 +18,7 @@ from av.packet import Packet
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
-from coprop.brief import Brief
+from coprop.brief import Brief, one_line
 from coprop.errors import MediaError, MissingAudioError
 from coprop.media.container import open_media
 from coprop.media.stamps import first_time, stamp_of
@@ -96,10 +96,13 @@ class Contents(Brief):
         return self.picture
 
     def video_stream(self, container: InputContainer) -> VideoStream:
-        """Its stream of moving pictures in an opened file, set up for fast decoding."""
-        stream = cast(VideoStream, container.streams[self.video or 0])
-        stream.thread_type = "AUTO"
-        return stream
+        """Its stream of moving pictures in an opened file.
+
+        A picture is decoded by several threads at once only where it comes in slices, as PyAV has
+        it by default. Threads with a picture each would be told of damage a few pictures late, or
+        not at all, as their number and the file's length have it.
+        """
+        return cast(VideoStream, container.streams[self.video or 0])
 
     def first_sound(self) -> AudioFrame:
         """The first frame of its sound.
@@ -263,7 +266,8 @@ def _chosen(path: Path, candidates: list[_Candidate], kind: str, tracks: int) ->
     if unread and chosen.frames:
         logger.warning(
             "%s: %s track %d (%s) cannot be decoded; track %d of its %d is taken instead.",
-            *(path, kind, unread[0].number, _described(unread[0].stream), chosen.number, tracks),
+            *(one_line(str(path)), kind, unread[0].number, one_line(_described(unread[0].stream))),
+            *(chosen.number, tracks),
         )
     return chosen
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from coprop.errors import CoPropError, OutputError, ShapeError
-from coprop.files import one_a_line, output_errors, part_of, remove, replacing
-from coprop.locks import LOCK, WriterLock
+from coprop.files import is_empty, one_a_line, output_errors, part_of, remove, replacing
+from coprop.locks import WriterLock
 from coprop.media.overlay import OverlayFile
 from coprop.media.palette import voc_palette
 from coprop.media.reader import Frame
@@ -169,7 +169,7 @@ class ResultWriter:
         return times[-1] + (float(np.median(np.diff(times))) if len(times) > 1 else 1 / 25)
 
     def _prepare(self, force: bool) -> None:
-        if set(self.directory.iterdir()) - {self.directory / LOCK}:
+        if not is_empty(self.directory):
             if not force:
                 raise OutputError(
                     f"{self.directory} is not empty. Choose another directory, or replace the "

@@ -13,7 +13,14 @@ if TYPE_CHECKING:
     from coprop.metrics.base import FrameSelection
     from coprop.metrics.regions import FMeasure, Jaccard, JaccardNearChanges
     from coprop.metrics.semantic import SemanticFMeasure, SemanticJaccard
-    from coprop.metrics.sound import AlignmentForm, AlignmentRate, MuteDrop, SilentArea
+    from coprop.metrics.sound import (
+        AlignmentForm,
+        AlignmentRate,
+        FalseArea,
+        MuteDrop,
+        SilentArea,
+        SoundingJaccard,
+    )
     from coprop.metrics.timing import ControlPointScore, OffsetError, OnsetError
 
 __all__ = [
@@ -21,6 +28,7 @@ __all__ = [
     "AlignmentRate",
     "ControlPointScore",
     "FMeasure",
+    "FalseArea",
     "FrameSelection",
     "Jaccard",
     "JaccardNearChanges",
@@ -30,6 +38,7 @@ __all__ = [
     "SemanticFMeasure",
     "SemanticJaccard",
     "SilentArea",
+    "SoundingJaccard",
 ]
 
 # Loaded when they are asked for, so that the functions do without torchmetrics.
@@ -37,7 +46,8 @@ _HOMES = {
     **dict.fromkeys(("FrameSelection",), "base"),
     **dict.fromkeys(("FMeasure", "Jaccard", "JaccardNearChanges"), "regions"),
     **dict.fromkeys(("SemanticFMeasure", "SemanticJaccard"), "semantic"),
-    **dict.fromkeys(("AlignmentForm", "AlignmentRate", "MuteDrop", "SilentArea"), "sound"),
+    **dict.fromkeys(("AlignmentForm", "AlignmentRate", "FalseArea"), "sound"),
+    **dict.fromkeys(("MuteDrop", "SilentArea", "SoundingJaccard"), "sound"),
     **dict.fromkeys(("ControlPointScore", "OffsetError", "OnsetError"), "timing"),
 }
 

@@ -11,10 +11,17 @@ from coprop.metrics.base import FrameMetric, FrameSelection
 from coprop.metrics.functional import (
     aligned_by_identity,
     aligned_by_mask,
+    false_area,
     mute_drop,
     silent_area,
+    sounding_jaccard,
 )
-from coprop.metrics.functional.checks import BoolSeries, check_choice, check_pair
+from coprop.metrics.functional.checks import (
+    BoolSeries,
+    check_choice,
+    check_pair,
+    check_probabilities,
+)
 
 AlignmentForm = Literal["identity", "mask"]
 """How a frame is found to be aligned: by which objects are marked, or by the mask alone."""
@@ -104,6 +111,72 @@ class SilentArea(FrameMetric):
 
     def compute(self) -> Tensor:
         """The mean over frames in which nothing sounds; NaN where something always sounds."""
+        return self._mean()
+
+
+class FalseArea(FrameMetric):
+    """The mean share of the frame that is masked, where nothing is to be: 0 is best.
+
+    For masks that were predicted from noise or from another clip's sound.
+
+    Args:
+        selection: which frames count.
+        kwargs: of `torchmetrics.Metric`.
+    """
+
+    higher_is_better = False
+
+    def __init__(self, *, selection: FrameSelection = "all", **kwargs: Any) -> None:
+        super().__init__(selection=selection, **kwargs)
+        self._tell_apart(selection)
+        self._add_mean_state()
+
+    def update(self, probabilities: Tensor, key_frames: BoolSeries | None = None) -> None:
+        """Adds frames.
+
+        Args:
+            probabilities: (N, H, W) float in [0, 1]; above 0.5 is foreground.
+            key_frames: (N,) bool, for selections of frames.
+        """
+        (probabilities,) = self._selected(key_frames, probabilities)
+        if not self._none_of(probabilities):
+            check_probabilities(probabilities)
+            self._add_values(false_area(probabilities > 0.5))
+
+    def compute(self) -> Tensor:
+        """The mean over frames; NaN where there were none."""
+        return self._mean()
+
+
+class SoundingJaccard(FrameMetric):
+    """The mean J of the frames in which something sounds: `functional.sounding_jaccard`.
+
+    Args:
+        selection: which frames count, of those in which something sounds.
+        kwargs: of `torchmetrics.Metric`.
+    """
+
+    def __init__(self, *, selection: FrameSelection = "all", **kwargs: Any) -> None:
+        super().__init__(selection=selection, **kwargs)
+        self._tell_apart(selection)
+        self._add_mean_state()
+
+    def update(
+        self, probabilities: Tensor, target: Tensor, key_frames: BoolSeries | None = None
+    ) -> None:
+        """Adds frames.
+
+        Args:
+            probabilities: (N, H, W) float in [0, 1]; above 0.5 is foreground.
+            target: (N, H, W) bool or integer.
+            key_frames: (N,) bool, for selections of frames.
+        """
+        probabilities, target = self._selected(key_frames, probabilities, target)
+        if not self._none_of(probabilities):
+            self._add_values(sounding_jaccard(probabilities, target))
+
+    def compute(self) -> Tensor:
+        """The mean over frames in which something sounds; NaN where nothing ever does."""
         return self._mean()
 
 

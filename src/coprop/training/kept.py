@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from coprop.brief import one_line
 from coprop.data.library import Library, Source
 from coprop.training.checkpoint import read_tensors, write_tensors
 
@@ -46,7 +47,7 @@ def kept(
         content = read_tensors(path)
         if isinstance(content, dict) and content.get("made_of") == made_of:
             return dict(content["content"])
-        _log.info("%s was made of something else; it is made anew", path)
+        _log.info("%s was made of something else; it is made anew", one_line(str(path)))
     found = dict(make())
     write_tensors(path, {"made_of": made_of, "content": found})
     return found

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
+from coprop.brief import one_line
 from coprop.errors import CoPropError
 from coprop.training.averaging import WeightAverage
 from coprop.training.checkpoint import read_checkpoint, write_checkpoint
@@ -201,7 +202,7 @@ class Session:
         if not paths:
             return 0
         step = read_checkpoint(paths[-1], self._parts())
-        _log.info("going on from %s", paths[-1])
+        _log.info("going on from %s", one_line(str(paths[-1])))
         return step
 
     def save(self, step: int) -> None:

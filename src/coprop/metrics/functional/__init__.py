@@ -24,7 +24,12 @@ from coprop.metrics.functional.regions import (
     region_counts,
 )
 from coprop.metrics.functional.semantic import SemanticSums, semantic_sums, sums_of_counts
-from coprop.metrics.functional.silence import mute_drop, silent_area
+from coprop.metrics.functional.silence import (
+    false_area,
+    mute_drop,
+    silent_area,
+    sounding_jaccard,
+)
 from coprop.metrics.functional.thresholds import (
     NUM_THRESHOLDS,
     FProtocol,
@@ -76,6 +81,7 @@ __all__ = [
     "f_curves",
     "f_measure",
     "f_measure_of_curves",
+    "false_area",
     "frame_class_counts",
     "frame_f_measure",
     "frame_jaccard",
@@ -87,6 +93,7 @@ __all__ = [
     "region_counts",
     "semantic_sums",
     "silent_area",
+    "sounding_jaccard",
     "sums_of_counts",
     "threshold_counts",
 ]

@@ -1,4 +1,4 @@
-"""What is masked without a sound, and what a sound changes."""
+"""What is masked without a sound or with a wrong one, and what a sound changes."""
 
 from __future__ import annotations
 
@@ -30,6 +30,46 @@ def silent_area(prediction: Tensor, target: Tensor) -> Tensor:
     return predicted[silent].double().mean((1, 2))
 
 
+def false_area(prediction: Tensor) -> Tensor:
+    """The share of the frame that is masked, against a truth in which nothing is to be masked.
+
+    What AVSBench-Robust (Li et al. 2025, arXiv 2502.00358) calls the false positive rate: the sound
+    is white noise or another clip's, so nothing that is seen sounds, and no mask is right.
+
+    Args:
+        prediction: (N, H, W) bool or integer; whatever is not 0 is foreground.
+
+    Returns:
+        (N,) float64 in [0, 1].
+
+    Raises:
+        CoPropError: another shape, floats, no frames.
+    """
+    predicted = foreground(prediction, "prediction")
+    check_frames(predicted, "prediction")
+    return predicted.double().mean((1, 2))
+
+
+def sounding_jaccard(probabilities: Tensor, target: Tensor) -> Tensor:
+    """J of each frame in which something sounds.
+
+    Against the clip's own truth, for masks predicted with another sound, it tells how much a model
+    ignores what it hears: about as high as with the clip's own sound for one that does not listen.
+
+    Args:
+        probabilities: (N, H, W) float in [0, 1]; above 0.5 is foreground.
+        target: (N, H, W) bool or integer.
+
+    Returns:
+        (S,) float64 in [0, 1] of the S frames with a target, in order; S may be 0.
+
+    Raises:
+        CoPropError: what `region_counts` rejects.
+    """
+    sounding = foreground(target, "target").flatten(1).any(1)
+    return frame_jaccard(probabilities, target)[sounding]
+
+
 def mute_drop(with_sound: Tensor, muted: Tensor, target: Tensor) -> Tensor:
     """How much J is lost in each frame in which something sounds, once the sound is taken away.
 
@@ -47,6 +87,4 @@ def mute_drop(with_sound: Tensor, muted: Tensor, target: Tensor) -> Tensor:
     Raises:
         CoPropError: what `region_counts` rejects.
     """
-    sounding = foreground(target, "target").flatten(1).any(1)
-    drop = frame_jaccard(with_sound, target) - frame_jaccard(muted, target)
-    return drop[sounding]
+    return sounding_jaccard(with_sound, target) - sounding_jaccard(muted, target)
