@@ -88,3 +88,11 @@ def test_what_needs_none_of_them() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_every_name_of_metrics_is_there() -> None:
+    import coprop.metrics
+
+    assert all(getattr(coprop.metrics, name) is not None for name in coprop.metrics.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'Accuracy'"):
+        coprop.metrics.Accuracy  # noqa: B018
