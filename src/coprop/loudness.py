@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from coprop.sounds import GivenSound, as_track
 from coprop.types import AudioTrack, Segment
 
 BLOCK_S = 0.01
@@ -44,7 +45,7 @@ _SCENE_STEP_S = 5.0
 _PIECE_S = 5  # read at a time
 
 
-def quiet_blocks(track: AudioTrack) -> NDArray[np.bool_]:
+def quiet_blocks(track: GivenSound) -> NDArray[np.bool_]:
     """(T,) True for each 10 ms in which nothing is heard.
 
     A constant offset is no sound. Quiet is what is below -60 dB of full scale, and what belongs to
@@ -120,8 +121,9 @@ def is_silent(quiet: NDArray[np.bool_], segment: Segment) -> bool:
     return bool(inside.size == 0 or np.count_nonzero(~inside) < needed)
 
 
-def block_levels_db(track: AudioTrack) -> NDArray[np.float64]:
+def block_levels_db(track: GivenSound) -> NDArray[np.float64]:
     """(T,) levels of the 25 ms that end with each block, in dB of full scale, offset taken out."""
+    track = as_track(track)
     pieces = range(0, track.num_samples, _PIECE_S * track.sample_rate)
     return np.concatenate([_levels_db(track, start) for start in pieces] or [np.zeros(0)])
 

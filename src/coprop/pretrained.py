@@ -4,23 +4,35 @@ from __future__ import annotations
 
 import json
 import os
-from contextlib import nullcontext
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, TypeVar
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 import torch
-from huggingface_hub import PyTorchModelHubMixin, hf_hub_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from coprop.checkpoints import load_state_dict, read_state_dict
-from coprop.errors import CheckpointError, CoPropError, OutputError
-from coprop.files import output_errors, replacing
+from coprop.errors import CheckpointError, OutputError
+from coprop.files import output_errors, parse_json, replacing
 from coprop.paths import AnyPath, as_path
 
+if TYPE_CHECKING:
+    from huggingface_hub import ModelCard
+
+# huggingface_hub is loaded where the hub is asked: it takes longer than the rest of the package.
+
 _WEIGHTS = "model.safetensors"
-_DOWNLOAD_OPTIONS = ("revision", "cache_dir", "force_download", "token", "local_files_only")
+_CONFIG = "config.json"
+_CARD = """
+---
+{{ card_data }}
+---
+
+A model of coprop, an implementation of [Co-Prop](https://arxiv.org/abs/2412.08161); coprop's
+`from_pretrained` loads it.
+"""
 _Model = TypeVar("_Model", bound="PretrainedModel")
 
 
@@ -45,7 +57,7 @@ class Config(Protocol):
         ...
 
 
-class PretrainedModel(nn.Module, PyTorchModelHubMixin, library_name="coprop", license="apache-2.0"):
+class PretrainedModel(nn.Module):
     """A module with `from_pretrained(folder or hub id)`, `save_pretrained` and `push_to_hub`.
 
     A folder holds model.safetensors and config.json; weights may be stored in half precision and
@@ -53,45 +65,145 @@ class PretrainedModel(nn.Module, PyTorchModelHubMixin, library_name="coprop", li
     """
 
     config_type: ClassVar[type[Config]]
+    tags: ClassVar[tuple[str, ...]] = ()
+    """What a model of this class is found by on the hub."""
+
     config: Any
 
     def completed(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
         """The stored tensors with those that are known without being stored."""
         return state
 
-    def _save_pretrained(self, save_directory: Path) -> None:
-        tensors = {key: value.contiguous() for key, value in self.state_dict().items()}
-        with replacing(save_directory / _WEIGHTS) as part:
-            part.write_bytes(save(tensors, metadata={"format": "pt"}))
-        text = json.dumps(self.config.to_dict(), indent=2) + "\n"
-        with replacing(save_directory / "config.json") as part:
-            part.write_text(text, encoding="utf-8")
-
-    def save_pretrained(self, save_directory: AnyPath, **options: Any) -> str | None:
-        """Writes model.safetensors and config.json, each whole or not at all.
+    def save_pretrained(
+        self,
+        save_directory: AnyPath,
+        *,
+        repo_id: str | None = None,
+        push_to_hub: bool = False,
+        model_card_kwargs: dict[str, Any] | None = None,
+        **push_to_hub_kwargs: Any,
+    ) -> str | None:
+        """Writes model.safetensors, config.json and a model card, each whole or not at all.
 
         Args:
-            save_directory: the folder; made if needed.
-            options: those of huggingface_hub's ``ModelHubMixin.save_pretrained``.
+            save_directory: the folder; made if needed. A README.md in it is left as it is.
+            repo_id: the model's id on the hub, with ``push_to_hub``; by default the folder's name.
+            push_to_hub: upload it to the hub as well.
+            model_card_kwargs: as for `generate_model_card`.
+            push_to_hub_kwargs: as for `push_to_hub`.
+
+        Returns:
+            The address of the hub's commit; None where nothing was uploaded.
 
         Raises:
             OutputError: they cannot be written.
         """
         folder = as_path("save_directory", save_directory, error=OutputError)
-        # What goes wrong on the way to the hub is no fault of the folder.
-        with nullcontext() if options.get("push_to_hub") else output_errors(folder):
-            url: str | None = super().save_pretrained(folder, **options)
-        return url
+        with output_errors(folder):
+            self._save(folder, model_card_kwargs or {})
+        if not push_to_hub:
+            return None
+        repo_id = folder.name if repo_id is None else repo_id
+        return self.push_to_hub(repo_id, model_card_kwargs=model_card_kwargs, **push_to_hub_kwargs)
+
+    def _save(self, folder: Path, model_card_kwargs: dict[str, Any]) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        tensors = {key: value.contiguous() for key, value in self.state_dict().items()}
+        with replacing(folder / _WEIGHTS) as part:
+            part.write_bytes(save(tensors, metadata={"format": "pt"}))
+        text = json.dumps(self.config.to_dict(), indent=2) + "\n"
+        with replacing(folder / _CONFIG) as part:
+            part.write_text(text, encoding="utf-8")
+        card = folder / "README.md"
+        if not card.exists():
+            with replacing(card) as part:
+                self.generate_model_card(**model_card_kwargs).save(part)
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        commit_message: str = "Push a model of coprop.",
+        private: bool | None = None,
+        token: str | None = None,
+        branch: str | None = None,
+        create_pr: bool | None = None,
+        allow_patterns: Sequence[str] | str | None = None,
+        ignore_patterns: Sequence[str] | str | None = None,
+        delete_patterns: Sequence[str] | str | None = None,
+        model_card_kwargs: dict[str, Any] | None = None,
+    ) -> str:
+        """Uploads what `save_pretrained` writes to the hub, in one commit.
+
+        Args:
+            repo_id: the model's id, such as "owner/name"; made if needed.
+            commit_message: of the commit.
+            private: whether a repository that is made is private; None for the owner's default.
+            token: of the hub; by default that of ``hf auth login``.
+            branch: where to commit; None for main.
+            create_pr: open a pull request with the commit.
+            allow_patterns: upload only files that match one of these.
+            ignore_patterns: leave out files that match one of these.
+            delete_patterns: remove files from the repository that match one of these.
+            model_card_kwargs: as for `generate_model_card`.
+
+        Returns:
+            The address of the commit.
+        """
+        from huggingface_hub import HfApi
+
+        api = HfApi(token=token)
+        repo_id = api.create_repo(repo_id=repo_id, private=private, exist_ok=True).repo_id
+        with TemporaryDirectory() as folder:
+            self._save(Path(folder), model_card_kwargs or {})
+            return api.upload_folder(
+                repo_id=repo_id,
+                repo_type="model",
+                folder_path=folder,
+                commit_message=commit_message,
+                revision=branch,
+                create_pr=create_pr,
+                allow_patterns=_listed(allow_patterns),
+                ignore_patterns=_listed(ignore_patterns),
+                delete_patterns=_listed(delete_patterns),
+            )
+
+    def generate_model_card(self, **values: Any) -> ModelCard:
+        """The card of the model: its README.md, with the tags by which the hub finds it.
+
+        Args:
+            values: for huggingface_hub's ``ModelCard.from_template``.
+        """
+        from huggingface_hub import ModelCard, ModelCardData
+
+        data = ModelCardData(license="apache-2.0", library_name="coprop", tags=list(self.tags))
+        card: ModelCard = ModelCard.from_template(data, **{"template_str": _CARD, **values})
+        return card
 
     @classmethod
     def from_pretrained(
-        cls: type[_Model], pretrained_model_name_or_path: AnyPath, **options: Any
+        cls: type[_Model],
+        pretrained_model_name_or_path: AnyPath,
+        *,
+        config: Any = None,
+        map_location: str | torch.device = "cpu",
+        revision: str | None = None,
+        cache_dir: AnyPath | None = None,
+        force_download: bool = False,
+        token: str | bool | None = None,
+        local_files_only: bool = False,
     ) -> _Model:
         """The model in a folder that `save_pretrained` wrote, or on the hub.
 
         Args:
             pretrained_model_name_or_path: the folder, or the id of a model on the hub.
-            options: for the hub: revision, cache_dir, force_download, token, local_files_only.
+            config: in place of the one in config.json.
+            map_location: the device to put it on.
+            revision: of the hub: a branch, tag or commit; None for main.
+            cache_dir: where what comes from the hub is kept.
+            force_download: fetch it from the hub again.
+            token: of the hub; by default that of ``hf auth login``.
+            local_files_only: take what was fetched from the hub before, without asking it.
 
         Raises:
             CheckpointError: no such folder or model, no network to ask the hub, or files that are
@@ -99,40 +211,58 @@ class PretrainedModel(nn.Module, PyTorchModelHubMixin, library_name="coprop", li
         """
         name = pretrained_model_name_or_path
         path = as_path("pretrained_model_name_or_path", name, error=CheckpointError)
-        if not isinstance(name, str) and not path.is_dir():
+        local = _is_folder(path)
+        if not isinstance(name, str) and not local:
             raise _not_found(path, "there is no such folder")
+        options = {
+            "revision": revision,
+            "cache_dir": cache_dir,
+            "force_download": force_download,
+            "token": token,
+            "local_files_only": local_files_only,
+        }
+        files = [_WEIGHTS] if config is not None else [_CONFIG, _WEIGHTS]
+        folder = path if local else _downloaded(os.fspath(name), files, options)
         try:
-            model: _Model = super().from_pretrained(os.fspath(name), **options)
-        except CoPropError:
-            raise
-        except (HFValidationError, HfHubHTTPError, OSError) as error:
+            if config is None:
+                config = parse_json((folder / _CONFIG).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise _not_found(name, "it has no config.json") from None
+        except OSError as error:
             raise _not_found(name, str(error)) from error
-        except (ValueError, RecursionError, AttributeError, TypeError) as error:
+        except (ValueError, RecursionError) as error:
             raise CheckpointError(
                 f"the config.json of {name} is damaged ({error}); save the model again."
             ) from error
-        return model
-
-    @classmethod
-    def _from_pretrained(
-        cls: type[_Model],
-        *,
-        model_id: str,
-        config: Any = None,
-        map_location: str = "cpu",
-        **download: Any,
-    ) -> _Model:
-        """A folder's model, or the hub's where there is no such folder."""
-        folder = Path(model_id)
-        options = {key: download[key] for key in _DOWNLOAD_OPTIONS if key in download}
-        local = folder.is_dir()
-        path = folder / _WEIGHTS if local else hf_hub_download(model_id, _WEIGHTS, **options)
-        if config is None:
-            raise _not_found(model_id, "it has no config.json")
         with torch.random.fork_rng(devices=[]):  # loading draws none of the caller's numbers
-            model = cls(_as_config(cls.config_type, config, model_id))
-        load_state_dict(model, model.completed(read_state_dict(path)), str(path))
+            model = cls(_as_config(cls.config_type, config, os.fspath(name)))
+        weights = folder / _WEIGHTS
+        load_state_dict(model, model.completed(read_state_dict(weights)), str(weights))
         return model.float().to(map_location).eval()
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether a folder is there; not so where none could have such a name."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
+def _downloaded(name: str, files: Sequence[str], options: dict[str, Any]) -> Path:
+    """The folder in the hub's cache with a model's files."""
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+    try:
+        paths = [Path(hf_hub_download(name, file, **options)) for file in files]
+    except (HFValidationError, HfHubHTTPError, OSError, ValueError) as error:
+        raise _not_found(name, str(error)) from error
+    return paths[0].parent
+
+
+def _listed(patterns: Sequence[str] | str | None) -> list[str] | str | None:
+    return patterns if patterns is None or isinstance(patterns, str) else list(patterns)
 
 
 def _as_config(config_type: type[Config], config: Any, source: str) -> Config:
@@ -140,7 +270,7 @@ def _as_config(config_type: type[Config], config: Any, source: str) -> Config:
         return config
     try:
         return config_type.from_dict(config)
-    except (CoPropError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(
             f"the config.json of {source} is not one of this model: {error} It may be another "
             "model's, or of a newer version of coprop."

@@ -12,10 +12,10 @@ import torch
 
 from bad_input.case import INF, NAN, Case, Door, Expect
 from coprop import ControlPointDetector, ControlPoints, CoProp
-from coprop.control_points.examples import ExampleStore
-from coprop.control_points.language_models.model import Answer
+from coprop.control_points.language_models.base import Answer
 from coprop.control_points.rcpg import RCPGDetector
-from coprop.control_points.trace import Trace
+from coprop.control_points.rcpg.examples import ExampleStore
+from coprop.control_points.rcpg.trace import Trace
 from coprop.data.checksums import verify
 from coprop.data.control_point_labels import read_control_points
 from coprop.encoders.yamnet import YAMNet

@@ -45,7 +45,7 @@ def examples(
       coprop examples --dataset avss --root AVSBench --split train --out train.jsonl
     """
     with reported(debug=debug), ProgressBars(shown=True) as bars:
-        from coprop.control_points.example_building import build_examples
+        from coprop.control_points.rcpg.example_building import build_examples
 
         clips = opened_dataset(dataset, root, split, control_points)
         store = build_examples(clips, out, progress=bars)

@@ -11,7 +11,7 @@ import typer
 from coprop.cli.common import checked_device
 
 if TYPE_CHECKING:
-    from coprop.control_points.language_models.model import LanguageModel
+    from coprop.control_points.language_models.base import LanguageModel
 
 
 class Steps(str, Enum):
@@ -82,8 +82,8 @@ def opened_model(
         typer.BadParameter: a device that is not there, or an option that the model has no use for.
         CoPropError: it cannot be reached or loaded.
     """
-    from coprop.control_points import named_models
-    from coprop.control_points.cache import CachedModel
+    from coprop.control_points import language_models
+    from coprop.control_points.rcpg.cache import CachedModel
 
     served = llm.startswith(("http://", "https://"))
     if served and device is not None:
@@ -96,5 +96,5 @@ def opened_model(
         )
     if device is not None:
         checked_device(device)
-    model = named_models.language_model(llm, served_name=served_name, device=device)
+    model = language_models.language_model(llm, served_name=served_name, device=device)
     return model if cache is None else CachedModel(model, cache)

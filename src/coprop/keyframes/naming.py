@@ -51,7 +51,8 @@ class AudioSetNamer:
     runs on the CPU. Threads may share a namer.
     """
 
-    def __call__(self, audio: AudioTrack, segment: Segment, /) -> tuple[Category, ...]:
+    def __call__(self, audio: GivenSound, segment: Segment, /) -> tuple[Category, ...]:
+        audio = as_track(audio)
         last_s = max(min(segment.end_s, audio.duration_s), segment.start_s)
         windows = AudioWindows(audio, YAMNet.sample_rate, YAMNet.window_s)
         sound = windows.whole((segment.start_s + last_s) / 2, replace(segment, end_s=last_s))

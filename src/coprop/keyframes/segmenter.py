@@ -81,7 +81,7 @@ def _check_names(kind: type, values: object) -> None:
         )
 
 
-class KeyframeSegmenter(PretrainedModel, tags=["audio-visual-segmentation"]):
+class KeyframeSegmenter(PretrainedModel):
     """An audio-guided image segmentation model, with its working size.
 
     Args:
@@ -91,6 +91,7 @@ class KeyframeSegmenter(PretrainedModel, tags=["audio-visual-segmentation"]):
 
     context: FrameContext = ALONE
     config_type = SegmenterConfig
+    tags = ("audio-visual-segmentation",)
 
     def __init__(self, config: SegmenterConfig | None = None) -> None:
         super().__init__()

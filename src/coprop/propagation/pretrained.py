@@ -20,14 +20,11 @@ from coprop.propagation.network import PropagationNetwork
 _Network = TypeVar("_Network", bound="PretrainedNetwork")
 
 
-class PretrainedNetwork(
-    PropagationNetwork,
-    PretrainedModel,
-    tags=["video-object-segmentation", "audio-visual-segmentation"],
-):
+class PretrainedNetwork(PropagationNetwork, PretrainedModel):
     """A `PropagationNetwork` that can be loaded and saved, and read from official files."""
 
     config_type = PropagatorConfig
+    tags = ("video-object-segmentation", "audio-visual-segmentation")
 
     def __init__(self, config: PropagatorConfig | None = None) -> None:
         super().__init__(config or PropagatorConfig())

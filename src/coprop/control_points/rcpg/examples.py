@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coprop.checks import as_number
-from coprop.control_points.categories import likeness
+from coprop.control_points.embeddings import cosine_distance
 from coprop.control_points.features import NUM_BANDS, log_mel
-from coprop.control_points.language_models.model import SAMPLE_RATE
-from coprop.control_points.similarity import cosine_distance
+from coprop.control_points.language_models.base import LLM_SAMPLE_RATE
+from coprop.control_points.rcpg.categories import likeness
 from coprop.errors import DatasetError
 from coprop.files import parse_json
 from coprop.paths import AnyPath, as_path
@@ -60,8 +60,8 @@ class Example:
         """
         from coprop.media.audio_file import AudioFile  # PyAV is loaded only where it is needed
 
-        with AudioFile(self.audio, SAMPLE_RATE) as track:
-            return Audio(track.read(0, track.num_samples), SAMPLE_RATE)
+        with AudioFile(self.audio, LLM_SAMPLE_RATE) as track:
+            return Audio(track.read(0, track.num_samples), LLM_SAMPLE_RATE)
 
 
 @dataclass(frozen=True)

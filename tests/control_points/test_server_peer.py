@@ -10,16 +10,16 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.request import urlopen
 
-import httpx2
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 from tiny_qwen import write_tiny_qwen2_audio
 
-from coprop.control_points.language_models.model import Dialogue, Turn
-from coprop.control_points.language_models.server_backend import ServerModel
+from coprop.control_points.language_models.base import Dialogue, Turn
+from coprop.control_points.language_models.server import ServerModel
 from coprop.errors import LanguageModelError
 
 TOKENS = 20
@@ -60,9 +60,10 @@ def _wait_for(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
     end = time.monotonic() + 120
     while server.poll() is None and time.monotonic() < end:
         try:
-            if httpx2.get(f"{url}/health").status_code == 200:
-                return
-        except httpx2.TransportError:
+            with urlopen(f"{url}/health", timeout=10) as reply:
+                if reply.status == 200:
+                    return
+        except OSError:
             time.sleep(0.1)
     pytest.fail(f"the server did not start:\n{log.read_text()[-2000:]}")
 

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import json
 import os
-import ssl
 import threading
 from collections.abc import Mapping, Sequence
-from functools import cached_property
-from typing import Any, get_args
-
-import httpx2
+from typing import TYPE_CHECKING, Any, get_args
+from urllib.parse import urlsplit
 
 from coprop.checks import number, whole
-from coprop.control_points.language_models.chats import messages
-from coprop.control_points.language_models.dialects import AudioPart, DialectName, dialect_named
-from coprop.control_points.language_models.endpoints import Endpoints, base_address
-from coprop.control_points.language_models.model import Answer, Dialogue
+from coprop.control_points.language_models.base import Answer, Dialogue, messages
+from coprop.control_points.language_models.client import Server, check_client
 from coprop.control_points.language_models.replies import read_answer, read_model_names
-from coprop.control_points.language_models.transport import Session
-from coprop.control_points.language_models.wav import json_messages
+from coprop.control_points.language_models.requests import (
+    AudioPart,
+    DialectName,
+    dialect_named,
+    json_messages,
+)
 from coprop.errors import LanguageModelError
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
 
 _LONGEST_S = 86_400  # a day; no server is waited for longer
 _MOST = 1_000_000
@@ -29,15 +31,15 @@ _MOST = 1_000_000
 class ServerModel:
     """A language model that is asked over HTTP: vLLM, SGLang, llama.cpp, or any like them.
 
-    Requests go to ``{base}/chat/completions``, with temperature 0 and seed 0. Those that time
-    out, are cut off, or are answered by status 408, 425, 429, 5xx or something other than a chat
-    completion are made again after a wait that grows from half a second and is a minute at most;
-    a Retry-After is heeded. Other failures are errors at once. Safe to use from several threads.
+    Requests go to ``{base}/chat/completions`` by the OpenAI client, with temperature 0 and seed 0.
+    Those that time out, are cut off, or are answered by status 408, 409, 429 or 5xx are made again
+    after a wait that grows from half a second to eight; a Retry-After of two minutes at most is
+    heeded. Other failures are errors at once. Safe to use from several threads.
 
     Args:
         url: a server's root, such as "http://localhost:8000", below which the API lies at /v1; or
-            with a path the API's base address, to which nothing is added. Of several, requests
-            are spread over all; one that fails is passed over for half a minute.
+            with a path the API's base address, to which nothing is added. To spread requests over
+            several servers, put a load balancer before them and give its address.
         model: the name it is served under; by default the only one that the server lists, asked
             for when it is first needed.
         dialect: which server it is; says how flags are constrained and what sound is sent as.
@@ -55,6 +57,7 @@ class ServerModel:
 
     Raises:
         LanguageModelError: an option that is out of range.
+        MissingPackageError: the OpenAI client is not installed.
 
     Attributes:
         concurrency: as given.
@@ -63,7 +66,7 @@ class ServerModel:
 
     def __init__(
         self,
-        url: str | Sequence[str],
+        url: str,
         model: str | None = None,
         *,
         dialect: DialectName = "vllm",
@@ -78,26 +81,18 @@ class ServerModel:
     ) -> None:
         _check_choice("dialect", dialect, get_args(DialectName))
         _check_choice("audio_part", audio_part, (None, *get_args(AudioPart)))
-        for name, value in {"timeout_s": timeout_s, "max_audio_s": max_audio_s}.items():
-            wanted = f"a positive number of seconds, {_LONGEST_S} at most"
-            number(name, value, wanted, above=0, high=_LONGEST_S, error=LanguageModelError)
-        for name, count, least in (
-            ("retries", retries, 0),
-            ("concurrency", concurrency, 1),
-            ("max_tokens", max_tokens, 1),
-        ):
-            wanted = f"a whole number of at least {least}, {_MOST} at most"
-            whole(name, count, wanted, low=least, high=_MOST, error=LanguageModelError)
+        timeout_s = _seconds("timeout_s", timeout_s)
+        retries = _count("retries", retries, 0)
+        self.max_audio_s = _seconds("max_audio_s", max_audio_s)
+        self.concurrency = _count("concurrency", concurrency, 1)
+        self._max_tokens = _count("max_tokens", max_tokens, 1)
         if model is not None and not (isinstance(model, str) and model):
             raise LanguageModelError(f"model must be the name it is served under, got {model!r}.")
-        self.concurrency = concurrency
-        self.max_audio_s = max_audio_s
         self._dialect_name = dialect
         self._dialect = dialect_named(dialect)
         self._audio_part: AudioPart = audio_part or self._dialect.audio_part
-        self._endpoints = Endpoints(_addresses(url))
-        self._api_key = _key(api_key)
-        self._timeout_s, self._retries, self._max_tokens = timeout_s, retries, max_tokens
+        check_client()
+        self._server = Server(base_address(url), _key(api_key), timeout_s, retries)
         if extra_body is not None and not isinstance(extra_body, Mapping):
             raise LanguageModelError(f"extra_body must be a mapping of fields, got {extra_body!r}.")
         self._extra_body = dict(extra_body or {})
@@ -108,8 +103,7 @@ class ServerModel:
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
-        urls = ", ".join(self._endpoints.urls)
-        return f"ServerModel({urls}, model={self._model!r}, {self._options})"
+        return f"ServerModel({self._server.base_url}, model={self._model!r}, {self._options})"
 
     @property
     def name(self) -> str:
@@ -129,8 +123,12 @@ class ServerModel:
         """
         with self._lock:
             if self._model is None:
-                with self._session() as session:
-                    self._model = _only(session.ask("GET", "/models", None, read_model_names))
+
+                async def send(client: AsyncOpenAI, headers: dict[str, Any]) -> Any:
+                    return await client.models.with_raw_response.list(extra_headers=headers)
+
+                (names,) = self._server.ask_each(send, [self._server.headers], read_model_names)
+                self._model = _only(names)
             return self._model
 
     def answer(self, dialogues: Sequence[Dialogue]) -> list[Answer]:
@@ -156,34 +154,19 @@ class ServerModel:
         # All are checked before the first is sent, and each is written as JSON when its turn comes.
         chats = [messages(dialogue, "this model", self.max_audio_s) for dialogue in dialogues]
         fields = {"model": self.model, "temperature": 0, "seed": 0, **fields, **self._extra_body}
-        with self._session() as session:
+        from openai import NOT_GIVEN
 
-            def one(chat: Sequence[dict[str, Any]]) -> Answer:
-                body = self._body(chat, fields)
-                path = "/chat/completions"
-                return session.ask("POST", path, body, lambda reply: read_answer(reply, windows))
+        async def send(client: AsyncOpenAI, chat: Sequence[dict[str, Any]]) -> Any:
+            parts, floats = self._audio_part, self._dialect.float_samples
+            sent = json_messages(chat, audio_part=parts, float_samples=floats)
+            body = {key: v for key, v in {"messages": sent, **fields}.items() if v is not None}
+            given = {name: body.pop(name, NOT_GIVEN) for name in ("messages", "model")}
+            create: Any = client.chat.completions.with_raw_response.create
+            return await create(**given, extra_body=body, extra_headers=self._server.headers)
 
-            return session.in_order(one, chats, self.concurrency)
-
-    def _body(self, chat: Sequence[dict[str, Any]], fields: Mapping[str, Any]) -> bytes:
-        parts, floats = self._audio_part, self._dialect.float_samples
-        sent = {"messages": json_messages(chat, audio_part=parts, float_samples=floats), **fields}
-        return _as_json({key: value for key, value in sent.items() if value is not None}).encode()
-
-    def _session(self) -> Session:
-        return Session(
-            self._endpoints,
-            api_key=self._api_key,
-            timeout_s=self._timeout_s,
-            retries=self._retries,
-            tls=self._tls,
+        return self._server.ask_each(
+            send, chats, lambda reply: read_answer(reply, windows), self.concurrency
         )
-
-    @cached_property
-    def _tls(self) -> ssl.SSLContext:
-        if any(url.startswith("https:") for url in self._endpoints.urls):
-            return httpx2.create_ssl_context()
-        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts nobody, and is made at once
 
     @property
     def _options(self) -> str:
@@ -203,13 +186,39 @@ def _only(models: list[str]) -> str:
     return models[0]
 
 
-def _addresses(url: str | Sequence[str]) -> list[str]:
-    urls = [url] if isinstance(url, str) else url
-    if not isinstance(urls, Sequence) or not all(isinstance(each, str) for each in urls):
-        raise LanguageModelError(f"url must be the address of a server, or several; got {url!r}.")
-    if not urls:
-        raise LanguageModelError("url must be the address of a server, or several; got none.")
-    return [base_address(each) for each in urls]
+def base_address(url: str) -> str:
+    """What "/chat/completions" is put after.
+
+    An address without a path is a server's root, below which the API lies at /v1. With a path it
+    is the API's base address, as OpenAI's clients take it, and nothing is added.
+
+    Raises:
+        LanguageModelError: not an address of http or https, or one with a user, a query or a
+            fragment.
+    """
+    if isinstance(url, (list, tuple)):
+        raise LanguageModelError(
+            "url must be the address of one server, got several; to spread requests over servers, "
+            "put a load balancer (such as nginx or the LiteLLM proxy) before them and give its "
+            "address."
+        )
+    try:
+        parts = urlsplit(url)
+        known = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        known = known and not any(sign.isspace() for sign in url)
+    except (ValueError, TypeError, AttributeError):  # a port that is no number, brackets, no text
+        known = False
+    if not known:
+        raise LanguageModelError(
+            f"url must be the address of a server, such as http://localhost:8000, got {url!r}."
+        )
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise LanguageModelError(
+            f"url must be {parts.scheme}://host[:port][/path] and no more; for {parts.hostname} "
+            "there is a user, a query or a fragment in it. A key belongs in api_key."
+        )
+    path = parts.path.rstrip("/").removesuffix("/chat/completions") or "/v1"
+    return f"{parts.scheme}://{parts.netloc}{path}"
 
 
 def _key(given: str | None) -> str | None:
@@ -225,9 +234,19 @@ def _key(given: str | None) -> str | None:
     return key or None
 
 
+def _seconds(name: str, value: float) -> float:
+    wanted = f"a positive number of seconds, {_LONGEST_S} at most"
+    return number(name, value, wanted, above=0, high=_LONGEST_S, error=LanguageModelError)
+
+
+def _count(name: str, value: int, least: int) -> int:
+    wanted = f"a whole number of at least {least}, {_MOST} at most"
+    return whole(name, value, wanted, low=least, high=_MOST, error=LanguageModelError)
+
+
 def _as_json(fields: Mapping[str, Any]) -> str:
     try:
-        return json.dumps(fields, sort_keys=True)
+        return json.dumps(fields, sort_keys=True, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise LanguageModelError(f"extra_body must be what JSON can hold; {error}.") from error
 

@@ -15,10 +15,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
-from coprop.control_points.language_models.dialects import flags_grammar, flags_regex
-from coprop.control_points.language_models.endpoints import Endpoints
-from coprop.control_points.language_models.logprobs import flag_probabilities
-from coprop.control_points.language_models.wav import wav_bytes
+from coprop.control_points.language_models.replies import flag_probabilities
+from coprop.control_points.language_models.requests import flags_grammar, flags_regex, wav_bytes
 
 SAMPLES = arrays.arrays(
     np.float32, st.integers(1, 500), elements=st.floats(-1, 1, width=32, allow_subnormal=True)
@@ -185,26 +183,3 @@ def test_reports_of_another_form_tell_nothing(token: Any) -> None:
 @pytest.mark.parametrize("tokens", [None, [], {}, "[1]", 3, [None]])
 def test_no_report_tells_nothing(tokens: Any) -> None:
     assert flag_probabilities(tokens, 1) is None
-
-
-# Endpoints
-
-
-@given(st.integers(1, 5), st.integers(1, 30))
-def test_endpoints_take_turns(count: int, requests: int) -> None:
-    endpoints = Endpoints([f"http://{i}" for i in range(count)])
-    asked = [endpoints.next() for _ in range(requests)]
-    assert asked == [f"http://{i % count}" for i in range(requests)]
-
-
-def test_endpoints_rest() -> None:
-    endpoints = Endpoints(["a", "b", "c"])
-    endpoints.rest("b", 100)
-    assert {endpoints.next() for _ in range(6)} == {"a", "c"}
-    endpoints.rest("a", 300)
-    endpoints.rest("c", 200)
-    assert not endpoints.one_is_ready
-    assert {endpoints.next() for _ in range(6)} == {"b"}  # the first to have rested
-    endpoints.rest("a", 0)
-    assert endpoints.one_is_ready
-    assert {endpoints.next() for _ in range(6)} == {"a"}

@@ -31,13 +31,18 @@ from tiny_qwen import (
     write_tiny_qwen_omni,
 )
 
-from coprop.control_points.language_models.constrained import FlagTokens
-from coprop.control_points.language_models.model import Answer, Dialogue, LanguageModel, Turn
-from coprop.control_points.language_models.transformers_backend import (
+from coprop.control_points.language_models.base import Answer, Dialogue, LanguageModel, Turn
+from coprop.control_points.language_models.flag_decoding import FlagTokens
+from coprop.control_points.language_models.transformers import (
     MIN_AUDIO_S,
     TransformersModel,
 )
-from coprop.errors import CheckpointError, LanguageModelError
+from coprop.errors import (
+    CheckpointError,
+    CoPropError,
+    LanguageModelError,
+    MissingPackageError,
+)
 
 Sound = NDArray[np.float32]
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -562,10 +567,10 @@ def test_other_options_are_refused(folder: Path, options: dict[str, Any]) -> Non
 
 
 @pytest.mark.parametrize(
-    ("package", "options", "message"),
+    ("package", "options", "error", "message"),
     [
-        ("bitsandbytes", {"load_in_4bit": True}, "pip install bitsandbytes"),
-        ("transformers", {}, "pip install"),
+        ("bitsandbytes", {"load_in_4bit": True}, MissingPackageError, 'install "bitsandbytes"'),
+        ("transformers", {}, CheckpointError, "pip install"),
     ],
 )
 def test_packages_that_are_missing(
@@ -573,15 +578,16 @@ def test_packages_that_are_missing(
     monkeypatch: pytest.MonkeyPatch,
     package: str,
     options: dict[str, Any],
+    error: type[CoPropError],
     message: str,
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(CheckpointError, match=message):
+    with pytest.raises(error, match=message):
         TransformersModel.from_pretrained(folder, **options)
 
 
 HUB = """
-from coprop.control_points.language_models.transformers_backend import TransformersModel
+from coprop.control_points.language_models.transformers import TransformersModel
 from coprop.errors import CheckpointError
 
 print(TransformersModel.from_pretrained("someone/tiny").name)

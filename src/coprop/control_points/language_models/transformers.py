@@ -8,9 +8,14 @@ from typing import Any
 
 import torch
 
-from coprop.control_points.language_models.chats import MIN_AUDIO_S, messages
-from coprop.control_points.language_models.constrained import FlagTokens
-from coprop.control_points.language_models.model import SAMPLE_RATE, Answer, Dialogue
+from coprop.control_points.language_models.base import (
+    LLM_SAMPLE_RATE,
+    MIN_AUDIO_S,
+    Answer,
+    Dialogue,
+    messages,
+)
+from coprop.control_points.language_models.flag_decoding import FlagTokens
 from coprop.control_points.language_models.transformers_loading import (
     audio_part,
     check_hears,
@@ -108,8 +113,9 @@ class TransformersModel:
             local_files_only: take what was fetched from the hub before, without asking it.
 
         Raises:
-            CheckpointError: a package is missing, there is no such model, the network cannot be
-                reached, or files are damaged or lack tensors.
+            CheckpointError: transformers lacks a package, there is no such model, the network
+                cannot be reached, or files are damaged or lack tensors.
+            MissingPackageError: bitsandbytes is not installed.
             LanguageModelError: as for the class.
         """
         _check_options(max_new_tokens, batch_size, max_audio_s)
@@ -238,10 +244,11 @@ def _greedy(model: Any, processor: Any) -> Any:
 def _longest_sound_s(processor: Any, name: str, given_s: float | None) -> float:
     """The given length, or else that to which a processor's feature extractor cuts sounds."""
     extractor = audio_part(processor)
-    rate = getattr(extractor, "sampling_rate", SAMPLE_RATE)
-    if rate != SAMPLE_RATE:
+    rate = getattr(extractor, "sampling_rate", LLM_SAMPLE_RATE)
+    if rate != LLM_SAMPLE_RATE:
         raise LanguageModelError(
-            f"{name} hears at {rate} Hz, and sounds are given at {SAMPLE_RATE} Hz; take another."
+            f"{name} hears at {rate} Hz, and sounds are given at {LLM_SAMPLE_RATE} Hz; take "
+            "another."
         )
     if given_s is not None:
         return float(given_s)

@@ -8,14 +8,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 
 from coprop.checks import shown
-from coprop.control_points.conversation import Conversation, Heard, Question
-from coprop.control_points.language_models.model import Answer, LanguageModel
+from coprop.control_points.language_models.base import Answer, LanguageModel
+from coprop.control_points.rcpg.dialogue import DialogueResult, DialogueRun, Question
 from coprop.errors import LanguageModelError
 
 
-def ask_all(
-    llm: LanguageModel, conversations: Iterator[Conversation], batch_size: int
-) -> Iterator[Heard]:
+def run_dialogues(
+    llm: LanguageModel, dialogues: Iterator[DialogueRun], batch_size: int
+) -> Iterator[DialogueResult]:
     """What came of each dialogue, in order, as it is known.
 
     A model whose ``concurrency`` is above 1 is asked from so many threads, one dialogue in each
@@ -23,7 +23,7 @@ def ask_all(
 
     Args:
         llm: the model.
-        conversations: as `converse` makes them; taken from as they are needed, in one thread.
+        dialogues: as `dialogue_about` makes them; taken from as they are needed, in one thread.
         batch_size: how many go on together.
 
     Raises:
@@ -31,26 +31,26 @@ def ask_all(
     """
     concurrency = getattr(llm, "concurrency", 1)
     if concurrency > 1:
-        return _in_threads(llm, conversations, concurrency)
-    return _in_batches(llm, conversations, batch_size)
+        return _in_threads(llm, dialogues, concurrency)
+    return _in_batches(llm, dialogues, batch_size)
 
 
 def _in_batches(
-    llm: LanguageModel, conversations: Iterator[Conversation], batch_size: int
-) -> Iterator[Heard]:
-    while group := list(islice(conversations, batch_size)):
+    llm: LanguageModel, dialogues: Iterator[DialogueRun], batch_size: int
+) -> Iterator[DialogueResult]:
+    while group := list(islice(dialogues, batch_size)):
         yield from _together(llm, group)
 
 
-def _together(llm: LanguageModel, group: Sequence[Conversation]) -> list[Heard]:
+def _together(llm: LanguageModel, group: Sequence[DialogueRun]) -> list[DialogueResult]:
     """Leads dialogues side by side: each round asks all that are still open one question."""
-    done: dict[int, Heard] = {}
+    done: dict[int, DialogueResult] = {}
     open_questions: dict[int, Question] = {}
 
     def go_on(index: int, answer: Answer | None) -> None:
         try:
-            conversation = group[index]
-            question = next(conversation) if answer is None else conversation.send(answer)
+            dialogue = group[index]
+            question = next(dialogue) if answer is None else dialogue.send(answer)
             open_questions[index] = question
         except StopIteration as stop:
             done[index] = stop.value
@@ -68,13 +68,13 @@ def _together(llm: LanguageModel, group: Sequence[Conversation]) -> list[Heard]:
 
 
 def _in_threads(
-    llm: LanguageModel, conversations: Iterator[Conversation], workers: int
-) -> Iterator[Heard]:
-    running: deque[Future[Heard]] = deque()
+    llm: LanguageModel, dialogues: Iterator[DialogueRun], workers: int
+) -> Iterator[DialogueResult]:
+    running: deque[Future[DialogueResult]] = deque()
     pool = ThreadPoolExecutor(workers)
     try:
-        for conversation in conversations:
-            running.append(pool.submit(_alone, llm, conversation))
+        for dialogue in dialogues:
+            running.append(pool.submit(_alone, llm, dialogue))
             while running and (running[0].done() or len(running) >= 2 * workers):
                 yield running.popleft().result()
         while running:
@@ -83,14 +83,14 @@ def _in_threads(
         pool.shutdown(cancel_futures=True)
 
 
-def _alone(llm: LanguageModel, conversation: Conversation) -> Heard:
+def _alone(llm: LanguageModel, dialogue: DialogueRun) -> DialogueResult:
     try:
-        question = next(conversation)
+        question = next(dialogue)
         while True:
-            question = conversation.send(_ask(llm, [question], question.windows)[0])
+            question = dialogue.send(_ask(llm, [question], question.windows)[0])
     except StopIteration as stop:
-        heard: Heard = stop.value
-        return heard
+        result: DialogueResult = stop.value
+        return result
 
 
 def _ask(llm: LanguageModel, questions: Sequence[Question], windows: int | None) -> list[Answer]:

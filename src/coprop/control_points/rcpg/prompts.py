@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
-from coprop.control_points.numbers import cardinal, ordinal
+from coprop.control_points.rcpg.numbers import cardinal, ordinal
 from coprop.errors import CoPropError
 
 _SAMPLE: dict[str, Any] = {

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import threading
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
-from weakref import WeakValueDictionary
 
-import lmdb
 import numpy as np
 
-from coprop.control_points.language_models.model import Answer, Dialogue, LanguageModel
+from coprop.control_points.language_models.base import Answer, Dialogue, LanguageModel
 from coprop.errors import CoPropError, LanguageModelError, OutputError
 from coprop.files import parse_json
 from coprop.paths import AnyPath, as_path
 
 _VERSION = 1
-_MOST_BYTES = 1 << 33  # address space, not disk: the file grows with what is in it
-_MOST_READERS = 1024
+_FILE = "answers.sqlite"
+_EARLIER_FILE = "data.mdb"  # of LMDB, in which answers were kept at first
+_LONGEST_WAIT_S = 60.0  # for another process that writes, which takes milliseconds
 
 
 class CachedModel:
@@ -32,8 +30,8 @@ class CachedModel:
     for; a batch's as soon as the model returns the batch. Several threads and processes on one
     machine may use a folder at once. An entry that cannot be read counts as missing.
 
-    The folder holds an LMDB database: committed answers survive a kill or a loss of power. It must
-    lie on a local disk.
+    The folder holds an SQLite database: committed answers survive a kill or a loss of power. It
+    should lie on a local disk, as network file systems do not all lock files.
 
     Args:
         llm: who is asked.
@@ -51,7 +49,7 @@ class CachedModel:
         self.llm = llm
         self.directory = as_path("directory", directory)
         self.batch_size = batch_size
-        self._store = _open_store(self.directory)
+        self._store = _Store(self.directory)
 
     @property
     def name(self) -> str:
@@ -83,9 +81,8 @@ class CachedModel:
         ask: Callable[[Sequence[Dialogue]], list[Answer]],
     ) -> list[Answer]:
         keys = [_key(self.llm.name, dialogue, windows) for dialogue in dialogues]
-        store = self._own_store()
-        known: dict[bytes, Answer | None] = {key: store.get(key) for key in dict.fromkeys(keys)}
-        missing = {k: d for k, d in zip(keys, dialogues, strict=True) if known[k] is None}
+        known = self._store.get(keys)
+        missing = {k: d for k, d in zip(keys, dialogues, strict=True) if k not in known}
         unknown = list(missing)
         for start in range(0, len(unknown), self.batch_size):
             batch = unknown[start : start + self.batch_size]
@@ -96,77 +93,77 @@ class CachedModel:
                     "there must be one for each, in their order."
                 )
             new = dict(zip(batch, answers, strict=True))
-            store.put(new)
+            self._store.put(new)
             known |= new
-        return [answer for key in keys if (answer := known[key]) is not None]
-
-    def _own_store(self) -> _Store:
-        """The store; opened anew in a process that was forked, which LMDB asks for."""
-        if self._store.process != os.getpid():
-            self._store = _open_store(self.directory)
-        return self._store
+        return [known[key] for key in keys]
 
 
 class _Store:
-    """Answers by key, in an LMDB database."""
+    """Answers by key, in an SQLite database.
+
+    It is opened for each look, which takes a fraction of a millisecond: so threads, processes and
+    forks need nothing of one another.
+    """
 
     def __init__(self, directory: Path) -> None:
-        self.process = os.getpid()
         self._directory = directory
-        with _cache_errors(directory):
-            directory.mkdir(parents=True, exist_ok=True)
-            self._database = lmdb.open(
-                str(directory), map_size=_MOST_BYTES, max_readers=_MOST_READERS
+        if (directory / _EARLIER_FILE).exists() and not (directory / _FILE).exists():
+            raise OutputError(
+                f"{directory} holds answers in {_EARLIER_FILE}, kept by an earlier version in a "
+                "form that is no longer read; give another folder, or remove that file, and they "
+                "are asked again."
             )
-            self._database.reader_check()  # gives back what killed processes held
-            used = (self._database.info()["last_pgno"] + 1) * self._database.stat()["psize"]
-            if (directory / "data.mdb").stat().st_size < used:
-                raise lmdb.CorruptedError("data.mdb is shorter than what it says it holds")
+        with self._errors():
+            directory.mkdir(parents=True, exist_ok=True)
+        with self._open() as database:
+            database.execute("BEGIN IMMEDIATE")  # fails here where nothing can be written
+            database.execute(
+                "CREATE TABLE IF NOT EXISTS answers (key BLOB PRIMARY KEY, answer BLOB NOT NULL)"
+            )
+            database.execute("COMMIT")
 
-    def close(self) -> None:
-        self._database.close()
-
-    def get(self, key: bytes) -> Answer | None:
-        with _cache_errors(self._directory), self._database.begin() as transaction:
-            kept = transaction.get(key)
-        return None if kept is None else _answer_of(bytes(kept))
+    def get(self, keys: Sequence[bytes]) -> dict[bytes, Answer]:
+        """The answers that are kept, and can be read."""
+        find = "SELECT answer FROM answers WHERE key = ?"
+        with self._open() as database:
+            rows = {key: database.execute(find, (key,)).fetchone() for key in dict.fromkeys(keys)}
+        answers = {key: _answer_of(row[0]) for key, row in rows.items() if row is not None}
+        return {key: answer for key, answer in answers.items() if answer is not None}
 
     def put(self, answers: dict[bytes, Answer]) -> None:
         """Keeps answers; they are on disk when this returns."""
-        with _cache_errors(self._directory), self._database.begin(write=True) as transaction:
-            for key, answer in answers.items():
-                row = {"text": answer.text, "probabilities": answer.probabilities}
-                transaction.put(key, json.dumps(row).encode())
+        rows = [
+            (key, json.dumps({"text": each.text, "probabilities": each.probabilities}).encode())
+            for key, each in answers.items()
+        ]
+        with self._open() as database:
+            database.execute("BEGIN IMMEDIATE")
+            database.executemany("INSERT OR REPLACE INTO answers VALUES (?, ?)", rows)
+            database.execute("COMMIT")
 
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        path = self._directory / _FILE
+        with (
+            self._errors(),
+            closing(
+                sqlite3.connect(path, timeout=_LONGEST_WAIT_S, isolation_level=None)
+            ) as database,
+        ):
+            database.execute("PRAGMA synchronous = FULL")  # some builds have another default
+            yield database
 
-@contextmanager
-def _cache_errors(directory: Path) -> Iterator[None]:
-    """Turns LMDB's and the system's errors into one that names the folder."""
-    try:
-        yield
-    except (lmdb.Error, OSError) as error:
-        raise OutputError(
-            f"{directory} cannot be used to keep answers: {error}. Give another folder, on a local "
-            "disk with free space; a damaged one can be removed, and what it held is then asked "
-            "again."
-        ) from error
-
-
-_stores: WeakValueDictionary[tuple[int, Path], _Store] = WeakValueDictionary()
-_opening = threading.Lock()
-
-
-def _open_store(directory: Path) -> _Store:
-    """The process's only store of a folder: LMDB must not open one twice in a process."""
-    with _opening:
-        key = (os.getpid(), directory.resolve())
-        store = _stores.get(key)
-        if store is None:
-            for (process, path), other in list(_stores.items()):
-                if path == key[1] and process != key[0]:  # came along in a fork
-                    other.close()
-            store = _stores[key] = _Store(directory)
-        return store
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Turns SQLite's and the system's errors into one that names the folder."""
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise OutputError(
+                f"{self._directory} cannot be used to keep answers: {error}. Give another folder, "
+                f"on a local disk with free space; a damaged {_FILE} can be removed, and what it "
+                "held is then asked again."
+            ) from error
 
 
 def _key(model: str, dialogue: Dialogue, windows: int | None) -> bytes:
@@ -185,8 +182,10 @@ def _key(model: str, dialogue: Dialogue, windows: int | None) -> bytes:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).digest()
 
 
-def _answer_of(kept: bytes) -> Answer | None:
+def _answer_of(kept: object) -> Answer | None:
     """The answer; None where it is none."""
+    if not isinstance(kept, bytes):
+        return None
     try:
         row = parse_json(kept)
         text, probabilities = row["text"], row["probabilities"]

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from coprop.control_points.chunks import windows_of
-from coprop.control_points.examples import Example, ExampleStore, mean_bands
-from coprop.control_points.language_models.model import SAMPLE_RATE
+from coprop.control_points.language_models.base import LLM_SAMPLE_RATE
+from coprop.control_points.rcpg.chunks import windows_of
+from coprop.control_points.rcpg.examples import Example, ExampleStore, mean_bands
 from coprop.errors import CoPropError, DatasetError, OutputError
 from coprop.locks import WriterLock
 from coprop.paths import AnyPath, as_path
@@ -67,7 +67,7 @@ def _build(
         flags = true_flags(clip)
         if flags is not None:
             own = sounds.get(clip.name)
-            sound = clip.audio.resampled(SAMPLE_RATE)
+            sound = clip.audio.resampled(LLM_SAMPLE_RATE)
             path = folder / _file_name(index, clip.name) if own is None else as_path("sounds", own)
             if own is None:
                 _write_wav(path, sound)
@@ -145,4 +145,4 @@ def _write_wav(path: Path, sound: Audio) -> None:
     with output_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as part:
-        write_wav(part, np.clip(sound.samples, -1.0, 1.0), SAMPLE_RATE)
+        write_wav(part, np.clip(sound.samples, -1.0, 1.0), LLM_SAMPLE_RATE)

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-from coprop.control_points.numbers import NUMBERS
+from coprop.control_points.rcpg.numbers import NUMBERS
 from coprop.errors import CoPropError
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-from coprop.control_points.numbers import NUMBERS
+from coprop.control_points.rcpg.numbers import NUMBERS
 
 SAME_GROUP = 0.5
 """How alike two names are that share no word but belong to one of the default's groups."""

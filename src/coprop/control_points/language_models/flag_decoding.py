@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from coprop.control_points.language_models.model import Answer
+from coprop.control_points.language_models.base import Answer
 from coprop.errors import LanguageModelError
 
 _SAMPLES = ("[0,0,0,0]", "[1,1,1,1]", "[0,1,0,1]", "[1,0,1,0]")  # all neighbours that lists hold

@@ -1,4 +1,4 @@
-"""The dialogue about one piece of sound, step by step, whoever asks the model and when."""
+"""The dialogue about one chunk of sound, step by step, whoever asks the model and when."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coprop.checks import as_number, shown
-from coprop.control_points.answers import Failure, parse_flags, without_thoughts
-from coprop.control_points.categories import categories_in
-from coprop.control_points.examples import Example, ExampleStore, Retrieved
-from coprop.control_points.language_models.model import SAMPLE_RATE, Answer, Dialogue, Turn
-from coprop.control_points.prompts import Prompts
-from coprop.control_points.trace import ChunkTrace, Step
+from coprop.control_points.language_models.base import LLM_SAMPLE_RATE, Answer, Dialogue, Turn
+from coprop.control_points.rcpg.answers import Failure, parse_flags, without_thoughts
+from coprop.control_points.rcpg.categories import categories_in
+from coprop.control_points.rcpg.examples import Example, ExampleStore, Retrieved
+from coprop.control_points.rcpg.prompts import Prompts
+from coprop.control_points.rcpg.trace import ChunkTrace, Step
 from coprop.errors import LanguageModelError
 from coprop.types import Audio
 
@@ -35,11 +35,11 @@ class Question:
 
 
 @dataclass(frozen=True, eq=False)
-class Piece:
+class ChunkAudio:
     """What a dialogue is about.
 
     Args:
-        samples: (n,) float32 mono at `SAMPLE_RATE`.
+        samples: (n,) float32 mono at `LLM_SAMPLE_RATE`.
         windows: N equal windows of it.
         start_s: where in its track it begins, in seconds.
         end_s: where it ends.
@@ -54,7 +54,7 @@ class Piece:
 
 
 @dataclass(frozen=True)
-class Method:
+class DialogueOptions:
     """How it is led.
 
     Args:
@@ -77,7 +77,7 @@ class Method:
 
 
 @dataclass(frozen=True, eq=False)
-class Heard:
+class DialogueResult:
     """What came of a dialogue.
 
     Args:
@@ -94,55 +94,55 @@ class Heard:
     trace: ChunkTrace
 
 
-Conversation = Generator[Question, Answer, Heard]
+DialogueRun = Generator[Question, Answer, DialogueResult]
 """Gives questions, takes answers, and returns what came of it."""
 
 
-def converse(piece: Piece, method: Method) -> Conversation:
-    """The dialogue of the paper's section 3.2 about one piece.
+def dialogue_about(chunk: ChunkAudio, options: DialogueOptions) -> DialogueRun:
+    """The dialogue of the paper's section 3.2 about one chunk.
 
-    The sound goes along with the first question. A piece of one window is not asked for a list,
+    The sound goes along with the first question. A chunk of one window is not asked for a list,
     since that is [1] by convention.
 
     Args:
-        piece: the sound.
-        method: how to lead it.
+        chunk: the sound.
+        options: how to lead it.
     """
-    talk, prompts = _Talk(piece, prompts=method.prompts), method.prompts
+    transcript, prompts = _Transcript(chunk, prompts=options.prompts), options.prompts
     categories: tuple[str, ...] | None = None
     described = named = ""
-    if method.steps == 3:
-        described = yield from talk.ask("describe", prompts.describe)
-        named = yield from talk.ask("categories", prompts.categories)
+    if options.steps == 3:
+        described = yield from transcript.ask("describe", prompts.describe)
+        named = yield from transcript.ask("categories", prompts.categories)
         categories = categories_in(named)
-    if piece.windows == 1:
-        return _heard(talk, Answer("[1]"), (1,), categories, ())
-    question = prompts.say(prompts.control_points, piece.windows)
+    if chunk.windows == 1:
+        return _result(transcript, Answer("[1]"), (1,), categories, ())
+    question = prompts.say(prompts.control_points, chunk.windows)
     shown: tuple[Example, ...] = ()
     sounds: tuple[tuple[str, NDArray[np.float32]], ...] = ()
-    if method.examples is not None:
+    if options.examples is not None:
         names = categories or categories_in(described)
-        found = _retrieve(piece, method, method.examples, names)
+        found = _retrieve(chunk, options, options.examples, names)
         shown = found.examples
-        if method.hear_examples:
+        if options.hear_examples:
             sounds = tuple((f"example {_name(e)}", e.read().samples) for e in shown)
-        question = "\n".join([*_examples_text(found, method), question])
-    answer, flags = yield from talk.ask_flags(question, sounds, method.retries)
-    return _heard(talk, answer, flags, categories, tuple(_name(e) for e in shown))
+        question = "\n".join([*_examples_text(found, options), question])
+    answer, flags = yield from transcript.ask_flags(question, sounds, options.retries)
+    return _result(transcript, answer, flags, categories, tuple(_name(e) for e in shown))
 
 
 @dataclass
-class _Talk:
+class _Transcript:
     """A dialogue as it grows."""
 
-    piece: Piece
+    chunk: ChunkAudio
     prompts: Prompts
     turns: list[Turn] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
 
     def ask(self, name: str, prompt: str) -> Generator[Question, Answer, str]:
         """A free answer, without thoughts."""
-        text = self.prompts.say(prompt, self.piece.windows)
+        text = self.prompts.say(prompt, self.chunk.windows)
         answer = yield from self._ask(name, text, (), None)
         return without_thoughts(answer.text)
 
@@ -150,7 +150,7 @@ class _Talk:
         self, question: str, sounds: tuple[tuple[str, NDArray[np.float32]], ...], retries: int
     ) -> Generator[Question, Answer, tuple[Answer, tuple[int, ...] | None]]:
         """The answer that holds a list, and the list; None where none did."""
-        windows = self.piece.windows
+        windows = self.chunk.windows
         answer = yield from self._ask("control points", question, sounds, windows)
         for remaining in range(retries, -1, -1):
             flags = parse_flags(answer.text, windows)
@@ -170,8 +170,8 @@ class _Talk:
         windows: int | None,
     ) -> Generator[Question, Answer, Answer]:
         if not self.turns:
-            span = f"{self.piece.start_s:.2f} to {self.piece.end_s:.2f} s"
-            sounds = ((span, self.piece.samples), *sounds)
+            span = f"{self.chunk.start_s:.2f} to {self.chunk.end_s:.2f} s"
+            sounds = ((span, self.chunk.samples), *sounds)
         audios = tuple(samples for _, samples in sounds)
         self.turns.append(Turn("user", prompt, audios))
         answer = yield Question(tuple(self.turns), windows)
@@ -185,15 +185,15 @@ class _Talk:
 
 
 def _retrieve(
-    piece: Piece, method: Method, examples: ExampleStore, categories: tuple[str, ...]
+    chunk: ChunkAudio, options: DialogueOptions, examples: ExampleStore, categories: tuple[str, ...]
 ) -> Retrieved:
-    longest_s = method.max_audio_s if method.hear_examples else float("inf")
-    sound = Audio(piece.samples, SAMPLE_RATE)
-    return examples.retrieve(categories, sound, method.num_examples, longest_s=longest_s)
+    longest_s = options.max_audio_s if options.hear_examples else float("inf")
+    sound = Audio(chunk.samples, LLM_SAMPLE_RATE)
+    return examples.retrieve(categories, sound, options.num_examples, longest_s=longest_s)
 
 
-def _examples_text(found: Retrieved, method: Method) -> Iterator[str]:
-    prompts = method.prompts
+def _examples_text(found: Retrieved, options: DialogueOptions) -> Iterator[str]:
+    prompts = options.prompts
     if not found.examples:
         return
     intro = prompts.same_category if found.by_category else prompts.alike
@@ -206,7 +206,7 @@ def _examples_text(found: Retrieved, method: Method) -> Iterator[str]:
             categories=", ".join(c.replace("_", " ") for c in example.categories),
             flags="[" + ",".join(map(str, example.flags)) + "]",
         )
-    if method.hear_examples:
+    if options.hear_examples:
         yield prompts.say(prompts.examples_heard, len(found.examples[0].flags))
 
 
@@ -223,20 +223,20 @@ def _check_probabilities(probabilities: object, windows: int | None) -> None:
         )
 
 
-def _heard(
-    talk: _Talk,
+def _result(
+    transcript: _Transcript,
     answer: Answer,
     flags: tuple[int, ...] | None,
     categories: tuple[str, ...] | None,
     examples: tuple[str, ...],
-) -> Heard:
-    piece = talk.piece
+) -> DialogueResult:
+    chunk = transcript.chunk
     trace = ChunkTrace(
-        piece.start_s, piece.end_s, piece.first_window, tuple(talk.steps), flags, categories,
+        chunk.start_s, chunk.end_s, chunk.first_window, tuple(transcript.steps), flags, categories,
         examples,
     )  # fmt: skip
-    values = flags or (1, *[0] * (piece.windows - 1))
+    values = flags or (1, *[0] * (chunk.windows - 1))
     probable = None if flags is None else answer.probabilities
     scores = np.array(values if probable is None else probable, dtype=np.float64)
     scores[0] = 1.0
-    return Heard(np.array(values, dtype=np.bool_), scores, flags is not None, trace)
+    return DialogueResult(np.array(values, dtype=np.bool_), scores, flags is not None, trace)

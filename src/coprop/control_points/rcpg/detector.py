@@ -11,17 +11,22 @@ from typing import Literal, cast
 
 from coprop.brief import brief
 from coprop.checks import as_number, number, shown, whole
-from coprop.control_points.asking import ask_all
-from coprop.control_points.chunks import windows_of
-from coprop.control_points.conversation import Conversation, Heard, Method, converse
-from coprop.control_points.examples import ExampleStore
+from coprop.control_points.embeddings import LONGEST_WINDOW_S
 from coprop.control_points.features import MOST_WINDOWS, STEP_S
-from coprop.control_points.language_models.model import LanguageModel
-from coprop.control_points.named_models import language_model
-from coprop.control_points.prompts import EXAMPLE_BASED, TABLE_2B, Prompts
-from coprop.control_points.similarity import LONGEST_WINDOW_S
-from coprop.control_points.trace import Trace
-from coprop.control_points.tracks import FlagsAndScores, TrackInParts, plan_track
+from coprop.control_points.language_models import language_model
+from coprop.control_points.language_models.base import LanguageModel
+from coprop.control_points.rcpg.chunks import windows_of
+from coprop.control_points.rcpg.dialogue import (
+    DialogueOptions,
+    DialogueResult,
+    DialogueRun,
+    dialogue_about,
+)
+from coprop.control_points.rcpg.examples import ExampleStore
+from coprop.control_points.rcpg.prompts import EXAMPLE_BASED, TABLE_2B, Prompts
+from coprop.control_points.rcpg.run_dialogues import run_dialogues
+from coprop.control_points.rcpg.trace import Trace
+from coprop.control_points.rcpg.tracks import ChunkedTrack, FlagsAndScores, plan_track
 from coprop.errors import CoPropError, LanguageModelError
 from coprop.paths import AnyPath, is_path
 from coprop.sounds import GivenSound, as_track
@@ -81,7 +86,7 @@ class RCPGDetector:
         overlap_s: float = 4.0,
         batch_size: int = 8,
     ) -> None:
-        _check_method(steps, examples, prompts)
+        _check_options(steps, examples, prompts)
         num_examples, retries, batch_size = (
             whole(name, count, f"at least {least}, a whole number", low=least, high=_MOST)
             for name, count, least in (
@@ -99,7 +104,7 @@ class RCPGDetector:
             examples = ExampleStore.load(examples)
         usual = TABLE_2B if examples is None else EXAMPLE_BASED
         self.llm = language_model(llm) if isinstance(llm, str) else _checked_model(llm)
-        self.method = Method(
+        self.options = DialogueOptions(
             steps=steps,
             prompts=prompts or usual,
             examples=examples,
@@ -114,8 +119,8 @@ class RCPGDetector:
         self.batch_size = batch_size
 
     def __repr__(self) -> str:
-        examples = "" if self.method.examples is None else ", with examples"
-        return f"RCPGDetector({brief(self.llm.name)}, steps={self.method.steps}{examples})"
+        examples = "" if self.options.examples is None else ", with examples"
+        return f"RCPGDetector({brief(self.llm.name)}, steps={self.options.steps}{examples})"
 
     def __call__(self, audio: GivenSound, *, windows: int | None = None) -> ControlPoints:
         """The control points of a track of any length.
@@ -177,20 +182,20 @@ class RCPGDetector:
     ) -> Iterator[tuple[ControlPoints, Trace]]:
         """As `detect_all`, with all that was asked and answered."""
         total = len(audios) if isinstance(audios, Sequence) else None
-        waiting: deque[TrackInParts] = deque()
+        waiting: deque[ChunkedTrack] = deque()
 
-        def conversations() -> Iterator[Conversation]:
+        def dialogues() -> Iterator[DialogueRun]:
             for audio, wanted in _with_windows(audios, windows):
                 waiting.append(self._plan(as_track(audio), wanted))
-                for piece in waiting[-1].pieces():
-                    yield converse(piece, self.method)
+                for chunk in waiting[-1].chunk_audio():
+                    yield dialogue_about(chunk, self.options)
 
         finished = 0
-        heard = ask_all(self.llm, conversations(), self.batch_size)
+        results = run_dialogues(self.llm, dialogues(), self.batch_size)
         while True:
-            result = next(heard, None)
+            result = next(results, None)
             if result is not None:
-                next(track for track in waiting if not track.complete).heard.append(result)
+                next(track for track in waiting if not track.complete).results.append(result)
             while waiting and waiting[0].complete:
                 yield self._finish(waiting.popleft())
                 finished += 1
@@ -199,16 +204,16 @@ class RCPGDetector:
             if result is None:
                 return
 
-    def _plan(self, audio: AudioTrack, windows: int | None) -> TrackInParts:
+    def _plan(self, audio: AudioTrack, windows: int | None) -> ChunkedTrack:
         if windows is None:
             windows = windows_of(audio.duration_s or 1.0, self.window_s)
         wanted = (
             f"at least 1 and at most {MOST_WINDOWS}, or None for windows of {self.window_s:g} s"
         )
         windows = whole("windows", windows, wanted, low=1, high=MOST_WINDOWS)
-        return plan_track(audio, windows, self.method.max_audio_s, self.overlap_s)
+        return plan_track(audio, windows, self.options.max_audio_s, self.overlap_s)
 
-    def _finish(self, track: TrackInParts) -> tuple[ControlPoints, Trace]:
+    def _finish(self, track: ChunkedTrack) -> tuple[ControlPoints, Trace]:
         notes = []
         if not track.chunks:
             notes.append("the track holds no sound; nothing was asked")
@@ -216,7 +221,7 @@ class RCPGDetector:
             notes.append(f"each window was asked about in {track.grid.parts} parts")
         source = str(getattr(track.audio, "path", ""))
         failures = [
-            _failure(source or "a track", self.llm.name, h) for h in track.heard if not h.usable
+            _failure(source or "a track", self.llm.name, r) for r in track.results if not r.usable
         ]
         values = _found(track)
         if failures:
@@ -237,7 +242,7 @@ class RCPGDetector:
             windows=track.grid.windows,
             flags=tuple(int(flag) for flag in points.flags),
             notes=tuple(notes),
-            chunks=tuple(one.trace for one in track.heard),
+            chunks=tuple(one.trace for one in track.results),
         )
 
 
@@ -257,7 +262,7 @@ def _with_windows(
         yield cast("GivenSound", audio), cast("int | None", wanted)
 
 
-def _by(fallback: WindowDetector, track: TrackInParts) -> ControlPoints:
+def _by(fallback: WindowDetector, track: ChunkedTrack) -> ControlPoints:
     """Another detector's control points of the same windows.
 
     Raises:
@@ -273,21 +278,21 @@ def _by(fallback: WindowDetector, track: TrackInParts) -> ControlPoints:
     return points
 
 
-def _found(track: TrackInParts) -> list[FlagsAndScores]:
-    return [(one.flags, one.scores) for one in track.heard]
+def _found(track: ChunkedTrack) -> list[FlagsAndScores]:
+    return [(one.flags, one.scores) for one in track.results]
 
 
-def _mended(track: TrackInParts, instead: ControlPoints) -> list[FlagsAndScores]:
+def _mended(track: ChunkedTrack, instead: ControlPoints) -> list[FlagsAndScores]:
     """Flags and scores of each chunk; those of failed ones from other control points."""
     spans = [slice(chunk.first, chunk.stop) for chunk in track.chunks]
     return [
         own if one.usable else (instead.flags[span], instead.scores[span])
-        for one, own, span in zip(track.heard, _found(track), spans, strict=True)
+        for one, own, span in zip(track.results, _found(track), spans, strict=True)
     ]
 
 
-def _failure(source: str, model: str, heard: Heard) -> str:
-    trace = heard.trace
+def _failure(source: str, model: str, result: DialogueResult) -> str:
+    trace = result.trace
     last = trace.steps[-1]
     tries = sum(step.problem is not None for step in trace.steps)
     return (
@@ -296,7 +301,7 @@ def _failure(source: str, model: str, heard: Heard) -> str:
     )
 
 
-def _check_method(steps: object, examples: object, prompts: object) -> None:
+def _check_options(steps: object, examples: object, prompts: object) -> None:
     if as_number(steps) not in (1, 3):
         raise CoPropError(f"steps must be 1 or 3, got {shown(steps)}.")
     if not (examples is None or is_path(examples) or isinstance(examples, ExampleStore)):

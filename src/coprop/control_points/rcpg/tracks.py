@@ -1,4 +1,4 @@
-"""A track on its way through a language model: cut into pieces, and put together again."""
+"""A track on its way through a language model: cut into chunks, and put together again."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from coprop.control_points.chunks import (
+from coprop.control_points.language_models.base import LLM_SAMPLE_RATE
+from coprop.control_points.rcpg.chunks import (
     Chunk,
     Grid,
     grid_for,
@@ -20,24 +21,23 @@ from coprop.control_points.chunks import (
     sample_range,
     to_wanted,
 )
-from coprop.control_points.conversation import Heard, Piece
-from coprop.control_points.language_models.model import SAMPLE_RATE
+from coprop.control_points.rcpg.dialogue import ChunkAudio, DialogueResult
 from coprop.types import AudioTrack, ControlPoints
 
 FlagsAndScores = tuple[NDArray[np.bool_], NDArray[np.float64]]
 
 
 @dataclass(eq=False)
-class TrackInParts:
+class ChunkedTrack:
     """A track with its plan, and what came of it so far.
 
     Args:
         audio: as it was given.
-        sound: the same at `SAMPLE_RATE`.
+        sound: the same at `LLM_SAMPLE_RATE`.
         grid: its windows.
         chunks: in which it is heard; none where it holds no sound.
         most_samples: of one chunk; None for no limit.
-        heard: what came of the chunks, in order, as far as is known.
+        results: what came of the chunks, in order, as far as is known.
     """
 
     audio: AudioTrack
@@ -45,23 +45,23 @@ class TrackInParts:
     grid: Grid
     chunks: tuple[Chunk, ...]
     most_samples: int | None
-    heard: list[Heard] = field(default_factory=list)
+    results: list[DialogueResult] = field(default_factory=list)
 
     @property
     def complete(self) -> bool:
-        return len(self.heard) == len(self.chunks)
+        return len(self.results) == len(self.chunks)
 
-    def pieces(self) -> Iterator[Piece]:
+    def chunk_audio(self) -> Iterator[ChunkAudio]:
         """The chunks' sound, read as one iterates."""
         for chunk in self.chunks:
             start, stop = sample_range(
                 chunk, self.grid.total, self.sound.num_samples, self.most_samples
             )
-            yield Piece(
+            yield ChunkAudio(
                 samples=self.sound.read(start, stop),
                 windows=chunk.windows,
-                start_s=start / SAMPLE_RATE,
-                end_s=stop / SAMPLE_RATE,
+                start_s=start / LLM_SAMPLE_RATE,
+                end_s=stop / LLM_SAMPLE_RATE,
                 first_window=chunk.first,
             )
 
@@ -73,7 +73,7 @@ class TrackInParts:
         Args:
             flags: (N,) of the wanted windows: where segments begin.
         """
-        named = [one.trace.categories for one in self.heard]
+        named = [one.trace.categories for one in self.results]
         if not named or None in named:
             return None
         owner = owners(self.chunks, self.grid.total)
@@ -103,7 +103,7 @@ class TrackInParts:
 
 def plan_track(
     audio: AudioTrack, windows: int, max_audio_s: float, overlap_s: float
-) -> TrackInParts:
+) -> ChunkedTrack:
     """Cuts a track into chunks that a model hears to the end.
 
     Args:
@@ -115,13 +115,13 @@ def plan_track(
     Raises:
         CoPropError: a number out of its range.
     """
-    sound = audio.resampled(SAMPLE_RATE)
+    sound = audio.resampled(LLM_SAMPLE_RATE)
     if not sound.num_samples:
-        return TrackInParts(audio, sound, Grid(windows, 1, windows), (), None)
+        return ChunkedTrack(audio, sound, Grid(windows, 1, windows), (), None)
     grid = grid_for(windows, sound.duration_s, max_audio_s)
     overlap = max(1, math.ceil(round(overlap_s * grid.total / sound.duration_s, 6)))
     chunks = plan_chunks(grid.total, grid.most, overlap)
     limited = len(chunks) > 1
-    return TrackInParts(
-        audio, sound, grid, chunks, math.floor(max_audio_s * SAMPLE_RATE) if limited else None
+    return ChunkedTrack(
+        audio, sound, grid, chunks, math.floor(max_audio_s * LLM_SAMPLE_RATE) if limited else None
     )
