@@ -95,7 +95,7 @@ def test_the_grounded_network_learns_its_own_parts(folder: Path, tmp_path: Path)
         session.step(step, batches)
     after = network.state_dict()
     moved = {n for n, v in before.items() if not torch.equal(v, after[n])}
-    parts = ("eyes.looks.", "ears.head.", "refinement.")
+    parts = ("visual.patch_classifier.", "audio.head.", "decoder.")
     assert all(name.startswith(parts) for name in moved)
     assert all(any(name.startswith(part) for name in moved) for part in parts)
 
