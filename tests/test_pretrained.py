@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from coprop import AudioInsertPropagator, CoProp, KeyframeSegmenter
 from coprop.errors import CheckpointError
-from coprop.keyframes.network import AudioQueriedConfig
+from coprop.keyframes.audio_queried import AudioQueriedConfig
 from coprop.keyframes.segmenter import SegmenterConfig
 from coprop.pretrained import PretrainedModel
 from pipeline_samples import small_propagator

@@ -16,7 +16,7 @@ from torch import Tensor
 from coprop.brief import Brief
 from coprop.checks import is_plain
 from coprop.errors import ModelOutputError
-from coprop.keyframes.asking import Asked
+from coprop.keyframes.adapters.registry import KeyframePredictor
 from coprop.keyframes.model import FrameContext, KeyframeModel
 from coprop.keyframes.naming import SoundNamer, TrackNamer
 from coprop.loudness import heard_spans, is_silent, quiet_blocks
@@ -152,7 +152,7 @@ class SegmentTracker:
         device: torch.device,
     ) -> None:
         self._keyframes = keyframes
-        self._ask = Asked(keyframes)
+        self._predict = KeyframePredictor(keyframes)
         self._propagator = propagator
         self._working_edge = working_edge
         self._device = device
@@ -236,7 +236,7 @@ class SegmentTracker:
         frames = nearest(frame, around, context)
         images = torch.cat([self._image(each) for each in frames])
         sound = torch.cat([self._keyframe_sound(each.time_s, sources) for each in frames])
-        logits = self._ask(images, sound.to(self._device), words)
+        logits = self._predict(images, sound.to(self._device), words)
         _check_logits(logits, images)
         position = context.position(frame.time_s)
         logits = logits[position : position + 1]

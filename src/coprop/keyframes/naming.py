@@ -14,7 +14,7 @@ from coprop.categories import Category, as_categories
 from coprop.encoders.yamnet import YAMNet, class_names
 from coprop.errors import CoPropError, ModelOutputError
 from coprop.keyframes.ears import classes_heard
-from coprop.keyframes.general_names import shares
+from coprop.keyframes.vocabulary import shares
 from coprop.loudness import is_silent, quiet_blocks
 from coprop.sounds import GivenSound, as_track
 from coprop.types import AudioTrack, ControlPoints, Segment

@@ -3,46 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from coprop.errors import CoPropError, ModelOutputError
-from coprop.keyframes.adapters.base import NetworkAdapter, arguments_of, has_class
-from coprop.keyframes.adapters.resizing import Resize, Size, resized
-from coprop.keyframes.adapters.serving import Mode, Serving
+from coprop.keyframes.adapters.base import ClipAdapter
+from coprop.keyframes.adapters.batching import Mode, WindowPlacement
+from coprop.keyframes.adapters.inputs import Resize, Size, resized
 from coprop.keyframes.model import AudioSpan
 
 PreMasks = Callable[[Tensor], Tensor]
 """``fn(frames (N, 3, H, W) in [0, 1]) -> pictures (N, 3, H, W) in [0, 1]`` of coloured regions."""
 
-_T = 5  # frames of a video in its S4 and MS3 versions
 _PEAK = 255.0  # its pictures hold bytes; it normalises them itself
 
 
-class COMBOAdapter(NetworkAdapter):
+class COMBOAdapter(ClipAdapter):
     """COMBO's ``MaskFormer`` with two classes (S4, MS3) or 71 (AVSS), background first.
 
     It returns scores, sums over its queries, whose softmax its scripts take; they are handed on as
     logits. Frames of one call share their sounds among their queries, so each five frames are a
     call by themselves; in the mode "replicate" a frame is given once, which is the same to it as
-    five copies.
+    five copies. Frames are resized to 224 x 224 as its data are made, with OpenCV for S4 and MS3,
+    and with Pillow for AVSS.
 
     Args:
-        model: the network.
         pre_masks: makes the coloured pictures of Segment Anything's regions that networks with
             ``use_pre_sam``, all published ones, look at beside the frames.
-        mode: which frames it is given (`coprop.keyframes.adapters.serving.Mode`).
-        placement: where the keyframe lies, in the mode "window".
-        size: height and width, multiples of 32.
-        resize: how frames get to that size; by default as its data are made, with OpenCV for S4 and
-            MS3, and with Pillow for AVSS.
-        audio_span: which sound goes with a frame; "example" is how its scripts pair them.
+        model, mode, placement, size, resize, audio_span: see `ClipAdapter`.
 
     Raises:
         CoPropError: ``pre_masks`` missing or not wanted, or an option out of range.
     """
+
+    network_class = "MaskFormer"
+    signatures = (("batched_inputs",),)
+    copies = 1
 
     def __init__(
         self,
@@ -50,16 +48,14 @@ class COMBOAdapter(NetworkAdapter):
         *,
         pre_masks: PreMasks | None = None,
         mode: Mode = "replicate",
-        placement: Literal["centre", "last"] = "centre",
-        size: Size = (224, 224),
+        placement: WindowPlacement = "centre",
+        size: Size | None = None,
         resize: Resize | None = None,
         audio_span: AudioSpan = "frame",
     ) -> None:
-        serving = Serving(_T, mode, placement, copies=1)
-        super().__init__(model, size=size, resize=resize, audio_span=audio_span, serving=serving)
-        self._semantic = bool(getattr(self.model, "is_avss_data", False))
-        if resize is None:
-            self.resize = "pillow" if self._semantic else "opencv"
+        super().__init__(
+            model, mode=mode, placement=placement, size=size, resize=resize, audio_span=audio_span
+        )
         wanted = bool(getattr(self.model, "use_pre_sam", False))
         if wanted and pre_masks is None:
             raise CoPropError(
@@ -71,13 +67,17 @@ class COMBOAdapter(NetworkAdapter):
             raise CoPropError("this COMBO takes no regions (use_pre_sam is off); leave pre_masks.")
         self.pre_masks = pre_masks
 
-    @staticmethod
-    def recognises(model: nn.Module) -> bool:
-        return (
-            has_class(model, "MaskFormer")
-            and hasattr(model, "audio_backbone")
-            and arguments_of(model) == ("batched_inputs",)
-        )
+    @classmethod
+    def recognises(cls, model: nn.Module) -> bool:
+        """Not the one for pictures without sound, whose class and arguments are named alike."""
+        return super().recognises(model) and hasattr(model, "audio_backbone")
+
+    @property
+    def _semantic(self) -> bool:
+        return bool(getattr(self.model, "is_avss_data", False))
+
+    def _loader(self) -> tuple[Size, Resize]:
+        return (224, 224), "pillow" if self._semantic else "opencv"
 
     def _pictures(self, frames: Tensor) -> Tensor:
         return resized(frames, self.size, self.resize)
@@ -104,9 +104,8 @@ class COMBOAdapter(NetworkAdapter):
             raise ModelOutputError(
                 f"pre_masks must return pictures {tuple(pictures.shape)} in [0, 1], got {given}."
             )
-        return resized(regions, (pictures.shape[2], pictures.shape[3]), "torch_antialias").to(
-            pictures
-        )
+        size = (pictures.shape[2], pictures.shape[3])
+        return resized(regions, size, "torch_antialias").to(pictures)
 
     def _details(self) -> str:
         head = "semantic classes" if self._semantic else "two classes"

@@ -24,7 +24,7 @@ from coprop.keyframes.adapters import (
     COMBOAdapter,
     TPAVIAdapter,
 )
-from coprop.keyframes.adapters.resizing import Resize, prepared, resized
+from coprop.keyframes.adapters.inputs import Resize, prepared, resized
 
 VGGISH = make_vggish()
 
