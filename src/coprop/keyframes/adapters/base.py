@@ -12,33 +12,12 @@ from torch import Tensor, nn
 from coprop.checks import is_plain
 from coprop.encoders.log_mel import SAMPLE_RATE
 from coprop.errors import CoPropError, ModelOutputError
+from coprop.keyframes.adapters import inference, inputs
 from coprop.keyframes.adapters.batching import Batching, Mode, WindowPlacement
-from coprop.keyframes.adapters.inference import (
-    device_of,
-    dtype_of,
-    evaluation_mode,
-    failures_explained,
-    unwrapped,
-)
-from coprop.keyframes.adapters.inputs import (
-    EXAMPLE_S,
-    Resize,
-    Size,
-    VGGishSource,
-    check_input,
-    check_size,
-    embeddings,
-    log_mel_examples,
-    prepared,
-    size_in_words,
-    vggish_of,
-)
+from coprop.keyframes.adapters.inputs import Resize, Size
 from coprop.keyframes.model import AudioSpan, FrameContext, check_choice
 
-SPANS: tuple[AudioSpan, ...] = ("frame", "segment", "example")
-"""Those of a fixed length, which is what published networks take."""
-
-_CLIP = 5  # frames: a literal in the code of TPAVI and CATR, AVSBench's clips of five seconds
+_SPANS = ("frame", "segment", "example")  # those of a fixed length, which published networks take
 
 
 class NetworkAdapter(ABC):
@@ -50,6 +29,11 @@ class NetworkAdapter(ABC):
     Args:
         model: the network, with its weights; ``DataParallel``, ``DistributedDataParallel`` and
             ``torch.compile`` around it are taken off.
+        vggish: for networks that take its embeddings, the audio encoder that their scripts keep
+            beside them, or the file of its weights.
+        mode: which frames networks for five at a time are given
+            (`coprop.keyframes.adapters.batching.Mode`).
+        placement: where the keyframe lies, in the mode "window".
         size: frames are resized to this height and width, multiples of 32; None for those of the
             network's own loader.
         resize: how they get to that size; None for its own loader's way.
@@ -57,39 +41,53 @@ class NetworkAdapter(ABC):
             pair them, "example".
 
     Raises:
-        CoPropError: not a network, or an option out of range.
+        CoPropError: not a network, no VGGish where it is needed, or an option that is out of range
+            or not for this network.
+        CheckpointError: a file that is not VGGish's.
     """
 
     sample_rate: int = SAMPLE_RATE
-    window_s: float = EXAMPLE_S
+    window_s: float = inputs.EXAMPLE_S
 
+    # What a family says of its networks: the name of their class; what their forward may take,
+    # which tells them from others of that name; how many frames they take at a time, and how often
+    # a lone one is repeated where fewer will do; and whether they take VGGish's embeddings.
     network_class: ClassVar[str]
-    """The name of the network's class,"""
     signatures: ClassVar[tuple[tuple[str, ...], ...]]
-    """and what its forward may take, which tells it from others of that name."""
+    clip_frames: ClassVar[int] = 1
+    copies: ClassVar[int | None] = None
+    takes_embeddings: ClassVar[bool] = False
 
     def __init__(
         self,
         model: nn.Module,
         *,
+        vggish: inputs.VGGishSource | None = None,
+        mode: Mode = "replicate",
+        placement: WindowPlacement = "centre",
         size: Size | None = None,
         resize: Resize | None = None,
         audio_span: AudioSpan = "frame",
     ) -> None:
+        name = type(self).__name__
         if not isinstance(model, nn.Module):
             raise CoPropError(
-                f"{type(self).__name__} takes the network itself, a torch.nn.Module with its "
-                f"weights loaded, got {type(model).__name__}."
+                f"{name} takes the network itself, a torch.nn.Module with its weights loaded, got "
+                f"{type(model).__name__}."
             )
-        check_choice("audio_span", audio_span, SPANS)
-        check_size(size)
-        self.model = unwrapped(model)
+        check_choice("audio_span", audio_span, _SPANS)
+        inputs.check_size(size)
+        self.model = inference.unwrapped(model)
         loader_size, loader_resize = self._loader()
         self.size = loader_size if size is None else size
         self.resize: Resize = loader_resize if resize is None else resize
         check_choice("resize", self.resize, get_args(Resize))
         self.audio_span: AudioSpan = audio_span
-        self.batching = Batching()
+        self.batching = Batching(self.clip_frames, mode, placement, self.copies)
+        if vggish is not None and not self.takes_embeddings:
+            raise CoPropError(f"{name} takes no VGGish beside its network; leave vggish.")
+        needed_by = f'{name}(model, vggish="vggish-10086976.pth")'
+        self.vggish = inputs.vggish_of(vggish, needed_by) if self.takes_embeddings else None
 
     @classmethod
     def recognises(cls, model: nn.Module) -> bool:
@@ -116,30 +114,35 @@ class NetworkAdapter(ABC):
             ShapeError: other shapes, or a K that the mode cannot serve.
             ModelOutputError: the network returned something else than it should.
         """
-        check_input(frames, audio)
-        device, dtype = device_of(self.model), dtype_of(self.model)
-        with evaluation_mode(self.model), failures_explained(type(self.model).__name__):
+        inputs.check_input(frames, audio)
+        device, dtype = inference.device_of(self.model), inference.dtype_of(self.model)
+        with inference.evaluation_mode(self.model), inference.failures_explained(self._name):
             pictures = self._pictures(frames.to(device).float())
             sound = self._sound(audio.to(device).float())
             logits = self.batching.run(self._checked, pictures.to(dtype), sound.to(dtype))
             return logits_at(logits, (frames.shape[2], frames.shape[3])).to(frames.device)
 
     def __repr__(self) -> str:
-        return (
-            f"{type(self).__name__}({type(self.model).__name__}: {self._details()} of "
-            f"{self.window_s:g} s ({self.audio_span}), {size_in_words(self.size)}, {self.batching})"
-        )
+        sound = f"{self._details()} of {self.window_s:g} s ({self.audio_span})"
+        taken = f"{inputs.size_in_words(self.size)}, {self.batching}"
+        return f"{type(self).__name__}({self._name}: {sound}, {taken})"
+
+    @property
+    def _name(self) -> str:
+        return type(self.model).__name__
 
     def _checked(self, pictures: Tensor, sound: Tensor) -> Tensor:
-        return check_output(self._logits(pictures, sound), len(pictures), type(self.model).__name__)
+        return check_output(self._logits(pictures, sound), len(pictures), self._name)
 
     def _pictures(self, frames: Tensor) -> Tensor:
         """Frames in [0, 1] as the network takes them, at its size."""
-        return prepared(frames, self.size, self.resize)
+        return inputs.prepared(frames, self.size, self.resize)
 
     def _sound(self, audio: Tensor) -> Tensor:
         """(K, samples) as the network takes it, one row a frame."""
-        return log_mel_examples(audio)
+        if self.vggish is None:
+            return inputs.log_mel_examples(audio)
+        return inputs.embeddings(self.vggish, audio)
 
     @abstractmethod
     def _loader(self) -> tuple[Size | None, Resize]:
@@ -152,70 +155,6 @@ class NetworkAdapter(ABC):
     @abstractmethod
     def _details(self) -> str:
         """The head, and the form of the sound, in words."""
-
-
-class ClipAdapter(NetworkAdapter):
-    """A published network that takes five frames at a time.
-
-    Args:
-        mode: which five frames it is given (`coprop.keyframes.adapters.batching.Mode`).
-        placement: where the keyframe lies, in the mode "window".
-        model, size, resize, audio_span: see `NetworkAdapter`.
-    """
-
-    copies: ClassVar[int | None] = None
-    """How often a lone frame is given in the mode "replicate"; None for five times."""
-
-    def __init__(
-        self,
-        model: nn.Module,
-        *,
-        mode: Mode = "replicate",
-        placement: WindowPlacement = "centre",
-        size: Size | None = None,
-        resize: Resize | None = None,
-        audio_span: AudioSpan = "frame",
-    ) -> None:
-        super().__init__(model, size=size, resize=resize, audio_span=audio_span)
-        self.batching = Batching(_CLIP, mode, placement, self.copies)
-
-
-class EmbeddingAdapter(ClipAdapter):
-    """A published network that takes five frames and VGGish's embeddings of their sound.
-
-    Args:
-        vggish: the audio encoder that its scripts keep beside it, or the file of its weights.
-        model, mode, placement, size, resize, audio_span: see `ClipAdapter`.
-
-    Raises:
-        CoPropError: no VGGish, or an option out of range.
-        CheckpointError: a file that is not VGGish's.
-    """
-
-    def __init__(
-        self,
-        model: nn.Module,
-        *,
-        vggish: VGGishSource | None = None,
-        mode: Mode = "replicate",
-        placement: WindowPlacement = "centre",
-        size: Size | None = None,
-        resize: Resize | None = None,
-        audio_span: AudioSpan = "frame",
-    ) -> None:
-        super().__init__(
-            model,
-            mode=mode,
-            placement=placement,
-            size=size,
-            resize=resize,
-            audio_span=audio_span,
-        )
-        needed_by = f'{type(self).__name__}(model, vggish="vggish-10086976.pth")'
-        self.vggish = vggish_of(vggish, needed_by)
-
-    def _sound(self, audio: Tensor) -> Tensor:
-        return embeddings(self.vggish, audio)
 
 
 def arguments_of(model: nn.Module) -> tuple[str, ...]:

@@ -59,8 +59,8 @@ class Batching:
         check_choice("mode", self.mode, get_args(Mode))
         if self.frames == 1 and self.mode != "replicate":
             raise CoPropError(
-                f"mode {self.mode!r} is for models that take several frames at a time; set "
-                "frames_per_call to their number."
+                f"mode {self.mode!r} is for models that take several frames at a time, and this "
+                "takes each by itself; of a function that takes several, set frames_per_call."
             )
         check_choice("placement", self.placement, get_args(WindowPlacement))
         if self.placement == "last" and self.mode != "window":

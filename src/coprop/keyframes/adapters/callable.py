@@ -13,29 +13,10 @@ from coprop.checks import number, whole
 from coprop.encoders.log_mel import SAMPLE_RATE
 from coprop.encoders.vggish import VGGish
 from coprop.errors import CoPropError
+from coprop.keyframes.adapters import inference, inputs
 from coprop.keyframes.adapters.base import check_output, logits_at
 from coprop.keyframes.adapters.batching import Batching, Mode, WindowPlacement
-from coprop.keyframes.adapters.inference import (
-    cuda_redirected,
-    device_of,
-    evaluation_mode,
-    failures_explained,
-    network_of,
-)
-from coprop.keyframes.adapters.inputs import (
-    EXAMPLE_S,
-    Resize,
-    Size,
-    VGGishSource,
-    check_input,
-    check_size,
-    embeddings,
-    log_mel_examples,
-    prepared,
-    size_in_words,
-    vggish_of,
-    wav_files,
-)
+from coprop.keyframes.adapters.inputs import Resize, Size, VGGishSource
 from coprop.keyframes.model import (
     ALONE,
     AudioSpan,
@@ -119,7 +100,7 @@ class CallableSegmenter:
         gradients: bool = False,
     ) -> None:
         if window_s is None:
-            window_s = EXAMPLE_S if audio in ("log_mel", "embedding") else 1.0
+            window_s = inputs.EXAMPLE_S if audio in ("log_mel", "embedding") else 1.0
         if not callable(fn):
             raise CoPropError(f"fn must be a function of frames and sound, got {fn!r}.")
         if not isinstance(context, FrameContext):
@@ -133,7 +114,7 @@ class CallableSegmenter:
         check_choice("audio", audio, get_args(AudioForm))
         check_choice("resize", resize, get_args(Resize))
         check_choice("outputs", outputs, get_args(Outputs))
-        check_size(size)
+        inputs.check_size(size)
         if frames_per_call != 1 and context != ALONE:
             raise CoPropError(
                 "give either context, for a function that takes all its frames at once, or "
@@ -166,18 +147,18 @@ class CallableSegmenter:
             ModelOutputError: frames were to be resized or repeated, and the function returned
                 something else than logits of each.
         """
-        check_input(frames, audio)
-        network = network_of(self)
+        inputs.check_input(frames, audio)
+        network = inference.network_of(self)
         if network is None:
             with torch.set_grad_enabled(self.gradients), _cuda_without_gpu(frames.device):
                 return _detached(self._logits(frames, audio))
-        device = device_of(network)
-        with evaluation_mode(network, gradients=self.gradients):
+        device = inference.device_of(network)
+        with inference.evaluation_mode(network, gradients=self.gradients):
             logits = _detached(self._logits(frames.to(device), audio.to(device)))
         return logits.to(frames.device) if isinstance(logits, Tensor) else logits
 
     def _logits(self, frames: Tensor, audio: Tensor) -> Tensor:
-        pictures = prepared(frames, self.size, self.resize, normalise=self.normalise)
+        pictures = inputs.prepared(frames, self.size, self.resize, normalise=self.normalise)
         if self.size is None and self.batching.frames == 1:
             return self._call(pictures, self._sound(audio))
         logits = self.batching.run(self._checked, pictures, self._sound(audio))
@@ -188,7 +169,7 @@ class CallableSegmenter:
         taken = self.context if at_once else self.batching
         return (
             f"CallableSegmenter({self._name}: {self.audio} of {self.window_s:g} s "
-            f"({self.audio_span}), {size_in_words(self.size)}, {taken})"
+            f"({self.audio_span}), {inputs.size_in_words(self.size)}, {taken})"
         )
 
     @property
@@ -197,15 +178,15 @@ class CallableSegmenter:
 
     def _sound(self, audio: Tensor) -> Tensor:
         if self.audio == "log_mel":
-            return log_mel_examples(audio)
-        return audio if self.vggish is None else embeddings(self.vggish, audio)
+            return inputs.log_mel_examples(audio)
+        return audio if self.vggish is None else inputs.embeddings(self.vggish, audio)
 
     def _call(self, pictures: Tensor, sound: Tensor) -> Tensor:
         unsaid = self.batching.frames == 1 and self.context == ALONE
-        with failures_explained(self._name, given=len(pictures) if unsaid else None):
+        with inference.failures_explained(self._name, given=len(pictures) if unsaid else None):
             if self.audio != "wav_path":
                 return as_logits(self.fn(pictures, sound), self.outputs, self._name)
-            with wav_files(sound, self.sample_rate) as paths:
+            with inputs.wav_files(sound, self.sample_rate) as paths:
                 return as_logits(self.fn(pictures, paths), self.outputs, self._name)
 
     def _checked(self, pictures: Tensor, sound: Tensor) -> Tensor:
@@ -218,7 +199,7 @@ def _detached(logits: Tensor) -> Tensor:
 
 def _cuda_without_gpu(device: torch.device) -> AbstractContextManager[object]:
     """``tensor.cuda()`` in a function's code stays on the device where there is no GPU."""
-    return nullcontext() if torch.cuda.is_available() else cuda_redirected(device)
+    return nullcontext() if torch.cuda.is_available() else inference.cuda_redirected(device)
 
 
 def _vggish(audio: AudioForm, sample_rate: int, source: VGGishSource | None) -> VGGish | None:
@@ -228,7 +209,7 @@ def _vggish(audio: AudioForm, sample_rate: int, source: VGGishSource | None) -> 
         )
     if audio == "embedding":
         needed_by = 'CallableSegmenter(fn, audio="embedding", vggish="vggish-10086976.pth")'
-        return vggish_of(source, needed_by)
+        return inputs.vggish_of(source, needed_by)
     if source is not None:
         raise CoPropError(f'vggish is for audio="embedding", got audio={audio!r}.')
     return None

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from coprop.errors import ModelOutputError
-from coprop.keyframes.adapters.base import EmbeddingAdapter
+from coprop.keyframes.adapters.base import NetworkAdapter
 from coprop.keyframes.adapters.inputs import Resize, Size
 
 
-class CATRAdapter(EmbeddingAdapter):
+class CATRAdapter(NetworkAdapter):
     """CATR: of its 50 queries, for each frame the mask of the one that is most "referred".
 
     It takes five frames at a time, which attend to each other; five copies of one frame are not
@@ -22,6 +22,8 @@ class CATRAdapter(EmbeddingAdapter):
 
     network_class = "Pred_endecoder"
     signatures = (("video_samples", "audio_pad", "x", "audio_feature"),)
+    clip_frames = 5  # a literal in its repeats
+    takes_embeddings = True
 
     def _loader(self) -> tuple[Size, Resize]:
         return (448, 448), "torch"

@@ -46,12 +46,12 @@ class CAVPAdapter(NetworkAdapter):
         resize: Resize | None = None,
         audio_span: AudioSpan = "frame",
     ) -> None:
+        super().__init__(model, size=size, resize=resize, audio_span=audio_span)
         if audio_span == "example":
             raise CoPropError(
                 'CAVP is trained on whole seconds, so that audio_span is "frame" or "segment"; '
                 '"example" is for models that follow the scripts of AVSBench.'
             )
-        super().__init__(model, size=size, resize=resize, audio_span=audio_span)
         hearing = getattr(getattr(self.model, "audio_backbone", None), "backbone", None)
         first = getattr(hearing, "conv1", None)
         if isinstance(first, nn.Conv2d) and first.in_channels != 1:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from coprop.errors import CoPropError, ModelOutputError
-from coprop.keyframes.adapters.base import ClipAdapter
+from coprop.keyframes.adapters.base import NetworkAdapter
 from coprop.keyframes.adapters.batching import Mode, WindowPlacement
 from coprop.keyframes.adapters.inputs import Resize, Size, resized
 from coprop.keyframes.model import AudioSpan
@@ -20,7 +20,7 @@ PreMasks = Callable[[Tensor], Tensor]
 _PEAK = 255.0  # its pictures hold bytes; it normalises them itself
 
 
-class COMBOAdapter(ClipAdapter):
+class COMBOAdapter(NetworkAdapter):
     """COMBO's ``MaskFormer`` with two classes (S4, MS3) or 71 (AVSS), background first.
 
     It returns scores, sums over its queries, whose softmax its scripts take; they are handed on as
@@ -32,7 +32,7 @@ class COMBOAdapter(ClipAdapter):
     Args:
         pre_masks: makes the coloured pictures of Segment Anything's regions that networks with
             ``use_pre_sam``, all published ones, look at beside the frames.
-        model, mode, placement, size, resize, audio_span: see `ClipAdapter`.
+        model, mode, placement, size, resize, audio_span: see `NetworkAdapter`.
 
     Raises:
         CoPropError: ``pre_masks`` missing or not wanted, or an option out of range.
@@ -40,6 +40,7 @@ class COMBOAdapter(ClipAdapter):
 
     network_class = "MaskFormer"
     signatures = (("batched_inputs",),)
+    clip_frames = 5  # of a video, in its S4 and MS3 versions
     copies = 1
 
     def __init__(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from itertools import chain
 from typing import Any
@@ -89,9 +89,8 @@ def evaluation_mode(model: nn.Module, *, gradients: bool = False) -> Iterator[No
         True
     """
     with _alone_with(model):
-        kept = [
-            (names, dict(names)) for m in model.modules() for names in (vars(m), m._buffers)
-        ]  # the training flag is one of vars
+        # Of each module its attributes, the training flag among them, and its buffers.
+        kept = [(now, dict(now)) for m in model.modules() for now in (vars(m), m._buffers)]
         gradients_before = [(parameter, parameter.grad) for parameter in model.parameters()]
         try:
             with torch.set_grad_enabled(gradients), cuda_redirected(device_of(model)):
@@ -130,13 +129,7 @@ class _CudaRedirected(TorchFunctionMode):
         super().__init__()
         self._device = device
 
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is Tensor.cuda:
             return args[0].to(self._device)
         return func(*args, **(kwargs or {}))

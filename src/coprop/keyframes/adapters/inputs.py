@@ -112,8 +112,8 @@ def _pillow(pixels: Tensor, size: Size, how: Resize) -> Tensor:
 
     kernel = Image.Resampling.BILINEAR if how == "pillow" else Image.Resampling.BICUBIC
     pictures = pixels.byte().permute(0, 2, 3, 1).cpu().numpy()
-    small = [Image.fromarray(picture).resize(size[::-1], kernel) for picture in pictures]
-    return torch.from_numpy(np.stack([np.asarray(x) for x in small])).permute(0, 3, 1, 2)
+    small = [np.asarray(Image.fromarray(x).resize(size[::-1], kernel)) for x in pictures]
+    return torch.from_numpy(np.stack(small)).permute(0, 3, 1, 2).contiguous()
 
 
 def _opencv(pixels: Tensor, size: Size) -> Tensor:

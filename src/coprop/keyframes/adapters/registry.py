@@ -77,15 +77,6 @@ class KeyframePredictor:
 
     A model that is a network itself runs in evaluation mode on the device where it is at the call,
     and is left as it was.
-
-    Example:
-        >>> import torch
-        >>> class Bright(nn.Conv2d):
-        ...     def forward(self, frames, audio):
-        ...         return super().forward(frames)
-        >>> predict = KeyframePredictor(Bright(3, 1, 1))
-        >>> predict(torch.rand(1, 3, 4, 4), torch.zeros(1, 16_000)).shape
-        torch.Size([1, 1, 4, 4])
     """
 
     def __init__(self, model: KeyframeModel) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from coprop.keyframes.adapters.base import EmbeddingAdapter, arguments_of, first_of
+from coprop.keyframes.adapters.base import NetworkAdapter, arguments_of, first_of
 from coprop.keyframes.adapters.inputs import Resize, Size
 
 _FLAG = "vid_temporal_mask_flag"  # the argument by which the AVSS version is known
 
 
-class TPAVIAdapter(EmbeddingAdapter):
+class TPAVIAdapter(NetworkAdapter):
     """AVSBench's ``Pred_endecoder`` for S4 and MS3 (one class) or AVSS (71).
 
     It takes five frames at a time, which attend to each other. In the mode "replicate" the answer
@@ -21,6 +21,8 @@ class TPAVIAdapter(EmbeddingAdapter):
 
     network_class = "Pred_endecoder"
     signatures = (("x", "audio_feature"), ("x", "audio_feature", _FLAG))
+    clip_frames = 5  # a literal in its reshapes, also in the AVSS version
+    takes_embeddings = True
 
     @property
     def _semantic(self) -> bool:
