@@ -200,7 +200,7 @@ class _Pyramid(nn.Module):
 
 
 class _AudioQueriedDecoder(nn.Module):
-    """One query for each class, made from the audio, that looks for its class in the picture."""
+    """One query for each class, made from the audio, that looks for its class in the image."""
 
     def __init__(self, config: AudioQueriedConfig) -> None:
         super().__init__()

@@ -40,7 +40,7 @@ Outputs = Literal["logits", "probabilities", "mask"]
 _MOST_FRAMES = 1000  # at a time, against slips of the keyboard; published networks take 5 or 10
 _LEAST = 1e-6  # of a probability: its logit is finite in single precision
 _ROUNDING = 1e-3  # as much do resizing and half precision leave [0, 1]
-_WHITE = 255  # of binary masks as picture files hold them
+_WHITE = 255  # of binary masks as image files hold them
 
 
 def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable
 from functools import cache
 
-from coprop.encoders.yamnet import class_names
 from coprop.keyframes.groups import sounding_groups
 
 # What people call a thing, or the sound it makes, where that is no ImageNet name. ImageNet has no
@@ -89,10 +88,10 @@ def groups_named(categories: Iterable[str]) -> frozenset[str]:
         phrases = {
             " ".join(words[i:j]) for i in range(len(words)) for j in range(i + 1, len(words) + 1)
         }
-        told = {group for name, group in _names().items() if name in phrases}
-        heard = _heard_of().get(" ".join(words), frozenset())
+        named = {group for name, group in _groups_by_name().items() if name in phrases}
+        heard = _groups_by_audioset_name().get(" ".join(words), frozenset())
         # "Trumpet" is heard of elephants too, "Vehicle horn, car horn" has an instrument's name.
-        found |= (told & heard) or heard or told
+        found |= (named & heard) or heard or named
     return frozenset(found)
 
 
@@ -112,7 +111,7 @@ def shares() -> dict[str, float]:
 
 
 @cache
-def _heard_of() -> dict[str, frozenset[str]]:
+def _groups_by_audioset_name() -> dict[str, frozenset[str]]:
     """AudioSet's names in normal form -> the groups that are heard so."""
     found: dict[str, frozenset[str]] = {}
     for name, group in sounding_groups().items():
@@ -123,7 +122,7 @@ def _heard_of() -> dict[str, frozenset[str]]:
 
 
 @cache
-def _names() -> dict[str, str]:
+def _groups_by_name() -> dict[str, str]:
     """Each known name in normal form -> its group; the groups' own names outrank ImageNet's."""
     from timm.data import ImageNetInfo
 

@@ -30,12 +30,12 @@ class AVSegFormerAdapter(NetworkAdapter):
     def _loader(self) -> tuple[Size, Resize]:
         return ((512, 512) if self._classes == 1 else (224, 224)), "pillow"
 
-    def _logits(self, pictures: Tensor, sound: Tensor) -> object:
+    def _logits(self, images: Tensor, sound: Tensor) -> object:
         network: Any = self.model
         network.vggish.preprocess = False  # set back, with every other attribute, after the call
-        if len(pictures) > 1:
-            return first_of(network(sound, pictures))
-        output = first_of(network(torch.cat([sound, sound]), torch.cat([pictures, pictures])))
+        if len(images) > 1:
+            return first_of(network(sound, images))
+        output = first_of(network(torch.cat([sound, sound]), torch.cat([images, images])))
         return output[:1] if isinstance(output, Tensor) else output
 
     def _details(self) -> str:

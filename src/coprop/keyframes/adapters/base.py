@@ -77,7 +77,7 @@ class NetworkAdapter(ABC):
             )
         check_choice("audio_span", audio_span, _SPANS)
         inputs.check_size(size)
-        self.model = inference.unwrapped(model)
+        self.model = inference.unwrap(model)
         loader_size, loader_resize = self._loader()
         self.size = loader_size if size is None else size
         self.resize: Resize = loader_resize if resize is None else resize
@@ -90,7 +90,7 @@ class NetworkAdapter(ABC):
         self.vggish = inputs.vggish_of(vggish, needed_by) if self.takes_embeddings else None
 
     @classmethod
-    def recognises(cls, model: nn.Module) -> bool:
+    def matches(cls, model: nn.Module) -> bool:
         """Whether a network, already unwrapped, is of this family."""
         named = any(kind.__name__ == cls.network_class for kind in type(model).__mro__)
         return named and arguments_of(model) in cls.signatures
@@ -117,10 +117,10 @@ class NetworkAdapter(ABC):
         inputs.check_input(frames, audio)
         device, dtype = inference.device_of(self.model), inference.dtype_of(self.model)
         with inference.evaluation_mode(self.model), inference.failures_explained(self._name):
-            pictures = self._pictures(frames.to(device).float())
+            images = self._preprocess(frames.to(device).float())
             sound = self._sound(audio.to(device).float())
-            logits = self.batching.run(self._checked, pictures.to(dtype), sound.to(dtype))
-            return logits_at(logits, (frames.shape[2], frames.shape[3])).to(frames.device)
+            logits = self.batching.run(self._checked, images.to(dtype), sound.to(dtype))
+            return resize_logits(logits, (frames.shape[2], frames.shape[3])).to(frames.device)
 
     def __repr__(self) -> str:
         sound = f"{self._details()} of {self.window_s:g} s ({self.audio_span})"
@@ -131,12 +131,12 @@ class NetworkAdapter(ABC):
     def _name(self) -> str:
         return type(self.model).__name__
 
-    def _checked(self, pictures: Tensor, sound: Tensor) -> Tensor:
-        return check_output(self._logits(pictures, sound), len(pictures), self._name)
+    def _checked(self, images: Tensor, sound: Tensor) -> Tensor:
+        return check_output(self._logits(images, sound), len(images), self._name)
 
-    def _pictures(self, frames: Tensor) -> Tensor:
+    def _preprocess(self, frames: Tensor) -> Tensor:
         """Frames in [0, 1] as the network takes them, at its size."""
-        return inputs.prepared(frames, self.size, self.resize)
+        return inputs.preprocess(frames, self.size, self.resize)
 
     def _sound(self, audio: Tensor) -> Tensor:
         """(K, samples) as the network takes it, one row a frame."""
@@ -149,7 +149,7 @@ class NetworkAdapter(ABC):
         """To which size, and how, the network's own loader resizes frames."""
 
     @abstractmethod
-    def _logits(self, pictures: Tensor, sound: Tensor) -> object:
+    def _logits(self, images: Tensor, sound: Tensor) -> object:
         """The network's logits (N, C, h, w) of N frames."""
 
     @abstractmethod
@@ -179,7 +179,7 @@ def check_output(logits: object, count: int, name: str) -> Tensor:
     )
 
 
-def logits_at(logits: Tensor, size: Size) -> Tensor:
+def resize_logits(logits: Tensor, size: Size) -> Tensor:
     """(K, C, h, w) logits -> (K, C, *size) float32, bilinear; nothing is thresholded before."""
     if logits.shape[-2:] == size:
         return logits.float()

@@ -14,7 +14,7 @@ from coprop.encoders.log_mel import SAMPLE_RATE
 from coprop.encoders.vggish import VGGish
 from coprop.errors import CoPropError
 from coprop.keyframes.adapters import inference, inputs
-from coprop.keyframes.adapters.base import check_output, logits_at
+from coprop.keyframes.adapters.base import check_output, resize_logits
 from coprop.keyframes.adapters.batching import Batching, Mode, WindowPlacement
 from coprop.keyframes.adapters.inputs import Resize, Size, VGGishSource
 from coprop.keyframes.model import (
@@ -158,11 +158,11 @@ class CallableSegmenter:
         return logits.to(frames.device) if isinstance(logits, Tensor) else logits
 
     def _logits(self, frames: Tensor, audio: Tensor) -> Tensor:
-        pictures = inputs.prepared(frames, self.size, self.resize, normalise=self.normalise)
+        images = inputs.preprocess(frames, self.size, self.resize, normalise=self.normalise)
         if self.size is None and self.batching.frames == 1:
-            return self._call(pictures, self._sound(audio))
-        logits = self.batching.run(self._checked, pictures, self._sound(audio))
-        return logits_at(logits, (frames.shape[2], frames.shape[3])) if self.size else logits
+            return self._call(images, self._sound(audio))
+        logits = self.batching.run(self._checked, images, self._sound(audio))
+        return resize_logits(logits, (frames.shape[2], frames.shape[3])) if self.size else logits
 
     def __repr__(self) -> str:
         at_once = self.batching.frames == 1 and self.context != ALONE
@@ -181,16 +181,16 @@ class CallableSegmenter:
             return inputs.log_mel_examples(audio)
         return audio if self.vggish is None else inputs.embeddings(self.vggish, audio)
 
-    def _call(self, pictures: Tensor, sound: Tensor) -> Tensor:
+    def _call(self, images: Tensor, sound: Tensor) -> Tensor:
         unsaid = self.batching.frames == 1 and self.context == ALONE
-        with inference.failures_explained(self._name, given=len(pictures) if unsaid else None):
+        with inference.failures_explained(self._name, given=len(images) if unsaid else None):
             if self.audio != "wav_path":
-                return as_logits(self.fn(pictures, sound), self.outputs, self._name)
+                return as_logits(self.fn(images, sound), self.outputs, self._name)
             with inputs.wav_files(sound, self.sample_rate) as paths:
-                return as_logits(self.fn(pictures, paths), self.outputs, self._name)
+                return as_logits(self.fn(images, paths), self.outputs, self._name)
 
-    def _checked(self, pictures: Tensor, sound: Tensor) -> Tensor:
-        return check_output(self._call(pictures, sound), len(pictures), "the function")
+    def _checked(self, images: Tensor, sound: Tensor) -> Tensor:
+        return check_output(self._call(images, sound), len(images), "the function")
 
 
 def _detached(logits: Tensor) -> Tensor:

@@ -28,14 +28,14 @@ class CATRAdapter(NetworkAdapter):
     def _loader(self) -> tuple[Size, Resize]:
         return (448, 448), "torch"
 
-    def _logits(self, pictures: Tensor, sound: Tensor) -> object:
+    def _logits(self, images: Tensor, sound: Tensor) -> object:
         """One clip a call: with more than one the network mixes up frames and clips."""
-        clip = pictures.unsqueeze(1)  # (T, 1, 3, H, W)
+        clip = images.unsqueeze(1)  # (T, 1, 3, H, W)
         nothing_padded = torch.zeros_like(clip[:, :, 0], dtype=torch.bool)
         # What its NestedTensor is: two attributes that its forward reads and writes.
         nested = SimpleNamespace(tensors=clip, mask=nothing_padded)
-        audio_pad = nothing_padded.new_zeros(1, len(pictures))
-        return _of_best_query(self.model(nested, audio_pad, pictures, sound))
+        audio_pad = nothing_padded.new_zeros(1, len(images))
+        return _of_best_query(self.model(nested, audio_pad, images, sound))
 
     def _details(self) -> str:
         return "one class, the best query's, VGGish embedding"

@@ -52,14 +52,14 @@ class CAVPAdapter(NetworkAdapter):
                 'CAVP is trained on whole seconds, so that audio_span is "frame" or "segment"; '
                 '"example" is for models that follow the scripts of AVSBench.'
             )
-        hearing = getattr(getattr(self.model, "audio_backbone", None), "backbone", None)
-        first = getattr(hearing, "conv1", None)
+        encoder = getattr(getattr(self.model, "audio_backbone", None), "backbone", None)
+        first = getattr(encoder, "conv1", None)
         if isinstance(first, nn.Conv2d) and first.in_channels != 1:
             raise CoPropError(
                 f"this CAVP hears {first.in_channels} channels, and coprop's sound is mono; use a "
                 "network trained on mono sound."
             )
-        self.window_s, self._frames = _SHORT if hasattr(hearing, "embeddings") else _LONG
+        self.window_s, self._frames = _SHORT if hasattr(encoder, "embeddings") else _LONG
 
     def _loader(self) -> tuple[None, Resize]:
         return None, "pillow_bicubic"
@@ -68,8 +68,8 @@ class CAVPAdapter(NetworkAdapter):
         audio = fit_window(audio, round(self.window_s * SAMPLE_RATE))
         return spectrogram(audio)[:, : self._frames].unsqueeze(1)
 
-    def _logits(self, pictures: Tensor, sound: Tensor) -> object:
-        return first_of(self.model(pictures, sound, eval_mode=True))
+    def _logits(self, images: Tensor, sound: Tensor) -> object:
+        return first_of(self.model(images, sound, eval_mode=True))
 
     def _details(self) -> str:
         return "classes with background first, log-mel"

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from coprop.errors import CoPropError, ModelOutputError
 from coprop.keyframes.adapters.base import NetworkAdapter
 from coprop.keyframes.adapters.batching import Mode, WindowPlacement
-from coprop.keyframes.adapters.inputs import Resize, Size, resized
+from coprop.keyframes.adapters.inputs import Resize, Size, resize_frames
 from coprop.keyframes.model import AudioSpan
 
 PreMasks = Callable[[Tensor], Tensor]
-"""``fn(frames (N, 3, H, W) in [0, 1]) -> pictures (N, 3, H, W) in [0, 1]`` of coloured regions."""
+"""``fn(frames (N, 3, H, W) in [0, 1]) -> images (N, 3, H, W) in [0, 1]`` of coloured regions."""
 
-_PEAK = 255.0  # its pictures hold bytes; it normalises them itself
+_PEAK = 255.0  # its images hold bytes; it normalises them itself
 
 
 class COMBOAdapter(NetworkAdapter):
@@ -30,7 +30,7 @@ class COMBOAdapter(NetworkAdapter):
     and with Pillow for AVSS.
 
     Args:
-        pre_masks: makes the coloured pictures of Segment Anything's regions that networks with
+        pre_masks: makes the coloured images of Segment Anything's regions that networks with
             ``use_pre_sam``, all published ones, look at beside the frames.
         model, mode, placement, size, resize, audio_span: see `NetworkAdapter`.
 
@@ -69,9 +69,9 @@ class COMBOAdapter(NetworkAdapter):
         self.pre_masks = pre_masks
 
     @classmethod
-    def recognises(cls, model: nn.Module) -> bool:
-        """Not the one for pictures without sound, whose class and arguments are named alike."""
-        return super().recognises(model) and hasattr(model, "audio_backbone")
+    def matches(cls, model: nn.Module) -> bool:
+        """Not the one for images without sound, whose class and arguments are named alike."""
+        return super().matches(model) and hasattr(model, "audio_backbone")
 
     @property
     def _semantic(self) -> bool:
@@ -80,13 +80,13 @@ class COMBOAdapter(NetworkAdapter):
     def _loader(self) -> tuple[Size, Resize]:
         return (224, 224), "pillow" if self._semantic else "opencv"
 
-    def _pictures(self, frames: Tensor) -> Tensor:
-        return resized(frames, self.size, self.resize)
+    def _preprocess(self, frames: Tensor) -> Tensor:
+        return resize_frames(frames, self.size, self.resize)
 
-    def _logits(self, pictures: Tensor, sound: Tensor) -> object:
-        video = {"images": pictures * _PEAK, "audio_log_mel": sound}
+    def _logits(self, images: Tensor, sound: Tensor) -> object:
+        video = {"images": images * _PEAK, "audio_log_mel": sound}
         if self.pre_masks is not None:
-            video["pre_masks"] = self._regions(self.pre_masks, pictures) * _PEAK
+            video["pre_masks"] = self._regions(self.pre_masks, images) * _PEAK
         if self._semantic:
             ones = sound.new_ones(len(sound))  # every frame is there, and none is padding
             video |= {"vid_temporal_mask_flag": ones, "gt_temporal_mask_flag": ones}
@@ -98,15 +98,15 @@ class COMBOAdapter(NetworkAdapter):
             )
         return torch.stack([result["sem_seg"] for result in results])
 
-    def _regions(self, pre_masks: PreMasks, pictures: Tensor) -> Tensor:
-        regions = pre_masks(pictures.float())
-        if not isinstance(regions, Tensor) or regions.shape[:2] != pictures.shape[:2]:
+    def _regions(self, pre_masks: PreMasks, images: Tensor) -> Tensor:
+        regions = pre_masks(images.float())
+        if not isinstance(regions, Tensor) or regions.shape[:2] != images.shape[:2]:
             given = tuple(regions.shape) if isinstance(regions, Tensor) else type(regions).__name__
             raise ModelOutputError(
-                f"pre_masks must return pictures {tuple(pictures.shape)} in [0, 1], got {given}."
+                f"pre_masks must return images {tuple(images.shape)} in [0, 1], got {given}."
             )
-        size = (pictures.shape[2], pictures.shape[3])
-        return resized(regions, size, "torch_antialias").to(pictures)
+        size = (images.shape[2], images.shape[3])
+        return resize_frames(regions, size, "torch_antialias").to(images)
 
     def _details(self) -> str:
         head = "semantic classes" if self._semantic else "two classes"

@@ -26,7 +26,7 @@ _LOCKS: WeakKeyDictionary[nn.Module, threading.RLock] = WeakKeyDictionary()
 _LOCKS_GUARD = threading.Lock()
 
 
-def unwrapped(model: nn.Module) -> nn.Module:
+def unwrap(model: nn.Module) -> nn.Module:
     """The network inside ``torch.compile``, ``DataParallel`` or ``DistributedDataParallel``."""
     while True:
         inner = getattr(model, "_orig_mod", None)  # torch.compile's
@@ -151,16 +151,16 @@ def failures_explained(name: str, *, given: int | None = None) -> Iterator[None]
     except CoPropError:
         raise
     except (RuntimeError, ValueError, IndexError, AssertionError) as error:
-        said = str(error).strip().partition("\n")[0]
-        if "does not require grad" in said:
+        reason = str(error).strip().partition("\n")[0]
+        if "does not require grad" in reason:
             raise CoPropError(
-                f"{name} takes gradients inside its forward, and was called without any ({said}); "
+                f"{name} takes gradients inside its forward, and was called without any ({reason}); "
                 "give CoProp.wrap an adapter CallableSegmenter(fn, gradients=True)."
             ) from error
-        if given is not None and _OF_SHAPES.search(said) and not _OF_MEMORY.search(said):
+        if given is not None and _OF_SHAPES.search(reason) and not _OF_MEMORY.search(reason):
             count = "one frame" if given == 1 else f"{given} frames"
             raise CoPropError(
-                f"{name} failed on {count} ({said}); where it takes clips of T frames, say so with "
+                f"{name} failed on {count} ({reason}); where it takes clips of T frames, say so with "
                 "CallableSegmenter(fn, frames_per_call=T)."
             ) from error
         raise

@@ -1,6 +1,6 @@
 """Frames and sound in the forms in which networks of the field take them.
 
-Networks are trained on pictures that some library resized. The libraries differ, mostly where they
+Networks are trained on images that some library resized. Libraries differ, mostly where they
 shrink: Pillow averages over all pixels that fall into one, OpenCV looks at the nearest four.
 """
 
@@ -74,25 +74,25 @@ def size_in_words(size: Size | None) -> str:
     return f"frames at {size[0]} x {size[1]}" if size else "frames at their own size"
 
 
-def prepared(frames: Tensor, size: Size | None, how: Resize, *, normalise: bool = True) -> Tensor:
+def preprocess(frames: Tensor, size: Size | None, how: Resize, *, normalise: bool = True) -> Tensor:
     """Frames in [0, 1] as networks take them: resized, and of ImageNet's mean 0 and deviation 1.
 
     Bytes are resized before they are normalised, floats after it, as loaders do.
     """
     if not normalise:
-        return resized(frames, size, how)
+        return resize_frames(frames, size, how)
     if how in ("torch", "torch_antialias"):
-        return resized(normalised(frames), size, how)
-    return normalised(resized(frames, size, how))
+        return resize_frames(normalised(frames), size, how)
+    return normalised(resize_frames(frames, size, how))
 
 
-def resized(frames: Tensor, size: Size | None, how: Resize) -> Tensor:
+def resize_frames(frames: Tensor, size: Size | None, how: Resize) -> Tensor:
     """(K, 3, H, W) float in [0, 1] -> (K, 3, *size) float. None, or their own size: as they are.
 
     Where ``how`` is of bytes, frames are rounded to these, and the result is one of 256 steps.
 
     Example:
-        >>> resized(torch.rand(2, 3, 90, 160), (32, 64), "pillow").shape
+        >>> resize_frames(torch.rand(2, 3, 90, 160), (32, 64), "pillow").shape
         torch.Size([2, 3, 32, 64])
     """
     if size is None or frames.shape[-2:] == size:
@@ -111,8 +111,8 @@ def _pillow(pixels: Tensor, size: Size, how: Resize) -> Tensor:
     from PIL import Image  # not loaded with coprop
 
     kernel = Image.Resampling.BILINEAR if how == "pillow" else Image.Resampling.BICUBIC
-    pictures = pixels.byte().permute(0, 2, 3, 1).cpu().numpy()
-    small = [np.asarray(Image.fromarray(x).resize(size[::-1], kernel)) for x in pictures]
+    images = pixels.byte().permute(0, 2, 3, 1).cpu().numpy()
+    small = [np.asarray(Image.fromarray(x).resize(size[::-1], kernel)) for x in images]
     return torch.from_numpy(np.stack(small)).permute(0, 3, 1, 2).contiguous()
 
 

@@ -11,7 +11,7 @@ from coprop.keyframes.adapters.base import NetworkAdapter
 from coprop.keyframes.adapters.catr import CATRAdapter
 from coprop.keyframes.adapters.cavp import CAVPAdapter
 from coprop.keyframes.adapters.combo import COMBOAdapter
-from coprop.keyframes.adapters.inference import device_of, evaluation_mode, unwrapped
+from coprop.keyframes.adapters.inference import device_of, evaluation_mode, unwrap
 from coprop.keyframes.adapters.tpavi import TPAVIAdapter
 from coprop.keyframes.model import KeyframeModel, warn_of_probabilities
 from coprop.keyframes.segmenter import KeyframeSegmenter
@@ -49,16 +49,16 @@ def adapter_for(model: object) -> KeyframeModel | None:
     """
     if not isinstance(model, nn.Module):
         return None
-    network = unwrapped(model)
+    network = unwrap(model)
     for family in _FAMILIES:
-        if family.recognises(network):
+        if family.matches(network):
             return family(network)
     return None
 
 
 def how_to_adapt(model: nn.Module) -> str:
     """What to tell whoever wraps a network that is not known: how to write its adapter."""
-    network = unwrapped(model)
+    network = unwrap(model)
     try:
         arguments = str(inspect.signature(network.forward))
     except (TypeError, ValueError):  # compiled code has none

@@ -31,10 +31,10 @@ class TPAVIAdapter(NetworkAdapter):
     def _loader(self) -> tuple[Size, Resize]:
         return (224, 224), "pillow" if self._semantic else "opencv"
 
-    def _logits(self, pictures: Tensor, sound: Tensor) -> object:
+    def _logits(self, images: Tensor, sound: Tensor) -> object:
         if self._semantic:
-            return first_of(self.model(pictures, sound, sound.new_ones(len(sound))))
-        return first_of(self.model(pictures, sound))
+            return first_of(self.model(images, sound, sound.new_ones(len(sound))))
+        return first_of(self.model(images, sound))
 
     def _details(self) -> str:
         return f"{'semantic classes' if self._semantic else 'one class'}, VGGish embedding"
