@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from functools import cache
 
+from coprop.encoders.yamnet import class_names
 from coprop.keyframes.groups import sounding_groups
 
 # What people call a thing, or the sound it makes, where that is no ImageNet name. ImageNet has no

@@ -103,7 +103,7 @@ class COMBOAdapter(NetworkAdapter):
         if not isinstance(regions, Tensor) or regions.shape[:2] != images.shape[:2]:
             given = tuple(regions.shape) if isinstance(regions, Tensor) else type(regions).__name__
             raise ModelOutputError(
-                f"pre_masks must return images {tuple(images.shape)} in [0, 1], got {given}."
+                f"pre_masks must return pictures {tuple(images.shape)} in [0, 1], got {given}."
             )
         size = (images.shape[2], images.shape[3])
         return resize_frames(regions, size, "torch_antialias").to(images)

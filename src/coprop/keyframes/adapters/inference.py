@@ -154,13 +154,13 @@ def failures_explained(name: str, *, given: int | None = None) -> Iterator[None]
         reason = str(error).strip().partition("\n")[0]
         if "does not require grad" in reason:
             raise CoPropError(
-                f"{name} takes gradients inside its forward, and was called without any ({reason}); "
-                "give CoProp.wrap an adapter CallableSegmenter(fn, gradients=True)."
+                f"{name} takes gradients inside its forward, and was called without any "
+                f"({reason}); give CoProp.wrap an adapter CallableSegmenter(fn, gradients=True)."
             ) from error
         if given is not None and _OF_SHAPES.search(reason) and not _OF_MEMORY.search(reason):
             count = "one frame" if given == 1 else f"{given} frames"
             raise CoPropError(
-                f"{name} failed on {count} ({reason}); where it takes clips of T frames, say so with "
-                "CallableSegmenter(fn, frames_per_call=T)."
+                f"{name} failed on {count} ({reason}); where it takes clips of T frames, say so "
+                "with CallableSegmenter(fn, frames_per_call=T)."
             ) from error
         raise
