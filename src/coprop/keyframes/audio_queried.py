@@ -33,7 +33,6 @@ _SIZES = {
     "num_classes": 256,
 }
 
-
 # Of every transformer layer here; the feed-forward part is 4 times as wide, as is usual.
 _LAYER: dict[str, Any] = {"dropout": 0.0, "batch_first": True, "norm_first": True}
 
@@ -53,6 +52,10 @@ class AudioQueriedConfig:
 
     Raises:
         CoPropError: sizes that are not positive, or a width that does not divide.
+
+    Example:
+        >>> AudioQueriedConfig("pvt_v2_b5", num_classes=71).width
+        256
     """
 
     visual: str = "resnet50"
