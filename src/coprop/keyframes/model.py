@@ -37,7 +37,7 @@ Outputs = Literal["logits", "probabilities", "mask"]
   ids up to 254, 0 being background.
 """
 
-_MOST_FRAMES = 1000  # at a time, against slips of the keyboard; published networks take 5 or 10
+_MOST_FRAMES = 1000  # at a time, far beyond published networks, which take 5 or 10
 _LEAST = 1e-6  # of a probability: its logit is finite in single precision
 _ROUNDING = 1e-3  # as much do resizing and half precision leave [0, 1]
 _WHITE = 255  # of binary masks as image files hold them

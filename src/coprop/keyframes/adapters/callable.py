@@ -38,9 +38,8 @@ AudioForm = Literal["samples", "log_mel", "embedding", "wav_path"]
 AdaptedFunction = Callable[[Tensor, Any], Tensor]
 """``fn(frames (N, 3, h, w), sound) -> logits (N, C, h', w')``."""
 
-# Against slips of the keyboard: no sound has such a rate, and no model takes such a window.
-_HIGHEST_RATE = 10_000_000  # Hz
-_LONGEST_WINDOW_S = 3600  # an hour
+_HIGHEST_RATE = 10_000_000  # Hz, as of sound: FFmpeg counts in 32 bits
+_LONGEST_WINDOW_S = 3600  # an hour, far beyond any model's window
 
 
 class CallableSegmenter:
