@@ -79,8 +79,8 @@ def new_propagator(encoders: Path, config: PropagatorConfig) -> AudioInsertPropa
     """The small propagator with its pretrained image encoder and nothing else learned."""
     propagator = AudioInsertPropagator(config)
     weights = load_file(encoders / "efficientnet_lite0.safetensors")
-    wanted = propagator.encoder.net.state_dict()
-    propagator.encoder.net.load_state_dict({key: weights[key] for key in wanted})
+    wanted = propagator.network.encoder.net.state_dict()
+    propagator.network.encoder.net.load_state_dict({key: weights[key] for key in wanted})
     return propagator
 
 

@@ -50,7 +50,7 @@ def test_safetensors_and_aot_t(aot_t_state: State, tmp_path: Path) -> None:
     propagator = load(tmp_path / "aott.safetensors", long_term_gap=9999)
     assert propagator.config == PropagatorConfig.aot_t(insert_levels=())
     assert torch.equal(
-        propagator.LSTT.state_dict()["layers.0.linear_Q.weight"],
+        propagator.network.LSTT.state_dict()["layers.0.linear_Q.weight"],
         aot_t_state["LSTT.layers.0.linear_Q.weight"],
     )
 
@@ -77,7 +77,7 @@ def test_audio_starts_shut_and_comes_back_from_a_trained_file(
 
 def test_audio_encoder_from_its_own_file(aot_t_state: State, tmp_path: Path) -> None:
     torch.save(aot_t_state, tmp_path / "aott.pth")
-    donor = load(tmp_path / "aott.pth", insert_levels=(4,)).audio_insert
+    donor = load(tmp_path / "aott.pth", insert_levels=(4,)).network.audio_insert
     assert donor is not None
     vggish = donor.get_submodule("encoder").state_dict()
     torch.save({**vggish, "embeddings.0.bias": torch.zeros(4096)}, tmp_path / "vggish.pth")
@@ -186,7 +186,7 @@ def test_truncated_and_absent_files(aot_t_state: State, tmp_path: Path) -> None:
 
 def test_folder_round_trip(small_factory: Callable[..., Any], tmp_path: Path) -> None:
     propagator = small_factory(insert_levels=(2, 4))
-    torch.nn.init.normal_(propagator.decoder.conv_out.bias)
+    torch.nn.init.normal_(propagator.network.decoder.conv_out.bias)
     propagator.save_pretrained(tmp_path)
     stored = json.loads((tmp_path / "config.json").read_text())
     assert stored["insert_levels"] == [2, 4]

@@ -166,7 +166,7 @@ def test_groups_of_the_propagator() -> None:
     propagator = build_propagator(recipe)
     PropagatorObjective(propagator, recipe)
     groups = parameter_groups(propagator, recipe)
-    names = {p: n for n, p in propagator.named_parameters()}
+    names = {p: n for n, p in propagator.network.named_parameters()}
     found = {names[p]: (g["peak"], g["weight_decay"]) for g in groups for p in g["params"]}
     assert found["encoder.features.1.conv.0.0.weight"] == (pytest.approx(2.9e-5), 0.07)
     assert found["LSTT.layers.0.linear_Q.weight"] == (2e-4, 0.07)
@@ -184,7 +184,7 @@ def test_memory_is_told_at_first_then_lives_on_predictions(folder: Path, tmp_pat
     arguments = [session.stage.arguments(step) for step in range(4)]
     assert [a["told"] for a in arguments] == [True, True, False, False]
     assert [a["share"] for a in arguments] == pytest.approx([1, 0.575, 0.15, 0.15])
-    bank = session.stage.objective.propagator.patch_wise_id_bank.weight
+    bank = session.stage.objective.propagator.network.patch_wise_id_bank.weight
     batches, moved = session.batches(0), []
     for step in range(4):
         before = bank.detach().clone()

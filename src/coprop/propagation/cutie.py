@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from coprop.brief import Brief
 from coprop.errors import CoPropError
 from coprop.propagation.masks import Size, count_objects, resize_frame, to_probabilities
-from coprop.propagation.single import check_start, check_step
+from coprop.propagation.checks import single_start, single_step
 
 _LEAST = 1e-7  # of a probability, as Cutie's own
 
@@ -94,7 +94,7 @@ class CutiePropagator(nn.Module):
         Raises:
             ShapeError: shapes, types or value ranges other than the class describes, or B > 1.
         """
-        frame, mask = check_start(frame, mask)
+        frame, mask = single_start(frame, mask)
         num_objects, size = count_objects(mask, None), (frame.shape[-2], frame.shape[-1])
         image = self._image(frame, size)
         run = _Run(self._core_type(self.network, cfg=self.config), frames=1)
@@ -129,7 +129,7 @@ class CutiePropagator(nn.Module):
             ShapeError: shapes, types or value ranges other than the class describes, or B > 1.
             CoPropError: a state that was stepped from before.
         """
-        frame, size = check_step(frame, output_size)
+        frame, size = single_step(frame, output_size)
         run = state.run
         if run.frames != state.frames:
             raise CoPropError(

@@ -21,7 +21,7 @@ from coprop.encoders.imagenet import normalised
 from coprop.errors import CheckpointError, CoPropError
 from coprop.paths import AnyPath, as_path
 from coprop.propagation.masks import Size, count_objects, to_probabilities
-from coprop.propagation.single import check_start, check_step
+from coprop.propagation.checks import single_start, single_step
 
 _FAMILIES = ("sam2_video", "edgetam_video")
 _POINTER = "object_pointer"
@@ -117,7 +117,7 @@ class Sam2Propagator(nn.Module):
         Raises:
             ShapeError: shapes, types or value ranges other than the class describes, or B > 1.
         """
-        frame, mask = check_start(frame, mask)
+        frame, mask = single_start(frame, mask)
         session = self._session()
         for index, own in enumerate(self._object_masks(mask)):
             session.add_mask_inputs(session.obj_id_to_idx(index), 0, own[None, None])
@@ -152,7 +152,7 @@ class Sam2Propagator(nn.Module):
         Raises:
             ShapeError: shapes, types or value ranges other than the class describes, or B > 1.
         """
-        frame, size = check_step(frame, output_size)
+        frame, size = single_step(frame, output_size)
         number = state.frame_number + 1
         session = self._session(state)
         if not session.obj_ids:
