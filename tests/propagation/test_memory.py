@@ -1,4 +1,4 @@
-"""Long-term memory: what it keeps, what it drops, and that it is never written in place."""
+"""Long-term memory: what it keeps, what it drops, and that old memories stay what they were."""
 
 from __future__ import annotations
 

@@ -12,10 +12,12 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+import coprop
 from coprop.errors import CheckpointError, CoPropError
 from coprop.propagation import AudioInsertPropagator, PropagatorConfig
 
 State = dict[str, Tensor]
+WEIGHTS = Path(coprop.__file__).parent / "weights"
 
 
 def load(path: Path, **settings: Any) -> AudioInsertPropagator:
@@ -195,6 +197,36 @@ def test_folder_round_trip(small_factory: Callable[..., Any], tmp_path: Path) ->
     assert not again.training
     own = again.state_dict()
     assert all(torch.equal(value, own[key]) for key, value in propagator.state_dict().items())
+
+
+def test_the_weights_of_the_package_load_and_are_saved_under_their_names(tmp_path: Path) -> None:
+    stored = load_file(WEIGHTS / "propagator" / "model.safetensors")
+    assert not any(name.startswith("network.") for name in stored)
+    propagator = AudioInsertPropagator.from_pretrained(WEIGHTS / "propagator")
+    own = propagator.state_dict()
+    assert set(own) == set(stored)
+    assert all(torch.equal(own[name], tensor.float()) for name, tensor in stored.items())
+    propagator.save_pretrained(tmp_path)
+    saved = load_file(tmp_path / "model.safetensors")
+    assert set(saved) == set(stored)
+    assert all(torch.equal(saved[name], tensor.float()) for name, tensor in stored.items())
+
+
+def test_names_inside_other_modules(small_factory: Callable[..., Any]) -> None:
+    """As trainings keep it: one part among others."""
+    propagator = small_factory(insert_levels=(4,))
+    whole = torch.nn.ModuleDict({"model": propagator, "other": torch.nn.Linear(2, 2)})
+    state = {name: torch.randn_like(x) for name, x in whole.state_dict().items()}
+    assert {name for name in state if name.startswith("model.")} == {
+        f"model.{name}" for name in propagator.network.state_dict()
+    }
+    whole.load_state_dict(state)
+    assert all(torch.equal(x, state[name]) for name, x in whole.state_dict().items())
+    del state["model.decoder.conv_out.bias"]
+    with pytest.raises(RuntimeError, match=r"Missing.*decoder\.conv_out\.bias"):
+        whole.load_state_dict(state)
+    with pytest.raises(RuntimeError, match="Unexpected.*hat"):
+        propagator.load_state_dict({**propagator.state_dict(), "hat": torch.zeros(1)})
 
 
 def test_folder_in_half_precision(small: AudioInsertPropagator, tmp_path: Path) -> None:

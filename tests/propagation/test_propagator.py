@@ -105,6 +105,43 @@ def test_stepping_twice_from_one_state_gives_the_same(hearing: Any, clip: Clip) 
         state.step_index = 0
 
 
+@pytest.mark.parametrize("capacity", [1, 2, None])
+def test_an_old_state_stays_what_it_was(
+    capacity: int | None, small_factory: Factory, clip: Clip
+) -> None:
+    """To the bit, also where memory is full and the steps from it make frames give way."""
+    frames, _, mask = clip
+    propagator = small_factory(insert_levels=(), long_term_gap=1, max_memory_frames=capacity)
+    state = propagator.start(frames[:, 0], None, mask)
+    for t in (1, 2, 3):
+        _, state = propagator.step(frames[:, t], None, state)
+    (memory,) = state.memories
+    tensors = [
+        x for part in (memory.long_term.tokens, memory.short_term) for x in (part.keys, part.values)
+    ]
+    before = [x.clone() for x in tensors]
+    first, branch = propagator.step(frames[:, 4], None, state)
+    propagator.add(frames[:, 4], None, mask, branch)
+    for t in (5, 0, 1):
+        _, branch = propagator.step(frames[:, t], None, branch)
+    assert all(torch.equal(x, y) for x, y in zip(tensors, before, strict=True))
+    second, again = propagator.step(frames[:, 4], None, state)
+    assert torch.equal(first, second)
+    third, _ = propagator.step(frames[:, 5], None, again)
+    assert torch.equal(third, propagator.step(frames[:, 5], None, again)[0])
+
+
+def test_the_network_is_a_part_of_it(small: AudioInsertPropagator) -> None:
+    """What users see is what they need; names of weights are the network's own."""
+    own = {name for name in vars(AudioInsertPropagator) if not name.startswith("_")}
+    assert own == {
+        *("start", "step", "add", "unroll", "sample_rate", "window_s"),
+        *("from_checkpoint", "config_type", "state_dict"),
+    }
+    assert [name for name, _ in small.named_children()] == ["network"]
+    assert [*small.state_dict()] == [*small.network.state_dict()]
+
+
 def test_a_batch_is_its_clips(hearing: AudioInsertPropagator, clip: Clip) -> None:
     frames, audio, mask = clip
     both = follow(hearing, frames, audio, mask)

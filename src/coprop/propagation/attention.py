@@ -1,8 +1,7 @@
 """The attentions of AOT (Yang et al. 2021; paper section 3.4, "Propagation Process").
 
-Tokens are (B, N, C), row by row over an (H, W) grid where there is one. All attention is multi-head:
-C is shared among the heads, d = C / num_heads for each. Parameter names follow the official AOT
-files.
+Tokens are (B, N, C), row by row over an (H, W) grid where there is one. All attention has several
+heads, each of which has d = C / num_heads channels. Parameter names follow the official AOT files.
 """
 
 from __future__ import annotations

@@ -91,9 +91,7 @@ class AudioIdentity(nn.Module):
             objects: (B, 1, 16 h - 15, 16 w - 15) probability of any object, in [0, 1].
             audio: (B, N, audio_dim) tokens.
         """
-        coverage = F.avg_pool2d(
-            objects, PATCH, STRIDE, padding=PATCH // 2, count_include_pad=False
-        )
+        coverage = F.avg_pool2d(objects, PATCH, STRIDE, padding=PATCH // 2, count_include_pad=False)
         sound: Tensor = self.gate * self.projection(self.norm(audio).mean(1))
         return identity + coverage * sound[:, :, None, None]
 

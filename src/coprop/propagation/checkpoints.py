@@ -17,7 +17,8 @@ from coprop.propagation.config import PropagatorConfig
 _UNUSED = "LSTT.mask_token"  # a parameter of later official code that no computation reads
 _AUDIO = "audio_insert."
 _DEAOT = re.compile(r"LSTT\.layers\.\d+\.(linear_QV|linear_U|linear_ID|\w+\.dw_conv)")
-_MOBILENETV2_STEM = 32  # channels
+_MOBILENETV2_STEM = 32  # channels of its first convolution; MobileNetV3's, of like names, has 16
+_NAMES_SHOWN = 5  # in a message: enough to see whose names they are
 
 
 def read_weights(path: AnyPath) -> dict[str, Tensor]:
@@ -36,8 +37,16 @@ def read_weights(path: AnyPath) -> dict[str, Tensor]:
 def recognise(state: Mapping[str, Tensor], source: AnyPath) -> PropagatorConfig:
     """Which AOT the tensors are of: encoder, number of blocks and width.
 
+    Args:
+        state: names -> tensors, under the official names.
+        source: what they come from, for the message.
+
     Raises:
         CheckpointError: the tensors are not an AOT network's.
+
+    >>> recognise({"conv.weight": Tensor()}, "some.pth")
+    Traceback (most recent call last):
+    coprop.errors.CheckpointError: some.pth is not an AOT checkpoint: expected tensors named ...
     """
     layers = {name.split(".")[2] for name in state if name.startswith("LSTT.layers.")}
     bank = state.get("patch_wise_id_bank.weight")
@@ -116,4 +125,4 @@ def load_audio_encoder(encoder: nn.Module, path: AnyPath) -> None:
 
 
 def _first_names(state: Mapping[str, Tensor]) -> str:
-    return ", ".join(list(state)[:5]) or "none"
+    return ", ".join(list(state)[:_NAMES_SHOWN]) or "none"

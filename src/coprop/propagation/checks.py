@@ -1,7 +1,7 @@
 """What propagators say of input that they cannot use, and of output that is no logits.
 
-`as_tensor` and `as_mask` turn what users have into tensors; ``check_...`` functions raise. Values on
-the meta device have shapes alone, of which nothing else is checked.
+Functions ``as_...`` turn what users have into tensors; functions ``check_...`` raise. Of tensors on
+the meta device only shapes and types are checked: they have no values.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from coprop.propagation.masks import VOID, Size
 from coprop.propagation.memory import PropagationState
 
 _WHOLE = frozenset({torch.uint8, torch.int16, torch.int32, torch.int64})  # that hold 255
-# How far values may lie beyond [0, 1]: resizing overshoots, and float sums of softmax are not exact.
-# 8-bit values and ImageNet's normalisation, which are the mistakes to tell, lie far beyond.
+# How far values may lie beyond [0, 1]: resizing overshoots, and sums of a softmax are not exact. The
+# mistakes to tell, 8-bit values and normalised colours, lie far beyond.
 _OVERSHOOT = 0.01
 _HIGHEST_RATE = 10_000_000  # Hz; no sound is recorded so, and windows of it would fill the memory
 _LONGEST_WINDOW = 3600  # seconds of sound for one frame: an hour, likewise
@@ -33,7 +33,7 @@ def as_tensor(value: object, name: str) -> Tensor:
         ShapeError: anything else, such as sparse or complex tensors, or text.
 
     >>> as_tensor([[0.5, 1.0]], "the audio")
-    tensor([[0.5000, 1.0000]])
+    tensor([[0.5000, 1.0000]], dtype=torch.float64)
     """
     if isinstance(value, Tensor):
         if not (value.is_meta or value.is_complex() or is_plain(value)):

@@ -16,10 +16,10 @@ from torch.nn import functional as F
 
 from coprop.brief import Brief
 from coprop.errors import CoPropError
-from coprop.propagation.masks import Size, count_objects, resize_frame, to_probabilities
 from coprop.propagation.checks import single_start, single_step
+from coprop.propagation.masks import Size, count_objects, resize_frame, to_probabilities
 
-_LEAST = 1e-7  # of a probability, as Cutie's own
+_LEAST = 1e-7  # of a probability before its logarithm, as Cutie's own clamp: logits stay finite
 
 
 @dataclass(eq=False)
@@ -66,9 +66,16 @@ class CutiePropagator(nn.Module):
 
     Raises:
         CoPropError: Cutie cannot be imported, or there is no configuration.
+
+    Example:
+        >>> from cutie.utils.get_default_model import get_default_model  # doctest: +SKIP
+        >>> propagator = CutiePropagator(get_default_model())  # doctest: +SKIP
+        >>> state = propagator.start(frame, None, mask)  # doctest: +SKIP
+        >>> logits, state = propagator.step(next_frame, None, state)  # doctest: +SKIP
     """
 
-    sample_rate: int = 16_000
+    # It looks at no sound; the slot asks how much it takes, and this is little to cut out.
+    sample_rate: int = 16_000  # Hz
     window_s: float = 0.1
 
     def __init__(self, network: nn.Module, config: Any = None) -> None:
@@ -87,9 +94,10 @@ class CutiePropagator(nn.Module):
         """Begin a segment at its keyframe.
 
         Args:
-            frame: the keyframe.
+            frame: the keyframe, (1, 3, H, W).
             audio: its sound, not looked at.
-            mask: its objects; K is the highest label, or the mask's channels less one.
+            mask: its objects, as the class describes. K is the highest label, or the mask's
+                channels less one.
 
         Raises:
             ShapeError: shapes, types or value ranges other than the class describes, or B > 1.

@@ -6,8 +6,7 @@ and the keyframe's mask. Here it is one frame after another, with the frames bef
     state = propagator.start(keyframe, audio, mask)
     logits, state = propagator.step(frame, audio, state)
 
-What happens inside a frame is in ``network.py`` and ``audio_insert.py``; what is kept of it, in
-``memory.py``.
+``network.py`` and ``audio_insert.py`` have what happens in a frame, ``memory.py`` what is kept.
 """
 
 from __future__ import annotations
@@ -50,8 +49,7 @@ from coprop.propagation.masks import (
 from coprop.propagation.memory import PropagationState
 from coprop.propagation.network import FrameFeatures, PropagationNetwork
 
-# What a propagator without audio modules says that it takes: what most audio encoders do. It looks
-# at no sound, but the pipeline cuts it a window.
+# Of a propagator without audio modules, which is given sound all the same: about what VGGish takes.
 _DEFAULT_RATE = 16_000  # Hz
 _DEFAULT_WINDOW_S = 1.0
 
@@ -184,7 +182,9 @@ class AudioInsertPropagator(
         model = cls(config)
         load_weights(model, state, path)
         if audio_checkpoint is not None and model.network.audio_insert is not None:
-            load_audio_encoder(model.network.audio_insert.get_submodule("encoder"), audio_checkpoint)
+            load_audio_encoder(
+                model.network.audio_insert.get_submodule("encoder"), audio_checkpoint
+            )
         return model.float().eval()
 
     @property
@@ -269,8 +269,7 @@ class AudioInsertPropagator(
             num_objects: K from now on; by default what the mask and the state tell.
 
         Raises:
-            ShapeError: as for `start`.
-            AudioError: as for `start`.
+            ShapeError, AudioError: as for `start`.
         """
         frame, audio, mask = as_inputs(frame, audio, mask)
         self._check(frame, audio, state)
@@ -304,8 +303,7 @@ class AudioInsertPropagator(
             Logits (B, K + 1, H, W) of frames 1 to T - 1.
 
         Raises:
-            ShapeError: as for `start`.
-            AudioError: as for `start`.
+            ShapeError, AudioError: as for `start`.
         """
         check_clip(frames, audio)
         sounds = [None] * frames.shape[1] if audio is None else audio.unbind(1)
@@ -384,10 +382,10 @@ class AudioInsertPropagator(
         if self.network.audio_insert is not None:
             check_audio(audio, frame.shape[0], self.sample_rate)
 
-    # Weights go by the network's own names, without "network." before them: those are the official
-    # AOT files', and those of every file that coprop has written.
+    # Weights go by the network's own names, without "network." before them: those of the official
+    # AOT files and of every file that coprop has written.
 
-    def state_dict(self, *args: Any, **options: Any) -> dict[str, Any]:
+    def state_dict(self, *args: Any, **options: Any) -> dict[str, Any]:  # type: ignore[override]
         """The network's, under the names of the official AOT files."""
         return self.network.state_dict(*args, **options)
 

@@ -259,7 +259,8 @@ def _with_fresh_insert(
     """
     chosen = {name: value for name, value in recipe.model.items() if name in _INSERT}
     config = PropagatorConfig.from_dict({**propagator.config.to_dict(), **chosen})
-    if config.insert_levels and propagator.network.audio_insert is None and not recipe.audio_weights:
+    deaf = propagator.network.audio_insert is None
+    if config.insert_levels and deaf and not recipe.audio_weights:
         raise _no_hearing()
     fresh = AudioInsertPropagator(config).eval()
     state = fresh.state_dict()
