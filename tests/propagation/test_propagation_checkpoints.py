@@ -225,7 +225,7 @@ def test_names_inside_other_modules(small_factory: Callable[..., Any]) -> None:
     del state["model.decoder.conv_out.bias"]
     with pytest.raises(RuntimeError, match=r"Missing.*decoder\.conv_out\.bias"):
         whole.load_state_dict(state)
-    with pytest.raises(RuntimeError, match="Unexpected.*hat"):
+    with pytest.raises(RuntimeError, match=r"Unexpected.*hat"):
         propagator.load_state_dict({**propagator.state_dict(), "hat": torch.zeros(1)})
 
 

@@ -24,6 +24,7 @@ from coprop.encoders.vggish import VGGish
 from coprop.errors import CoPropError
 from coprop.keyframes.segmenter import KeyframeSegmenter
 from coprop.propagation.propagator import AudioInsertPropagator
+from coprop.training.averaging import WeightAverage
 from coprop.training.keyframe_stage import KeyframeObjective, build_segmenter, key_frames_of
 from coprop.training.propagator_stage import (
     PropagatorObjective,
@@ -176,6 +177,15 @@ def test_groups_of_the_propagator() -> None:
     assert found["audio_insert.levels.1.gate"] == (2e-4, 0)
     assert found["audio_insert.levels.1.query.weight"] == (2e-4, 0.07)
     assert not any(name.startswith("audio_insert.encoder") for name in found)
+
+
+def test_a_propagators_averages_have_the_names_of_its_weights() -> None:
+    """So that a run that was stopped goes on, whatever its network is a part of."""
+    recipe = propagator_recipe()
+    objective = PropagatorObjective(build_propagator(recipe), recipe)
+    averages = WeightAverage(objective, decay=0.5).state_dict()["averages"]
+    assert set(averages) < {f"propagator.{x}" for x in objective.propagator.state_dict()}
+    assert len(averages) == sum(p.requires_grad for p in objective.parameters())
 
 
 def test_memory_is_told_at_first_then_lives_on_predictions(folder: Path, tmp_path: Path) -> None:

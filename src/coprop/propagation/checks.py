@@ -19,7 +19,7 @@ from coprop.propagation.masks import VOID, Size
 from coprop.propagation.memory import PropagationState
 
 _WHOLE = frozenset({torch.uint8, torch.int16, torch.int32, torch.int64})  # that hold 255
-# How far values may lie beyond [0, 1]: resizing overshoots, and sums of a softmax are not exact. The
+# How far values may lie beyond [0, 1]: resizing overshoots, sums of a softmax are not exact. The
 # mistakes to tell, 8-bit values and normalised colours, lie far beyond.
 _OVERSHOOT = 0.01
 _HIGHEST_RATE = 10_000_000  # Hz; no sound is recorded so, and windows of it would fill the memory
