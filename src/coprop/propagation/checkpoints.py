@@ -34,7 +34,7 @@ def read_weights(path: AnyPath) -> dict[str, Tensor]:
     }
 
 
-def recognise(state: Mapping[str, Tensor], source: AnyPath) -> PropagatorConfig:
+def infer_config(state: Mapping[str, Tensor], source: AnyPath) -> PropagatorConfig:
     """Which AOT the tensors are of: encoder, number of blocks and width.
 
     Args:
@@ -44,7 +44,7 @@ def recognise(state: Mapping[str, Tensor], source: AnyPath) -> PropagatorConfig:
     Raises:
         CheckpointError: the tensors are not an AOT network's.
 
-    >>> recognise({"conv.weight": Tensor()}, "some.pth")
+    >>> infer_config({"conv.weight": Tensor()}, "some.pth")
     Traceback (most recent call last):
     coprop.errors.CheckpointError: some.pth is not an AOT checkpoint: expected tensors named ...
     """
@@ -70,11 +70,11 @@ def _encoder_of(state: Mapping[str, Tensor], source: AnyPath) -> EncoderName:
         CheckpointError: another one, or a transformer that is not AOT's.
     """
     if any(_DEAOT.match(name) for name in state):
-        raise _unread(source, "a DeAOT, whose transformer is another one")
+        raise _unsupported(source, "a DeAOT, whose transformer is another one")
     if any(name.startswith(("encoder.patch_embed.", "encoder.layers.")) for name in state):
-        raise _unread(source, "an AOT with a Swin transformer as image encoder")
+        raise _unsupported(source, "an AOT with a Swin transformer as image encoder")
     if "encoder.conv1.0.weight" in state:
-        raise _unread(source, "an AOT with a ResNeSt as image encoder")
+        raise _unsupported(source, "an AOT with a ResNeSt as image encoder")
     if "encoder.conv1.weight" in state:
         deeper = f"encoder.layer3.{ResNet50.DEPTH}.conv1.weight" in state
         return "resnet101" if deeper else "resnet50"
@@ -82,14 +82,16 @@ def _encoder_of(state: Mapping[str, Tensor], source: AnyPath) -> EncoderName:
     if first is not None and first.shape[0] == _MOBILENETV2_STEM:
         return "mobilenetv2"
     if first is not None:
-        raise _unread(source, "an AOT with a MobileNet as image encoder that is not MobileNetV2")
+        raise _unsupported(
+            source, "an AOT with a MobileNet as image encoder that is not MobileNetV2"
+        )
     found = {name: x for name, x in state.items() if name.startswith("encoder.")}
-    raise _unread(
+    raise _unsupported(
         source, f"an AOT with an image encoder that is not known (tensors {_first_names(found)})"
     )
 
 
-def _unread(source: AnyPath, what: str) -> CheckpointError:
+def _unsupported(source: AnyPath, what: str) -> CheckpointError:
     return CheckpointError(
         f"{source} is {what}; read are AOT-T, AOT-S, AOT-B and AOT-L with MobileNetV2, and AOT-L "
         "with ResNet-50 or ResNet-101, such as R50_AOTL_PRE_YTB_DAV.pth."

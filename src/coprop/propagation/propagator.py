@@ -21,10 +21,10 @@ from torch import Tensor
 from coprop.paths import AnyPath
 from coprop.pretrained import PretrainedModel
 from coprop.propagation.checkpoints import (
+    infer_config,
     load_audio_encoder,
     load_weights,
     read_weights,
-    recognise,
 )
 from coprop.propagation.checks import (
     as_inputs,
@@ -172,7 +172,7 @@ class AudioInsertPropagator(
         """
         state = read_weights(path)
         config = replace(
-            recognise(state, path),
+            infer_config(state, path),
             insert_levels=tuple(insert_levels),
             long_term_gap=long_term_gap,
             max_memory_frames=max_memory_frames,

@@ -48,7 +48,7 @@ class Sam2State(Brief):
 
 
 class Sam2Propagator(nn.Module):
-    """Follows a keyframe's objects with SAM 2 or EdgeTAM; it does not hear.
+    """Follows a keyframe's objects with SAM 2 or EdgeTAM; it uses no sound.
 
     Frames are (1, 3, H, W) float RGB in [0, 1]; audio is not looked at and may be None. Masks are
     labels (1, H, W), 0 for background and 255 for void, or probabilities (1, K + 1, H, W), of
