@@ -193,7 +193,7 @@ def check_audio(audio: Tensor | None, batch: int, sample_rate: int) -> None:
     wanted = f"(B, n) float samples at {sample_rate} Hz with B = {batch}"
     if audio is None:
         raise AudioError(
-            f"this propagator uses sound, so each frame needs its audio: {wanted}. A propagator with "
+            f"this propagator uses sound, so each frame needs its audio: {wanted}. One with "
             "insert_levels=() takes None."
         )
     if audio.ndim != 2 or audio.shape[0] != batch or audio.shape[1] == 0:

@@ -142,8 +142,8 @@ class CutiePropagator(nn.Module):
         if memory.frames != state.frames:
             raise CoPropError(
                 f"this state was stepped from already: it is of frame {state.frames} of its "
-                f"segment, and Cutie's memory has seen {memory.frames}. Step from the state that the "
-                "last step returned, or begin again with start()."
+                f"segment, and Cutie's memory has seen {memory.frames}. Step from the state that "
+                "the last step returned, or begin again with start()."
             )
         image = self._image(frame, state.size)
         memory.frames += 1
