@@ -125,5 +125,5 @@ def small_propagator(insert_levels: tuple[int, ...] = (1, 2, 3, 4)) -> AudioInse
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         propagator = AudioInsertPropagator(config).eval()
-        torch.nn.init.normal_(propagator.patch_wise_id_bank.weight, std=0.1)
+        torch.nn.init.normal_(propagator.network.patch_wise_id_bank.weight, std=0.1)
     return propagator

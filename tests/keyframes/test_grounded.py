@@ -31,7 +31,7 @@ def frames_of(height: int, width: int, batch: int = 1) -> Tensor:
     return torch.rand(batch, 3, height, width, generator=generator)
 
 
-def scripted_sight(**seen: float) -> VisualEvidence:
+def scripted_evidence(**seen: float) -> VisualEvidence:
     """128 x 128 pixels; each group is seen in rows of places of its own."""
     evidence = torch.zeros(1, len(GROUPS) + 1, 8, 8)
     presence_scores = torch.zeros(1, len(GROUPS), PRESENCE_CUES)
@@ -131,7 +131,7 @@ def test_what_seems_not_to_be_there_is_something_else_unless_it_was_found_to_sou
     evidence = torch.zeros(1, len(GROUPS) + 1, 1, 1)
     places = [GROUPS.index("dog"), GROUPS.index("cat"), -1]
     evidence[0, places] = torch.tensor([0.6, 0.3, 0.1]).view(3, 1, 1)
-    visual = replace(scripted_sight(dog=1.0), evidence=evidence)
+    visual = replace(scripted_evidence(dog=1.0), patches=evidence)
     found = in_the_picture(visual, torch.zeros(1, len(GROUPS)))[0, places].flatten()
     torch.testing.assert_close(found, torch.tensor([0.6, 0.05 * 0.3, 0.1]) / 0.715)
     sounding = torch.zeros(1, len(GROUPS))
@@ -205,15 +205,15 @@ def test_the_head_counts_as_far_as_the_names_are_unsure() -> None:
 
 
 def test_only_what_is_heard_reaches_the_mask() -> None:
-    """The cues, which the refinement's attention is given, show which places are taken to sound."""
-    refinement = MaskDecoder()
+    """The cues, which the decoder's attention is given, show which places are taken to sound."""
+    decoder = MaskDecoder()
     cues: list[Tensor] = []
-    refinement.spread.register_forward_pre_hook(lambda module, args: cues.append(args[1]))
-    visual = scripted_sight(dog=0.9, cat=0.8)
+    decoder.spread.register_forward_pre_hook(lambda module, args: cues.append(args[1]))
+    visual = scripted_evidence(dog=0.9, cat=0.8)
     for names in ((), ("dog",), ("dog", "cat")):
         groups = torch.zeros(1, len(GROUPS))
         groups[0, [GROUPS.index(name) for name in names]] = 1
-        refinement.decode(visual.pyramid, visual.patches, groups)
+        decoder.decode(visual.pyramid, visual.patches, groups)
     sounding, silent = ([cue[0, k] for cue in cues] for k in (0, 3))
     top, bottom = torch.zeros(8, 8), torch.zeros(8, 8)
     top[:4], bottom[4:] = 0.9, 0.8
@@ -226,16 +226,16 @@ def test_only_what_is_heard_reaches_the_mask() -> None:
 def fused(
     visual: VisualEvidence, names: tuple[str, ...], *, learned: Tensor, other: float = 0.0
 ) -> Tensor:
-    """The mask (32, 32) in [0, 1], of a refinement that has learned to answer with `learned`."""
-    refinement = MaskDecoder()
-    refinement.ground = lambda *_: learned.logit(eps=1e-4).expand(1, 1, 32, 32)  # type: ignore[method-assign]
+    """The mask (32, 32) in [0, 1], of a decoder that has learned to answer with `learned`."""
+    decoder = MaskDecoder()
+    decoder.decode = lambda *_: learned.logit(eps=1e-4).expand(1, 1, 32, 32)  # type: ignore[method-assign]
     groups = torch.zeros(1, len(GROUPS))
     groups[0, [GROUPS.index(name) for name in names]] = 1
-    return refinement(visual, groups, torch.tensor([other])).sigmoid()[0, 0]
+    return decoder(visual, groups, torch.tensor([other])).sigmoid()[0, 0]
 
 
 def test_deeplab_counts_half_where_it_finds_all_that_sounds() -> None:
-    visual = scripted_sight(dog=0.9)
+    visual = scripted_evidence(dog=0.9)
     visual.voc[0, GROUPS.index("dog"), :, :16] = 0.9
     learned = torch.tensor(0.4)
     mask = fused(visual, ("dog",), learned=learned)
@@ -247,7 +247,7 @@ def test_deeplab_counts_half_where_it_finds_all_that_sounds() -> None:
 
 
 def test_what_stands_out_counts_half_where_it_is_the_same_thing() -> None:
-    visual = scripted_sight(drum=0.9)
+    visual = scripted_evidence(drum=0.9)
     learned = torch.zeros(1, 1, 32, 32)
     learned[..., :16] = 0.8
     visual.saliency[..., :20] = 1.0
@@ -260,7 +260,7 @@ def test_what_stands_out_counts_half_where_it_is_the_same_thing() -> None:
 
 
 def test_what_is_not_recognised_is_what_stands_out() -> None:
-    visual = scripted_sight()
+    visual = scripted_evidence()
     visual.saliency[..., :8, :8] = 0.9
     mask = fused(visual, (), learned=torch.tensor(0.2), other=1.0)
     torch.testing.assert_close(mask[:8, :8], torch.full((8, 8), 0.9))
@@ -306,7 +306,7 @@ def test_gradients_reach_all_that_is_learned() -> None:
 
 
 def test_a_dog_that_is_seen_and_heard_is_decided_for(network: GroundedNetwork) -> None:
-    visual = scripted_sight(dog=0.9, cat=0.8)
+    visual = scripted_evidence(dog=0.9, cat=0.8)
     groups = torch.full((1, len(GROUPS)), 0.01)
     groups[0, GROUPS.index("dog")] = 0.9
     heard = AudioEvidence(groups, torch.zeros(1, 521), torch.zeros(1), torch.tensor([0.9]))

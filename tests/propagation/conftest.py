@@ -108,7 +108,7 @@ def build_small(**changes: object) -> AudioInsertPropagator:
         torch.manual_seed(0)
         propagator = AudioInsertPropagator(config).eval()
         # As initialised, identities are too faint for masks to matter.
-        torch.nn.init.normal_(propagator.patch_wise_id_bank.weight, std=0.1)
+        torch.nn.init.normal_(propagator.network.patch_wise_id_bank.weight, std=0.1)
     return propagator
 
 

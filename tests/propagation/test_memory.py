@@ -1,4 +1,4 @@
-"""Long-term memory: what it keeps, what it drops, and that it is never written in place."""
+"""Long-term memory: what it keeps, what it drops, and that old memories stay what they were."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ def entry(step: int) -> KeysValues:
 
 
 def held(memory: LongTermMemory) -> set[int]:
-    read = memory.read()
+    read = memory.tokens
     assert torch.equal(read.keys, -read.values)
     assert read.keys.shape == (2, 1, 3 * len(memory), 4)
     return {int(x) for x in read.keys.unique()}
 
 
 def fill(capacity: int | None, steps: int) -> LongTermMemory:
-    memory = LongTermMemory.holding(entry(0), 0, capacity)
+    memory = LongTermMemory.of_reference(entry(0), 0, capacity)
     for step in range(1, steps):
         memory = memory.write(entry(step), step)
     return memory
@@ -35,7 +35,7 @@ def test_keeps_the_reference_and_the_newest(capacity: int, steps: int) -> None:
     memory = fill(capacity, steps)
     newest = list(range(1, steps))[-(capacity - 1) :] if capacity > 1 else []
     assert held(memory) == {0, *newest}
-    assert memory.slots.keys.shape[2] == capacity
+    assert len(memory) == min(steps, capacity)
 
 
 def test_grows_without_capacity() -> None:
@@ -51,7 +51,7 @@ def test_later_references_stay_too() -> None:
 
 
 def test_references_give_way_only_to_references_that_fill_all_slots() -> None:
-    memory = LongTermMemory.holding(entry(0), 0, 3)
+    memory = LongTermMemory.of_reference(entry(0), 0, 3)
     for step in (1, 2, 3):
         memory = memory.write(entry(step), step, is_reference=True)
     assert held(memory) == {0, 2, 3}
@@ -72,9 +72,9 @@ def test_one_step_is_held_once() -> None:
 @pytest.mark.parametrize("capacity", [2, 5, None])
 def test_writing_leaves_the_old_memory_and_the_entry_alone(capacity: int | None) -> None:
     reference = entry(0)
-    memory = LongTermMemory.holding(reference, 0, capacity)
-    before = memory.slots.keys.clone()
+    memory = LongTermMemory.of_reference(reference, 0, capacity)
+    before = memory.tokens.keys.clone()
     written = memory.write(entry(1), 1)
-    written.slots.keys.fill_(9)
-    assert torch.equal(memory.slots.keys, before)
+    written.tokens.keys.fill_(9)
+    assert torch.equal(memory.tokens.keys, before)
     assert torch.equal(reference.keys, entry(0).keys)

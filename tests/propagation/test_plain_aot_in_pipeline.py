@@ -51,4 +51,4 @@ def test_only_insertion_hears(insert_levels: tuple[int, ...], hears: bool) -> No
 
 
 def test_it_has_no_audio_modules() -> None:
-    assert propagator(()).audio_insert is None
+    assert propagator(()).network.audio_insert is None

@@ -12,10 +12,12 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+import coprop
 from coprop.errors import CheckpointError, CoPropError
 from coprop.propagation import AudioInsertPropagator, PropagatorConfig
 
 State = dict[str, Tensor]
+WEIGHTS = Path(coprop.__file__).parent / "weights"
 
 
 def load(path: Path, **settings: Any) -> AudioInsertPropagator:
@@ -50,7 +52,7 @@ def test_safetensors_and_aot_t(aot_t_state: State, tmp_path: Path) -> None:
     propagator = load(tmp_path / "aott.safetensors", long_term_gap=9999)
     assert propagator.config == PropagatorConfig.aot_t(insert_levels=())
     assert torch.equal(
-        propagator.LSTT.state_dict()["layers.0.linear_Q.weight"],
+        propagator.network.LSTT.state_dict()["layers.0.linear_Q.weight"],
         aot_t_state["LSTT.layers.0.linear_Q.weight"],
     )
 
@@ -77,7 +79,7 @@ def test_audio_starts_shut_and_comes_back_from_a_trained_file(
 
 def test_audio_encoder_from_its_own_file(aot_t_state: State, tmp_path: Path) -> None:
     torch.save(aot_t_state, tmp_path / "aott.pth")
-    donor = load(tmp_path / "aott.pth", insert_levels=(4,)).audio_insert
+    donor = load(tmp_path / "aott.pth", insert_levels=(4,)).network.audio_insert
     assert donor is not None
     vggish = donor.get_submodule("encoder").state_dict()
     torch.save({**vggish, "embeddings.0.bias": torch.zeros(4096)}, tmp_path / "vggish.pth")
@@ -186,7 +188,7 @@ def test_truncated_and_absent_files(aot_t_state: State, tmp_path: Path) -> None:
 
 def test_folder_round_trip(small_factory: Callable[..., Any], tmp_path: Path) -> None:
     propagator = small_factory(insert_levels=(2, 4))
-    torch.nn.init.normal_(propagator.decoder.conv_out.bias)
+    torch.nn.init.normal_(propagator.network.decoder.conv_out.bias)
     propagator.save_pretrained(tmp_path)
     stored = json.loads((tmp_path / "config.json").read_text())
     assert stored["insert_levels"] == [2, 4]
@@ -195,6 +197,36 @@ def test_folder_round_trip(small_factory: Callable[..., Any], tmp_path: Path) ->
     assert not again.training
     own = again.state_dict()
     assert all(torch.equal(value, own[key]) for key, value in propagator.state_dict().items())
+
+
+def test_the_weights_of_the_package_load_and_are_saved_under_their_names(tmp_path: Path) -> None:
+    stored = load_file(WEIGHTS / "propagator" / "model.safetensors")
+    assert not any(name.startswith("network.") for name in stored)
+    propagator = AudioInsertPropagator.from_pretrained(WEIGHTS / "propagator")
+    own = propagator.state_dict()
+    assert set(own) == set(stored)
+    assert all(torch.equal(own[name], tensor.float()) for name, tensor in stored.items())
+    propagator.save_pretrained(tmp_path)
+    saved = load_file(tmp_path / "model.safetensors")
+    assert set(saved) == set(stored)
+    assert all(torch.equal(saved[name], tensor.float()) for name, tensor in stored.items())
+
+
+def test_names_inside_other_modules(small_factory: Callable[..., Any]) -> None:
+    """As trainings keep it: one part among others."""
+    propagator = small_factory(insert_levels=(4,))
+    whole = torch.nn.ModuleDict({"model": propagator, "other": torch.nn.Linear(2, 2)})
+    state = {name: torch.randn_like(x) for name, x in whole.state_dict().items()}
+    assert {name for name in state if name.startswith("model.")} == {
+        f"model.{name}" for name in propagator.network.state_dict()
+    }
+    whole.load_state_dict(state)
+    assert all(torch.equal(x, state[name]) for name, x in whole.state_dict().items())
+    del state["model.decoder.conv_out.bias"]
+    with pytest.raises(RuntimeError, match=r"Missing.*decoder\.conv_out\.bias"):
+        whole.load_state_dict(state)
+    with pytest.raises(RuntimeError, match=r"Unexpected.*hat"):
+        propagator.load_state_dict({**propagator.state_dict(), "hat": torch.zeros(1)})
 
 
 def test_folder_in_half_precision(small: AudioInsertPropagator, tmp_path: Path) -> None:

@@ -74,8 +74,8 @@ def test_identities_hear_at_the_keyframe(small_factory: Factory, clip: Clip) -> 
     """With the identity's gate alone open, only what memory holds of a frame can tell sounds."""
     frames, audio, mask = clip
     propagator = small_factory()
-    assert propagator.audio_insert is not None
-    torch.nn.init.constant_(propagator.audio_insert.identity.gate, 5.0)
+    assert propagator.network.audio_insert is not None
+    torch.nn.init.constant_(propagator.network.audio_insert.identity.gate, 5.0)
     state = propagator.start(frames[:, 0], audio[:, 0], mask)
     other = propagator.start(frames[:, 0], audio[:, 1], mask)
     logits, _ = propagator.step(frames[:, 1], audio[:, 1], state)
@@ -103,6 +103,43 @@ def test_stepping_twice_from_one_state_gives_the_same(hearing: Any, clip: Clip) 
     assert all(torch.equal(a, b) for a, b in zip(before, clip, strict=True))
     with pytest.raises(FrozenInstanceError):
         state.step_index = 0
+
+
+@pytest.mark.parametrize("capacity", [1, 2, None])
+def test_an_old_state_stays_what_it_was(
+    capacity: int | None, small_factory: Factory, clip: Clip
+) -> None:
+    """To the bit, also where memory is full and the steps from it make frames give way."""
+    frames, _, mask = clip
+    propagator = small_factory(insert_levels=(), long_term_gap=1, max_memory_frames=capacity)
+    state = propagator.start(frames[:, 0], None, mask)
+    for t in (1, 2, 3):
+        _, state = propagator.step(frames[:, t], None, state)
+    (memory,) = state.memories
+    tensors = [
+        x for part in (memory.long_term.tokens, memory.short_term) for x in (part.keys, part.values)
+    ]
+    before = [x.clone() for x in tensors]
+    first, branch = propagator.step(frames[:, 4], None, state)
+    propagator.add(frames[:, 4], None, mask, branch)
+    for t in (5, 0, 1):
+        _, branch = propagator.step(frames[:, t], None, branch)
+    assert all(torch.equal(x, y) for x, y in zip(tensors, before, strict=True))
+    second, again = propagator.step(frames[:, 4], None, state)
+    assert torch.equal(first, second)
+    third, _ = propagator.step(frames[:, 5], None, again)
+    assert torch.equal(third, propagator.step(frames[:, 5], None, again)[0])
+
+
+def test_the_network_is_a_part_of_it(small: AudioInsertPropagator) -> None:
+    """What users see is what they need; names of weights are the network's own."""
+    own = {name for name in vars(AudioInsertPropagator) if not name.startswith("_")}
+    assert own == {
+        *("start", "step", "add", "unroll", "sample_rate", "window_s"),
+        *("from_checkpoint", "config_type", "state_dict"),
+    }
+    assert [name for name, _ in small.named_children()] == ["network"]
+    assert [*small.state_dict()] == [*small.network.state_dict()]
 
 
 def test_a_batch_is_its_clips(hearing: AudioInsertPropagator, clip: Clip) -> None:
@@ -136,14 +173,14 @@ def test_memory_over_forty_frames(cap: int | None, small_factory: Factory, clip:
     frames, _, mask = clip
     propagator = small_factory(insert_levels=(), long_term_gap=1, max_memory_frames=cap)
     state = propagator.start(frames[:1, 0], None, mask[:1])
-    reference = state.memories[0].long_term.slots.values[:, :, 0].clone()
+    reference = state.memories[0].long_term.tokens.values.clone()
     for t in range(1, 41):
         _, state = propagator.step(frames[:1, t % 6], None, state)
     long_term = state.memories[0].long_term
     expected = tuple(range(41)) if cap is None else (0, *sorted(long_term.steps[1:]))
     assert tuple(sorted(long_term.steps)) == expected
-    assert len(long_term) == (cap or 41) == long_term.slots.keys.shape[2]
-    assert torch.equal(long_term.slots.values[:, :, 0], reference)
+    assert len(long_term) == (cap or 41) == long_term.tokens.keys.shape[2] // reference.shape[2]
+    assert torch.equal(long_term.tokens.values[:, :, : reference.shape[2]], reference)
 
 
 def test_output_size_and_odd_sizes(hearing: AudioInsertPropagator, clip: Clip) -> None:
@@ -239,7 +276,7 @@ def test_unroll_equals_steps_and_trains_all_that_trains(small_factory: Factory, 
     outputs = propagator.unroll(frames, audio, mask)
     assert_all_close([x.detach() for x in outputs], follow(propagator, frames, audio, mask))
     torch.stack(outputs).square().mean().backward()
-    for name, parameter in propagator.named_parameters():
+    for name, parameter in propagator.network.named_parameters():
         frozen = name.startswith("encoder.")
         assert (parameter.grad is None) == frozen == (not parameter.requires_grad), name
     gates = [p.grad for n, p in propagator.named_parameters() if n.endswith("gate")]

@@ -68,7 +68,7 @@ def test_case_a_six_frames_two_objects(aot_l: AudioInsertPropagator, aot_l_golde
         assert_same_labels(logits.argmax(1)[0], aot_l_golden[f"A.f{t}.label"])
     memory = state.memories[0]
     assert memory.long_term.steps == (0, 2, 4)
-    held = memory.long_term.read()
+    held = memory.long_term.tokens
     for name, tensor in (("K", held.keys), ("V", held.values)):
         frames = tensor[0, 0].unflatten(0, (3, -1)).flip(0)  # recorded newest first
         expected = aot_l_golden[f"A.final.longterm_{name}_layer0"][:, 0]
@@ -87,9 +87,9 @@ def tap(module: nn.Module, name: str, taps: dict[str, list[Tensor]]) -> Any:
 def test_case_a_inside_the_network(aot_l: AudioInsertPropagator, aot_l_golden: Golden) -> None:
     taps: dict[str, list[Tensor]] = {}
     hooks = [
-        tap(aot_l.encoder_projector, "proj", taps),
-        tap(aot_l.patch_wise_id_bank, "id_emb", taps),
-        *(tap(n, f"lstt{i}_normed", taps) for i, n in enumerate(aot_l.LSTT.decoder_norms)),
+        tap(aot_l.network.encoder_projector, "proj", taps),
+        tap(aot_l.network.patch_wise_id_bank, "id_emb", taps),
+        *(tap(n, f"lstt{i}_normed", taps) for i, n in enumerate(aot_l.network.LSTT.decoder_norms)),
     ]
     try:
         run(aot_l, aot_l_golden, "A")
@@ -108,7 +108,7 @@ def test_case_a_inside_the_network(aot_l: AudioInsertPropagator, aot_l_golden: G
 
 @torch.inference_mode()
 def test_case_a_backbone_features(aot_l: AudioInsertPropagator, aot_l_golden: Golden) -> None:
-    features = aot_l.encode(aot_l_golden["A.frames_u8"][:1].float() / 255, None)
+    features = aot_l.network.encode(aot_l_golden["A.frames_u8"][:1].float() / 255, None)
     for name, tensor in zip(("4x", "8x", "16x"), features.shortcuts, strict=True):
         expected = aot_l_golden[f"A.f0.feat_{name}_every4ch"]
         torch.testing.assert_close(tensor[:, ::4], expected, rtol=1e-4, atol=ATOL)

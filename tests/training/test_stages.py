@@ -23,6 +23,7 @@ from coprop.encoders.vggish import VGGish
 from coprop.errors import CoPropError
 from coprop.keyframes.segmenter import KeyframeSegmenter
 from coprop.propagation.propagator import AudioInsertPropagator
+from coprop.training.averaging import WeightAverage
 from coprop.training.keyframe_stage import KeyframeObjective, build_segmenter, key_frames_of
 from coprop.training.propagator_stage import (
     PropagatorObjective,
@@ -166,7 +167,7 @@ def test_groups_of_the_propagator() -> None:
     propagator = build_propagator(recipe)
     PropagatorObjective(propagator, recipe)
     groups = parameter_groups(propagator, recipe)
-    names = {p: n for n, p in propagator.named_parameters()}
+    names = {p: n for n, p in propagator.network.named_parameters()}
     found = {names[p]: (g["peak"], g["weight_decay"]) for g in groups for p in g["params"]}
     assert found["encoder.features.1.conv.0.0.weight"] == (pytest.approx(2.9e-5), 0.07)
     assert found["LSTT.layers.0.linear_Q.weight"] == (2e-4, 0.07)
@@ -178,13 +179,22 @@ def test_groups_of_the_propagator() -> None:
     assert not any(name.startswith("audio_insert.encoder") for name in found)
 
 
+def test_a_propagators_averages_have_the_names_of_its_weights() -> None:
+    """So that a run that was stopped goes on, whatever its network is a part of."""
+    recipe = propagator_recipe()
+    objective = PropagatorObjective(build_propagator(recipe), recipe)
+    averages = WeightAverage(objective, decay=0.5).state_dict()["averages"]
+    assert set(averages) < {f"propagator.{x}" for x in objective.propagator.state_dict()}
+    assert len(averages) == sum(p.requires_grad for p in objective.parameters())
+
+
 def test_memory_is_told_at_first_then_lives_on_predictions(folder: Path, tmp_path: Path) -> None:
     recipe = propagator_recipe(steps=4, told=0.5)
     session = session_of(recipe, MS3(folder, "train"), tmp_path)
     arguments = [session.stage.arguments(step) for step in range(4)]
     assert [a["told"] for a in arguments] == [True, True, False, False]
     assert [a["share"] for a in arguments] == pytest.approx([1, 0.575, 0.15, 0.15])
-    bank = session.stage.objective.propagator.patch_wise_id_bank.weight
+    bank = session.stage.objective.propagator.network.patch_wise_id_bank.weight
     batches, moved = session.batches(0), []
     for step in range(4):
         before = bank.detach().clone()

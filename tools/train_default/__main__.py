@@ -86,7 +86,7 @@ def new_propagator(encoders: Path, config: PropagatorConfig) -> AudioInsertPropa
     """The small propagator with its pretrained image encoder and nothing else learned."""
     propagator = AudioInsertPropagator(config)
     weights = load_file(encoders / "efficientnet_lite0.safetensors")
-    net = propagator.encoder.get_submodule("net")
+    net = propagator.network.encoder.get_submodule("net")
     net.load_state_dict({key: weights[key] for key in net.state_dict()})
     return propagator
 

@@ -40,8 +40,8 @@ def train_propagation(
     if not checkpoint.exists():
         _spread_identities(propagator)
     propagator.train()
-    propagator.encoder.eval()
-    propagator.encoder.requires_grad_(False)
+    propagator.network.encoder.eval()
+    propagator.network.encoder.requires_grad_(False)
     train(
         "propagation",
         nn.ModuleDict({"all": propagator}),
@@ -58,7 +58,7 @@ def _spread_identities(propagator: AudioInsertPropagator) -> None:
     AOT starts them some thousand times smaller and takes 100,000 steps to tell them apart; a short
     training has no time for that.
     """
-    bank = propagator.patch_wise_id_bank
+    bank = propagator.network.patch_wise_id_bank
     directions = torch.randn(*bank.weight.shape[:2], 1, 1) / (17 * 17)
     with torch.no_grad():
         bank.weight.copy_(directions.expand_as(bank.weight))

@@ -1,7 +1,7 @@
 """The attentions of AOT (Yang et al. 2021; paper section 3.4, "Propagation Process").
 
-Tokens are (B, N, C), row by row over an (H, W) grid where there is one. Parameter names follow the
-official AOT files.
+Tokens are (B, N, C), row by row over an (H, W) grid where there is one. All attention has several
+heads, each of which has d = C / num_heads channels. Parameter names follow the official AOT files.
 """
 
 from __future__ import annotations
@@ -13,20 +13,33 @@ from einops import einsum, rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+_LONGEST_PERIOD = 10_000.0  # of the sines, as in Vaswani et al. 2017; AOT's weights expect it
+_NOT_ZERO = 1e-6  # keeps a grid of one row or column, whose last index is 0, from 0 / 0; as in AOT
+_WINDOW_RADIUS = 7  # tokens of stride 16: AOT's 15 x 15 window, 112 pixels to each side
+
 
 def sine_position(height: int, width: int, channels: int, like: Tensor) -> Tensor:
     """Sine position embedding, (1, height * width, channels).
 
     The first half of the channels encodes y and the second x, sine and cosine interleaved, over
-    coordinates scaled to [0, 2 pi].
+    coordinates scaled to [0, 2 pi], so that it means the same place at every size of frame.
+
+    Args:
+        height: rows of the grid.
+        width: its columns.
+        channels: a multiple of 4.
+        like: whose device and precision it gets.
+
+    >>> sine_position(9, 13, 128, like=torch.zeros(1)).shape
+    torch.Size([1, 117, 128])
     """
     half = channels // 2
     exponent = torch.arange(half, device=like.device).div(2, rounding_mode="floor") * 2 / half
-    period = 10000.0**exponent
+    period = _LONGEST_PERIOD**exponent
 
     def axis(length: int) -> Tensor:
         index = torch.arange(length, device=like.device, dtype=torch.float32)
-        angle = (index / (length - 1 + 1e-6) * 2 * math.pi)[:, None] / period
+        angle = (index / (length - 1 + _NOT_ZERO) * 2 * math.pi)[:, None] / period
         return torch.stack((angle[:, 0::2].sin(), angle[:, 1::2].cos()), dim=-1).flatten(1)
 
     y = axis(height)[:, None].expand(height, width, half)
@@ -45,7 +58,14 @@ def to_grid(tokens: Tensor, height: int, width: int) -> Tensor:
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, num_heads: int) -> Tensor:
-    """Multi-head softmax attention: (B, N, C) over (B, M, C) gives (B, N, C)."""
+    """Multi-head softmax attention: (B, N, C) over (B, M, C) gives (B, N, C).
+
+    Keys and values are read at the query's precision: under autocast, memory may hold another.
+
+    >>> memory = torch.rand(1, 6, 8)
+    >>> attend(torch.rand(1, 3, 8), memory, memory, num_heads=2).shape
+    torch.Size([1, 3, 8])
+    """
     q, k, v = (
         rearrange(x, "b n (h d) -> b h n d", h=num_heads)
         for x in (query, key.to(query.dtype), value.to(query.dtype))
@@ -55,7 +75,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, num_heads: int) -> Tensor:
 
 
 class SelfAttention(nn.Module):
-    """Multi-head attention with its own projections of query, key and value."""
+    """Attention among a frame's own tokens, with its own projections of query, key and value."""
 
     def __init__(self, channels: int, num_heads: int) -> None:
         super().__init__()
@@ -72,7 +92,10 @@ class SelfAttention(nn.Module):
 
 
 class LongTermAttention(nn.Module):
-    """Attention over all tokens of all memory frames; the block projects query, key and value."""
+    """Readout of all tokens of all reference and memory frames, wherever in the frame they are.
+
+    The block projects query, key and value, which the short-term attention shares.
+    """
 
     def __init__(self, channels: int, num_heads: int) -> None:
         super().__init__()
@@ -85,13 +108,18 @@ class LongTermAttention(nn.Module):
 
 
 class ShortTermAttention(nn.Module):
-    """Attention over a square window of the previous frame around the same place.
+    """Readout of a square window of the previous frame around the same place: objects move little.
 
     Scores carry a learnt relative term from the unscaled query, and each place in the window has
     a learnt relative value. Places outside the image take no part.
+
+    Args:
+        channels: C of the tokens.
+        num_heads: divides C.
+        radius: of the window, in tokens; it has (2 radius + 1)^2 places.
     """
 
-    def __init__(self, channels: int, num_heads: int, radius: int = 7) -> None:
+    def __init__(self, channels: int, num_heads: int, radius: int = _WINDOW_RADIUS) -> None:
         super().__init__()
         self.num_heads, self.radius = num_heads, radius
         places = (2 * radius + 1) ** 2

@@ -1,12 +1,20 @@
-"""The Audio-Insert Block (paper section 3.4, equation 6; table 5 compares levels).
+"""Audio Insertion (paper section 3.4, equation 6; its table 5 compares the levels).
 
-Every residual ends in a gate that starts at zero: a network that has just been given audio behaves
-exactly as it did without, and training opens the gates.
+Equation 6 embeds a frame's sound in its image features by cross-attention: with video features V at
+one of four levels and tokens A of the frame's sound,
+
+    V' = V + g * softmax((V W_q) (A W_k)^T / sqrt(d)) (A W_v) W_o
+
+where W_q, W_k, W_v and W_o are learnt. The gate g is coprop's own. It starts at zero, for each
+insertion: a network that has just been given audio is exactly what it was without, so that AOT's
+weights stay useful, and training opens the gates (gradients reach them at once).
+
+The paper has sound in the identification embedding too, beside the mask; `AudioIdentity` is that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -14,11 +22,28 @@ from torch.nn import functional as F
 
 from coprop.encoders.audio import AudioEncoder
 from coprop.propagation.attention import attend, to_grid, to_tokens
-from coprop.propagation.config import AudioEncoderName
+from coprop.propagation.config import AudioEncoderName, PropagatorConfig
+from coprop.propagation.masks import PATCH, STRIDE
 
 
 class AudioInsertBlock(nn.Module):
-    """Cross-attention from a video feature map to the frame's audio tokens, gated residual."""
+    """Cross-attention from a video feature map to the frame's audio tokens (equation 6).
+
+    Both are normalised first. The softmax runs over the audio tokens, so there have to be several:
+    over one it would be constant, and every place of the map would hear the same.
+
+    Args:
+        channels: C of the video feature map.
+        audio_dim: width of the audio tokens.
+        width: of queries, keys and values together; the paper's is 256.
+        num_heads: of the attention; divides the width.
+
+    Example:
+        >>> block = AudioInsertBlock(channels=24, audio_dim=128, width=64, num_heads=8)
+        >>> video, audio = torch.rand(1, 24, 9, 13), torch.rand(1, 24, 128)
+        >>> bool((block(video, audio) == video).all())  # the gate is shut until training opens it
+        True
+    """
 
     def __init__(self, channels: int, audio_dim: int, width: int, num_heads: int) -> None:
         super().__init__()
@@ -32,20 +57,24 @@ class AudioInsertBlock(nn.Module):
         self.gate = nn.Parameter(torch.zeros(channels))
 
     def forward(self, video: Tensor, audio: Tensor) -> Tensor:
-        """(B, C, H, W) and (B, N, audio_dim) to (B, C, H, W)."""
+        """(B, C, h, w) video features and (B, N, audio_dim) tokens to (B, C, h, w)."""
         height, width = video.shape[-2:]
         tokens = self.video_norm(to_tokens(video))
         audio = self.audio_norm(audio)
         q, k, v = self.query(tokens), self.key(audio), self.value(audio)
-        heard = self.gate * self.projection(attend(q, k, v, self.num_heads))
-        return video + to_grid(heard, height, width)
+        inserted = self.gate * self.projection(attend(q, k, v, self.num_heads))
+        return video + to_grid(inserted, height, width)
 
 
 class AudioIdentity(nn.Module):
-    """Adds what is heard to the identity of the objects, and to nothing else.
+    """Adds the frame's sound to the identification embedding of its objects.
 
-    The mean audio token is projected to the identity's width and weighed, at each place of the
-    grid, by how much of the identity bank's 17x17 patch there is object.
+    The mean audio token is projected to the embedding's width and weighed, at each place of the
+    grid, by how much of the identity bank's patch there is object: background stays as it was.
+
+    Args:
+        channels: C of the identification embedding.
+        audio_dim: width of the audio tokens.
     """
 
     def __init__(self, channels: int, audio_dim: int) -> None:
@@ -55,19 +84,25 @@ class AudioIdentity(nn.Module):
         self.gate = nn.Parameter(torch.zeros(channels))
 
     def forward(self, identity: Tensor, objects: Tensor, audio: Tensor) -> Tensor:
-        """Identity (B, C, h, w), object probability (B, 1, 16h - 15, 16w - 15), audio tokens."""
-        coverage = F.avg_pool2d(objects, 17, 16, padding=8, count_include_pad=False)
-        heard: Tensor = self.gate * self.projection(self.norm(audio).mean(1))
-        return identity + coverage * heard[:, :, None, None]
+        """The identification embedding with sound.
+
+        Args:
+            identity: (B, C, h, w).
+            objects: (B, 1, 16 h - 15, 16 w - 15) probability of any object, in [0, 1].
+            audio: (B, N, audio_dim) tokens.
+        """
+        coverage = F.avg_pool2d(objects, PATCH, STRIDE, padding=PATCH // 2, count_include_pad=False)
+        sound: Tensor = self.gate * self.projection(self.norm(audio).mean(1))
+        return identity + coverage * sound[:, :, None, None]
 
 
 class AudioInsert(nn.Module):
-    """All that hears: the audio encoder, one block for each chosen level, and the identity's part.
+    """All audio modules: the audio encoder, one block for each chosen level, and the identity's.
 
     Args:
         encoder: the audio encoder.
         channels: width of the video feature at each chosen level, in 1 to 4.
-        identity_dim: width of the identity embedding.
+        identity_dim: width of the identification embedding.
         width: width of the cross-attention.
         num_heads: its heads.
     """
@@ -90,16 +125,38 @@ class AudioInsert(nn.Module):
         )
         self.identity = AudioIdentity(identity_dim, encoder.token_dim)
 
+    @classmethod
+    def of(cls, config: PropagatorConfig, level_channels: Sequence[int]) -> AudioInsert:
+        """The modules that a configuration asks for, with random weights and shut gates.
+
+        Args:
+            config: which levels hear, and through what.
+            level_channels: width of the video feature at each of the levels 1 to 4.
+        """
+        return cls(
+            build_audio_encoder(config.audio_encoder),
+            {level: level_channels[level - 1] for level in config.insert_levels},
+            identity_dim=config.embedding_dim,
+            width=config.insert_dim,
+            num_heads=config.num_heads,
+        )
+
     def insert(self, level: int, video: Tensor, audio: Tensor) -> Tensor:
-        """The feature map of a level, with audio where that level was chosen."""
+        """The (B, C, h, w) feature map of a level, with audio where that level was chosen."""
         if str(level) not in self.levels:
             return video
-        heard: Tensor = self.levels[str(level)](video, audio)
-        return heard
+        inserted: Tensor = self.levels[str(level)](video, audio)
+        return inserted
 
 
 def build_audio_encoder(name: AudioEncoderName) -> AudioEncoder:
-    """The audio encoder of that name, with random weights."""
+    """The audio encoder of that name, with random weights.
+
+    Both give 24 tokens for about a second of sound: 6 steps in time by 4 bands of frequency.
+
+    >>> build_audio_encoder("small").tokens(torch.zeros(1, 16_000)).shape
+    torch.Size([1, 24, 128])
+    """
     if name == "small":
         from coprop.encoders.small_audio import SmallAudioEncoder
 

@@ -1,7 +1,8 @@
 """Image encoders of the propagator: four feature maps of a frame, fine to coarse.
 
-The parameter names of ResNet-50 and MobileNetV2 are torchvision's, which the official AOT files
-keep; batch normalisation is frozen into buffers there as here.
+The numbers in the networks below (widths, kernels, strides, blocks) are those of their papers, and
+parameter names of ResNet and MobileNetV2 are torchvision's, which the official AOT files keep;
+batch normalisation is frozen into buffers there as here.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from coprop.encoders.imagenet import IMAGENET_MEAN, IMAGENET_STD
+
+_HALF = (0.5, 0.5, 0.5)  # mean and spread of colours in [0, 1], as EfficientNet-Lite was trained
 
 EncoderName = Literal["resnet50", "resnet101", "mobilenetv2", "efficientnet_lite0"]
 
@@ -38,10 +41,14 @@ class FrozenBatchNorm2d(nn.Module):
 
 
 class Backbone(nn.Module):
-    """An encoder: (B, 3, H, W) RGB in [0, 1] to maps at strides 4, 8, 16 and 16.
+    """An encoder: (B, 3, H, W) RGB in [0, 1] to maps (B, C_l, h_l, w_l) at strides 4, 8, 16 and 16.
 
     The fourth map is the deepest one, which the transformer sees after projection; it may be the
     third one itself. ``channels`` holds the four widths.
+
+    Args:
+        mean: of each colour, which is taken away.
+        std: spread of each colour, by which the rest is divided.
     """
 
     channels: tuple[int, int, int, int]
@@ -58,7 +65,7 @@ class Backbone(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """ResNet's block of 1x1, 3x3 and 1x1 convolutions; the 3x3 has the stride."""
+    """ResNet's block of 1x1, 3x3 and 1x1 convolutions; the 3x3 has the stride, as torchvision's."""
 
     def __init__(self, in_channels: int, width: int, stride: int) -> None:
         super().__init__()
@@ -90,7 +97,8 @@ class ResNet50(Backbone):
     """ResNet-50 up to stride 16; its stem and first stage do not train, as in AOT."""
 
     channels = (256, 512, 1024, 1024)
-    DEPTH = 6  # blocks at stride 16
+    DEPTH = 6
+    """Blocks at stride 16. The stage after them, at stride 32, is left out."""
 
     def __init__(self) -> None:
         super().__init__(IMAGENET_MEAN, IMAGENET_STD)
@@ -167,7 +175,7 @@ class MobileNetV2(Backbone):
         (6, 160, 3, 1, 1, 2),
         (6, 320, 1, 1, 2, 2),
     )
-    TAPS = (3, 6, 13, 18)
+    TAPS = (3, 6, 13, 18)  # the last layers at strides 4 and 8, before dilation, and of all
 
     def __init__(self) -> None:
         super().__init__(IMAGENET_MEAN, IMAGENET_STD)
@@ -193,7 +201,10 @@ class MobileNetV2(Backbone):
 
 
 class EfficientNetLite0(Backbone):
-    """timm's tf_efficientnet_lite0 cut after stride 16 and frozen; parameter names are timm's."""
+    """timm's tf_efficientnet_lite0 cut after stride 16 and frozen; parameter names are timm's.
+
+    It is the default's: 0.7 M parameters that need no training, and quick on a CPU.
+    """
 
     channels = (24, 40, 112, 112)
 
@@ -201,11 +212,11 @@ class EfficientNetLite0(Backbone):
         import timm
         from timm.layers import freeze_batch_norm_2d
 
-        super().__init__((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+        super().__init__(_HALF, _HALF)
         net = timm.create_model(
             "tf_efficientnet_lite0", pretrained=False, features_only=True, out_indices=(1, 2, 3)
-        )
-        net.blocks = net.blocks[:5]
+        )  # whose outputs are at strides 4, 8 and 16
+        net.blocks = net.blocks[:5]  # the two stages after these are at stride 32
         self.net = freeze_batch_norm_2d(net).requires_grad_(False)
 
     def forward(self, frame: Tensor) -> list[Tensor]:
@@ -214,7 +225,12 @@ class EfficientNetLite0(Backbone):
 
 
 def build_backbone(name: EncoderName) -> Backbone:
-    """The encoder of that name, with random weights."""
+    """The encoder of that name, with random weights.
+
+    >>> maps = build_backbone("mobilenetv2")(torch.rand(1, 3, 65, 81))
+    >>> [tuple(x.shape) for x in maps]
+    [(1, 24, 17, 21), (1, 32, 9, 11), (1, 96, 5, 6), (1, 1280, 5, 6)]
+    """
     return {
         "resnet50": ResNet50,
         "resnet101": ResNet101,

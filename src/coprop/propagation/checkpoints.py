@@ -17,7 +17,8 @@ from coprop.weights import load_state_dict, read_state_dict
 _UNUSED = "LSTT.mask_token"  # a parameter of later official code that no computation reads
 _AUDIO = "audio_insert."
 _DEAOT = re.compile(r"LSTT\.layers\.\d+\.(linear_QV|linear_U|linear_ID|\w+\.dw_conv)")
-_MOBILENETV2_STEM = 32  # channels
+_MOBILENETV2_STEM = 32  # channels of its first convolution; MobileNetV3's, of like names, has 16
+_NAMES_SHOWN = 5  # in a message: enough to see whose names they are
 
 
 def read_weights(path: AnyPath) -> dict[str, Tensor]:
@@ -33,11 +34,19 @@ def read_weights(path: AnyPath) -> dict[str, Tensor]:
     }
 
 
-def recognise(state: Mapping[str, Tensor], source: AnyPath) -> PropagatorConfig:
+def infer_config(state: Mapping[str, Tensor], source: AnyPath) -> PropagatorConfig:
     """Which AOT the tensors are of: encoder, number of blocks and width.
+
+    Args:
+        state: names -> tensors, under the official names.
+        source: what they come from, for the message.
 
     Raises:
         CheckpointError: the tensors are not an AOT network's.
+
+    >>> infer_config({"conv.weight": Tensor()}, "some.pth")
+    Traceback (most recent call last):
+    coprop.errors.CheckpointError: some.pth is not an AOT checkpoint: expected tensors named ...
     """
     layers = {name.split(".")[2] for name in state if name.startswith("LSTT.layers.")}
     bank = state.get("patch_wise_id_bank.weight")
@@ -61,11 +70,11 @@ def _encoder_of(state: Mapping[str, Tensor], source: AnyPath) -> EncoderName:
         CheckpointError: another one, or a transformer that is not AOT's.
     """
     if any(_DEAOT.match(name) for name in state):
-        raise _unread(source, "a DeAOT, whose transformer is another one")
+        raise _unsupported(source, "a DeAOT, whose transformer is another one")
     if any(name.startswith(("encoder.patch_embed.", "encoder.layers.")) for name in state):
-        raise _unread(source, "an AOT with a Swin transformer as image encoder")
+        raise _unsupported(source, "an AOT with a Swin transformer as image encoder")
     if "encoder.conv1.0.weight" in state:
-        raise _unread(source, "an AOT with a ResNeSt as image encoder")
+        raise _unsupported(source, "an AOT with a ResNeSt as image encoder")
     if "encoder.conv1.weight" in state:
         deeper = f"encoder.layer3.{ResNet50.DEPTH}.conv1.weight" in state
         return "resnet101" if deeper else "resnet50"
@@ -73,14 +82,16 @@ def _encoder_of(state: Mapping[str, Tensor], source: AnyPath) -> EncoderName:
     if first is not None and first.shape[0] == _MOBILENETV2_STEM:
         return "mobilenetv2"
     if first is not None:
-        raise _unread(source, "an AOT with a MobileNet as image encoder that is not MobileNetV2")
+        raise _unsupported(
+            source, "an AOT with a MobileNet as image encoder that is not MobileNetV2"
+        )
     found = {name: x for name, x in state.items() if name.startswith("encoder.")}
-    raise _unread(
+    raise _unsupported(
         source, f"an AOT with an image encoder that is not known (tensors {_first_names(found)})"
     )
 
 
-def _unread(source: AnyPath, what: str) -> CheckpointError:
+def _unsupported(source: AnyPath, what: str) -> CheckpointError:
     return CheckpointError(
         f"{source} is {what}; read are AOT-T, AOT-S, AOT-B and AOT-L with MobileNetV2, and AOT-L "
         "with ResNet-50 or ResNet-101, such as R50_AOTL_PRE_YTB_DAV.pth."
@@ -116,4 +127,4 @@ def load_audio_encoder(encoder: nn.Module, path: AnyPath) -> None:
 
 
 def _first_names(state: Mapping[str, Tensor]) -> str:
-    return ", ".join(list(state)[:5]) or "none"
+    return ", ".join(list(state)[:_NAMES_SHOWN]) or "none"

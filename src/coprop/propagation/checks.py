@@ -1,4 +1,8 @@
-"""What the propagator says of input it cannot use, and of output that is no logits."""
+"""What propagators say of input that they cannot use, and of output that is no logits.
+
+Functions ``as_...`` turn what users have into tensors; functions ``check_...`` raise. Of tensors on
+the meta device only shapes and types are checked: they have no values.
+"""
 
 from __future__ import annotations
 
@@ -11,17 +15,25 @@ from torch import Tensor
 from coprop.checks import array_of, is_plain, looks_like_probabilities, number, shown, whole
 from coprop.errors import AudioError, CoPropError, ModelOutputError, ShapeError
 from coprop.propagation.config import PropagatorConfig
-from coprop.propagation.masks import VOID
+from coprop.propagation.masks import VOID, Size
 from coprop.propagation.memory import PropagationState
 
 _WHOLE = frozenset({torch.uint8, torch.int16, torch.int32, torch.int64})  # that hold 255
+# How far values may lie beyond [0, 1]: resizing overshoots, sums of a softmax are not exact. The
+# mistakes to tell, 8-bit values and normalised colours, lie far beyond.
+_OVERSHOOT = 0.01
+_HIGHEST_RATE = 10_000_000  # Hz; no sound is recorded so, and windows of it would fill the memory
+_LONGEST_WINDOW = 3600  # seconds of sound for one frame: an hour, likewise
 
 
 def as_tensor(value: object, name: str) -> Tensor:
     """A tensor as it is, or the numbers of an array or list as one.
 
     Raises:
-        ShapeError: anything else.
+        ShapeError: anything else, such as sparse or complex tensors, or text.
+
+    >>> as_tensor([[0.5, 1.0]], "the audio")
+    tensor([[0.5000, 1.0000]], dtype=torch.float64)
     """
     if isinstance(value, Tensor):
         if not (value.is_meta or value.is_complex() or is_plain(value)):
@@ -39,6 +51,10 @@ def as_mask(value: object) -> Tensor:
 
     Raises:
         ShapeError: no array of numbers.
+
+    >>> as_mask([[[0, 255], [255, 0]]])
+    tensor([[[0, 1],
+             [1, 0]]], dtype=torch.uint8)
     """
     mask = as_tensor(value, "the mask")
     if mask.ndim == 4 and mask.shape[1] == 1:
@@ -50,11 +66,23 @@ def as_mask(value: object) -> Tensor:
     return mask
 
 
-def check_frame(frame: Tensor) -> None:
-    """Raise ShapeError unless (B, 3, H, W) float in [0, 1].
+def as_inputs(
+    frame: object, audio: object, mask: object = None
+) -> tuple[Tensor, Tensor | None, Any]:
+    """Frame, audio and mask as tensors; audio and mask are None where they were not given.
 
-    Up to 0.01 beyond the range passes: resizing overshoots.
+    Raises:
+        ShapeError: what is no array of numbers.
     """
+    return (
+        as_tensor(frame, "the frame"),
+        None if audio is None else as_tensor(audio, "the audio"),
+        None if mask is None else as_mask(mask),
+    )
+
+
+def check_frame(frame: Tensor) -> None:
+    """Raise ShapeError unless (B, 3, H, W) float in [0, 1], or up to 0.01 beyond."""
     if frame.ndim != 4 or frame.shape[1] != 3 or 0 in frame.shape:
         raise ShapeError(
             f"a frame must be (B, 3, H, W) RGB, got {tuple(frame.shape)}; add a batch axis with "
@@ -67,7 +95,7 @@ def check_frame(frame: Tensor) -> None:
     if frame.is_meta:
         return
     low, high = (float(x) for x in torch.aminmax(frame))
-    if not (low >= -0.01 and high <= 1.01):
+    if not (low >= -_OVERSHOOT and high <= 1 + _OVERSHOOT):
         raise ShapeError(
             f"a frame's values must lie in [0, 1], got {low:.3g} to {high:.3g}; divide 8-bit "
             "values by 255, undo normalisation, and replace NaN."
@@ -75,7 +103,12 @@ def check_frame(frame: Tensor) -> None:
 
 
 def check_propagator(propagator: object) -> None:
-    """Raise CoPropError unless it has what `Propagator` says."""
+    """Raise CoPropError unless it has what `Propagator` says.
+
+    >>> check_propagator("AOT")
+    Traceback (most recent call last):
+    coprop.errors.CoPropError: a propagator needs start(frame, audio, mask), ... has no start().
+    """
     for name in ("start", "step"):
         if not callable(getattr(propagator, name, None)):
             raise CoPropError(
@@ -85,14 +118,20 @@ def check_propagator(propagator: object) -> None:
     kind = type(propagator).__name__
     rate = getattr(propagator, "sample_rate", None)
     wanted = "a whole number of Hz, 1 or more, at which the propagator takes its sound"
-    whole(f"sample_rate of {kind}", rate, wanted, low=1, high=10_000_000)
+    whole(f"sample_rate of {kind}", rate, wanted, low=1, high=_HIGHEST_RATE)
     window_s = getattr(propagator, "window_s", None)
     wanted = "a positive number of seconds of sound that the propagator takes, at most 3600"
-    number(f"window_s of {kind}", window_s, wanted, above=0, high=3600)
+    number(f"window_s of {kind}", window_s, wanted, above=0, high=_LONGEST_WINDOW)
 
 
 def checked_step(returned: object, frame: Tensor, channels: int, time_s: float) -> tuple[Any, Any]:
     """What a propagator's step returned: logits (1, channels, h, w) of the frame, and its state.
+
+    Args:
+        returned: by ``step``.
+        frame: (1, 3, h, w), what it was given.
+        channels: K + 1 of the mask that ``start`` was given.
+        time_s: of the frame, in seconds, for the message.
 
     Raises:
         ModelOutputError: anything else, or logits that are NaN or infinite.
@@ -154,7 +193,7 @@ def check_audio(audio: Tensor | None, batch: int, sample_rate: int) -> None:
     wanted = f"(B, n) float samples at {sample_rate} Hz with B = {batch}"
     if audio is None:
         raise AudioError(
-            f"this propagator hears, so each frame needs its audio: {wanted}. A propagator with "
+            f"this propagator uses sound, so each frame needs its audio: {wanted}. One with "
             "insert_levels=() takes None."
         )
     if audio.ndim != 2 or audio.shape[0] != batch or audio.shape[1] == 0:
@@ -208,7 +247,7 @@ def _check_probabilities(mask: Tensor, num_objects: int | None) -> None:
     if mask.is_meta:
         return
     low, high = (float(x) for x in torch.aminmax(mask))
-    if not (low >= -0.01 and high <= 1.01):
+    if not (low >= -_OVERSHOOT and high <= 1 + _OVERSHOOT):
         raise ShapeError(
             f"probabilities must lie in [0, 1], got {low:.3g} to {high:.3g}; logits go through "
             "softmax(1) first."
@@ -219,6 +258,9 @@ def warn_of_step_probabilities(logits: Tensor) -> bool:
     """Warns where a propagator's step() returned what looks like probabilities; whether it did.
 
     The softmax of probabilities (1, K + 1, h, w) is nearly flat.
+
+    >>> warn_of_step_probabilities(torch.tensor([-3.0, 3.0]).view(1, 2, 1, 1))
+    False
     """
     if not looks_like_probabilities(logits):
         return False
@@ -229,3 +271,36 @@ def warn_of_step_probabilities(logits: Tensor) -> bool:
         stacklevel=2,
     )
     return True
+
+
+def single_start(frame: object, mask: object) -> tuple[Tensor, Tensor]:
+    """A frame and its mask as tensors, for propagators that follow one video at a time.
+
+    Raises:
+        ShapeError: other than a frame (1, 3, H, W) in [0, 1] and a mask with B = 1.
+    """
+    frame, mask = as_tensor(frame, "the frame"), as_mask(mask)
+    _check_single(frame)
+    check_mask(mask, 1, None)
+    return frame, mask
+
+
+def single_step(frame: object, output_size: Size | None) -> tuple[Tensor, Size]:
+    """A frame as tensor, and the (height, width) of its logits, likewise.
+
+    Raises:
+        ShapeError: other than a frame (1, 3, H, W) in [0, 1], or a size of less than a pixel.
+    """
+    frame = as_tensor(frame, "the frame")
+    _check_single(frame)
+    check_output_size(output_size)
+    return frame, output_size or (frame.shape[-2], frame.shape[-1])
+
+
+def _check_single(frame: Tensor) -> None:
+    check_frame(frame)
+    if frame.shape[0] != 1:
+        raise ShapeError(
+            f"this propagator follows one video at a time, but the frame has B = {frame.shape[0]}; "
+            "give each video its own start() and step()."
+        )

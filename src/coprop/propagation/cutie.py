@@ -16,15 +16,15 @@ from torch.nn import functional as F
 
 from coprop.brief import Brief
 from coprop.errors import CoPropError
+from coprop.propagation.checks import single_start, single_step
 from coprop.propagation.masks import Size, count_objects, resize_frame, to_probabilities
-from coprop.propagation.single import check_start, check_step
 
-_LEAST = 1e-7  # of a probability, as Cutie's own
+_LEAST = 1e-7  # of a probability before its logarithm, as Cutie's own clamp: logits stay finite
 
 
 @dataclass(eq=False)
-class _Run:
-    """An inference loop of Cutie, which every frame changes, and how many frames it has seen."""
+class _Memory:
+    """Cutie's inference core, which every frame changes, and how many frames it has seen."""
 
     core: Any
     frames: int = 0
@@ -35,27 +35,27 @@ class CutieState(Brief):
     """Where in a segment Cutie is. It can be stepped from once, since that changes its memory.
 
     Args:
-        run: the segment's inference loop; all states of a segment share it.
+        memory: the segment's inference core; all states of a segment share it.
         frames: how many frames it had seen; the keyframe is the first.
         num_objects: K.
         size: (height, width) of the keyframe, at which all frames are processed.
     """
 
-    run: _Run
+    memory: _Memory
     frames: int
     num_objects: int
     size: Size
 
 
 class CutiePropagator(nn.Module):
-    """Follows a keyframe's objects with Cutie; it does not hear.
+    """Follows a keyframe's objects with Cutie; it uses no sound.
 
     Frames are (1, 3, H, W) float RGB in [0, 1]; audio is not looked at and may be None. Masks are
     labels (1, H, W), 0 for background and 255 for void, or probabilities (1, K + 1, H, W), which
     Cutie takes as they are. Masks and frames of other sizes are resized to the keyframe's.
 
-    Each `start` begins a new inference loop; several may run side by side. A state can be stepped
-    from once: the loop is changed by each frame.
+    Each `start` makes a new inference core; several segments may be followed side by side. A state
+    can be stepped from once: the core is changed by each frame.
 
     Args:
         network: a `cutie.model.cutie.CUTIE` with its weights, such as Cutie's
@@ -66,9 +66,16 @@ class CutiePropagator(nn.Module):
 
     Raises:
         CoPropError: Cutie cannot be imported, or there is no configuration.
+
+    Example:
+        >>> from cutie.utils.get_default_model import get_default_model  # doctest: +SKIP
+        >>> propagator = CutiePropagator(get_default_model())  # doctest: +SKIP
+        >>> state = propagator.start(frame, None, mask)  # doctest: +SKIP
+        >>> logits, state = propagator.step(next_frame, None, state)  # doctest: +SKIP
     """
 
-    sample_rate: int = 16_000
+    # It looks at no sound; the slot asks how much it takes, and this is little to cut out.
+    sample_rate: int = 16_000  # Hz
     window_s: float = 0.1
 
     def __init__(self, network: nn.Module, config: Any = None) -> None:
@@ -87,22 +94,23 @@ class CutiePropagator(nn.Module):
         """Begin a segment at its keyframe.
 
         Args:
-            frame: the keyframe.
+            frame: the keyframe, (1, 3, H, W).
             audio: its sound, not looked at.
-            mask: its objects; K is the highest label, or the mask's channels less one.
+            mask: its objects, as the class describes. K is the highest label, or the mask's
+                channels less one.
 
         Raises:
             ShapeError: shapes, types or value ranges other than the class describes, or B > 1.
         """
-        frame, mask = check_start(frame, mask)
+        frame, mask = single_start(frame, mask)
         num_objects, size = count_objects(mask, None), (frame.shape[-2], frame.shape[-1])
         image = self._image(frame, size)
-        run = _Run(self._core_type(self.network, cfg=self.config), frames=1)
+        memory = _Memory(self._core_type(self.network, cfg=self.config), frames=1)
         if num_objects:
             probabilities = to_probabilities(mask.to(image.device), num_objects, size, image.dtype)
             objects = list(range(1, num_objects + 1))
-            run.core.step(image, probabilities[0, 1:], objects=objects, idx_mask=False)
-        return CutieState(run, run.frames, num_objects, size)
+            memory.core.step(image, probabilities[0, 1:], objects=objects, idx_mask=False)
+        return CutieState(memory, memory.frames, num_objects, size)
 
     @torch.inference_mode()
     def step(
@@ -129,26 +137,26 @@ class CutiePropagator(nn.Module):
             ShapeError: shapes, types or value ranges other than the class describes, or B > 1.
             CoPropError: a state that was stepped from before.
         """
-        frame, size = check_step(frame, output_size)
-        run = state.run
-        if run.frames != state.frames:
+        frame, size = single_step(frame, output_size)
+        memory = state.memory
+        if memory.frames != state.frames:
             raise CoPropError(
                 f"this state was stepped from already: it is of frame {state.frames} of its "
-                f"segment, and Cutie's memory has seen {run.frames}. Step from the state that the "
-                "last step returned, or begin again with start()."
+                f"segment, and Cutie's memory has seen {memory.frames}. Step from the state that "
+                "the last step returned, or begin again with start()."
             )
         image = self._image(frame, state.size)
-        run.frames += 1
+        memory.frames += 1
         if state.num_objects == 0:
             logits = image.new_zeros(1, 1, *size)
         else:
-            probabilities = run.core.step(image)[None].float()
+            probabilities = memory.core.step(image)[None].float()
             if probabilities.shape[-2:] != size:
                 probabilities = F.interpolate(
                     probabilities, size, mode="bilinear", align_corners=False
                 )
             logits = probabilities.clamp_min(_LEAST).log()
-        return logits, replace(state, frames=run.frames)
+        return logits, replace(state, frames=memory.frames)
 
     def _image(self, frame: Tensor, size: Size) -> Tensor:
         """(3, H, W) as the network's parameters are; Cutie normalises by itself."""

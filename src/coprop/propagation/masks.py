@@ -1,4 +1,8 @@
-"""Frames and masks on their way into the network, and logits of several groups on their way out."""
+"""Frames and masks on their way into the network, and logits on their way out.
+
+Objects are numbered from 1; channel 0 is the background. The network tells ``max_objects`` of them
+apart in one pass, so that more are split into groups, which share the frame's features.
+"""
 
 from __future__ import annotations
 
@@ -9,26 +13,45 @@ from torch import Tensor
 from torch.nn import functional as F
 
 VOID = 255
-"""The label of pixels that belong to nothing, not even to the background."""
+"""The label of pixels that belong to nothing, not even to the background (DAVIS, YouTube-VOS)."""
+
+STRIDE = 16
+"""Pixels from one token to the next: the stride of AOT's encoders and of its identity bank."""
+
+PATCH = 17
+"""Side in pixels of the patch whose identities a token gets: one stride and its far edge. With
+corners aligned, a frame of 16 n + 1 pixels has n + 1 tokens, whose patches overlap by one pixel."""
+
+_MOST_CERTAIN = 1e-5  # how far from 0 and 1 aggregated probabilities stay, as in AOT: finite logits
 
 Size = tuple[int, int]
+"""(height, width) in pixels."""
 
 
 def working_size(height: int, width: int, max_long_edge: int) -> Size:
     """The size at which a frame is processed: bounded, and a multiple of 16 plus 1 on each side.
 
     The sides are rounded one by one, half to even, as the official evaluation does.
+
+    >>> working_size(480, 854, max_long_edge=1040)
+    (481, 849)
+    >>> working_size(1080, 1920, max_long_edge=448)
+    (257, 449)
     """
     scale = min(1.0, max_long_edge / max(height, width))
     return _round(int(height * scale)), _round(int(width * scale))
 
 
 def _round(side: int) -> int:
-    return max(round((side - 1) / 16), 1) * 16 + 1
+    return max(round((side - 1) / STRIDE), 1) * STRIDE + 1
 
 
 def resize_frame(frame: Tensor, size: Size) -> Tensor:
-    """(B, 3, H, W) in [0, 1] at another size; unchanged where the size is right."""
+    """(B, 3, H, W) in [0, 1] at another (height, width); unchanged where the size is right.
+
+    >>> resize_frame(torch.rand(1, 3, 480, 640), (241, 321)).shape
+    torch.Size([1, 3, 241, 321])
+    """
     if frame.shape[-2:] == size:
         return frame
     resized = F.interpolate(frame, size=size, mode="bicubic", antialias=True)
@@ -36,7 +59,13 @@ def resize_frame(frame: Tensor, size: Size) -> Tensor:
 
 
 def count_objects(mask: Tensor, num_objects: int | None) -> int:
-    """K of a checked mask: as told, or its channels less one, or its highest label but void."""
+    """K of a checked mask: as given, or its channels less one, or its highest label but void.
+
+    >>> count_objects(torch.tensor([[[0, 2, 255]]]), None)
+    2
+    >>> count_objects(torch.rand(1, 4, 8, 8), None)
+    3
+    """
     if num_objects is not None:
         return num_objects
     if mask.ndim == 4:
@@ -49,6 +78,9 @@ def to_probabilities(mask: Tensor, num_objects: int, size: Size, dtype: torch.dt
 
     Labels (B, H, W) are taken from the nearest pixel; those above ``num_objects`` stay zero in all
     channels. Probabilities (B, 1 + K, H, W) are interpolated and get empty channels as needed.
+
+    >>> to_probabilities(torch.tensor([[[0, 1, 255]]]), 1, (1, 3), torch.float32)[0, :, 0].tolist()
+    [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
     """
     if mask.ndim == 3:
         if mask.shape[-2:] != size:
@@ -65,6 +97,10 @@ def split_groups(probabilities: Tensor, group_size: int) -> list[Tensor]:
     """The objects of (B, 1 + K, H, W) in groups, each (B, 1 + group_size, H, W).
 
     To a group, the objects of all others are background. There is always one group, if empty.
+
+    >>> groups = split_groups(torch.rand(1, 13, 8, 8).softmax(1), group_size=10)  # 12 objects
+    >>> [group.shape[1] for group in groups]
+    [11, 11]
     """
     num_objects = probabilities.shape[1] - 1
     firsts = range(1, max(num_objects, 1) + 1, group_size)
@@ -83,14 +119,28 @@ def _pad_channels(x: Tensor, channels: int) -> Tensor:
 
 
 def aggregate(groups: Sequence[Tensor]) -> Tensor:
-    """Logits of all objects from logits (B, 1 + n, H, W) of groups that do not know each other.
+    """Logits (B, 1 + K, H, W) of all objects, from logits (B, 1 + n, H, W) of groups.
 
-    Soft aggregation: a place is background where every group says so. One group's logits stay as
-    they are.
+    Soft aggregation, as AOT's (STM's over objects): a place is background where every group says
+    so. One group's logits stay as they are.
+
+    >>> aggregate([torch.zeros(1, 11, 8, 8), torch.zeros(1, 3, 8, 8)]).shape
+    torch.Size([1, 13, 8, 8])
     """
     if len(groups) == 1:
         return groups[0]
     probabilities = [logits.float().softmax(1) for logits in groups]
     background = torch.stack([p[:, :1] for p in probabilities]).prod(0)
     objects = [p[:, 1:] for p in probabilities]
-    return torch.cat((background, *objects), dim=1).clamp(1e-5, 1 - 1e-5).logit()
+    return torch.cat((background, *objects), dim=1).clamp(_MOST_CERTAIN, 1 - _MOST_CERTAIN).logit()
+
+
+def resize_logits(x: Tensor, size: Sequence[int]) -> Tensor:
+    """(B, C, h, w) at another (height, width), bilinear.
+
+    Corners are aligned, as sizes of a multiple of 16 plus 1 call for.
+
+    >>> resize_logits(torch.zeros(1, 11, 31, 41), (121, 161)).shape
+    torch.Size([1, 11, 121, 161])
+    """
+    return F.interpolate(x, size=tuple(size), mode="bilinear", align_corners=True)

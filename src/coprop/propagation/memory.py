@@ -1,8 +1,15 @@
-"""What the propagator remembers of earlier frames, as immutable values."""
+"""What the propagator remembers of earlier frames (AOT's long- and short-term memory).
+
+Everything here is a value: a write makes a new memory and leaves the old one as it was. So a state
+may be stepped from twice, two branches of a video may share their past, and gradients flow through
+a whole clip. The price is one copy of the long-term memory for each frame that it takes, which is
+every fifth; reading, which every frame does, copies nothing.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -12,44 +19,78 @@ from coprop.brief import Brief
 
 @dataclass(frozen=True, eq=False, repr=False)
 class KeysValues(Brief):
-    """Keys and values of all transformer layers, each (L, B, N, C)."""
+    """What attention reads of memory: keys and values of all L blocks, each (L, B, N, C).
+
+    Values carry the identification embedding, which says whose each token is; keys do not.
+    """
 
     keys: Tensor
     values: Tensor
 
+    def of_layer(self, index: int) -> KeysValues:
+        """Keys and values of one block, each (B, N, C)."""
+        return KeysValues(self.keys[index], self.values[index])
+
+    @classmethod
+    def of_layers(cls, layers: Sequence[KeysValues]) -> KeysValues:
+        """Those of all blocks, from each block's (B, N, C)."""
+        return cls(
+            torch.stack([layer.keys for layer in layers]),
+            torch.stack([layer.values for layer in layers]),
+        )
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class QueryFrame(Brief):
+    """The frame that is being segmented (STM's query frame), on its way into memory.
+
+    Args:
+        keys: (L, B, N, C); the keys that it queries memory with are those it will have in memory.
+        contents: (L, B, N, C), what its values are made of once its mask, and with it the
+            identification embedding, is known.
+    """
+
+    keys: Tensor
+    contents: Tensor
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class LongTermMemory(Brief):
-    """Keys and values of chosen frames, in slots.
+    """Reference frames and every few frames after them, in slots of N tokens each.
 
-    With a capacity the slots are allocated once and hold at most that many frames: references
-    stay, and the oldest other frame gives way. Without one the memory grows. `write` returns a
-    new memory and leaves this one, whose tensors others may hold, as it was.
+    With a capacity S the references stay, and of the other frames the oldest gives way, so that
+    the cost of a frame does not grow with the video. Without one nothing gives way, as in AOT and
+    the paper.
 
     Args:
-        slots: (L, B, S, N, C) keys and values; S is the capacity, or the number of frames held.
-        steps: for each frame held, in slot order, the step at which it was written.
-        is_reference: for each frame held, whether its mask was given rather than predicted.
-        capacity: how many frames fit; None is without bound.
+        tokens: (L, B, S * N, C) keys and values of the frames held, one slot after the other.
+        steps: for each slot, the step of its frame; the keyframe's is 0.
+        is_reference: for each slot, whether its mask was given rather than predicted.
+        capacity: how many frames fit, at least 1; None is without bound.
+
+    Example:
+        >>> def frame(value):  # 1 block, B = 1, 2 tokens of width 4
+        ...     return KeysValues(torch.full((1, 1, 2, 4), value), torch.zeros(1, 1, 2, 4))
+        >>> memory = LongTermMemory.of_reference(frame(0.0), step=0, capacity=2)
+        >>> later = memory.write(frame(5.0), step=5).write(frame(10.0), step=10)
+        >>> memory.steps, later.steps
+        ((0,), (0, 10))
+        >>> later.tokens.keys[0, 0, :, 0].tolist()
+        [0.0, 0.0, 10.0, 10.0]
     """
 
-    slots: KeysValues
+    tokens: KeysValues
     steps: tuple[int, ...]
     is_reference: tuple[bool, ...]
     capacity: int | None
 
     @classmethod
-    def holding(cls, reference: KeysValues, step: int, capacity: int | None) -> LongTermMemory:
-        """A memory that holds one reference frame."""
-
-        def allocate(entry: Tensor) -> Tensor:
-            layers, batch, tokens, channels = entry.shape
-            slots = entry.new_zeros(layers, batch, capacity or 1, tokens, channels)
-            slots[:, :, 0] = entry
-            return slots
-
-        slots = KeysValues(allocate(reference.keys), allocate(reference.values))
-        return cls(slots, (step,), (True,), capacity)
+    def of_reference(cls, entry: KeysValues, step: int, capacity: int | None) -> LongTermMemory:
+        """A memory that holds a copy of one reference frame, (L, B, N, C)."""
+        # Autograd sums what reaches the copy before it adds what reaches the short-term memory: an
+        # order of summation that trainings reproduce to the bit.
+        tokens = KeysValues(entry.keys.clone(), entry.values.clone())
+        return cls(tokens, (step,), (True,), capacity)
 
     def __len__(self) -> int:
         return len(self.steps)
@@ -59,24 +100,26 @@ class LongTermMemory(Brief):
         """The step of the newest frame held."""
         return max(self.steps)
 
-    def read(self) -> KeysValues:
-        """All tokens of all frames held, (L, B, len(self) * N, C), without copying."""
-        held = len(self)
-        return KeysValues(
-            self.slots.keys[:, :, :held].flatten(2, 3), self.slots.values[:, :, :held].flatten(2, 3)
-        )
-
     def write(self, entry: KeysValues, step: int, *, is_reference: bool = False) -> LongTermMemory:
-        """The memory with one more frame, which takes the place of one of the same step."""
+        """The memory with one more frame, which takes the place of one of the same step.
+
+        Args:
+            entry: the frame's keys and values, (L, B, N, C); stored at the memory's precision.
+            step: of the frame.
+            is_reference: whether its mask was given rather than predicted.
+        """
         slot = self._slot_for(step, is_reference)
         if slot is None:
             return self
-        slots = KeysValues(
-            _put(self.slots.keys, slot, entry.keys), _put(self.slots.values, slot, entry.values)
+        return LongTermMemory(
+            KeysValues(
+                _with_slot(self.tokens.keys, slot, entry.keys),
+                _with_slot(self.tokens.values, slot, entry.values),
+            ),
+            (*self.steps[:slot], step, *self.steps[slot + 1 :]),
+            (*self.is_reference[:slot], is_reference, *self.is_reference[slot + 1 :]),
+            self.capacity,
         )
-        steps = (*self.steps[:slot], step, *self.steps[slot + 1 :])
-        references = (*self.is_reference[:slot], is_reference, *self.is_reference[slot + 1 :])
-        return LongTermMemory(slots, steps, references, self.capacity)
 
     def _slot_for(self, step: int, is_reference: bool) -> int | None:
         if step in self.steps:
@@ -85,14 +128,19 @@ class LongTermMemory(Brief):
             return len(self)
         if self.capacity == 1:  # the only slot is the reference's
             return 0 if is_reference else None
-        later = range(1, len(self))
-        others = [slot for slot in later if not self.is_reference[slot]]
-        return min(others or later, key=self.steps.__getitem__)
+        later = range(1, len(self))  # the first slot is the keyframe's, which never gives way
+        predicted = [slot for slot in later if not self.is_reference[slot]]
+        return min(predicted or later, key=self.steps.__getitem__)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class GroupMemory(Brief):
-    """What is remembered of one group of objects: chosen earlier frames, and the last frame."""
+    """What is remembered of one group of objects.
+
+    Args:
+        long_term: reference frames and every few frames after them.
+        short_term: the frame before, (L, B, N, C).
+    """
 
     long_term: LongTermMemory
     short_term: KeysValues
@@ -106,7 +154,7 @@ class PropagationState(Brief):
         memories: one for each group of ``max_objects`` objects.
         num_objects: K, the objects being followed.
         step_index: frames since the keyframe.
-        size: (height, width) at which the frames are processed.
+        size: (height, width) in pixels at which the network sees the frames.
     """
 
     memories: tuple[GroupMemory, ...]
@@ -114,11 +162,44 @@ class PropagationState(Brief):
     step_index: int
     size: tuple[int, int]
 
+    def with_reference(
+        self, entries: Sequence[KeysValues], capacity: int | None
+    ) -> PropagationState:
+        """The state after a mask was given for the frame of ``step_index``.
 
-def _put(slots: Tensor, slot: int, entry: Tensor) -> Tensor:
-    """A copy of ``slots`` with ``entry`` in one slot, or after the last."""
-    if slot == slots.shape[2]:
-        return torch.cat((slots, entry[:, :, None].to(slots.dtype)), dim=2)
-    copy = slots.clone()
-    copy[:, :, slot] = entry
-    return copy
+        Args:
+            entries: each group's memory of the frame; groups that are new come last.
+            capacity: of the long-term memory of new groups.
+        """
+        memories = []
+        for i, entry in enumerate(entries):
+            if i < len(self.memories):
+                long_term = self.memories[i].long_term
+                long_term = long_term.write(entry, self.step_index, is_reference=True)
+            else:
+                long_term = LongTermMemory.of_reference(entry, self.step_index, capacity)
+            memories.append(GroupMemory(long_term, short_term=entry))
+        return replace(self, memories=tuple(memories))
+
+    def with_prediction(self, entries: Sequence[KeysValues], gap: int) -> PropagationState:
+        """The state after the next frame, whose mask was predicted.
+
+        Args:
+            entries: each group's memory of the frame.
+            gap: frames between two that long-term memory takes.
+        """
+        step_index = self.step_index + 1
+        memories = []
+        for memory, entry in zip(self.memories, entries, strict=True):
+            long_term = memory.long_term
+            if step_index - long_term.last_step >= gap:
+                long_term = long_term.write(entry, step_index)
+            memories.append(GroupMemory(long_term, short_term=entry))
+        return replace(self, memories=tuple(memories), step_index=step_index)
+
+
+def _with_slot(tokens: Tensor, slot: int, entry: Tensor) -> Tensor:
+    """A copy of ``tokens`` with ``entry`` in one slot, or after the last."""
+    size = entry.shape[2]
+    before, after = tokens[:, :, : slot * size], tokens[:, :, (slot + 1) * size :]
+    return torch.cat((before, entry.to(tokens.dtype), after), dim=2)

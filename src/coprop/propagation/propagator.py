@@ -1,7 +1,12 @@
 """The Audio-Insert Propagator (paper section 3.4): a keyframe's masks, carried through its segment.
 
-state = propagator.start(keyframe, audio, mask)
-logits, state = propagator.step(frame, audio, state)
+Equation 3 of the paper gives the masks of a segment's other frames from these frames, their sound
+and the keyframe's mask. Here it is one frame after another, with the frames before in a state:
+
+    state = propagator.start(keyframe, audio, mask)
+    logits, state = propagator.step(frame, audio, state)
+
+``network.py`` and ``audio_insert.py`` have what happens in a frame, ``memory.py`` what is kept.
 """
 
 from __future__ import annotations
@@ -13,9 +18,15 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from coprop.paths import AnyPath
+from coprop.propagation.checkpoints import (
+    infer_config,
+    load_audio_encoder,
+    load_weights,
+    read_weights,
+)
 from coprop.propagation.checks import (
-    as_mask,
-    as_tensor,
+    as_inputs,
     check_audio,
     check_clip,
     check_frame,
@@ -23,19 +34,24 @@ from coprop.propagation.checks import (
     check_output_size,
     check_state,
 )
-from coprop.propagation.lstt import Draft
+from coprop.propagation.config import AudioEncoderName, PropagatorConfig
 from coprop.propagation.masks import (
     Size,
     aggregate,
     count_objects,
     resize_frame,
+    resize_logits,
     split_groups,
     to_probabilities,
     working_size,
 )
-from coprop.propagation.memory import GroupMemory, LongTermMemory, PropagationState
-from coprop.propagation.network import FrameFeatures, resize_logits
-from coprop.propagation.pretrained import PretrainedNetwork
+from coprop.propagation.memory import PropagationState
+from coprop.propagation.network import FrameFeatures, PropagationNetwork
+from coprop.weights import PretrainedModel
+
+# Of a propagator without audio modules, which is given sound all the same: about what VGGish takes.
+_DEFAULT_RATE = 16_000  # Hz
+_DEFAULT_WINDOW_S = 1.0
 
 
 class Propagator(Protocol):
@@ -83,7 +99,7 @@ class Propagator(Protocol):
         ...
 
 
-class AudioInsertPropagator(PretrainedNetwork):
+class AudioInsertPropagator(PretrainedModel):
     """Follows the objects of a keyframe from frame to frame, led by each frame's own sound.
 
     Frames are (B, 3, H, W) float RGB in [0, 1]; audio is (B, n) float samples at ``sample_rate``,
@@ -94,30 +110,103 @@ class AudioInsertPropagator(PretrainedNetwork):
     batch; they share the number of objects.
 
     Weights come from `from_pretrained` (a folder or the hub) or `from_checkpoint` (official files).
+    Its ``state_dict()`` is that of its network: names in it are those of the official AOT files.
 
     Args:
         config: architecture and memory; the small model's by default.
+
+    Attributes:
+        config: as given.
+        network: what looks and listens, a `PropagationNetwork`; it holds no state.
+
+    Example:
+        >>> propagator = AudioInsertPropagator(PropagatorConfig(max_long_edge=64)).eval()
+        >>> frames, audio = torch.rand(3, 1, 3, 48, 64), torch.zeros(1, 16_000)
+        >>> mask = torch.zeros(1, 48, 64, dtype=torch.long)
+        >>> mask[:, 10:30, 20:40] = 1
+        >>> state = propagator.start(frames[0], audio, mask)
+        >>> for frame in frames[1:]:
+        ...     logits, state = propagator.step(frame, audio, state)
+        >>> logits.shape, state.step_index
+        (torch.Size([1, 2, 48, 64]), 2)
     """
+
+    config_type = PropagatorConfig
+    tags = ("video-object-segmentation", "audio-visual-segmentation")
+
+    def __init__(self, config: PropagatorConfig | None = None) -> None:
+        super().__init__()
+        self.config: PropagatorConfig = config or PropagatorConfig()
+        self.network = PropagationNetwork(self.config)
+
+    @classmethod
+    def from_checkpoint(
+        cls,
+        path: AnyPath,
+        *,
+        insert_levels: Sequence[int] = (1, 2, 3, 4),
+        long_term_gap: int = 5,
+        max_memory_frames: int | None = 8,
+        max_long_edge: int = 1040,
+        audio_encoder: AudioEncoderName = "vggish",
+        audio_checkpoint: AnyPath | None = None,
+    ) -> AudioInsertPropagator:
+        """The propagator of an official AOT file, or of one trained from it.
+
+        A file without audio modules leaves these at their start: the gates are shut, and the
+        propagator is AOT until it is trained. Encoder, depth and widths come from the file.
+
+        Args:
+            path: the file, such as R50_AOTL_PRE_YTB_DAV.pth or a .safetensors.
+            insert_levels: (1, 2, 3, 4), (4,) and () are the paper's 4-layer, 1-layer and AOT.
+            long_term_gap: frames between two that long-term memory keeps; AOT-T's own is 9999.
+            max_memory_frames: bound of long-term memory; None lets it grow, as in the paper.
+            max_long_edge: longer frames are scaled down to this many pixels.
+            audio_encoder: what turns sound into tokens.
+            audio_checkpoint: its weights, for VGGish the file of the PyTorch port; by default those
+                in ``path``, or random ones where that has none.
+
+        Raises:
+            CheckpointError: no checkpoint, or one that lacks tensors, has others or other shapes.
+        """
+        state = read_weights(path)
+        config = replace(
+            infer_config(state, path),
+            insert_levels=tuple(insert_levels),
+            long_term_gap=long_term_gap,
+            max_memory_frames=max_memory_frames,
+            max_long_edge=max_long_edge,
+            audio_encoder=audio_encoder,
+        )
+        model = cls(config)
+        load_weights(model, state, path)
+        if audio_checkpoint is not None and model.network.audio_insert is not None:
+            load_audio_encoder(
+                model.network.audio_insert.get_submodule("encoder"), audio_checkpoint
+            )
+        return model.float().eval()
 
     @property
     def sample_rate(self) -> int:
         """Sample rate of the audio, in Hz."""
-        return self.audio_insert.encoder.sample_rate if self.audio_insert else 16000
+        insert = self.network.audio_insert
+        return insert.encoder.sample_rate if insert else _DEFAULT_RATE
 
     @property
     def window_s(self) -> float:
         """How much sound goes with a frame, in seconds."""
-        return self.audio_insert.encoder.window_s if self.audio_insert else 1.0
+        insert = self.network.audio_insert
+        return insert.encoder.window_s if insert else _DEFAULT_WINDOW_S
 
     @torch.inference_mode()
     def start(
         self, frame: Tensor, audio: Tensor | None, mask: Tensor, *, num_objects: int | None = None
     ) -> PropagationState:
-        """Begin a segment at its keyframe.
+        """Begin a segment at its keyframe, which is the reference frame of those after it.
 
         Args:
-            frame: the keyframe.
-            audio: its sound.
+            frame: the keyframe, (B, 3, H, W).
+            audio: its sound, (B, n).
             mask: its objects.
             num_objects: K; by default the highest label, or the mask's channels less one.
 
@@ -125,7 +214,7 @@ class AudioInsertPropagator(PretrainedNetwork):
             ShapeError: shapes, types or value ranges other than the class describes.
             AudioError: no audio, where the propagator needs it, or samples that are not finite.
         """
-        frame, audio, mask = _tensors(frame, audio, mask)
+        frame, audio, mask = as_inputs(frame, audio, mask)
         self._check(frame, audio)
         check_mask(mask, frame.shape[0], num_objects)
         return self._start(frame, audio, mask, count_objects(mask, num_objects))
@@ -142,9 +231,9 @@ class AudioInsertPropagator(PretrainedNetwork):
         """Follow the objects into the next frame.
 
         Args:
-            frame: the frame, of any size.
-            audio: its sound.
-            state: what `start`, or the step before, returned.
+            frame: the frame, (B, 3, H, W) of any size.
+            audio: its sound, (B, n).
+            state: what `start`, or a step before, returned; it may be stepped from again.
             output_size: (height, width) of the logits; by default the frame's.
 
         Returns:
@@ -154,7 +243,7 @@ class AudioInsertPropagator(PretrainedNetwork):
             ShapeError: shapes, types or value ranges other than the class describes.
             AudioError: no audio, where the propagator needs it, or samples that are not finite.
         """
-        frame, audio, _ = _tensors(frame, audio, None)
+        frame, audio, _ = as_inputs(frame, audio)
         self._check(frame, audio, state)
         check_output_size(output_size)
         return self._step(frame, audio, state, output_size or frame.shape[-2:])
@@ -179,10 +268,9 @@ class AudioInsertPropagator(PretrainedNetwork):
             num_objects: K from now on; by default what the mask and the state tell.
 
         Raises:
-            ShapeError: as for `start`.
-            AudioError: as for `start`.
+            ShapeError, AudioError: as for `start`.
         """
-        frame, audio, mask = _tensors(frame, audio, mask)
+        frame, audio, mask = as_inputs(frame, audio, mask)
         self._check(frame, audio, state)
         check_mask(mask, frame.shape[0], num_objects)
         num_objects = max(state.num_objects, count_objects(mask, num_objects))
@@ -207,11 +295,14 @@ class AudioInsertPropagator(PretrainedNetwork):
             audio: (B, T, n).
             first_mask: the keyframe's objects.
             num_objects: as for `start`.
-            masks: for each of frames 1 to T - 1, the mask that memory keeps of it instead of the
-                prediction's labels, or None for these.
+            masks: for teacher forcing: of each of frames 1 to T - 1, the true mask, which memory
+                keeps instead of the prediction's labels, or None for these.
 
         Returns:
             Logits (B, K + 1, H, W) of frames 1 to T - 1.
+
+        Raises:
+            ShapeError, AudioError: as for `start`.
         """
         check_clip(frames, audio)
         sounds = [None] * frames.shape[1] if audio is None else audio.unbind(1)
@@ -221,8 +312,8 @@ class AudioInsertPropagator(PretrainedNetwork):
         state = self._start(frames[:, 0], sounds[0], first_mask, num_objects)
         outputs = []
         for t in range(1, frames.shape[1]):
-            kept = masks[t - 1] if masks is not None else None
-            logits, state = self._step(frames[:, t], sounds[t], state, frames.shape[-2:], kept)
+            forced = masks[t - 1] if masks is not None else None
+            logits, state = self._step(frames[:, t], sounds[t], state, frames.shape[-2:], forced)
             outputs.append(logits)
         return outputs
 
@@ -237,17 +328,11 @@ class AudioInsertPropagator(PretrainedNetwork):
     def _add(
         self, frame: Tensor, audio: Tensor | None, mask: Tensor, state: PropagationState
     ) -> PropagationState:
-        features = self._see(frame, audio, state.size)
-        capacity, step_index = self.config.max_memory_frames, state.step_index
-        memories = []
-        for i, group in enumerate(self._groups(mask, state)):
-            entry = self.refer(features, group)
-            if i < len(state.memories):
-                long_term = state.memories[i].long_term.write(entry, step_index, is_reference=True)
-            else:
-                long_term = LongTermMemory.holding(entry, step_index, capacity)
-            memories.append(GroupMemory(long_term, short_term=entry))
-        return replace(state, memories=tuple(memories))
+        features = self._encode(frame, audio, state.size)
+        entries = [
+            self.network.memorise_reference(features, group) for group in self._groups(mask, state)
+        ]
+        return state.with_reference(entries, self.config.max_memory_frames)
 
     def _step(
         self,
@@ -255,46 +340,34 @@ class AudioInsertPropagator(PretrainedNetwork):
         audio: Tensor | None,
         state: PropagationState,
         output_size: Sequence[int],
-        kept_mask: Tensor | None = None,
+        forced_mask: Tensor | None = None,
     ) -> tuple[Tensor, PropagationState]:
-        features = self._see(frame, audio, state.size)
-        groups, drafts = [], []
+        features = self._encode(frame, audio, state.size)
+        groups, queries = [], []
         for i, memory in enumerate(state.memories):
-            logits, draft = self.propagate(features, memory.long_term.read(), memory.short_term)
+            logits, query = self.network.propagate(
+                features, memory.long_term.tokens, memory.short_term
+            )
+            # Identities that stand for no object take no part in the softmax.
             own = min(self.config.max_objects, state.num_objects - i * self.config.max_objects)
             groups.append(resize_logits(logits[:, : 1 + own].float(), output_size))
-            drafts.append(draft)
+            queries.append(query)
         logits = aggregate(groups)
-        mask = logits.argmax(1) if kept_mask is None else kept_mask
-        return logits, self._remember(features, drafts, mask, state)
+        mask = logits.argmax(1) if forced_mask is None else forced_mask
+        entries = [
+            self.network.memorise(query, features, group)
+            for query, group in zip(queries, self._groups(mask, state), strict=True)
+        ]
+        return logits, state.with_prediction(entries, self.config.long_term_gap)
 
-    def _remember(
-        self,
-        features: FrameFeatures,
-        drafts: Sequence[Draft],
-        mask: Tensor,
-        state: PropagationState,
-    ) -> PropagationState:
-        """The state after a frame whose mask is now known."""
-        step_index = state.step_index + 1
-        memories = []
-        for memory, draft, group in zip(
-            state.memories, drafts, self._groups(mask, state), strict=True
-        ):
-            entry, long_term = self.remember(draft, features, group), memory.long_term
-            if step_index - long_term.last_step >= self.config.long_term_gap:
-                long_term = long_term.write(entry, step_index)
-            memories.append(GroupMemory(long_term, short_term=entry))
-        return replace(state, memories=tuple(memories), step_index=step_index)
-
-    def _see(self, frame: Tensor, audio: Tensor | None, size: Size) -> FrameFeatures:
-        weight = self.encoder_projector.weight
+    def _encode(self, frame: Tensor, audio: Tensor | None, size: Size) -> FrameFeatures:
+        weight = self.network.encoder_projector.weight  # frames go where it is, at its precision
         samples = None if audio is None else audio.to(weight.device)
-        return self.encode(resize_frame(frame.to(weight), size), samples)
+        return self.network.encode(resize_frame(frame.to(weight), size), samples)
 
     def _groups(self, mask: Tensor, state: PropagationState) -> list[Tensor]:
         """The mask as the identity bank takes it, for each group of objects."""
-        weight = self.encoder_projector.weight
+        weight = self.network.encoder_projector.weight
         mask = mask.to(weight.device)
         probabilities = to_probabilities(mask, state.num_objects, state.size, weight.dtype)
         return split_groups(probabilities, self.config.max_objects)
@@ -305,16 +378,20 @@ class AudioInsertPropagator(PretrainedNetwork):
         check_frame(frame)
         if state is not None:
             check_state(state, frame, self.config)
-        if self.audio_insert is not None:
+        if self.network.audio_insert is not None:
             check_audio(audio, frame.shape[0], self.sample_rate)
 
+    # Weights go by the network's own names, without "network." before them: those of the official
+    # AOT files and of every file that coprop has written.
 
-def _tensors(
-    frame: Tensor, audio: Tensor | None, mask: Tensor | None
-) -> tuple[Tensor, Tensor | None, Any]:
-    """What arrays of numpy were given for, as tensors."""
-    return (
-        as_tensor(frame, "the frame"),
-        None if audio is None else as_tensor(audio, "the audio"),
-        None if mask is None else as_mask(mask),
-    )
+    def state_dict(self, *args: Any, **options: Any) -> dict[str, Any]:  # type: ignore[override]
+        """The network's, under the names of the official AOT files."""
+        return self.network.state_dict(*args, **options)
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *args: Any, **options: Any
+    ) -> None:
+        """What torch calls on the module before its children: names get "network." back."""
+        for name in [name for name in state_dict if name.startswith(prefix)]:
+            state_dict[f"{prefix}network.{name.removeprefix(prefix)}"] = state_dict.pop(name)
+        super()._load_from_state_dict(state_dict, prefix, *args, **options)

@@ -20,10 +20,11 @@ from coprop.brief import Brief
 from coprop.encoders.imagenet import normalised
 from coprop.errors import CheckpointError, CoPropError
 from coprop.paths import AnyPath, as_path
+from coprop.propagation.checks import single_start, single_step
 from coprop.propagation.masks import Size, count_objects, to_probabilities
-from coprop.propagation.single import check_start, check_step
 
-_FAMILIES = ("sam2_video", "edgetam_video")
+_FAMILIES = ("sam2_video", "edgetam_video")  # model_type of the configurations that fit
+_SHOWS = 0.5  # an object's probability from which it is likelier than not
 _POINTER = "object_pointer"
 _MEMORY = ("maskmem_features", "maskmem_pos_enc")
 
@@ -47,7 +48,7 @@ class Sam2State(Brief):
 
 
 class Sam2Propagator(nn.Module):
-    """Follows a keyframe's objects with SAM 2 or EdgeTAM; it does not hear.
+    """Follows a keyframe's objects with SAM 2 or EdgeTAM; it uses no sound.
 
     Frames are (1, 3, H, W) float RGB in [0, 1]; audio is not looked at and may be None. Masks are
     labels (1, H, W), 0 for background and 255 for void, or probabilities (1, K + 1, H, W), of
@@ -66,9 +67,17 @@ class Sam2Propagator(nn.Module):
 
     Raises:
         CoPropError: another model.
+
+    Example:
+        >>> propagator = Sam2Propagator.from_pretrained(
+        ...     "facebook/sam2.1-hiera-tiny"
+        ... )  # doctest: +SKIP
+        >>> state = propagator.start(frame, None, mask)  # doctest: +SKIP
+        >>> logits, state = propagator.step(next_frame, None, state)  # doctest: +SKIP
     """
 
-    sample_rate: int = 16_000
+    # It looks at no sound; the slot asks how much it takes, and this is little to cut out.
+    sample_rate: int = 16_000  # Hz
     window_s: float = 0.1
 
     def __init__(self, model: nn.Module) -> None:
@@ -110,14 +119,15 @@ class Sam2Propagator(nn.Module):
         """Begin a segment at its keyframe.
 
         Args:
-            frame: the keyframe.
+            frame: the keyframe, (1, 3, H, W).
             audio: its sound, not looked at.
-            mask: its objects; K is the highest label, or the mask's channels less one.
+            mask: its objects, as the class describes. K is the highest label, or the mask's
+                channels less one.
 
         Raises:
             ShapeError: shapes, types or value ranges other than the class describes, or B > 1.
         """
-        frame, mask = check_start(frame, mask)
+        frame, mask = single_start(frame, mask)
         session = self._session()
         for index, own in enumerate(self._object_masks(mask)):
             session.add_mask_inputs(session.obj_id_to_idx(index), 0, own[None, None])
@@ -152,7 +162,7 @@ class Sam2Propagator(nn.Module):
         Raises:
             ShapeError: shapes, types or value ranges other than the class describes, or B > 1.
         """
-        frame, size = check_step(frame, output_size)
+        frame, size = single_step(frame, output_size)
         number = state.frame_number + 1
         session = self._session(state)
         if not session.obj_ids:
@@ -220,7 +230,7 @@ class Sam2Propagator(nn.Module):
         size = (mask.shape[-2], mask.shape[-1])
         objects = to_probabilities(labels, num_objects, size, torch.float32)[:, 1:]
         # Hard, since a trace of probability anywhere makes the model think that the object shows.
-        return (self._square(objects) >= 0.5).float()[0] if num_objects else objects[0]
+        return (self._square(objects) >= _SHOWS).float()[0] if num_objects else objects[0]
 
     def _square(self, image: Tensor) -> Tensor:
         side = self.model.config.image_size

@@ -65,4 +65,6 @@ class WeightAverage:
 
 
 def _trained(module: nn.Module) -> list[tuple[str, nn.Parameter]]:
-    return [(name, p) for name, p in module.named_parameters() if p.requires_grad]
+    """By the names of its state dict, which stay where a module of it is moved into another."""
+    named = module.state_dict(keep_vars=True).items()
+    return [(name, p) for name, p in named if isinstance(p, nn.Parameter) and p.requires_grad]

@@ -50,15 +50,15 @@ class PropagatorObjective(nn.Module):
         self.propagator = propagator
         self._in_use: PropagatorConfig = propagator.config
         self._in_training = replace(self._in_use, long_term_gap=recipe.long_term_gap)
-        names = [name for name, _ in propagator.named_parameters()]
+        names = [name for name, _ in propagator.network.named_parameters()]
         for prefix in recipe.frozen:
-            hearing = prefix.startswith("audio_insert") and not propagator.audio_insert
+            hearing = prefix.startswith("audio_insert") and not propagator.network.audio_insert
             if not hearing and not any(name.startswith(prefix) for name in names):
                 raise CoPropError(
                     f"frozen names {prefix!r}, but no parameter begins so; such are "
                     f"{', '.join(sorted({name.split('.')[0] for name in names}))}."
                 )
-        for name, parameter in propagator.named_parameters():
+        for name, parameter in propagator.network.named_parameters():
             if name.startswith(recipe.frozen):
                 parameter.requires_grad_(False)
         if not any(p.requires_grad for p in propagator.parameters()):
@@ -126,7 +126,7 @@ def parameter_groups(
     lowest = recipe.lowest_learning_rate
     slow = lowest + (recipe.learning_rate - lowest) * recipe.encoder_ratio
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for name, parameter in propagator.named_parameters():
+    for name, parameter in propagator.network.named_parameters():
         if parameter.requires_grad:
             peak = slow if name.startswith(_ENCODER) else recipe.learning_rate
             bare = parameter.ndim < 2 or any(part in name for part in _NO_DECAY)
@@ -219,7 +219,7 @@ def propagator_stage(
 
     def release(step: int) -> None:
         if not is_told(step):
-            for name, parameter in propagator.named_parameters():
+            for name, parameter in propagator.network.named_parameters():
                 if name.startswith(_IDENTITIES):
                     parameter.grad = None
 
@@ -259,7 +259,8 @@ def _with_fresh_insert(
     """
     chosen = {name: value for name, value in recipe.model.items() if name in _INSERT}
     config = PropagatorConfig.from_dict({**propagator.config.to_dict(), **chosen})
-    if config.insert_levels and propagator.audio_insert is None and not recipe.audio_weights:
+    deaf = propagator.network.audio_insert is None
+    if config.insert_levels and deaf and not recipe.audio_weights:
         raise _no_hearing()
     fresh = AudioInsertPropagator(config).eval()
     state = fresh.state_dict()
@@ -272,7 +273,7 @@ def _with_fresh_insert(
 
 def _load_hearing(propagator: AudioInsertPropagator, recipe: PropagatorRecipe) -> None:
     """The audio encoder's weights, which official files of AOT do not have."""
-    insert = propagator.audio_insert
+    insert = propagator.network.audio_insert
     if insert is None or (recipe.audio_weights is None and _brings_hearing(str(recipe.start))):
         return
     if recipe.audio_weights is None:
