@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import fields
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import typer
 
-from coprop.cli.common import checked_device
+from coprop.cli.common import checked_device, path_option
 
 if TYPE_CHECKING:
     from coprop.control_points.language_models.model import LanguageModel
@@ -46,23 +48,16 @@ LlmModelOption = Annotated[
 ]
 ExamplesOption = Annotated[
     Path | None,
-    typer.Option(
+    path_option(
         metavar="FILE",
-        readable=False,
-        show_default=False,
         help="Annotated examples to show the model, as coprop examples writes them.",
     ),
 ]
 CacheOption = Annotated[
     Path | None,
-    typer.Option(
-        metavar="DIR",
-        readable=False,
-        show_default=False,
-        help="Keep the model's answers here, and ask nothing twice.",
-    ),
+    path_option(metavar="DIR", help="Keep the model's answers here, and ask nothing twice."),
 ]
-DeviceOption = Annotated[
+LlmDeviceOption = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
@@ -73,10 +68,21 @@ DeviceOption = Annotated[
 ]
 
 
-def opened_model(
-    llm: str, *, served_name: str | None, device: str | None, cache: Path | None
-) -> LanguageModel:
-    """The language model that the options describe.
+class LlmOptions(Protocol):
+    """The options of any command that can ask a language model."""
+
+    @property
+    def llm(self) -> str | None: ...
+    @property
+    def llm_model(self) -> str | None: ...
+    @property
+    def device(self) -> str | None: ...
+    @property
+    def cache(self) -> Path | None: ...
+
+
+def opened_model(options: LlmOptions) -> LanguageModel | None:
+    """The language model that the options describe, if any.
 
     Raises:
         typer.BadParameter: a device that is not there, or an option that the model has no use for.
@@ -85,16 +91,29 @@ def opened_model(
     from coprop.control_points import named_models
     from coprop.control_points.cache import CachedModel
 
-    served = llm.startswith(("http://", "https://"))
-    if served and device is not None:
-        raise typer.BadParameter(
-            "a server computes where it likes; leave it out.", param_hint="--device"
+    if options.llm is None:
+        return None
+    served = options.llm.startswith(("http://", "https://"))
+    if served:
+        refuse_given(options, ("device",), "a server computes where it likes; leave it out.")
+    else:
+        refuse_given(
+            options, ("llm_model",), "names one of a server's models, and --llm is no URL."
         )
-    if not served and served_name is not None:
-        raise typer.BadParameter(
-            "names one of a server's models, and --llm is no URL.", param_hint="--llm-model"
-        )
-    if device is not None:
-        checked_device(device)
-    model = named_models.language_model(llm, served_name=served_name, device=device)
-    return model if cache is None else CachedModel(model, cache)
+    if options.device is not None:
+        checked_device(options.device)
+    model = named_models.language_model(
+        options.llm, served_name=options.llm_model, device=options.device
+    )
+    return model if options.cache is None else CachedModel(model, options.cache)
+
+
+def refuse_given(options: Any, names: Collection[str], why: str) -> None:
+    """Refuses options, fields of a dataclass, that have another value than their default.
+
+    Raises:
+        typer.BadParameter: the first of them, and why.
+    """
+    for field in fields(options):
+        if field.name in names and getattr(options, field.name) != field.default:
+            raise typer.BadParameter(why, param_hint=f"--{field.name.replace('_', '-')}")

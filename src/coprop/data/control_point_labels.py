@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from coprop.errors import DatasetError, OutputError, ShapeError
-from coprop.files import parse_json, replacing
+from coprop.files import parse_json, write_text
 from coprop.paths import AnyPath, as_path
 
 MIN_AREA = 0.0005
@@ -138,8 +138,7 @@ def write_control_points(path: AnyPath, flags: Mapping[str, ArrayLike]) -> None:
         json.dumps({"clip": clip, "flags": _as_flags(own, f"clip {clip!r}").astype(int).tolist()})
         for clip, own in flags.items()
     ]
-    with replacing(as_path("path", path, error=OutputError)) as part:
-        part.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+    write_text(as_path("path", path, error=OutputError), "".join(line + "\n" for line in lines))
 
 
 def _sounding(
