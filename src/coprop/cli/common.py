@@ -6,7 +6,7 @@ import errno
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
-from inspect import Parameter, signature
+from inspect import Signature, signature
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
@@ -37,12 +37,9 @@ def command(body: Callable[[Any], None]) -> Callable[..., None]:
         body(kind(**values))
 
     call.__name__, call.__doc__, call.__annotations__ = body.__name__, body.__doc__, hints
-    call.__signature__ = signature(kind).replace(  # type: ignore[attr-defined]
-        parameters=[
-            each.replace(annotation=hints[name], kind=Parameter.KEYWORD_ONLY)
-            for name, each in signature(kind).parameters.items()
-        ],
-        return_annotation=None,
+    given = signature(kind).parameters.items()
+    call.__signature__ = Signature(  # type: ignore[attr-defined]
+        [each.replace(annotation=hints[name], kind=each.KEYWORD_ONLY) for name, each in given]
     )
     return call
 

@@ -159,7 +159,7 @@ def evaluate(options: EvalOptions) -> None:
 
 
 def _pipeline(options: EvalOptions, device: str) -> CoProp:
-    from coprop.evaluation.models import load_model
+    from coprop.evaluation.methods import load_model
 
     pipeline = load_model(options.model, checked_device(device))
     if options.max_segment is not None:

@@ -6,13 +6,15 @@ from collections.abc import Collection
 from dataclasses import fields
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Protocol
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from coprop.cli.common import checked_device, path_option
 
 if TYPE_CHECKING:
+    from coprop.cli.compare_detectors import ComparisonOptions
+    from coprop.cli.detect import DetectOptions
     from coprop.control_points.language_models.model import LanguageModel
 
 
@@ -68,20 +70,7 @@ LlmDeviceOption = Annotated[
 ]
 
 
-class LlmOptions(Protocol):
-    """The options of any command that can ask a language model."""
-
-    @property
-    def llm(self) -> str | None: ...
-    @property
-    def llm_model(self) -> str | None: ...
-    @property
-    def device(self) -> str | None: ...
-    @property
-    def cache(self) -> Path | None: ...
-
-
-def opened_model(options: LlmOptions) -> LanguageModel | None:
+def opened_model(options: DetectOptions | ComparisonOptions) -> LanguageModel | None:
     """The language model that the options describe, if any.
 
     Raises:
@@ -108,7 +97,9 @@ def opened_model(options: LlmOptions) -> LanguageModel | None:
     return model if options.cache is None else CachedModel(model, options.cache)
 
 
-def refuse_given(options: Any, names: Collection[str], why: str) -> None:
+def refuse_given(
+    options: DetectOptions | ComparisonOptions, names: Collection[str], why: str
+) -> None:
     """Refuses options, fields of a dataclass, that have another value than their default.
 
     Raises:

@@ -235,8 +235,7 @@ def _segment_lines(
         segments: as result.json has them.
         frames: likewise.
     """
-    listed = segments[:_LISTED]
-    rows = [(_when(each), _what(each), _masked(each, frames)) for each in listed]
+    rows = [_cells(segment, frames) for segment in segments[:_LISTED]]
     when, what = (max((len(row[i]) for row in rows), default=0) for i in (0, 1))
     lines = [f"  {row[0]:>{when}}  {row[1]:<{what}}  {row[2]:>6} masked" for row in rows]
     if len(segments) > _LISTED:
@@ -244,16 +243,12 @@ def _segment_lines(
     return lines
 
 
-def _when(segment: Mapping[str, Any]) -> str:
-    return f"{segment['start_s']:.2f} to {segment['end_s']:.2f} s"
-
-
-def _what(segment: Mapping[str, Any]) -> str:
-    named = segment.get("categories")
-    return f"{named[0]['name']} {named[0]['probability']:.2f}" if named else "-"
-
-
-def _masked(segment: Mapping[str, Any], frames: Sequence[Mapping[str, Any]]) -> str:
-    start_s, end_s = segment["start_s"], segment["end_s"]
+def _cells(segment: Mapping[str, Any], frames: Sequence[Mapping[str, Any]]) -> tuple[str, str, str]:
+    """When, what sounds, how much is masked."""
+    start_s, end_s, named = segment["start_s"], segment["end_s"], segment.get("categories")
     areas = [frame["area"] for frame in frames if start_s <= frame["time_s"] < end_s]
-    return f"{sum(areas) / len(areas):.1%}" if areas else "-"
+    return (
+        f"{start_s:.2f} to {end_s:.2f} s",
+        f"{named[0]['name']} {named[0]['probability']:.2f}" if named else "-",
+        f"{sum(areas) / len(areas):.1%}" if areas else "-",
+    )

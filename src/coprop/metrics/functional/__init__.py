@@ -15,6 +15,7 @@ from coprop.metrics.functional.counts import (
     mean_over_classes,
 )
 from coprop.metrics.functional.regions import (
+    FOREGROUND_ABOVE,
     EmptyRule,
     JaccardProtocol,
     RegionCounts,
@@ -55,6 +56,7 @@ from coprop.metrics.functional.timing import (
 )
 
 __all__ = [
+    "FOREGROUND_ABOVE",
     "NUM_THRESHOLDS",
     "TIME_SLACK_S",
     "ClassCounts",
