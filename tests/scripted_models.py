@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from coprop.control_points.language_models.model import Answer, Dialogue
+from coprop.control_points.language_models.base import Answer, Dialogue
 from coprop.types import Audio
 
 RATE = 16_000

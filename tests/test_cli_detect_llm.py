@@ -19,9 +19,9 @@ from small_library import build
 from typer.testing import CliRunner, Result
 
 from coprop.cli import app
-from coprop.control_points import named_models
-from coprop.control_points.language_models.model import Dialogue
-from coprop.control_points.trace import Trace
+from coprop.control_points import language_models
+from coprop.control_points.language_models.base import Dialogue
+from coprop.control_points.rcpg.trace import Trace
 from coprop.errors import LanguageModelError
 from scripted_models import RATE, Scripted, Served, hears_levels, stepped
 
@@ -67,7 +67,7 @@ def llm(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Scripted]:
             named.update(source=source, served_name=served_name, device=device)
             return model
 
-        monkeypatch.setattr(named_models, "language_model", language_model)
+        monkeypatch.setattr(language_models, "language_model", language_model)
         model.named = named  # type: ignore[attr-defined]
         return model
 
@@ -300,7 +300,7 @@ SLOW = """
 import sys, time
 from pathlib import Path
 from coprop.cli import main
-from coprop.control_points import named_models
+from coprop.control_points import language_models
 from scripted_models import Scripted, hears_levels
 
 log = Path(sys.argv.pop())
@@ -311,7 +311,7 @@ def script(asked, windows):
     time.sleep(0.1)
     return hears_levels(asked, windows)
 
-named_models.language_model = lambda source, served_name=None, device=None: Scripted(script)
+language_models.language_model = lambda source, served_name=None, device=None: Scripted(script)
 main()
 """
 
@@ -326,7 +326,7 @@ def test_killed_and_run_again_asks_nothing_twice(tmp_path: Path) -> None:
     ]
     environment = {
         **os.environ,
-        "PYTHONPATH": str(Path(__file__).parent),
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path]),
         "OMP_NUM_THREADS": "1",
     }
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
@@ -418,7 +418,7 @@ class TestDatasets:
 
 
 def test_an_oracle_scores_one(sources: Path) -> None:
-    from coprop.control_points.example_building import true_flags
+    from coprop.control_points.rcpg.example_building import true_flags
     from coprop.evaluation.detectors import compare_detectors
     from coprop.types import AudioTrack, ControlPoints
     from tools.benchmark.composed_clips import ComposedClips

@@ -11,16 +11,19 @@ import pytest
 import torch
 
 from coprop import Audio, ControlPointDetector, CoProp, CoPropError
-from coprop.control_points.examples import Example, ExampleStore
-from coprop.control_points.trace import Trace
+from coprop.control_points.rcpg.examples import Example, ExampleStore
+from coprop.control_points.rcpg.trace import Trace
 from coprop.encoders.yamnet import YAMNet
 from coprop.errors import AudioError
-from coprop.keyframes.naming import name_sounds
+from coprop.keyframes.naming import AUDIOSET, name_sounds
 from coprop.keyframes.segmenter import KeyframeSegmenter
 from coprop.media.audio_file import AudioFile
-from coprop.media.reader import VideoFile
+from coprop.media.reader import Frame, VideoFile
+from coprop.media.timeline import envelope
 from coprop.media.writer import ResultWriter
+from coprop.silence import block_levels_db, quiet_blocks
 from coprop.sounds import as_track
+from coprop.types import FrameMask, Segment
 from pipeline_samples import changes_at, clip_of, left_half, noise
 from small_clips import write_clip
 from tools.benchmark.manifest import read_manifest
@@ -42,6 +45,8 @@ SAME = [
     [SOUND.samples.tolist(), 16_000.0],
     (torch.tensor(SOUND.samples)[None], np.int64(16_000)),
     {"array": SOUND.samples, "sampling_rate": 16_000, "path": None},
+    (torch.tensor(SOUND.samples).expand(2, -1), 16_000),  # stereo, as torchaudio.load returns it
+    {"array": np.stack([SOUND.samples] * 2), "sampling_rate": 16_000},
 ]
 
 
@@ -63,12 +68,31 @@ def test_sound_is_taken_wherever_there_is_sound(given: Any, tmp_path: Path) -> N
     found = ControlPointDetector.novelty()(given)
     assert np.array_equal(found.scores, expected.scores)
     made = pipeline()
-    assert made.anchor(given).change_times_s == (0.3,)
+    assert made.detect(given).change_times_s == (0.3,)
     result = made(clip_of(3), given, fps=5)
     assert [mask.labels.any() for mask in result.masks] == [True] * 3
     assert len([*made.stream(clip_of(3), given, fps=5)]) == 3
     result.save(tmp_path / "out")
     assert (tmp_path / "out" / "result.json").is_file()
+
+
+@pytest.mark.parametrize("given", [*SAME, Decoder()])
+def test_sound_is_taken_by_the_smaller_doors_too(given: Any, tmp_path: Path) -> None:
+    assert np.array_equal(quiet_blocks(given), quiet_blocks(SOUND))
+    assert np.array_equal(block_levels_db(given), block_levels_db(SOUND))
+    assert np.array_equal(envelope(given, 10), envelope(SOUND, 10))
+    assert AUDIOSET(given, Segment(0.0, 0.6)) == AUDIOSET(SOUND, Segment(0.0, 0.6))
+    files = []
+    for name, sound in (("given", given), ("track", SOUND)):
+        with ResultWriter(tmp_path / name, sound=sound) as writer:
+            for index, image in enumerate(clip_of(3)):
+                labels = np.zeros(image.shape[:2], dtype=np.uint8)
+                mask = FrameMask(index, index / 5, labels, None, (0, 1), index == 0)
+                writer.write(Frame(index, index / 5, image), mask)
+            writer.finish({}, audio=sound, control_points=changes_at()(SOUND))
+        parts = (tmp_path / name / "overlay.mp4", tmp_path / name / "timeline.png")
+        files.append([part.read_bytes() for part in parts])
+    assert files[0] == files[1]
 
 
 def test_sounds_are_named_and_compared_too(tmp_path: Path) -> None:
@@ -101,7 +125,7 @@ def test_what_is_no_sound_is_told(given: Any, message: str) -> None:
         as_track,
         ControlPointDetector.novelty(),
         ControlPointDetector.cosine(),
-        pipeline().anchor,
+        pipeline().detect,
     ):
         with pytest.raises(AudioError, match=message):
             call(given)

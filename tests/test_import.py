@@ -7,12 +7,13 @@ import sys
 
 HEAVY = {
     *("av", "timm", "transformers", "torchvision", "torchaudio", "accelerate", "soundfile"),
-    *("matplotlib", "PIL", "typer", "rich"),
+    *("matplotlib", "PIL", "typer", "rich", "huggingface_hub"),
+    *("openai", "httpx2", "sqlite3", "tensorboardX", "torchmetrics"),
 }
 
 STATE = """
 import logging, sys, warnings
-import huggingface_hub.hub_mixin, numpy, safetensors.torch, torch
+import numpy, safetensors.torch, torch
 
 def state():
     root = logging.getLogger()
@@ -44,18 +45,31 @@ def run_python(code: str) -> str:
 
 
 def test_nothing_heavy_is_loaded() -> None:
-    loaded = run_python("import sys, coprop; coprop.CoProp; print(*sys.modules)").split()
+    every = "import sys, coprop; [getattr(coprop, n) for n in coprop.__all__]; "
+    loaded = run_python(f"{every} print(*sys.modules)").split()
     assert "coprop.pipeline" in loaded
     assert not HEAVY & set(loaded)
+
+
+def test_the_default_is_loaded_without_what_asks_the_hub() -> None:
+    load = "import sys, coprop; coprop.CoProp.from_pretrained(); print(*sys.modules)"
+    loaded = set(run_python(load).split())
+    assert not {"transformers", "openai", "sqlite3", "tensorboardX", "torchmetrics"} & loaded
+    code = (
+        "import sys, tempfile, coprop.keyframes.segmenter as s; "
+        "m = s.KeyframeSegmenter(s.SegmenterConfig('grounded', 64)); sys.modules['huggingface_hub']"
+        "= None; import coprop.weights; print(m.config.architecture)"
+    )
+    assert run_python(code) == "grounded"
 
 
 def test_nothing_is_loaded_before_it_is_asked_for() -> None:
     """PyTorch takes seconds; help and Ctrl-C do not wait for it."""
     for module in ("coprop", "coprop.__main__"):
         loaded = run_python(f"import sys, {module}; print(*sys.modules)").split()
-        assert not (HEAVY | {"torch", "numpy", "huggingface_hub"}) & set(loaded)
+        assert not (HEAVY | {"torch", "numpy"}) & set(loaded)
     loaded = run_python("import sys, coprop.cli; print(*sys.modules)").split()
-    assert not ((HEAVY - {"typer", "rich"}) | {"torch", "huggingface_hub"}) & set(loaded)
+    assert not ((HEAVY - {"typer", "rich"}) | {"torch"}) & set(loaded)
 
 
 def test_every_public_name_is_there() -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from coprop import ControlPointDetector, ControlPoints, CoProp
-from coprop.control_points.language_models.model import Answer
+from coprop.control_points.language_models.base import Answer
 from coprop.control_points.rcpg import RCPGDetector
 from coprop.errors import CoPropError, LanguageModelError, ModelOutputError
 from coprop.keyframes.text_guided import TextGuidedSegmenter

@@ -170,9 +170,7 @@ def test_long_segments_get_more_keyframes_where_asked_for() -> None:
     result = pipeline(clip_of(40), noise(4.0 - 0.25), fps=10)
     # 0.9 s, and 3.1 s in four parts of 0.775 s: each keyframe at or after its part's start.
     assert model.frame_numbers == [0, 9, 17, 25, 33]
-    lengths = [segment.end_s - segment.start_s for segment in result.segments]
-    assert max(lengths) <= 1.0
-    assert sum(lengths) == pytest.approx(4.0)
+    assert [(s.start_s, s.end_s) for s in result.segments] == [(0.0, 0.9), (0.9, 4.0)]
 
 
 def test_without_a_limit_a_segment_has_one_keyframe() -> None:
@@ -336,7 +334,12 @@ def test_every_frame_has_one_mask_whatever_the_clocks(data: st.DataObject) -> No
     duration_s = video_s if duration_s < video_s <= duration_s + 0.25 else duration_s
     least = first_frames(result.times_s, result.segments, before_s=duration_s - 0.05)
     most = first_frames(result.times_s, result.segments, before_s=duration_s + 0.05)
-    assert set(least) <= set(keyframes) <= set(most)
+    assert set(least) <= set(keyframes)
+    assert longest_s is not None or set(keyframes) <= set(most)
+    for segment in result.segments:
+        inside = [i for i in keyframes if segment.start_s <= i / fps + 1e-6 < segment.end_s]
+        if longest_s is not None and inside:
+            assert np.diff(inside).max(initial=0) / fps < longest_s + 1 / fps + 1e-6
 
 
 def first_frames(
@@ -533,7 +536,7 @@ def test_a_keyframe_segmenter_is_wrapped_as_it_is() -> None:
     config = SegmenterConfig("grounded", working_edge=64)
     segmenter = KeyframeSegmenter(config).eval()
     pipeline = wrapped(segmenter)
-    assert pipeline.keyframes is segmenter
+    assert pipeline.segmenter is segmenter
     check = pipeline(clip_of(2, 20, 30), noise(0.5), fps=10, keep_probabilities=True)
     check_masks(check.masks, 2, (20, 30))
 

@@ -6,18 +6,19 @@ import json
 import socket
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 from coprop import AudioInsertPropagator, CoProp, KeyframeSegmenter
-from coprop.errors import CheckpointError
+from coprop.errors import CheckpointError, CoPropError
 from coprop.keyframes.network import AudioQueriedConfig
 from coprop.keyframes.segmenter import SegmenterConfig
-from coprop.pretrained import PretrainedModel
-from pipeline_samples import small_propagator
+from coprop.weights import PretrainedModel
+from pipeline_samples import changes_at, small_propagator
 
 QUERIED = AudioQueriedConfig(
     visual="resnet18", width=32, heads=2, encoder_layers=1, decoder_layers=1, num_classes=3
@@ -84,11 +85,46 @@ def test_a_pipeline_is_loaded_from_a_folder(tmp_path: Path) -> None:
     grounded().half().save_pretrained(tmp_path / "keyframe_segmenter")
     small_propagator().half().save_pretrained(tmp_path / "propagator")
     pipeline = CoProp.from_pretrained(tmp_path)
-    assert isinstance(pipeline.keyframes, KeyframeSegmenter)
+    assert isinstance(pipeline.segmenter, KeyframeSegmenter)
     assert isinstance(pipeline.propagator, AudioInsertPropagator)
-    assert pipeline.keyframes.config.working_edge == 64
+    assert pipeline.segmenter.config.working_edge == 64
     assert pipeline.propagator.config.embedding_dim == 32
     assert CoProp.from_pretrained(tmp_path, device="meta").device.type == "meta"
+
+
+@pytest.mark.usefixtures("no_network")
+def test_parts_of_ones_own_take_the_places_of_the_defaults(tmp_path: Path) -> None:
+    segmenter, propagator, detector = grounded(), small_propagator(), changes_at(1.0)
+    # The folder is not looked at for what is given.
+    parts: dict[str, Any] = {"segmenter": segmenter, "propagator": propagator}
+    pipeline = CoProp.from_pretrained(tmp_path, detector=detector, max_segment_s=None, **parts)
+    assert pipeline.segmenter is segmenter
+    assert pipeline.propagator is propagator
+    assert pipeline.detector is detector
+    assert pipeline.max_segment_s is None
+    with pytest.raises(CheckpointError, match=r"has no propagator/config\.json"):
+        CoProp.from_pretrained(tmp_path, segmenter=segmenter)
+    with pytest.raises(CoPropError, match="off_screen is for the default's segmenter"):
+        CoProp.from_pretrained(tmp_path, off_screen=0.5, **parts)
+
+
+@pytest.mark.usefixtures("no_network")
+def test_how_often_what_sounds_is_off_screen_is_chosen_and_kept(tmp_path: Path) -> None:
+    grounded().save_pretrained(tmp_path / "keyframe_segmenter")
+    small_propagator().save_pretrained(tmp_path / "propagator")
+    segmenter = CoProp.from_pretrained(tmp_path, off_screen=0.75).segmenter
+    assert isinstance(segmenter, KeyframeSegmenter)
+    assert segmenter.network.selector.off_screen == 0.75
+    segmenter.save_pretrained(tmp_path / "again")
+    again = KeyframeSegmenter.from_pretrained(tmp_path / "again")
+    assert again.network.selector.off_screen == 0.75
+    for wrong in (-0.1, 1.5, float("nan"), "often"):
+        with pytest.raises(CoPropError, match=r"off_screen must be a probability"):
+            CoProp.from_pretrained(tmp_path, off_screen=wrong)  # type: ignore[arg-type]
+    with pytest.raises(
+        CoPropError, match=r'for the architecture "grounded", not \'audio_queried\''
+    ):
+        KeyframeSegmenter().set_off_screen(0.5)
 
 
 @pytest.mark.usefixtures("no_network")
@@ -177,3 +213,67 @@ def test_loading_leaves_the_random_numbers_of_the_user_alone(saved: Path) -> Non
     torch.manual_seed(0)
     AudioInsertPropagator.from_pretrained(saved)
     torch.testing.assert_close(torch.rand(3), expected, rtol=0, atol=0)
+
+
+def test_a_folder_has_a_card_and_keeps_its_own(saved: Path) -> None:
+    text = (saved / "README.md").read_text()
+    assert "library_name: coprop" in text
+    assert "license: apache-2.0" in text
+    assert "- video-object-segmentation" in text
+    (saved / "README.md").write_text("mine")
+    small_propagator().save_pretrained(saved)
+    assert (saved / "README.md").read_text() == "mine"
+
+
+class Hub:
+    """In place of huggingface_hub's HfApi: keeps what is uploaded."""
+
+    uploads: ClassVar[list[dict[str, Any]]] = []
+
+    def __init__(self, token: str | None = None) -> None:
+        self.token = token
+
+    def create_repo(self, repo_id: str, private: bool | None, exist_ok: bool) -> Any:
+        assert exist_ok
+        return SimpleNamespace(repo_id=f"me/{repo_id}")
+
+    def upload_folder(self, folder_path: str, **options: Any) -> str:
+        files = {path.name: path.read_bytes() for path in Path(folder_path).iterdir()}
+        self.uploads.append({"token": self.token, "files": files, **options})
+        return "https://hub/commit"
+
+
+def test_a_model_is_pushed_to_the_hub(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.HfApi", Hub)
+    model = AudioInsertPropagator.from_pretrained(saved)
+    url = model.push_to_hub("tiny", token="secret", branch="next", ignore_patterns=("*.md",))
+    assert url == "https://hub/commit"
+    sent = Hub.uploads.pop()
+    assert (sent["repo_id"], sent["token"], sent["revision"]) == ("me/tiny", "secret", "next")
+    assert sent["ignore_patterns"] == ["*.md"]
+    assert sent["files"].keys() == {"README.md", "config.json", "model.safetensors"}
+    assert sent["files"]["model.safetensors"] == (saved / "model.safetensors").read_bytes()
+    folder = saved.parent / "again"
+    assert model.save_pretrained(folder, push_to_hub=True, private=True) == "https://hub/commit"
+    assert Hub.uploads.pop()["repo_id"] == "me/again"
+    assert (folder / "config.json").exists()
+
+
+def test_a_model_of_the_hub_is_fetched(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[Any, ...]] = []
+
+    def fetch(name: str, file: str, **options: Any) -> str:
+        asked.append((name, file, options["revision"], options["token"]))
+        return str(saved / file)
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", fetch)
+    model = AudioInsertPropagator.from_pretrained("me/tiny", revision="v1", token="secret")
+    assert model.config.embedding_dim == 32
+    files = ("config.json", "model.safetensors")
+    assert asked == [("me/tiny", file, "v1", "secret") for file in files]
+
+
+def test_names_that_no_folder_has() -> None:
+    for name in ("x" * 5000, "a\0b", ""):
+        with pytest.raises(CheckpointError):
+            KeyframeSegmenter.from_pretrained(name)

@@ -48,3 +48,7 @@ class OutputError(CoPropError):
 
 class LanguageModelError(CoPropError):
     """A language model that cannot be asked, or whose answer cannot be used."""
+
+
+class MissingPackageError(CoPropError):
+    """An optional package that is not installed; the message has the command to install it."""

@@ -21,7 +21,7 @@ from coprop.types import ControlPoints, FrameMask, Segment
 if TYPE_CHECKING:
     from coprop.media.reader import Frame
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 @dataclass
@@ -56,7 +56,7 @@ class Report:
         Args:
             name: the video's file name.
             points: the control points.
-            segments: the segments that were given a keyframe each.
+            segments: from control point to control point, without silences.
         """
         from coprop import __version__
 
@@ -99,7 +99,7 @@ class Result:
     Args:
         masks: one for each frame.
         control_points: where the sounding objects change.
-        segments: the spans that were given one keyframe each, with what is heard in them.
+        segments: from control point to control point, without silences, with what is heard in each.
         frames, audio, fps, video_track, audio_track: what the pipeline was given, for `save`.
     """
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,17 +16,16 @@ from torch import Tensor
 
 from coprop.brief import Brief
 from coprop.checks import is_plain
+from coprop.context import AudioWindows, nearest, stretch, with_neighbours
 from coprop.errors import ModelOutputError
 from coprop.keyframes.asking import Asked
 from coprop.keyframes.model import FrameContext, KeyframeModel
-from coprop.keyframes.naming import SoundNamer, TrackNamer
-from coprop.loudness import heard_spans, is_silent, quiet_blocks
-from coprop.neighbours import nearest, with_neighbours
+from coprop.keyframes.naming import SoundNamer, name_sound
 from coprop.propagation.checks import checked_step, warn_of_step_probabilities
 from coprop.propagation.propagator import Propagator
 from coprop.schedule import Schedule, heard_parts
+from coprop.silence import heard_spans, is_silent, quiet_blocks
 from coprop.types import AudioTrack, ControlPoints, FrameMask, Progress, Segment
-from coprop.windows import AudioWindows, stretch
 
 if TYPE_CHECKING:
     from coprop.media.clip import Clip
@@ -62,8 +62,8 @@ class Tracking:
         progress: called frame by frame.
 
     Attributes:
-        segments: the spans that were given a keyframe, so far; of a clip that has been gone
-            through, all of them. They end with the video.
+        segments: from control point to control point, without silences, those in which a frame has
+            been shown so far, with what sounds in them. They end with the video.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Tracking:
         progress: Progress | None,
     ) -> None:
         self.segments: list[Segment] = []
-        self._names = TrackNamer(namer, clip.audio)
+        self._name = partial(name_sound, namer, clip.audio)
         self._frames = self._go(tracker, clip, points, longest_s, progress)
 
     def __iter__(self) -> Iterator[tuple[Frame, FrameMask]]:
@@ -103,6 +103,7 @@ class Tracking:
         )
         schedule = Schedule(parts)
         state: SegmentState | None = None
+        begun: Segment | None = None
         duration_s, before_s = _ALONE_S, math.nan
         for frame, around in with_neighbours(clip.frames, tracker.context):
             # The next frame is not waited for: each is taken to last as long as the one before.
@@ -115,11 +116,12 @@ class Tracking:
                 words = points.categories_at(_middle_s(part.sources, sound_s))
                 state = tracker.start(frame, part.sources, around, words)
                 mask = state.mask
+                if part.sources != begun:
+                    begun = part.sources
+                    self.segments.append(self._named(begun, frame.time_s))
                 # A short sound between two frames has ended when it is shown.
-                ended = part.end_s <= frame.time_s
-                end_s = frame.time_s + duration_s if ended else part.end_s
-                categories = self._names(stretch(part.sources, frame.time_s))
-                self.segments.append(Segment(min(part.start_s, frame.time_s), end_s, categories))
+                if part.end_s <= frame.time_s:
+                    self._lengthen(frame.time_s + duration_s)
             else:
                 state = tracker.step(frame, state)
                 mask = state.mask
@@ -129,6 +131,15 @@ class Tracking:
         if self.segments:
             last = self.segments[-1]
             self.segments[-1] = replace(last, end_s=min(last.end_s, before_s + duration_s))
+
+    def _named(self, sources: Segment, time_s: float) -> Segment:
+        """A segment whose first frame is shown at a time."""
+        start_s = min(sources.start_s, time_s)
+        return Segment(start_s, sources.end_s, self._name(stretch(sources, time_s)))
+
+    def _lengthen(self, end_s: float) -> None:
+        last = self.segments[-1]
+        self.segments[-1] = replace(last, end_s=max(last.end_s, end_s))
 
 
 class SegmentTracker:

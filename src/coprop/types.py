@@ -193,7 +193,8 @@ def _as_float(array: NDArray[Any]) -> NDArray[Any]:
 class Segment:
     """A span ``[start_s, end_s)`` inside which the set of sounding objects is constant.
 
-    The segments of a result are those with one keyframe each.
+    Of a result they reach from control point to control point, without silences (paper section
+    3.2); each has a keyframe at its start, and more where it is longer than `max_segment_s`.
 
     Args:
         start_s: seconds.
@@ -303,7 +304,7 @@ class ControlPoints(Sealed):
     def spans(self, end_s: float) -> tuple[Segment, ...]:
         """From each control point to the next, in silence too; the last ends at ``end_s``.
 
-        A result's segments are parts of these: without silence, and as long as a keyframe serves.
+        A result's segments are these without silence.
 
         Raises:
             CoPropError: an end that is no number.

@@ -29,7 +29,7 @@ from bad_input.case import (
     tensor,
 )
 from coprop import Audio, ControlPointDetector, ControlPoints, CoProp, FrameMask, Segment
-from coprop.control_points.language_models.server_backend import ServerModel
+from coprop.control_points.language_models.server import ServerModel
 from coprop.evaluation.scores import ScoreOptions
 from coprop.keyframes.adapters import CallableSegmenter
 from coprop.keyframes.model import FrameContext
@@ -259,9 +259,9 @@ TABLE: dict[str, tuple[Callable[..., Any], dict[str, Arg], Callable[[Any], Any]]
         ServerModel,
         {
             "url": Arg(
-                ("http://localhost:1", ["http://a", "https://b/v1"]),
+                ("http://localhost:1", "https://b/v1"),
                 ("", "localhost", "ftp://a", "http://", "http://a:0", "http://a:x", "http://[::1",
-                 "http://u:p@h", "http://h?q", [], None, 5, [5], "http://a b", "http://\n"),
+                 "http://u:p@h", "http://h?q", [], ["http://a"], None, 5, [5], "http://a b", "http://\n"),
             ),
             "model": Arg((None, "tiny"), (5, [], ""), ()),
             "dialect": Arg(("vllm", "plain"), ("x", None, 5, [])),

@@ -21,10 +21,10 @@ from torch import Tensor, nn
 from bad_input.case import Case, Door, Expect
 from bad_input.damage import damage_folder, kept_folder, linked_copy
 from coprop import CoProp
-from coprop.control_points.cache import CachedModel
-from coprop.control_points.example_building import build_examples
-from coprop.control_points.examples import ExampleStore
-from coprop.control_points.language_models.model import Turn
+from coprop.control_points.language_models.base import Turn
+from coprop.control_points.rcpg.cache import CachedModel
+from coprop.control_points.rcpg.example_building import build_examples
+from coprop.control_points.rcpg.examples import ExampleStore
 from coprop.data.checksums import verify
 from coprop.data.loading import load_dataset
 from coprop.evaluation.methods import constant

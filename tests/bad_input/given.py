@@ -12,10 +12,10 @@ import torch
 
 from bad_input.case import INF, NAN, Case, Door, Expect
 from coprop import ControlPointDetector, ControlPoints, CoProp
-from coprop.control_points.examples import ExampleStore
-from coprop.control_points.language_models.model import Answer
+from coprop.control_points.language_models.base import Answer
 from coprop.control_points.rcpg import RCPGDetector
-from coprop.control_points.trace import Trace
+from coprop.control_points.rcpg.examples import ExampleStore
+from coprop.control_points.rcpg.trace import Trace
 from coprop.data.checksums import verify
 from coprop.data.control_point_labels import read_control_points
 from coprop.encoders.yamnet import YAMNet
@@ -84,7 +84,7 @@ def _pipeline() -> CoProp:
 HEARING: dict[str, Callable[[Any], Any]] = {
     "novelty": lambda sound: ControlPointDetector.novelty()(sound),
     "cosine": lambda sound: ControlPointDetector.cosine()(sound, windows=2),
-    "anchor": lambda sound: _pipeline().anchor(sound),
+    "detect": lambda sound: _pipeline().detect(sound),
     "rcpg": lambda sound: ControlPointDetector.rcpg(_Model("[1,0]"))(sound, windows=2),
     "pipeline": lambda sound: _pipeline()(clip_of(2), sound, fps=5),
     "stream": lambda sound: list(_pipeline().stream(clip_of(2), sound, fps=5)),

@@ -14,8 +14,8 @@ from typing import Any
 from bad_input.case import Case, Door, Expect
 from bad_input.damage import damaged, damaged_json
 from coprop import ControlPointDetector
-from coprop.control_points.answers import Failure, Flags, parse_flags
-from coprop.control_points.language_models.server_backend import ServerModel
+from coprop.control_points.language_models.server import ServerModel
+from coprop.control_points.rcpg.answers import Failure, Flags, parse_flags
 from pipeline_samples import noise
 
 _TOKENS = [{"token": t, "logprob": -0.1, "top_logprobs": []} for t in "[1,0,1]"]

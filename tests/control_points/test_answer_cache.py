@@ -2,17 +2,18 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sqlite3
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
-import lmdb
 import numpy as np
 import pytest
 
-from coprop.control_points.cache import CachedModel
-from coprop.control_points.language_models.model import Answer, Dialogue, Turn
+from coprop.control_points.language_models.base import Answer, Dialogue, Turn
+from coprop.control_points.rcpg.cache import CachedModel
 from coprop.errors import CoPropError, LanguageModelError, OutputError
 from scripted_models import Scripted, Served
 
@@ -79,43 +80,81 @@ def test_a_batch_is_asked_in_parts_and_each_is_kept_at_once(tmp_path: Path) -> N
     assert [asked[0].text for asked in again.asked] == ["4", "5", "6"]
 
 
+def change(folder: Path, sql: str, *values: object) -> None:
+    with closing(sqlite3.connect(folder / "answers.sqlite")) as database, database:
+        database.execute(sql, values)
+
+
 def test_a_damaged_entry_is_asked_again(tmp_path: Path) -> None:
     llm = Scripted(echo)
     model = CachedModel(llm, tmp_path)
     words(model, "a")
-    database = model._store._database
-    for damage in (b"", b"{", b"[]", b'{"text": 3, "probabilities": null}', b"\xff"):
-        with database.begin(write=True) as transaction:
-            (key,) = transaction.cursor().iternext(values=False)
-            transaction.put(key, damage)
+    damages = (b"", b"{", b"[]", b'{"text": 3, "probabilities": null}', b"\xff", "text", 3)
+    for damage in damages:
+        change(tmp_path, "UPDATE answers SET answer = ?", damage)
         assert words(model, "a") == ["A"]
-    assert len(llm.calls) == 6
+    assert len(llm.calls) == 1 + len(damages)
 
 
 def test_a_folder_that_is_no_cache(tmp_path: Path) -> None:
     (tmp_path / "damaged").mkdir()
-    (tmp_path / "damaged" / "data.mdb").write_bytes(b"no database" * 1000)
+    (tmp_path / "damaged" / "answers.sqlite").write_bytes(b"no database" * 1000)
     (tmp_path / "file").write_text("")
-    for folder in ("damaged", "file"):
+    (tmp_path / "folders" / "answers.sqlite").mkdir(parents=True)
+    for folder in ("damaged", "file", "folders"):
         with pytest.raises(OutputError, match="cannot be used to keep answers"):
             CachedModel(Scripted(echo), tmp_path / folder)
+
+
+def test_answers_of_an_earlier_version_are_told_of(tmp_path: Path) -> None:
+    (tmp_path / "data.mdb").write_bytes(b"what LMDB wrote")
+    with pytest.raises(OutputError, match=r"data\.mdb, kept by an earlier version.*another folder"):
+        CachedModel(Scripted(echo), tmp_path)
+    (tmp_path / "data.mdb").unlink()
+    assert words(CachedModel(Scripted(echo), tmp_path), "a") == ["A"]
 
 
 def test_a_database_that_was_cut_short(tmp_path: Path) -> None:
     model = CachedModel(Scripted(echo), tmp_path)
     words(model, *(str(number) * 200 for number in range(60)))
-    del model
-    data = tmp_path / "data.mdb"
+    data = tmp_path / "answers.sqlite"
     os.truncate(data, data.stat().st_size // 2)
-    with pytest.raises(OutputError, match="shorter than"):
+    with pytest.raises(OutputError, match=r"malformed.*can be removed"):
+        words(model, "a")
+    with pytest.raises(OutputError, match=r"malformed.*can be removed"):
         CachedModel(Scripted(echo), tmp_path)
 
 
-def test_a_full_cache_is_an_error_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("coprop.control_points.cache._MOST_BYTES", 1 << 16)
+def test_a_database_of_another_program(tmp_path: Path) -> None:
+    change(tmp_path, "CREATE TABLE answers (something TEXT)")
+    with pytest.raises(OutputError, match="no such column: answer"):
+        words(CachedModel(Scripted(echo), tmp_path), "a")
+
+
+def test_a_full_disk_is_an_error_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = CachedModel(Scripted(lambda asked, windows: "x" * 5000), tmp_path)
-    with pytest.raises(OutputError, match="MAP_FULL"):
+    connect = sqlite3.connect
+
+    def small(*given: object, **options: object) -> sqlite3.Connection:
+        database = connect(*given, **options)  # type: ignore[call-overload]
+        database.execute("PRAGMA max_page_count = 16")
+        return database  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(sqlite3, "connect", small)
+    with pytest.raises(OutputError, match=r"disk is full.*free space"):
         words(model, *map(str, range(40)))
+
+
+def test_a_folder_that_another_process_is_writing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = CachedModel(Scripted(echo), tmp_path)
+    monkeypatch.setattr("coprop.control_points.rcpg.cache._LONGEST_WAIT_S", 0.05)
+    with closing(sqlite3.connect(tmp_path / "answers.sqlite", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(OutputError, match="locked"):
+            words(model, "a")
+    assert words(model, "a") == ["A"]
 
 
 def test_wrong_numbers_of_answers(tmp_path: Path) -> None:
@@ -144,7 +183,7 @@ def test_several_threads_and_models_on_one_folder(tmp_path: Path) -> None:
 
 OTHER_PROCESS = """
 import sys
-from coprop.control_points.cache import CachedModel
+from coprop.control_points.rcpg.cache import CachedModel
 from scripted_models import Scripted
 from test_answer_cache import echo, words
 model = CachedModel(Scripted(echo), sys.argv[1])
@@ -155,7 +194,7 @@ for number in range(int(sys.argv[2]), int(sys.argv[3])):
 
 def test_two_processes_on_one_folder(tmp_path: Path) -> None:
     here = Path(__file__).parent
-    paths = os.pathsep.join([str(here), str(here.parent)])
+    paths = os.pathsep.join([str(here), str(here.parent), *sys.path])
     environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
     spans = (("0", "60"), ("30", "90"))
     processes = [
@@ -179,7 +218,7 @@ def _ask_in_a_fork(model: CachedModel, results: object) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="forks")
-def test_a_forked_process_opens_the_folder_anew(tmp_path: Path) -> None:
+def test_a_forked_process_uses_the_folder_too(tmp_path: Path) -> None:
     llm = Scripted(echo)
     model = CachedModel(llm, tmp_path)
     words(model, "before")
@@ -192,11 +231,3 @@ def test_a_forked_process_opens_the_folder_anew(tmp_path: Path) -> None:
     assert process.exitcode == 0
     words(model, "in the fork", "after")
     assert [asked[0].text for asked in llm.asked] == ["before", "after"]
-
-
-def test_the_library_refuses_to_open_a_folder_twice(tmp_path: Path) -> None:
-    """Why stores are shared in a process."""
-    model = CachedModel(Scripted(echo), tmp_path)
-    with pytest.raises(lmdb.Error, match="already open"):
-        lmdb.open(str(tmp_path))
-    assert CachedModel(Scripted(echo), tmp_path)._store is model._store

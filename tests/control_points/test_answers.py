@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from coprop.control_points.answers import Failure, Flags, parse_flags, without_thoughts
+from coprop.control_points.rcpg.answers import Failure, Flags, parse_flags, without_thoughts
 from coprop.errors import CoPropError
 
 GOOD = [

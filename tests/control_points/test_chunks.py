@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coprop.control_points.chunks import (
+from coprop.control_points.rcpg.chunks import (
     Chunk,
     grid_for,
     merge,

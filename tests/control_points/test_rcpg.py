@@ -15,11 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coprop import ControlPointDetector, CoPropError
-from coprop.control_points.examples import Example, ExampleStore
-from coprop.control_points.language_models.model import Answer, Dialogue
-from coprop.control_points.prompts import EXAMPLE_BASED, TABLE_2B, Prompts
+from coprop.control_points.language_models.base import Answer, Dialogue
 from coprop.control_points.rcpg import RCPGDetector
-from coprop.control_points.trace import Trace
+from coprop.control_points.rcpg.examples import Example, ExampleStore
+from coprop.control_points.rcpg.prompts import EXAMPLE_BASED, TABLE_2B, Prompts
+from coprop.control_points.rcpg.trace import Trace
 from coprop.errors import LanguageModelError
 from coprop.types import Audio, ControlPoints
 from scripted_models import RATE, Scripted, Served, hears_levels, stepped

@@ -11,8 +11,8 @@ import pytest
 import soundfile
 from small_library import build
 
-from coprop.control_points.example_building import build_examples, true_flags, window_flags
-from coprop.control_points.examples import Example, ExampleStore, mean_bands
+from coprop.control_points.rcpg.example_building import build_examples, true_flags, window_flags
+from coprop.control_points.rcpg.examples import Example, ExampleStore, mean_bands
 from coprop.data.labelled import LabelledClip
 from coprop.errors import CoPropError, DatasetError, OutputError
 from coprop.types import Audio

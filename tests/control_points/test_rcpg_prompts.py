@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from coprop.control_points.numbers import NUMBERS, cardinal, ordinal
-from coprop.control_points.prompts import EXAMPLE_BASED, TABLE_2B, Prompts
+from coprop.control_points.rcpg.numbers import NUMBERS, cardinal, ordinal
+from coprop.control_points.rcpg.prompts import EXAMPLE_BASED, TABLE_2B, Prompts
 from coprop.errors import CoPropError
 
 # The paper's words, sections 4.3 and 3.2.

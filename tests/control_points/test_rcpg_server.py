@@ -12,7 +12,7 @@ from chat_server import Asked, ChatServer, Reply, completion
 from typer.testing import CliRunner
 
 from coprop.cli import app
-from coprop.control_points.prompts import TABLE_2B
+from coprop.control_points.rcpg.prompts import TABLE_2B
 from scripted_models import RATE, stepped
 
 

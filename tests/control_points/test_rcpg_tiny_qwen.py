@@ -12,10 +12,10 @@ import torch
 from tiny_qwen import write_tiny_qwen2_audio
 
 from coprop import ControlPointDetector
-from coprop.control_points.cache import CachedModel
-from coprop.control_points.examples import ExampleStore
-from coprop.control_points.language_models.transformers_backend import TransformersModel
+from coprop.control_points.language_models.transformers import TransformersModel
 from coprop.control_points.rcpg import RCPGDetector
+from coprop.control_points.rcpg.cache import CachedModel
+from coprop.control_points.rcpg.examples import ExampleStore
 from coprop.types import Audio
 
 RATE = 16_000

@@ -22,8 +22,8 @@ SOUNDS, WINDOWS, AT_ONCE = 1000, 5, 8
 CLIENT = """
 import json, signal, sys
 import numpy as np
-from coprop.control_points.cache import CachedModel
-from coprop.control_points.language_models.server_backend import ServerModel
+from coprop.control_points.rcpg.cache import CachedModel
+from coprop.control_points.language_models.server import ServerModel
 from coprop.control_points.rcpg import RCPGDetector
 from coprop.types import Audio
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coprop.control_points.categories import categories_in, likeness, normal_name
+from coprop.control_points.rcpg.categories import categories_in, likeness, normal_name
 
 ANSWERS = {
     "There are two different types of audio in this segment, one for cello and the other for "

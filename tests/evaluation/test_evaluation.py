@@ -14,7 +14,7 @@ import torch
 from small_dataset import Keeping, SmallDataset, build, loud_is_red
 
 from coprop import ControlPointDetector, CoProp, CoPropError
-from coprop.control_points.language_models.model import Answer
+from coprop.control_points.language_models.base import Answer
 from coprop.data.labelled import FrameTruth, LabelledClip
 from coprop.errors import OutputError
 from coprop.evaluation.methods import (

@@ -133,26 +133,24 @@ def test_each_segment_is_named() -> None:
     assert [(s.start_s, s.end_s) for s in namer.spans] == [(0, 1), (1, 2.25)]
 
 
-def test_pieces_of_what_goes_on_sounding_are_named_once() -> None:
+def test_what_goes_on_sounding_is_one_segment_however_many_keyframes_it_has() -> None:
     namer = Script()
     result = pipeline(namer, max_segment_s=0.5)(clip_of(8), noise(2.0), fps=4)
-    assert len(result.segments) == 4
-    assert {s.categories[0].name for s in result.segments} == {"sound 1"}
+    assert [(s.start_s, s.end_s) for s in result.segments] == [(0, 2)]
+    assert sum(mask.is_keyframe for mask in result.masks) == 4
     assert len(namer.spans) == 1
     long = Script()
-    result = pipeline(long, max_segment_s=4.0)(clip_of(48), noise(24.0), fps=2)
-    assert [s.start_s for s in result.segments] == [0, 4, 8, 12, 16, 20]
-    # The 10 s around each keyframe, of which the first two share them.
-    assert [(s.start_s, s.end_s) for s in long.spans] == [
-        *((t, t + 10) for t in (0, 3, 7, 11)),
-        (14.25, 24.25),
-    ]
+    result = pipeline(long, 4.0, max_segment_s=4.0)(clip_of(48), noise(24.0), fps=2)
+    assert [s.start_s for s in result.segments] == [0, 4]
+    assert sum(mask.is_keyframe for mask in result.masks) == 6
+    # The 10 s around the first frame.
+    assert [(s.start_s, s.end_s) for s in long.spans] == [(0, 4), (4, 14)]
 
 
 def test_a_stream_has_them_as_soon_as_a_segment_begins() -> None:
     made = pipeline(Script(), 1.0)
     with Clip(clip_of(8), noise(2.0), fps=4) as clip:
-        tracking = made.track(clip, made.anchor(clip.audio))
+        tracking = made.track(clip, made.detect(clip.audio))
         for frame, _ in tracking:
             named = [s.categories[0].name for s in tracking.segments]
             assert named == ["sound 1", "sound 2"][: 1 + (frame.time_s >= 1)]

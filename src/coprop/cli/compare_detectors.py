@@ -32,7 +32,7 @@ from coprop.cli.llm_options import (
 from coprop.cli.progress import ProgressBars
 
 if TYPE_CHECKING:
-    from coprop.control_points.language_models.model import LanguageModel
+    from coprop.control_points.language_models.base import LanguageModel
     from coprop.control_points.rcpg import RCPGDetector
     from coprop.evaluation.detectors import Comparison, DetectorRow
 

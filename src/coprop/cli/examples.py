@@ -43,7 +43,7 @@ def examples(options: ExamplesOptions) -> None:
       coprop examples --dataset avss --root AVSBench --split train --out train.jsonl
     """
     with reported(debug=options.debug), ProgressBars(shown=True) as bars:
-        from coprop.control_points.example_building import build_examples
+        from coprop.control_points.rcpg.example_building import build_examples
 
         clips = chosen_dataset(
             options.dataset, options.root, options.split, control_points=options.control_points

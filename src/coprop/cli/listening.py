@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from coprop.control_points.language_models.model import SAMPLE_RATE
+from coprop.control_points.language_models.base import LLM_SAMPLE_RATE
 from coprop.errors import CoPropError, MediaError
 from coprop.media.folders import media_in
 
 if TYPE_CHECKING:
     from coprop.control_points.detector import ControlPointDetector
     from coprop.control_points.rcpg import RCPGDetector
-    from coprop.control_points.trace import Trace
+    from coprop.control_points.rcpg.trace import Trace
     from coprop.media.audio_file import AudioFile
     from coprop.types import ControlPoints, Progress
 
@@ -84,7 +84,7 @@ def listen(
     from coprop.control_points.rcpg import RCPGDetector
 
     if isinstance(detector, RCPGDetector):
-        tracks = _opened(files, SAMPLE_RATE, audio_track, failed, progress)
+        tracks = _opened(files, LLM_SAMPLE_RATE, audio_track, failed, progress)
         yield from _asking(tracks, detector, windows)
         return
     for track in _opened(files, None, audio_track, failed, progress):

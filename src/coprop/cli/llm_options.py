@@ -15,7 +15,7 @@ from coprop.cli.common import checked_device, path_option
 if TYPE_CHECKING:
     from coprop.cli.compare_detectors import ComparisonOptions
     from coprop.cli.detect import DetectOptions
-    from coprop.control_points.language_models.model import LanguageModel
+    from coprop.control_points.language_models.base import LanguageModel
 
 
 class Steps(str, Enum):
@@ -77,8 +77,8 @@ def opened_model(options: DetectOptions | ComparisonOptions) -> LanguageModel | 
         typer.BadParameter: a device that is not there, or an option that the model has no use for.
         CoPropError: it cannot be reached or loaded.
     """
-    from coprop.control_points import named_models
-    from coprop.control_points.cache import CachedModel
+    from coprop.control_points import language_models
+    from coprop.control_points.rcpg.cache import CachedModel
 
     if options.llm is None:
         return None
@@ -91,7 +91,7 @@ def opened_model(options: DetectOptions | ComparisonOptions) -> LanguageModel | 
         )
     if options.device is not None:
         checked_device(options.device)
-    model = named_models.language_model(
+    model = language_models.language_model(
         options.llm, served_name=options.llm_model, device=options.device
     )
     return model if options.cache is None else CachedModel(model, options.cache)

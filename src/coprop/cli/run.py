@@ -100,7 +100,6 @@ def run(options: RunOptions) -> None:
         check_output(options)
         check_input(options)
         pipeline = _pipeline(options)
-        pipeline.detector = detector_for(options.method, options.threshold, options.min_gap)
         with bars:
             content = _process(options, pipeline, bars)
     if options.as_json:
@@ -168,9 +167,10 @@ def _spare_input(options: RunOptions) -> None:
 
 
 def _pipeline(options: RunOptions) -> CoProp:
-    from coprop.pipeline import CoProp
-    from coprop.pretrained import has_file
+    from coprop.pipeline import DEFAULT_MAX_SEGMENT_S, CoProp
+    from coprop.weights import has_file
 
+    detector = detector_for(options.method, options.threshold, options.min_gap)
     device, model = checked_device(options.device), options.model
     for name in ("keyframe_segmenter", "propagator"):
         if model is not None and not has_file(model / name / "config.json"):
@@ -178,10 +178,9 @@ def _pipeline(options: RunOptions) -> CoProp:
                 f"{model} has no folder {name}. --model takes a folder with keyframe_segmenter and "
                 "propagator, each with model.safetensors and config.json."
             )
-    pipeline = CoProp.from_pretrained(model, device=device)
-    if options.max_segment is not None:
-        pipeline.max_segment_s = options.max_segment or None
-    return pipeline
+    given = options.max_segment
+    longest_s = DEFAULT_MAX_SEGMENT_S if given is None else given or None
+    return CoProp.from_pretrained(model, detector=detector, max_segment_s=longest_s, device=device)
 
 
 def _process(options: RunOptions, pipeline: CoProp, bars: ProgressBars) -> dict[str, Any]:
@@ -191,7 +190,7 @@ def _process(options: RunOptions, pipeline: CoProp, bars: ProgressBars) -> dict[
     tracks = {"video_track": options.video_track, "audio_track": options.audio_track}
     with Clip(options.video, options.audio, **tracks, progress=bars) as clip:
         bars("control points", 0, None)
-        points = pipeline.anchor(clip.audio)
+        points = pipeline.detect(clip.audio)
         tracked = pipeline.track(clip, points, progress=bars)
         return save(options.out, clip, tracked, points, tracked.segments, force=options.force)
 

@@ -10,27 +10,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coprop.checks import array_of, number, shown, whole
+from coprop.control_points import embeddings as _embeddings
 from coprop.control_points import novelty as _novelty
-from coprop.control_points import similarity as _similarity
+from coprop.control_points.embeddings import Embed
 from coprop.control_points.features import MOST_WINDOWS, STEP_S
 from coprop.control_points.levels import edge_chances
-from coprop.control_points.similarity import Embed
 from coprop.errors import CoPropError
-from coprop.loudness import (
+from coprop.paths import AnyPath
+from coprop.silence import (
     block_levels_db,
     heard_spans,
     quiet_levels,
     silence_edges_s,
 )
-from coprop.paths import AnyPath
 from coprop.sounds import GivenSound, as_track
 from coprop.types import AudioTrack, ControlPoints
 
 if TYPE_CHECKING:
-    from coprop.control_points.examples import ExampleStore
-    from coprop.control_points.language_models.model import LanguageModel
-    from coprop.control_points.prompts import Prompts
+    from coprop.control_points.language_models.base import LanguageModel
     from coprop.control_points.rcpg import RCPGDetector
+    from coprop.control_points.rcpg.examples import ExampleStore
+    from coprop.control_points.rcpg.prompts import Prompts
 
 ScoreFunction = Callable[[AudioTrack, int | None], NDArray[np.float64]]
 """``score(audio, windows)`` gives (windows,) scores in [0, 1], one for the start of each window, or
@@ -121,7 +121,7 @@ class ControlPointDetector:
         if embed is None:
             score, usual = _novelty.novelty_scores, NOVELTY_THRESHOLD
         else:
-            embedding = _similarity.Embedding(embed, sample_rate, window_s)
+            embedding = _embeddings.Embedding(embed, sample_rate, window_s)
             score, usual = embedding.novelty_scores, EMBEDDING_THRESHOLD
         chosen = usual if threshold is None else threshold
         chances = edge_chances if embed is None else None
@@ -155,7 +155,7 @@ class ControlPointDetector:
         Raises:
             CoPropError: a parameter outside its range.
         """
-        features = _similarity.Embedding(embed, sample_rate, window_s)
+        features = _embeddings.Embedding(embed, sample_rate, window_s)
         usual = COSINE_THRESHOLD if embed is None else EMBEDDING_THRESHOLD
         chosen = usual if threshold is None else threshold
         return cls(features.cosine_scores, threshold=chosen, min_gap_s=min_gap_s)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from coprop.control_points.example_building import true_flags
 from coprop.control_points.rcpg import RCPGDetector
+from coprop.control_points.rcpg.example_building import true_flags
 from coprop.data.labelled import LabelledDataset
 from coprop.errors import DatasetError
 from coprop.metrics.functional import ControlPointCounts, control_point_counts

@@ -11,14 +11,14 @@ import torch
 from torch import Tensor
 
 from coprop.categories import Category, as_categories
+from coprop.context import AudioWindows
 from coprop.encoders.yamnet import YAMNet, class_names
 from coprop.errors import CoPropError, ModelOutputError
-from coprop.keyframes.ears import classes_heard
+from coprop.keyframes.audio import classes_heard
 from coprop.keyframes.general_names import shares
-from coprop.loudness import is_silent, quiet_blocks
+from coprop.silence import is_silent, quiet_blocks
 from coprop.sounds import GivenSound, as_track
 from coprop.types import AudioTrack, ControlPoints, Segment
-from coprop.windows import AudioWindows
 
 _LEAST = 0.1  # probability of what is named at all
 _MOST = 3  # names
@@ -33,7 +33,7 @@ class SoundNamer(Protocol):
         Args:
             audio: the clip's sound.
             segment: where the same things sound, without silence; of a longer one, the 10 s around
-                the keyframe.
+                its first frame.
         """
         ...
 
@@ -51,7 +51,8 @@ class AudioSetNamer:
     runs on the CPU. Threads may share a namer.
     """
 
-    def __call__(self, audio: AudioTrack, segment: Segment, /) -> tuple[Category, ...]:
+    def __call__(self, audio: GivenSound, segment: Segment, /) -> tuple[Category, ...]:
+        audio = as_track(audio)
         last_s = max(min(segment.end_s, audio.duration_s), segment.start_s)
         windows = AudioWindows(audio, YAMNet.sample_rate, YAMNet.window_s)
         sound = windows.whole((segment.start_s + last_s) / 2, replace(segment, end_s=last_s))
@@ -74,34 +75,19 @@ def names_of(classes: Tensor) -> tuple[Category, ...]:
     return tuple(heard[:_MOST])
 
 
-class TrackNamer:
-    """A namer of one track's segments, which is not asked twice about the same span.
+def name_sound(namer: SoundNamer | None, audio: AudioTrack, span: Segment) -> tuple[Category, ...]:
+    """What sounds in a span of a track; nothing where nobody is asked.
 
-    Args:
-        namer: who is asked; None for nobody.
-        audio: the track.
+    Raises:
+        ModelOutputError: the namer returns anything but categories.
     """
-
-    def __init__(self, namer: SoundNamer | None, audio: AudioTrack) -> None:
-        self._namer = namer
-        self._audio = audio
-        self._last: tuple[Segment, tuple[Category, ...]] | None = None
-
-    def __call__(self, span: Segment) -> tuple[Category, ...]:
-        """What sounds in a span; nothing where nobody is asked.
-
-        Raises:
-            ModelOutputError: the namer returns anything but categories.
-        """
-        if self._namer is None:
-            return ()
-        if self._last is None or self._last[0] != span:
-            given = self._namer(self._audio, span)
-            try:
-                self._last = span, as_categories(given)
-            except CoPropError as error:
-                raise ModelOutputError(f"the namer returned something else: {error}") from error
-        return self._last[1]
+    if namer is None:
+        return ()
+    given = namer(audio, span)
+    try:
+        return as_categories(given)
+    except CoPropError as error:
+        raise ModelOutputError(f"the namer returned something else: {error}") from error
 
 
 def naming(
@@ -136,10 +122,10 @@ def name_sounds(
         ModelOutputError: the namer returns anything but categories.
     """
     audio = as_track(audio)
-    quiet, ask = quiet_blocks(audio), TrackNamer(namer, audio)
+    quiet = quiet_blocks(audio)
     words: list[tuple[str, ...]] = []
     for span in points.spans(audio.duration_s):
-        heard = () if is_silent(quiet, span) else ask(span)
+        heard = () if is_silent(quiet, span) else name_sound(namer, audio, span)
         words.append(tuple(category.name for category in heard))
     beyond = int(points.flags.sum()) - len(words)
     return replace(points, categories=(*words, *[()] * beyond))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, get_args
 
 import torch
@@ -12,13 +12,13 @@ from torch import Tensor
 
 from coprop.checks import number, shown, whole
 from coprop.errors import CoPropError, ShapeError
-from coprop.keyframes.decision import OFF_SCREEN
 from coprop.keyframes.grounded import GroundedNetwork, released
 from coprop.keyframes.group_names import groups_named
 from coprop.keyframes.model import ALONE, AudioSpan, FrameContext
 from coprop.keyframes.network import AudioQueriedConfig, AudioQueriedNetwork
+from coprop.keyframes.selection import OFF_SCREEN
 from coprop.keyframes.text_guided import TextGuidedSegmenter
-from coprop.pretrained import PretrainedModel
+from coprop.weights import PretrainedModel
 
 Architecture = Literal["grounded", "audio_queried"]
 _LARGEST_EDGE = 16_384  # pixels; no video is wider
@@ -81,7 +81,7 @@ def _check_names(kind: type, values: object) -> None:
         )
 
 
-class KeyframeSegmenter(PretrainedModel, tags=["audio-visual-segmentation"]):
+class KeyframeSegmenter(PretrainedModel):
     """An audio-guided image segmentation model, with its working size.
 
     Args:
@@ -91,6 +91,7 @@ class KeyframeSegmenter(PretrainedModel, tags=["audio-visual-segmentation"]):
 
     context: FrameContext = ALONE
     config_type = SegmenterConfig
+    tags = ("audio-visual-segmentation",)
 
     def __init__(self, config: SegmenterConfig | None = None) -> None:
         super().__init__()
@@ -126,6 +127,19 @@ class KeyframeSegmenter(PretrainedModel, tags=["audio-visual-segmentation"]):
                 f"{tuple(frames.shape)} and {tuple(audio.shape)}."
             )
         return self._at_working_size(frames, lambda small: self.network(small, audio))
+
+    def set_off_screen(self, probability: float) -> None:
+        """Changes `SegmenterConfig.off_screen`, of the default's network.
+
+        Raises:
+            CoPropError: out of range, or another architecture, which has no such number.
+        """
+        if not isinstance(self.network, GroundedNetwork):
+            raise CoPropError(
+                f'off_screen is for the architecture "grounded", not {self.config.architecture!r}.'
+            )
+        self.config = replace(self.config, off_screen=probability)
+        self.network.selector.off_screen = self.config.off_screen
 
     def completed(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
         """The stored tensors, with those of released networks that come with the package."""

@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from coprop.media.resample import BLOCK
 from coprop.media.segment_names import write_names
 from coprop.paths import AnyPath
-from coprop.types import AudioTrack, ControlPoints, Segment
+from coprop.sounds import GivenSound, as_track
+from coprop.types import ControlPoints, Segment
 
 INK, MUTED, SOUND, CHANGE, AREA = "#1f2933", "#7b8794", "#486581", "#d64545", "#2f8f6f"
 _FONT, _UNKNOWN = "DejaVu Sans", "\u25a1"  # matplotlib brings the font; a box
@@ -29,7 +30,7 @@ _MINUTES_FROM_S = 120.0
 _COLUMN_S, _COLUMNS = 0.05, (1600, 20_000)  # of the waveform: a pixel's width in a row, in bounds
 
 
-def envelope(audio: AudioTrack, columns: int | None = None) -> NDArray[np.float32]:
+def envelope(audio: GivenSound, columns: int | None = None) -> NDArray[np.float32]:
     """Lowest and highest sample in each of ``columns`` equal spans, as (2, columns) float32.
 
     Reads the sound block by block. Sound shorter than ``columns`` samples has one column for each.
@@ -38,6 +39,7 @@ def envelope(audio: AudioTrack, columns: int | None = None) -> NDArray[np.float3
         audio: the sound.
         columns: how many; None for as many as the picture of it has pixels.
     """
+    audio = as_track(audio)
     if columns is None:
         columns = int(np.clip(audio.duration_s / _COLUMN_S, *_COLUMNS))
     edges = np.linspace(0, audio.num_samples, min(columns, audio.num_samples) + 1).astype(np.int64)

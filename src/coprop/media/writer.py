@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,10 @@ from coprop.media.overlay import OverlayFile
 from coprop.media.palette import voc_palette
 from coprop.media.reader import Frame
 from coprop.media.sound import Sound
+from coprop.media.streams import Contents
 from coprop.media.timeline import envelope, plot_timeline
 from coprop.paths import AnyPath, as_path
+from coprop.sounds import GivenSound, as_track
 from coprop.types import AudioTrack, ControlPoints, FrameMask, Segment
 
 MASKS, OVERLAY, TIMELINE, RESULT = "masks", "overlay.mp4", "timeline.png", "result.json"
@@ -45,7 +48,7 @@ class ResultWriter:
     Args:
         directory: where to write; made if it is not there.
         sound: what the overlay sounds like: a media file (the video itself, usually), whose sound
-            is copied unchanged where MP4 allows it, a track in memory, or None.
+            is copied unchanged where MP4 allows it, a sound in memory (`GivenSound`), or None.
         force: write into a directory that is not empty. An earlier result there is removed, other
             files are left alone.
 
@@ -55,10 +58,14 @@ class ResultWriter:
     """
 
     def __init__(
-        self, directory: AnyPath, *, sound: Sound | None = None, force: bool = False
+        self, directory: AnyPath, *, sound: Sound | GivenSound | None = None, force: bool = False
     ) -> None:
         self.directory = as_path("directory", directory, error=OutputError)
-        self._sound = sound
+        self._sound: Sound | None
+        if sound is None or isinstance(sound, (str, os.PathLike, Contents)):
+            self._sound = sound
+        else:
+            self._sound = as_track(sound)
         self._overlay: OverlayFile | None = None
         self._shape: tuple[int, int] | None = None
         self._index = -1
@@ -117,7 +124,7 @@ class ResultWriter:
         self,
         report: Mapping[str, Any],
         *,
-        audio: AudioTrack | None = None,
+        audio: GivenSound | None = None,
         control_points: ControlPoints | None = None,
         segments: Sequence[Segment] = (),
         title: str = "",
@@ -128,7 +135,7 @@ class ResultWriter:
             report: what result.json holds; numbers of numpy are written as plain ones.
             audio: the sound, for the timeline.
             control_points: its control points; without them no timeline is drawn.
-            segments: the spans with one keyframe each, for the timeline.
+            segments: from control point to control point, without silences, for the timeline.
             title: a line above the timeline.
 
         Raises:
@@ -138,9 +145,10 @@ class ResultWriter:
         if not self._times_s:
             raise CoPropError("there is nothing to finish: no frame has been written.")
         text = _as_json(report)
+        track = None if audio is None else as_track(audio)
         self._close_overlay()
         if control_points is not None:
-            self._draw_timeline(control_points, segments, audio, title)
+            self._draw_timeline(control_points, segments, track, title)
         write_text(self.directory / RESULT, text)
 
     @property

@@ -7,11 +7,14 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
 from coprop.errors import CoPropError
+from coprop.extras import needs
 from coprop.metrics.functional import ClassCounts
 from coprop.metrics.functional.checks import BoolSeries, as_tensor, check_choice, series_of
+
+with needs("torchmetrics", "coprop[eval]", "coprop.metrics"):
+    from torchmetrics import Metric
 
 FrameSelection = Literal["all", "key", "normal"]
 """Which frames count: all, key frames only, or the others only (paper A.3)."""

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import TypeVar
 
 from coprop.paths import AnyPath
-from coprop.pretrained import PretrainedModel
 from coprop.propagation.checkpoints import (
     load_audio_encoder,
     load_weights,
@@ -16,18 +15,16 @@ from coprop.propagation.checkpoints import (
 )
 from coprop.propagation.config import AudioEncoderName, PropagatorConfig
 from coprop.propagation.network import PropagationNetwork
+from coprop.weights import PretrainedModel
 
 _Network = TypeVar("_Network", bound="PretrainedNetwork")
 
 
-class PretrainedNetwork(
-    PropagationNetwork,
-    PretrainedModel,
-    tags=["video-object-segmentation", "audio-visual-segmentation"],
-):
+class PretrainedNetwork(PropagationNetwork, PretrainedModel):
     """A `PropagationNetwork` that can be loaded and saved, and read from official files."""
 
     config_type = PropagatorConfig
+    tags = ("video-object-segmentation", "audio-visual-segmentation")
 
     def __init__(self, config: PropagatorConfig | None = None) -> None:
         super().__init__(config or PropagatorConfig())

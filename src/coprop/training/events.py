@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from coprop.extras import needs
 from coprop.files import output_errors
 
 
@@ -24,12 +25,14 @@ class EventFile:
         first_step: points of this step and later that earlier files hold no longer count.
 
     Raises:
+        MissingPackageError: tensorboardX is not installed.
         OutputError: it cannot be written.
     """
 
     def __init__(self, folder: Path, *, first_step: int) -> None:
-        from tensorboardX.event_file_writer import EventsWriter
-        from tensorboardX.proto.event_pb2 import Event, SessionLog
+        with needs("tensorboardX", "coprop[train]", "training"):
+            from tensorboardX.event_file_writer import EventsWriter
+            from tensorboardX.proto.event_pb2 import Event, SessionLog
 
         self._folder = folder
         with output_errors(folder):

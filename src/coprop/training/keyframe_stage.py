@@ -12,7 +12,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from coprop.checkpoints import load_state_dict, read_state_dict
 from coprop.control_points.detector import ControlPointDetector
 from coprop.data.labelled import LabelledDataset
 from coprop.data.subsets import key_frames
@@ -28,6 +27,7 @@ from coprop.training.session import Stage
 from coprop.training.starting import RANDOM, load_audio_encoder, model_folder, steps_of
 from coprop.training.validation import Validation
 from coprop.types import WindowDetector
+from coprop.weights import load_state_dict, read_state_dict
 
 SEGMENTER = "keyframe_segmenter"
 _TIMM = "timm:"
@@ -76,7 +76,7 @@ class KeyframeObjective(nn.Module):
 
     def _logits(self, frames: Tensor, sounds: Tensor) -> Tensor:
         if isinstance(self.network, GroundedNetwork):
-            return self.network.undecided(frames, sounds)
+            return self.network.soft_mask(frames, sounds)
         logits: Tensor = self.network(frames, sounds)
         return logits
 
@@ -84,8 +84,8 @@ class KeyframeObjective(nn.Module):
         """The pretrained parts, which learn nothing from so little."""
         network = self.network
         if isinstance(network, GroundedNetwork):
-            eyes = network.eyes
-            return eyes.classifier, eyes.visual, eyes.deeplab, eyes.u2net, network.ears.yamnet
+            seen = network.visual
+            return seen.classifier, seen.backbone, seen.deeplab, seen.u2net, network.audio.yamnet
         return (_module(network.audio),)
 
 
@@ -215,14 +215,14 @@ def _load_encoders(network: GroundedNetwork | AudioQueriedNetwork, recipe: Keyfr
     image, audio = str(recipe.image_weights), str(recipe.audio_weights)
     if image != RANDOM:
         if isinstance(network, GroundedNetwork):
-            load_state_dict(network.eyes.visual, read_state_dict(image), image)
+            load_state_dict(network.visual.backbone, read_state_dict(image), image)
         elif image.startswith(_TIMM):
             _load_from_timm(network.visual, image.removeprefix(_TIMM))
         else:
             network.visual.load_checkpoint(image)
     if audio != RANDOM:
         if isinstance(network, GroundedNetwork):
-            load_audio_encoder(network.ears.yamnet, audio)
+            load_audio_encoder(network.audio.yamnet, audio)
         else:
             load_audio_encoder(_module(network.audio), audio)
 

@@ -16,7 +16,6 @@ import torch
 from torch import Tensor, nn
 from torch.optim import AdamW
 
-from coprop.checkpoints import read_state_dict
 from coprop.data.labelled import LabelledDataset
 from coprop.errors import CoPropError
 from coprop.propagation.config import PropagatorConfig
@@ -27,6 +26,7 @@ from coprop.training.samples import PropagatorSamples, SampleOptions, stack_sequ
 from coprop.training.session import Stage
 from coprop.training.starting import RANDOM, load_audio_encoder, model_folder, steps_of
 from coprop.training.validation import Validation
+from coprop.weights import read_state_dict
 
 PROPAGATOR = "propagator"
 _NO_DECAY = ("relative_emb_v", "conv_out")

@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from coprop.context import AudioWindows
 from coprop.data.labelled import LabelledClip, LabelledDataset
 from coprop.errors import DatasetError
 from coprop.training.losses import VOID
 from coprop.training.views import View, between, random_view, see, whole_view
 from coprop.types import Segment
-from coprop.windows import AudioWindows
 
 Sample = dict[str, Tensor]
 """Of one clip: frames (F, 3, h, w) in [0, 1], sounds (F, n), labels (F, h, w) uint8."""

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from torch import nn
 
-from coprop.checkpoints import load_state_dict, read_state_dict
 from coprop.errors import CheckpointError
 from coprop.pipeline import WEIGHTS
 from coprop.training.recipes import Recipe
+from coprop.weights import load_state_dict, read_state_dict
 
 DEFAULT, RANDOM = "default", "random"
 _HEAD = "embeddings."  # VGGish's fully connected layers, which no model here uses

@@ -74,7 +74,7 @@ class Validation:
 
     def _models(self) -> dict[str, KeyframeSegmenter | AudioInsertPropagator]:
         pair = {
-            "keyframe_segmenter": self.pipeline.keyframes,
+            "keyframe_segmenter": self.pipeline.segmenter,
             "propagator": self.pipeline.propagator,
         }
         kinds = (KeyframeSegmenter, AudioInsertPropagator)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from huggingface_hub import try_to_load_from_cache
 from safetensors import SafetensorError
 
 from coprop.errors import CheckpointError, CoPropError, LanguageModelError
+from coprop.extras import needs
 from coprop.paths import AnyPath, as_path
 
 _HUB_ID = re.compile(r"\w[\w.-]*(/[\w.-]+)?")  # owner/name
@@ -34,14 +34,13 @@ def load(
     Of models that can also speak, the part that thinks and writes is loaded.
 
     Raises:
-        CheckpointError: a package is missing, or there is no such model, or not a whole one.
+        CheckpointError: transformers lacks a package, there is no such model, or no whole one.
+        MissingPackageError: bitsandbytes is not installed.
         LanguageModelError: it does not hear.
     """
-    if load_in_4bit and importlib.util.find_spec("bitsandbytes") is None:
-        raise CheckpointError(
-            "load_in_4bit needs bitsandbytes, which is not installed; install it with: "
-            "pip install bitsandbytes."
-        )
+    if load_in_4bit:
+        with needs("bitsandbytes", "bitsandbytes", "load_in_4bit"):
+            import bitsandbytes  # noqa: F401
     folder = as_path("name_or_folder", name, error=CheckpointError)
     if not folder.is_dir() and (not isinstance(name, str) or not _HUB_ID.fullmatch(name)):
         raise _unusable(name, "there is no such folder")

@@ -1,0 +1,149 @@
+"""From what is seen where to a crisp mask of what sounds, whatever it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange, repeat
+from torch import Tensor, nn
+
+from coprop.keyframes.layers import conv_block, resized
+from coprop.keyframes.visual import PATCH_WEIGHT, PYRAMID, VisualEvidence
+
+_SHOWN = 0.5  # DeepLab's probability from which its map of what sounds is used
+_SAME = 0.5  # share by which the mask and what stands out must cover each other to be one thing
+_HALF = 0.5  # the weight of each of two that tell the same thing
+_LEAST = 1e-4  # probability: its logit is finite
+_LEAST_PRESENCE = 0.05  # of a group: it may be there without a score
+
+
+class MaskDecoder(nn.Module):
+    """Spreads evidence over what looks alike, then sharpens it, level by level.
+
+    It is told where evidence for what sounds was seen and where for other things, but never for
+    what: it works the same for all groups.
+
+    Args:
+        width: channels.
+        cues: channels of evidence, see `decode`.
+    """
+
+    def __init__(self, width: int = 48, cues: int = 5) -> None:
+        super().__init__()
+        fine, middle, coarse = PYRAMID
+        self.spread = _Spread(coarse, width, cues)
+        self.at_16 = conv_block(coarse + 2 * cues, 2 * width)
+        self.at_8 = conv_block(2 * width + middle + cues, width)
+        self.at_4 = conv_block(width + fine + cues, width // 2)
+        self.mask = nn.Conv2d(width // 2, 1, 1)
+
+    def forward(self, visual: VisualEvidence, groups: Tensor, other: Tensor) -> Tensor:
+        """(K, 1, h / 4, w / 4) logits of "this pixel sounds".
+
+        What was learned from little is averaged with what DeepLab and U2-Net, which have seen many
+        photographs, tell of the same thing.
+
+        Args:
+            visual: of K frames.
+            groups: (K, G), 1 for the groups that sound and 0 for others.
+            other: (K,), 1 where what stands out sounds without being recognised, else 0.
+        """
+        # In half precision sums over pixels would be wrong.
+        evidence = in_the_picture(visual, groups)
+        mask = self.decode(visual.pyramid, evidence, groups).float().sigmoid()
+        saliency = visual.saliency.float()
+        mask = torch.lerp(mask, *_known(visual, groups.float()))
+        mask = torch.lerp(mask, saliency, _HALF * _is_same(mask, saliency))
+        mask = torch.where(other[:, None, None, None] > 0, saliency, mask)
+        return mask.logit(eps=_LEAST)
+
+    def decode(self, pyramid: Sequence[Tensor], seen: Tensor, heard: Tensor) -> Tensor:
+        """(K, 1, h / 4, w / 4) logits, as learned.
+
+        Args:
+            pyramid: of `VisualEvidence`.
+            seen: (K, G + 1, h / 16, w / 16), of `in_the_picture`.
+            heard: (K, G) in [0, 1], how far things of each group sound.
+        """
+        evidence, rest = seen[:, :-1], seen[:, -1:]
+        weights = heard[:, :, None, None]
+        sounding = (evidence * weights).sum(dim=1, keepdim=True)
+        silent = (evidence * (1 - weights)).sum(dim=1, keepdim=True)
+        # What is heard is seldom certain: of what is seen, the most probable source counts fully.
+        likely = (evidence.amax(dim=(2, 3)) * heard.sqrt())[:, :, None, None]
+        relative = likely / likely.amax(dim=1, keepdim=True).clamp_min(1e-6)
+        relative = (evidence * relative).sum(dim=1, keepdim=True)
+        # The square root spreads small probabilities, which matter: a large object's evidence is
+        # high only at its most telling parts.
+        cues = torch.cat([sounding, sounding.sqrt(), relative, silent, rest], dim=1)
+        fine, middle, coarse = pyramid
+        at_16 = resized(cues, coarse)
+        x = self.at_16(torch.cat([coarse, at_16, self.spread(coarse, at_16)], dim=1))
+        x = self.at_8(torch.cat([resized(x, middle), middle, resized(cues, middle)], dim=1))
+        x = self.at_4(torch.cat([resized(x, fine), fine, resized(cues, fine)], dim=1))
+        logits: Tensor = self.mask(x)
+        return logits
+
+
+class _Spread(nn.Module):
+    """Attention over the picture that carries cues to every place that looks alike."""
+
+    def __init__(self, channels: int, width: int, cues: int, heads: int = 4) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query_key = nn.Sequential(
+            nn.GroupNorm(1, channels), nn.Conv2d(channels, 2 * width * heads // 2, 1)
+        )
+        self.mix = nn.Conv2d(heads * cues, cues, 1)
+
+    def forward(self, features: Tensor, cues: Tensor) -> Tensor:
+        h, w = features.shape[-2:]
+        query, key = (
+            rearrange(x, "k (heads c) h w -> k heads (h w) c", heads=self.heads)
+            for x in self.query_key(features).chunk(2, dim=1)
+        )
+        value = repeat(cues, "k c h w -> k heads (h w) c", heads=self.heads)
+        spread = F.scaled_dot_product_attention(query, key, value)
+        mixed: Tensor = self.mix(rearrange(spread, "k heads (h w) c -> k (heads c) h w", h=h, w=w))
+        return cues + mixed
+
+
+def in_the_picture(visual: VisualEvidence, sounding: Tensor) -> Tensor:
+    """The evidence of a visual, in which groups that seem not to be there are something else.
+
+    Args:
+        visual: of K frames.
+        sounding: (K, G) in [0, 1], how surely a group is there because it was found to sound.
+
+    Returns:
+        (K, G + 1, h / 16, w / 16), in sum 1 at each place.
+    """
+    presence_scores = torch.maximum(
+        visual.presence_scores.amax(dim=2), PATCH_WEIGHT * visual.patch_scores
+    )
+    weights = torch.maximum(presence_scores, sounding).clamp(_LEAST_PRESENCE, 1)[:, :, None, None]
+    evidence = torch.cat([visual.patches[:, :-1] * weights, visual.patches[:, -1:]], dim=1)
+    return evidence / evidence.sum(dim=1, keepdim=True)
+
+
+def _known(visual: VisualEvidence, groups: Tensor) -> tuple[Tensor, Tensor]:
+    """DeepLab's map of what sounds (K, 1, h / 4, w / 4), and its weight, (K, 1, 1, 1).
+
+    The weight is 0 where a group sounds that DeepLab does not find, or does not know.
+    """
+    voc = visual.voc.float()
+    found = voc.amax(dim=(2, 3)) >= _SHOWN
+    all_found = (found | (groups == 0)).all(dim=1)
+    shown = (voc * groups[:, :, None, None]).amax(dim=1, keepdim=True)
+    return shown, _HALF * all_found.to(shown.dtype)[:, None, None, None]
+
+
+def _is_same(mask: Tensor, saliency: Tensor) -> Tensor:
+    """(K, 1, 1, 1): 1 where a mask and what stands out are of one thing, else 0."""
+    both = (mask * saliency).sum(dim=(1, 2, 3), keepdim=True)
+    larger = torch.maximum(
+        mask.sum(dim=(1, 2, 3), keepdim=True), saliency.sum(dim=(1, 2, 3), keepdim=True)
+    )
+    return (both >= _SAME * larger.clamp_min(_LEAST)).to(mask.dtype)

@@ -1,0 +1,199 @@
+"""Visual evidence in a frame: things by name, and whatever stands out, each with its place.
+
+Whether a thing is in the picture at all, released networks tell, which nothing here was trained on:
+an ImageNet classifier, PASCAL VOC's DeepLab for people, animals and vehicles, and U2-Net for any
+object. The classifier was trained on pictures of 224 pixels in which one thing fills the middle, so
+that is how it is asked: about windows of that size in a small frame. Where in the picture a thing
+is, a second copy tells, whose upper stages were trained further to classify places of a larger
+frame; by itself it sees too much.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from coprop.encoders import deeplab
+from coprop.encoders.deeplab import DeepLab
+from coprop.encoders.u2net import U2Net
+from coprop.keyframes.groups import sounding_groups
+from coprop.keyframes.layers import conv_block, resized
+
+PYRAMID = (24, 40, 112)  # channels of EfficientNet-Lite0 at strides 4, 8 and 16
+PRESENCE_CUES = 3
+"""How a group is found to be there: by the classifier in large and in small windows, by DeepLab."""
+
+PATCH_WEIGHT = 0.25
+"""How much it counts that the trained copy sees a group: it sees much that is not there, but also
+small, drawn and cut out things that the others miss. Of 0.1 to 0.8 the best on composed clips."""
+
+_FINAL = 1280
+_IMAGENET_CLASSES = 1000
+_STRIDE = 32  # of the classifier's last map
+_SMALL_SIDE = 256  # pixels of the small frame's shorter side: a window sees nearly all of it
+_WINDOWS = (7, 3)  # places of 32 pixels along a window's side
+_NEARBY = 3  # places: what is seen at one alone may be an accident
+_DEEPLAB_EDGE = 513  # the longer side it was trained on
+_TRUST = 0.5  # in the trained classifier: it has seen few pictures, and is too sure on real video
+_TINY = 1e-30
+
+
+@dataclass(frozen=True, eq=False)
+class VisualEvidence:
+    """What is seen in K frames of h x w pixels.
+
+    Args:
+        pyramid: features at strides 4, 8 and 16.
+        patches: (K, G + 1, h / 16, w / 16) probabilities of the groups at each place, were they in
+            the picture; the last is everything else.
+        presence_scores: (K, G, PRESENCE_CUES) in [0, 1], the strongest of each kind anywhere in the
+            picture.
+        patch_scores: (K, G) in [0, 1], how sure the patch classifier is of a group anywhere in the
+            picture.
+        voc: (K, G, h / 4, w / 4) in [0, 1], DeepLab's map of each group; 0 for those it does not
+            know.
+        saliency: (K, 1, h / 4, w / 4) in [0, 1], of an object of any kind.
+    """
+
+    pyramid: tuple[Tensor, ...]
+    patches: Tensor
+    presence_scores: Tensor
+    patch_scores: Tensor
+    voc: Tensor
+    saliency: Tensor
+
+
+class VisualRecognizer(nn.Module):
+    """(K, 3, h, w) RGB in [0, 1], sides multiples of 32 -> `VisualEvidence`."""
+
+    membership: Tensor
+    voc_membership: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        from timm import create_model
+
+        groups = sounding_groups()
+        self.classifier = create_model("tf_efficientnet_lite0", pretrained=False)
+        self.backbone = create_model("tf_efficientnet_lite0", pretrained=False)
+        self.patch_classifier = _PatchClassifier(len(groups) + 1)
+        self.deeplab = DeepLab()
+        self.u2net = U2Net()
+        # The last row is what belongs to no group.
+        imagenet = torch.zeros(len(groups) + 1, _IMAGENET_CLASSES)
+        voc = torch.zeros(len(groups), len(deeplab.CLASS_NAMES))
+        for row, group in enumerate(groups.values()):
+            imagenet[row, list(group.imagenet)] = 1
+            voc[row, [deeplab.CLASS_NAMES.index(name) for name in group.voc]] = 1
+        imagenet[-1] = 1 - imagenet.amax(dim=0)
+        self.register_buffer("membership", imagenet, persistent=False)
+        self.register_buffer("voc_membership", voc, persistent=False)
+        self.to(memory_format=torch.channels_last)  # a third faster on CPUs
+
+    def forward(self, frames: Tensor) -> VisualEvidence:
+        frames = frames.contiguous(memory_format=torch.channels_last)
+        features, pyramid = self.backbone.forward_intermediates(frames * 2 - 1, indices=(1, 2, 3))
+        voc = self._voc(frames)
+        presence_scores = self._presence(frames, voc)
+        patches = self.classify_patches(features, pyramid[-1])
+        patch_scores = _strongest(patches[:, :-1])
+        saliency = self.u2net.saliency(frames).unsqueeze(1)
+        return VisualEvidence(
+            tuple(pyramid),
+            patches,
+            presence_scores,
+            patch_scores,
+            resized(voc, pyramid[0]),
+            F.adaptive_avg_pool2d(saliency, pyramid[0].shape[-2:]),
+        )
+
+    def presence_scores(self, frames: Tensor) -> Tensor:
+        """(K, G, PRESENCE_CUES) of `VisualEvidence`."""
+        return self._presence(frames, self._voc(frames))
+
+    def _presence(self, frames: Tensor, voc: Tensor) -> Tensor:
+        maps = [*self._windows(frames), voc]
+        return torch.stack([_strongest(each) for each in maps], dim=2)
+
+    def classify_patches(self, features: Tensor, finer: Tensor, trust: float = _TRUST) -> Tensor:
+        """Probabilities of the groups, at the places of the finer features.
+
+        Args:
+            features: (K, 1280, h / 32, w / 32), the last feature map.
+            finer: (K, 112, h / 16, w / 16), the one before it.
+            trust: what the trained classifier's logits are multiplied by; 1 where it learns.
+
+        Returns:
+            (K, G + 1, h / 16, w / 16).
+        """
+        logits = _classified(self.backbone, features)
+        # The classes' probabilities, but for a factor, are added up group by group.
+        highest = logits.amax(dim=1, keepdim=True)
+        sums = F.conv2d((logits - highest).exp(), self.membership[:, :, None, None])
+        pooled = resized(sums.clamp_min(_TINY).log() + highest, finer)
+        # As if the trained one's were further classes, one for each group and one for none.
+        return torch.logaddexp(pooled, trust * self.patch_classifier(features, finer)).softmax(
+            dim=1
+        )
+
+    def _windows(self, frames: Tensor) -> list[Tensor]:
+        """(K, G, rows, columns) each: the groups' probabilities in windows of the small frame."""
+        logits = _classified(self.classifier, self.classifier.forward_features(_small(frames)))
+        groups = self.membership[:-1, :, None, None]
+        return [
+            F.conv2d(
+                F.avg_pool2d(logits, side, 1, side // 2, count_include_pad=False).softmax(dim=1),
+                groups,
+            )
+            for side in _WINDOWS
+        ]
+
+    def _voc(self, frames: Tensor) -> Tensor:
+        """(K, G, h, w) at DeepLab's size."""
+        scale = _DEEPLAB_EDGE / max(frames.shape[-2:])
+        size = [max(round(side * scale), 1) for side in frames.shape[-2:]]
+        probabilities = self.deeplab(_shrunk(frames, size)).softmax(dim=1)
+        return F.conv2d(probabilities, self.voc_membership[:, :, None, None])
+
+
+class _PatchClassifier(nn.Module):
+    """The classifier of places: it looks at half the distance, and at what surrounds each place."""
+
+    def __init__(self, outcomes: int, width: int = 96) -> None:
+        super().__init__()
+        self.coarse = nn.Conv2d(_FINAL, outcomes, 1)
+        self.context = nn.Conv2d(_FINAL, width, 1)
+        self.around = conv_block(width + PYRAMID[-1], width)
+        self.fine = nn.Conv2d(width, outcomes, 1)
+
+    def forward(self, features: Tensor, finer: Tensor) -> Tensor:
+        around = self.around(torch.cat([resized(self.context(features), finer), finer], dim=1))
+        logits: Tensor = resized(self.coarse(features), finer) + self.fine(around)
+        return logits
+
+
+def _classified(network: Any, features: Tensor) -> Tensor:
+    """The classes' logits at each place of the last feature map."""
+    head = network.classifier
+    return F.conv2d(features, head.weight[:, :, None, None], head.bias)
+
+
+def _strongest(maps: Tensor) -> Tensor:
+    """(K, G, rows, columns) -> (K, G)."""
+    side = min(_NEARBY, *maps.shape[-2:])
+    return F.avg_pool2d(maps, side, 1).amax(dim=(2, 3))
+
+
+def _small(frames: Tensor) -> Tensor:
+    """Smaller frames as the classifier takes them, in [-1, 1]."""
+    scale = min(_SMALL_SIDE / min(frames.shape[-2:]), 1)
+    sides = [max(round(side * scale / _STRIDE), 1) * _STRIDE for side in frames.shape[-2:]]
+    return _shrunk(frames, sides) * 2 - 1
+
+
+def _shrunk(frames: Tensor, size: list[int]) -> Tensor:
+    return F.interpolate(frames, size, mode="bilinear", antialias=True, align_corners=False)

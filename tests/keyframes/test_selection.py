@@ -1,0 +1,104 @@
+"""What sounds of what is seen: the cases that real videos bring."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from coprop.keyframes.audio import AudioEvidence
+from coprop.keyframes.selection import Selection, SourceSelector
+
+DOG, CAT, PERSON, TOOL = range(4)
+
+
+def heard(*, ambient: float = 0.0, **groups: float) -> AudioEvidence:
+    told = row(**groups)
+    confidence = torch.tensor([max([ambient, *groups.values()])])
+    return AudioEvidence(told, torch.zeros(1, 521), torch.tensor([ambient]), confidence)
+
+
+def row(**groups: float) -> Tensor:
+    names = {"dog": DOG, "cat": CAT, "person": PERSON, "tool": TOOL}
+    values = torch.full((1, 4), 0.01)
+    for name, value in groups.items():
+        values[0, names[name]] = value
+    return values
+
+
+def decided(
+    seen: Tensor, sound: AudioEvidence, *, unknown: float = 0.0, off_screen: float = 0.1
+) -> Selection:
+    sources = SourceSelector(4, off_screen)
+    sources.overlooked.copy_(torch.tensor([0.05, 0.05, 0.05, 0.5]))
+    return sources.select(seen, torch.tensor([unknown]), sound)
+
+
+def groups_of(sounding: Selection) -> list[int]:
+    return sounding.groups[0].nonzero().flatten().tolist()
+
+
+def test_what_is_seen_and_heard_sounds() -> None:
+    found = decided(row(dog=0.9, person=0.7), heard(dog=0.9))
+    assert groups_of(found) == [DOG]
+    assert not found.other.any()
+
+
+def test_two_that_are_seen_and_heard_alike_sound_both() -> None:
+    found = decided(row(dog=0.9, cat=0.9), heard(dog=0.6, cat=0.6))
+    assert groups_of(found) == [DOG, CAT]
+
+
+def test_a_voice_beside_the_picture_masks_no_dog() -> None:
+    seen, sound = row(dog=0.9), heard(person=0.9)
+    assert groups_of(decided(seen, sound)) == []
+    assert groups_of(decided(seen, sound, off_screen=0.0)) == [DOG]
+
+
+def test_a_sound_that_cannot_be_told_is_of_what_fills_the_picture() -> None:
+    assert groups_of(decided(row(cat=0.8), heard(tool=0.03))) == [CAT]
+
+
+@pytest.mark.parametrize("level", [0.4, 0.9])
+def test_noise_and_wind_are_nothing_in_the_picture(level: float) -> None:
+    assert groups_of(decided(row(dog=0.9), heard(ambient=level))) == []
+
+
+def test_a_bark_in_the_wind_is_the_dogs() -> None:
+    assert groups_of(decided(row(dog=0.9), heard(dog=0.5, ambient=0.9))) == [DOG]
+
+
+def test_what_is_heard_and_often_overlooked_is_what_stands_out() -> None:
+    found = decided(row(), heard(tool=0.8), unknown=0.9)
+    assert groups_of(found) == []
+    assert found.other.tolist() == [1.0]
+    assert decided(row(), heard(tool=0.8), unknown=0.0).other.tolist() == [0.0]
+    # A dog would have been recognised.
+    assert decided(row(), heard(dog=0.8), unknown=0.9).other.tolist() == [0.0]
+
+
+probability = st.floats(0, 1, width=32)
+rows = st.lists(probability, min_size=4, max_size=4)
+
+
+@given(rows, rows, probability, probability, probability, probability)
+def test_the_surer_it_shall_be_the_less_sounds(
+    seen: list[float],
+    told: list[float],
+    unknown: float,
+    ambient: float,
+    one: float,
+    other: float,
+) -> None:
+    sound = AudioEvidence(
+        torch.tensor([told]),
+        torch.zeros(1, 521),
+        torch.tensor([ambient]),
+        torch.tensor([max(told)]),
+    )
+    low, high = (
+        decided(torch.tensor([seen]), sound, unknown=unknown, off_screen=value)
+        for value in sorted((one, other))
+    )
+    assert set(groups_of(high)) <= set(groups_of(low))
+    assert high.other <= low.other
