@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 
 class SoundName(str, Enum):
-    """What is heard: of `coprop.evaluation.disturbances.Sound`."""
+    """What is heard: of `coprop.evaluation.disturbances.HeardSound`."""
 
     own = "own"
     muted = "muted"
