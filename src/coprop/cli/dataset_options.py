@@ -70,8 +70,7 @@ SeenClassesOption = Annotated[
     ),
 ]
 LimitOption = Annotated[
-    int | None,
-    typer.Option(min=1, metavar="N", show_default="all", help="Only the first N clips."),
+    int | None, typer.Option(min=1, metavar="N", show_default="all", help="Only the first N clips.")
 ]
 ControlPointsOption = Annotated[
     Path | None,

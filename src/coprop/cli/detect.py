@@ -72,8 +72,7 @@ class DetectOptions:
     llm: LlmOption = None
     llm_model: LlmModelOption = None
     steps: Annotated[
-        Steps | None,
-        typer.Option(show_default="3", help="Prompts to the language model."),
+        Steps | None, typer.Option(show_default="3", help="Prompts to the language model.")
     ] = None
     examples: ExamplesOption = None
     cache: CacheOption = None
@@ -133,9 +132,7 @@ def detect(options: DetectOptions) -> None:
         raise typer.Exit(FAILED)
 
 
-def _detector(
-    options: DetectOptions,
-) -> tuple[ControlPointDetector | RCPGDetector, dict[str, Any]]:
+def _detector(options: DetectOptions) -> tuple[ControlPointDetector | RCPGDetector, dict[str, Any]]:
     """The detector, and what each result tells of it."""
     from coprop.control_points.detector import ControlPointDetector
 

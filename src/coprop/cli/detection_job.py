@@ -98,11 +98,7 @@ class DetectionJob:
         return failures
 
     def _content(self, found: Listened) -> dict[str, Any]:
-        content = {
-            "file": found.path.name,
-            "duration_s": round(found.duration_s, 3),
-            **self.about,
-        }
+        content = {"file": found.path.name, "duration_s": round(found.duration_s, 3), **self.about}
         if found.points.categories is not None:
             content["categories"] = [list(words) for words in found.points.categories]
         if found.trace is not None:

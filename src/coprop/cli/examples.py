@@ -24,8 +24,7 @@ class ExamplesOptions:
     dataset: DatasetOption
     root: RootOption
     out: Annotated[
-        Path,
-        out_option("FILE", "The JSON-lines file to write; sounds go into a folder beside it."),
+        Path, out_option("FILE", "The JSON-lines file to write; sounds go into a folder beside it.")
     ]
     split: SplitOption = "train"
     control_points: ControlPointsOption = None

@@ -51,8 +51,7 @@ LlmModelOption = Annotated[
 ExamplesOption = Annotated[
     Path | None,
     path_option(
-        metavar="FILE",
-        help="Annotated examples to show the model, as coprop examples writes them.",
+        metavar="FILE", help="Annotated examples to show the model, as coprop examples writes them."
     ),
 ]
 CacheOption = Annotated[

@@ -11,12 +11,7 @@ from torch import Tensor
 from coprop.brief import Brief
 from coprop.checks import whole
 from coprop.errors import CoPropError
-from coprop.metrics.functional.checks import (
-    as_tensor,
-    check_choice,
-    check_frames,
-    check_same_shape,
-)
+from coprop.metrics.functional.checks import as_tensor, check_choice, check_frames, check_same_shape
 
 _MOST_CLASSES = 65_536  # as many as 16-bit labels tell; counts are kept of each in each frame
 Classes = Literal["all", "last_dropped", "true_no_background"]

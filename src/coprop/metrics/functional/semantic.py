@@ -7,12 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from coprop.brief import Brief
-from coprop.metrics.functional.counts import (
-    Classes,
-    f_score,
-    frame_class_counts,
-    mean_over_classes,
-)
+from coprop.metrics.functional.counts import Classes, f_score, frame_class_counts, mean_over_classes
 
 
 @dataclass(frozen=True, eq=False, repr=False)
