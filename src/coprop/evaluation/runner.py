@@ -78,8 +78,8 @@ def evaluate(
         folder: where rows and results go; rows of an earlier, stopped run are kept.
         settings: what makes this evaluation what it is; a folder takes no rows of others.
         options: of the scores.
-        sounds: what is heard, of `coprop.evaluation.disturbances.HeardSound`. Every method is run once
-            with the clip's own sound and once more with each of the others.
+        sounds: what is heard, of `coprop.evaluation.disturbances.HeardSound`. Every method is run
+            once with the clip's own sound and once more with each of the others.
         force: forget what an earlier evaluation left in the folder.
         processes: those that share the clips.
         progress: called as ``("clips", done, total)``.
