@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
@@ -112,25 +112,38 @@ def evaluate(
         if first:
             folder.open(settings)
         processes.wait_for_everyone()
-        missing = [i for i in range(len(dataset)) if i not in done]
-        mine = missing[processes.process_index :: processes.num_processes]
-        for left, index in zip(reversed(range(len(mine))), mine, strict=True):
-            folder.append(work.row(index, disturbed), processes.process_index)
-            if progress is not None:
-                progress("clips", len(dataset) - left, len(dataset))
+        work.score_missing(done, disturbed, processes, progress)
         processes.wait_for_everyone()
         return work.write_results() if first else None
 
 
 @dataclass(frozen=True)
 class _Evaluation:
+    """What one call of `evaluate` does."""
+
     dataset: LabelledDataset
     methods: Sequence[Method]
     folder: EvaluationFolder
     settings: dict[str, Any]
     options: ScoreOptions
 
-    def row(self, index: int, disturbed: dict[str, Disturbance]) -> dict[str, Any]:
+    def score_missing(
+        self,
+        done: Collection[int],
+        disturbed: dict[str, Disturbance],
+        processes: Processes,
+        progress: Progress | None,
+    ) -> None:
+        """Scores this process's share of the clips that have no row."""
+        total = len(self.dataset)
+        missing = [i for i in range(total) if i not in done]
+        mine = missing[processes.process_index :: processes.num_processes]
+        for left, index in zip(reversed(range(len(mine))), mine, strict=True):
+            self.folder.append(self._row(index, disturbed), processes.process_index)
+            if progress is not None:
+                progress("clips", total - left, total)
+
+    def _row(self, index: int, disturbed: dict[str, Disturbance]) -> dict[str, Any]:
         """A clip's scores by method, and the seconds that each method took."""
         clip, scores, seconds = self.dataset[index], {}, {}
         clips = {name: disturb(clip) for name, disturb in disturbed.items()}
