@@ -17,8 +17,8 @@ from coprop.data.labelled import LabelledDataset
 from coprop.data.subsets import key_frames
 from coprop.encoders.visual import VisualEncoder
 from coprop.errors import CoPropError
+from coprop.keyframes.audio_queried import AudioQueriedNetwork
 from coprop.keyframes.grounded import GroundedNetwork
-from coprop.keyframes.network import AudioQueriedNetwork
 from coprop.keyframes.segmenter import KeyframeSegmenter, SegmenterConfig
 from coprop.training.losses import binary_loss, semantic_loss
 from coprop.training.recipes import KeyframeRecipe
