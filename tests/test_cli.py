@@ -22,7 +22,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 import coprop
-from coprop import ControlPointDetector, CoProp
+from coprop import CoProp
 from coprop.cli import app
 from coprop.cli.run import summary
 from small_clips import write_clip
@@ -66,8 +66,8 @@ def _noting(given: dict[str, Any]) -> Callable[..., None]:
 def red_model(monkeypatch: pytest.MonkeyPatch) -> None:
     """Puts a small function in the place of the default weights."""
 
-    def pretrained(folder: Path | None = None, *, device: Any = None) -> CoProp:
-        return CoProp.wrap(red, detector=ControlPointDetector.cosine(), propagator=Copying())
+    def pretrained(folder: Path | None = None, **parts: Any) -> CoProp:
+        return CoProp.wrap(red, propagator=Copying(), **parts)
 
     monkeypatch.setattr(CoProp, "from_pretrained", staticmethod(pretrained))
 
@@ -306,7 +306,7 @@ class TestErrors:
 SLOW = """
 import signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from coprop import CoProp, ControlPointDetector
+from coprop import CoProp
 from coprop.cli import main
 from test_cli import Copying, red
 
@@ -315,8 +315,8 @@ class Slow(Copying):
         time.sleep(0.2)
         return super().step(frame, audio, state)
 
-CoProp.from_pretrained = lambda folder=None, device=None: CoProp.wrap(
-    red, detector=ControlPointDetector.cosine(threshold=1.0), propagator=Slow()
+CoProp.from_pretrained = lambda folder=None, **parts: CoProp.wrap(
+    red, propagator=Slow(), **parts
 )
 main()
 """

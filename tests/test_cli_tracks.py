@@ -14,7 +14,7 @@ import torch
 from av.stream import Disposition
 from typer.testing import CliRunner, Result
 
-from coprop import ControlPointDetector, CoProp
+from coprop import CoProp
 from coprop.cli import app
 from coprop.media.audio_file import AudioFile
 from pipeline_samples import Shifter
@@ -58,8 +58,8 @@ def red_model(monkeypatch: pytest.MonkeyPatch) -> None:
     def red(frames: torch.Tensor, audio: torch.Tensor) -> torch.Tensor:
         return 20 * (frames[:, :1] - frames[:, 1:2] - 0.3)
 
-    def pretrained(folder: Path | None = None, *, device: Any = None) -> CoProp:
-        return CoProp.wrap(red, detector=ControlPointDetector.cosine(), propagator=Shifter())
+    def pretrained(folder: Path | None = None, **parts: Any) -> CoProp:
+        return CoProp.wrap(red, propagator=Shifter(), **parts)
 
     monkeypatch.setattr(CoProp, "from_pretrained", staticmethod(pretrained))
 

@@ -14,6 +14,7 @@ from coprop.evaluation.store import EvaluationFolder
 from coprop.files import is_empty
 from coprop.media.writer import ResultWriter
 from small_clips import write_clip
+from tools.benchmark.__main__ import app as composer
 
 LEFT = (".DS_Store", "Thumbs.db", "ehthumbs.db", "desktop.ini", "Desktop.ini", "._x", ".hidden")
 
@@ -57,7 +58,7 @@ def test_what_is_empty(tmp_path: Path) -> None:
         "run {clip} --out {out} --quiet",
         "eval --dataset ms3 --root {data} --out {out} --methods alone --limit 1 --quiet "
         "--model small_dataset:build",
-        "data compose --sources {sources} --out {out} --clips 1 --size 96x64 --fps 1 --quiet",
+        "compose --sources {sources} --out {out} --clips 1 --size 96x64 --fps 1 --quiet",
     ],
 )
 def test_commands_write_beside_them(
@@ -65,7 +66,8 @@ def test_commands_write_beside_them(
 ) -> None:
     monkeypatch.syspath_prepend(Path(__file__).parent / "evaluation")
     leave(tmp_path)
-    result = CliRunner().invoke(app, line.format(out=tmp_path, **places).split())
+    given = line.format(out=tmp_path, **places).split()
+    result = CliRunner().invoke(composer if given[0] == "compose" else app, given)
     assert result.exit_code == 0, result.output
     assert are_left(tmp_path)
     assert not is_empty(tmp_path)

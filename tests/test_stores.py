@@ -15,8 +15,8 @@ import pytest
 
 from coprop.errors import OutputError
 from coprop.evaluation.store import EvaluationFolder
-from coprop.files import differing, one_a_line, parse_json, read_json
-from coprop.json_lines import JsonLines
+from coprop.files import differing, one_a_line, parse_json, read_json, replacing
+from coprop.json_lines import JsonLines, refuse_other_settings
 from coprop.locks import LOCK, WriterLock
 from coprop.training.records import RunFolder
 
@@ -108,6 +108,33 @@ def test_a_row_that_finds_no_room_leaves_nothing(tmp_path: Path) -> None:
     assert path.read_bytes() == before
     lines.append({"a": 2})
     assert [row["a"] for _, row in lines] == [1, 2]
+
+
+def test_a_library_s_errors_are_told_where_it_writes(tmp_path: Path) -> None:
+    path = tmp_path / "film.mp4"
+
+    def write(*others: type[Exception]) -> None:
+        with replacing(path, *others) as part:
+            part.write_text("half")
+            raise LookupError("no encoder")
+
+    with pytest.raises(OutputError, match=r"cannot write .*film\.mp4: no encoder"):
+        write(ArithmeticError, LookupError)
+    with pytest.raises(LookupError):
+        write()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_rows_have_one_writer_and_one_kind_of_settings(tmp_path: Path) -> None:
+    lines = JsonLines(tmp_path / "new" / "rows.jsonl", remedy="Mend it.")
+    with lines.lock():
+        with pytest.raises(OutputError, match=r"rows\.jsonl is being written by another"):
+            JsonLines(lines.path, remedy="").lock()
+        lines.append({"a": 1})
+    assert [path.name for path in lines.path.parent.iterdir()] == ["rows.jsonl"]
+    refuse_other_settings({"a": [1]}, {"a": (1,)}, held="It holds", remedy="Go.")
+    with pytest.raises(OutputError, match=r"^It holds other settings \(a, b differ\)\. Go\.$"):
+        refuse_other_settings({"a": 1}, {"b": 1}, held="It holds", remedy="Go.")
 
 
 def test_one_writer_and_no_trace_of_it(tmp_path: Path) -> None:

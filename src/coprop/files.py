@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,23 +16,27 @@ MOST_BYTES = 64 << 20
 
 _MOST_NESTED = 64  # nothing here nests deeper than 6; far below where Python's recursion ends
 _LARGEST_WHOLE = 1 << 63  # what other programs hold in an integer, and what a float can hold
-_OF_WINDOWS = {"thumbs.db", "ehthumbs.db", "desktop.ini"}
-_A_LINE = 5  # ten seconds of 60 frames each are then 120 lines
+_MOST_DIGITS = 20  # of the largest whole number, with its sign: longer ones are not even parsed
+_OF_WINDOWS = {"thumbs.db", "ehthumbs.db", "desktop.ini"}  # lists that it keeps beside pictures
+_A_LINE = 5  # objects: ten seconds of 60 frames each are then 120 lines
 _REASON = "Results need a directory that can be written to, on a disk with free space."
 
 
 @contextmanager
-def output_errors(path: Path) -> Iterator[None]:
+def output_errors(path: Path, *others: type[Exception]) -> Iterator[None]:
     """Turns the system's errors into one that names the path.
 
+    Args:
+        path: what is written.
+        others: errors of the library that writes it, beside OSError.
+
     Raises:
-        OutputError: in place of any OSError, and of PyAV's errors.
+        OutputError: in place of any of these errors.
     """
+    kinds: tuple[type[Exception], ...] = (OSError, *others)
     try:
         yield
-    except Exception as error:
-        if not _is_systems(error):
-            raise
+    except kinds as error:
         reason = getattr(error, "strerror", None) or error
         raise OutputError(f"cannot write {path}: {reason}. {_REASON}") from error
 
@@ -44,22 +47,36 @@ def part_of(path: Path) -> Path:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *others: type[Exception]) -> Iterator[Path]:
     """Gives a temporary path; what was written there takes its place at the end.
 
     After an exception nothing is left of it, and a file that was there before stays.
+
+    Args:
+        path: the file.
+        others: errors of the library that writes it; see `output_errors`.
 
     Raises:
         OutputError: the file cannot be written.
     """
     part = part_of(path)
-    with output_errors(path):
+    with output_errors(path, *others):
         try:
             yield part
             part.replace(path)
         except BaseException:
             remove(part)
             raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a text file, whole or not at all.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    with replacing(path) as part:
+        part.write_text(text, encoding="utf-8")
 
 
 def remove(path: Path) -> None:
@@ -181,23 +198,16 @@ def _compact(value: Any) -> str:
     return json.dumps(value, allow_nan=False)
 
 
-def _is_systems(error: Exception) -> bool:
-    if isinstance(error, OSError):
-        return True
-    av = sys.modules.get("av")  # where PyAV is not loaded, nothing of it is raised
-    return av is not None and isinstance(error, av.FFmpegError)
-
-
 def _finite(digits: str) -> float:
     value = float(digits)
     if not math.isfinite(value):
-        raise ValueError(f"the number {digits[:20]} is too large")
+        raise ValueError(f"the number {digits[:_MOST_DIGITS]} is too large")
     return value
 
 
 def _whole(digits: str) -> int:
-    if len(digits) > 20 or abs(int(digits)) > _LARGEST_WHOLE:
-        raise ValueError(f"the number {digits[:20]}... is too large")
+    if len(digits) > _MOST_DIGITS or abs(int(digits)) > _LARGEST_WHOLE:
+        raise ValueError(f"the number {digits[:_MOST_DIGITS]}... is too large")
     return int(digits)
 
 
@@ -209,11 +219,8 @@ def _nested(value: Any) -> int:
     """How many lists and objects lie inside one another, counted without recursion."""
     depth, level = 0, [value]
     while level and depth <= _MOST_NESTED:
-        inner = [v.values() if isinstance(v, dict) else v for v in level if _holds_others(v)]
+        holders = [each for each in level if isinstance(each, list | dict)]
+        inner = [each.values() if isinstance(each, dict) else each for each in holders]
         level = [item for items in inner for item in items]
         depth += bool(inner)
     return depth
-
-
-def _holds_others(value: Any) -> bool:
-    return isinstance(value, list | dict)

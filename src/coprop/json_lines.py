@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from coprop.errors import OutputError
-from coprop.files import MOST_BYTES, output_errors, parse_json, replacing
+from coprop.files import MOST_BYTES, differing, output_errors, parse_json, write_text
+from coprop.locks import WriterLock
 
 _TAIL = 1 << 16  # bytes looked at in one go while the last line's end is searched
 
@@ -104,10 +105,17 @@ class JsonLines:
         Raises:
             OutputError: the file cannot be written.
         """
-        with replacing(self.path) as part:
-            lines = (json.dumps(row, allow_nan=not self._finite) + "\n" for row in rows)
-            part.write_text("".join(lines), encoding="utf-8")
+        lines = (json.dumps(row, allow_nan=not self._finite) + "\n" for row in rows)
+        write_text(self.path, "".join(lines))
         self._whole = True
+
+    def lock(self) -> WriterLock:
+        """Keeps other writers out; a context manager.
+
+        Raises:
+            OutputError: another one is at work, or the file's folder cannot be written.
+        """
+        return WriterLock.of_file(self.path)
 
     def damaged(self, number: int, reason: object) -> OutputError:
         """The error that says that a line cannot be used."""
@@ -121,6 +129,24 @@ class JsonLines:
         if not isinstance(row, dict):
             raise self.damaged(number, "it is no JSON object")
         return row
+
+
+def refuse_other_settings(
+    before: Mapping[str, Any], now: Mapping[str, Any], *, held: str, remedy: str
+) -> None:
+    """Keeps rows of different settings apart.
+
+    Args:
+        before: settings that were read from a file.
+        now: those of this call.
+        held: what came about under the former, such as "rows.jsonl holds rows of".
+        remedy: what to do, sentences.
+
+    Raises:
+        OutputError: they differ; it names the settings that do.
+    """
+    if names := differing(before, now):
+        raise OutputError(f"{held} other settings ({', '.join(names)} differ). {remedy}")
 
 
 def _end_of_last_line(file: Any) -> int:

@@ -8,7 +8,6 @@ import sys
 import weakref
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 
 from coprop.errors import OutputError
 from coprop.files import output_errors
@@ -65,12 +64,7 @@ class WriterLock:
     def __enter__(self) -> WriterLock:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.release()
 
 

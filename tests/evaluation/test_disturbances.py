@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from small_dataset import RATE, SmallDataset, build
 
 from coprop import Audio, CoPropError
-from coprop.cli.evaluate import Sound as Offered
+from coprop.cli.evaluate import SoundName as Offered
 from coprop.data.labelled import LabelledClip
 from coprop.errors import OutputError
 from coprop.evaluation.disturbances import (

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from coprop.data.checksums import digest_of
 from coprop.errors import CoPropError, DatasetError
-from coprop.evaluation.models import DEFAULT, load_model
+from coprop.evaluation.methods import DEFAULT_MODEL, load_model
 from coprop.evaluation.scores import sounding_probability
 from coprop.evaluation.summary import mean
 from coprop.evaluation.table import figure, table_lines
@@ -319,7 +319,7 @@ def table(results: dict[str, dict[str, Scores]]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("clips", type=Path, help="folder with the videos")
-    parser.add_argument("--model", default=DEFAULT, help="as coprop eval takes it")
+    parser.add_argument("--model", default=DEFAULT_MODEL, help="as coprop eval takes it")
     parser.add_argument("--out", type=Path, help="folder for pictures of the annotated frames")
     options = parser.parse_args()
     try:

@@ -16,7 +16,7 @@ from coprop.__main__ import SIGNALS
 from coprop.cli.app import exit_code
 from coprop.cli.common import FAILED, DebugOption, JsonOption, reported
 from coprop.cli.data import print_some
-from coprop.cli.dataset_options import Subset
+from coprop.cli.dataset_options import SubsetName
 from coprop.cli.progress import ProgressBars
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ OutOption = Annotated[
     ),
 ]
 SubsetOption = Annotated[
-    Subset,
+    SubsetName,
     typer.Option(
         help="s4: one object sounds; m3: several, also at once; moc: what sounds changes in "
         "every clip."
@@ -91,7 +91,7 @@ QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress ba
 def compose(
     sources: SourcesOption,
     out: OutOption,
-    subset: SubsetOption = Subset.all,
+    subset: SubsetOption = SubsetName.all,
     clips: ClipsOption = 40,
     seed: SeedOption = 2024,
     split: SplitOption = Split.test,

@@ -1,4 +1,4 @@
-"""The command ``coprop``: run, detect and doctor. docs/cli.md describes it."""
+"""The command ``coprop``; docs/cli.md describes it."""
 
 from coprop.__main__ import main
 from coprop.cli.app import app

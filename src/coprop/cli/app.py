@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from coprop.brief import one_line
-from coprop.cli.common import FAILED, say
+from coprop.cli.common import FAILED, command, say
 from coprop.cli.compare_detectors import compare_detectors
 from coprop.cli.data import data
 from coprop.cli.detect import detect
@@ -41,11 +41,11 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(run)
-app.command()(detect)
-app.command()(examples)
-app.command("compare-detectors")(compare_detectors)
-app.command("eval")(evaluate)
+app.command("run")(command(run))
+app.command("detect")(command(detect))
+app.command("examples")(command(examples))
+app.command("compare-detectors")(command(compare_detectors))
+app.command("eval")(command(evaluate))
 app.add_typer(data, name="data")
 app.command()(train)
 app.command()(doctor)

@@ -6,7 +6,8 @@ import errno
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
-from typing import TYPE_CHECKING, Annotated
+from inspect import Signature, signature
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
@@ -19,23 +20,65 @@ if TYPE_CHECKING:
 
     from coprop.control_points.detector import ControlPointDetector
 
-FAILED = 1
-_OF_THE_SYSTEM = {
+FAILED = 1  # exit code: what was given, or what is installed, cannot be used
+_OF_THE_SYSTEM = {  # errors that no change of coprop's would prevent
     *(errno.ENOSPC, errno.EFBIG, errno.EROFS, errno.EIO, errno.EMFILE, errno.EACCES),
     *(errno.ENAMETOOLONG, errno.ELOOP, errno.EPERM),
     errno.EDQUOT if hasattr(errno, "EDQUOT") else errno.ENOSPC,
 }
 
 
-class Method(str, Enum):
-    """Ways to find control points that need nothing but the package."""
+def command(body: Callable[[Any], None]) -> Callable[..., None]:
+    """A function of a dataclass as typer takes it: with a parameter for each field."""
+    (kind, *_) = get_type_hints(body).values()
+    hints = get_type_hints(kind, include_extras=True)
+
+    def call(**values: Any) -> None:
+        body(kind(**values))
+
+    call.__name__, call.__doc__, call.__annotations__ = body.__name__, body.__doc__, hints
+    given = signature(kind).parameters.items()
+    call.__signature__ = Signature(  # type: ignore[attr-defined]
+        [each.replace(annotation=hints[name], kind=each.KEYWORD_ONLY) for name, each in given]
+    )
+    return call
+
+
+def path_option(*names: str, metavar: str, help: str, default: str | bool = False) -> Any:
+    """An option that takes a path; whether it can be read is told where it is read."""
+    return typer.Option(*names, metavar=metavar, readable=False, show_default=default, help=help)
+
+
+def out_option(metavar: str, help: str) -> Any:
+    """The option that says where results go."""
+    return path_option("--out", "-o", metavar=metavar, help=help)
+
+
+def track_option(help: str, default: str) -> Any:
+    """The option that chooses one of a file's tracks."""
+    return typer.Option(min=0, metavar="N", show_default=default, help=help)
+
+
+def max_segment_option(default: str) -> Any:
+    """The option that bounds the time between keyframes; 0 stands for no bound."""
+    return typer.Option(
+        min=0.0,
+        metavar="SECONDS",
+        show_default=default,
+        help="Longest time between keyframes; 0 for keyframes at control points alone, as in "
+        "the paper.",
+    )
+
+
+class DetectorName(str, Enum):
+    """Detectors of control points that need nothing but the package."""
 
     novelty = "novelty"
     cosine = "cosine"
 
 
-MethodOption = Annotated[
-    Method,
+DetectorOption = Annotated[
+    DetectorName,
     typer.Option(
         help="How control points are found: the default network, or the paper's baseline."
     ),
@@ -60,21 +103,12 @@ MinGapOption = Annotated[
     ),
 ]
 VideoTrackOption = Annotated[
-    int | None,
-    typer.Option(
-        min=0,
-        metavar="N",
-        show_default="the film",
-        help="Number of the track of pictures, from 0.",
-    ),
+    int | None, track_option("Number of the track of pictures, from 0.", "the film")
 ]
 AudioTrackOption = Annotated[
     int | None,
-    typer.Option(
-        min=0,
-        metavar="N",
-        show_default="the default one",
-        help="Number of the track of sound, from 0, where there are several.",
+    track_option(
+        "Number of the track of sound, from 0, where there are several.", "the default one"
     ),
 ]
 DeviceOption = Annotated[
@@ -85,6 +119,7 @@ DeviceOption = Annotated[
         help="Where to compute: cpu, cuda, cuda:1, mps.",
     ),
 ]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print JSON, and nothing else, to stdout.")
 ]
@@ -130,15 +165,15 @@ def say(*lines: str, err: bool = False) -> None:
 
 
 def detector_for(
-    method: Method, threshold: float | None, min_gap_s: float | None
+    name: DetectorName, threshold: float | None, min_gap_s: float | None
 ) -> ControlPointDetector:
-    """The detector that the options describe; None stands for the method's own value."""
+    """The detector that the options describe; None stands for the detector's own value."""
     from coprop.control_points.detector import ControlPointDetector
 
-    make = ControlPointDetector.novelty if method is Method.novelty else ControlPointDetector.cosine
-    if min_gap_s is None:
-        return make(threshold=threshold)
-    return make(threshold=threshold, min_gap_s=min_gap_s)
+    make = getattr(ControlPointDetector, name.value)
+    gap = {} if min_gap_s is None else {"min_gap_s": min_gap_s}
+    detector: ControlPointDetector = make(threshold=threshold, **gap)
+    return detector
 
 
 def available_devices() -> list[str]:

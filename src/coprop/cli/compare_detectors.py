@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-import warnings
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
+from warnings import catch_warnings, simplefilter
 
 import typer
 
@@ -16,15 +17,17 @@ from coprop.cli.dataset_options import (
     DatasetOption,
     LimitOption,
     RootOption,
-    opened_dataset,
+    SplitOption,
+    chosen_dataset,
 )
 from coprop.cli.llm_options import (
     CacheOption,
-    DeviceOption,
     ExamplesOption,
+    LlmDeviceOption,
     LlmModelOption,
     LlmOption,
     opened_model,
+    refuse_given,
 )
 from coprop.cli.progress import ProgressBars
 
@@ -34,20 +37,25 @@ if TYPE_CHECKING:
     from coprop.evaluation.detectors import Comparison, DetectorRow
 
 
-def compare_detectors(
-    dataset: DatasetOption,
-    root: RootOption,
-    split: Annotated[str, typer.Option(help="Part of the dataset.")] = "test",
-    limit: LimitOption = None,
-    control_points: ControlPointsOption = None,
-    llm: LlmOption = None,
-    llm_model: LlmModelOption = None,
-    examples: ExamplesOption = None,
-    cache: CacheOption = None,
-    device: DeviceOption = None,
-    as_json: JsonOption = False,
-    debug: DebugOption = False,
-) -> None:
+@dataclass(frozen=True)
+class ComparisonOptions:
+    """The options of ``coprop compare-detectors``."""
+
+    dataset: DatasetOption
+    root: RootOption
+    split: SplitOption = "test"
+    limit: LimitOption = None
+    control_points: ControlPointsOption = None
+    llm: LlmOption = None
+    llm_model: LlmModelOption = None
+    examples: ExamplesOption = None
+    cache: CacheOption = None
+    device: LlmDeviceOption = None
+    as_json: JsonOption = False
+    debug: DebugOption = False
+
+
+def compare_detectors(options: ComparisonOptions) -> None:
     """Precision, recall and F1 of the detectors of control points, window by window.
 
     The first window of each clip is left out, since its flag is always set. Changes are right in
@@ -61,32 +69,33 @@ def compare_detectors(
       coprop compare-detectors --dataset avss --root AVSBench --llm http://localhost:8000/v1
         --examples train.jsonl --cache answers
     """
-    options = {"--llm-model": llm_model, "--examples": examples, "--cache": cache}
-    if llm is None:
-        given = [name for name, value in {**options, "--device": device}.items() if value]
-        if given:
-            raise typer.BadParameter("goes with --llm.", param_hint=given[0])
-    with reported(debug=debug), ProgressBars(shown=True) as bars, warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # the notes below say the same
-        from coprop.control_points.detector import ControlPointDetector
-        from coprop.evaluation import detectors
+    if options.llm is None:
+        refuse_given(options, ("llm_model", "examples", "cache", "device"), "goes with --llm.")
+    with reported(debug=options.debug), ProgressBars(shown=True) as bars, catch_warnings():
+        simplefilter("ignore", RuntimeWarning)  # the notes below say the same
+        comparison, model = _compared(options, bars)
+    notes = _notes(comparison, model, options.examples)
+    typer.echo(_json(comparison, notes) if options.as_json else _text(comparison, notes))
 
-        clips = opened_dataset(dataset, root, split, control_points)
-        model = None
-        if llm is not None:
-            model = opened_model(llm, served_name=llm_model, device=device, cache=cache)
-        comparison = detectors.compare_detectors(
-            clips,
-            {
-                "cosine": ControlPointDetector.cosine(),
-                "novelty": ControlPointDetector.novelty(),
-            },
-            {} if model is None else _variants(model, examples),
-            limit=limit,
-            progress=bars,
-        )
-    notes = _notes(comparison, model, examples)
-    typer.echo(_json(comparison, notes) if as_json else _text(comparison, notes))
+
+def _compared(
+    options: ComparisonOptions, bars: ProgressBars
+) -> tuple[Comparison, LanguageModel | None]:
+    from coprop.control_points.detector import ControlPointDetector
+    from coprop.evaluation import detectors
+
+    dataset = chosen_dataset(
+        options.dataset, options.root, options.split, control_points=options.control_points
+    )
+    model = opened_model(options)
+    comparison = detectors.compare_detectors(
+        dataset,
+        {"cosine": ControlPointDetector.cosine(), "novelty": ControlPointDetector.novelty()},
+        {} if model is None else _variants(model, options.examples),
+        limit=options.limit,
+        progress=bars,
+    )
+    return comparison, model
 
 
 def _variants(model: LanguageModel, examples: Path | None) -> dict[str, RCPGDetector]:
@@ -109,10 +118,8 @@ def _notes(comparison: Comparison, model: LanguageModel | None, examples: Path |
     ]
     if model is None:
         return notes
-    asked = ["1-step", "3-step", *(["RCPG"] if examples is not None else [])]
-    notes.append(
-        f"{', '.join(asked)}: answers of {model.name}; with an untrained model these rows are noise"
-    )
+    asked = "1-step, 3-step" if examples is None else "1-step, 3-step, RCPG"
+    notes.append(f"{asked}: answers of {model.name}; with an untrained model these rows are noise")
     if examples is None:
         notes.append("RCPG, the full method, is asked with --examples")
     notes += [

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from coprop.cli.common import path_option
 from coprop.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def _known(name: str) -> str:
     return name
 
 
-class Subset(str, Enum):
+class SubsetName(str, Enum):
     """The benchmark's subsets; MOC can be had of other datasets too."""
 
     all = "all"
@@ -34,7 +35,7 @@ class Subset(str, Enum):
     moc = "moc"
 
 
-class Classes(str, Enum):
+class SeenClasses(str, Enum):
     """Clips of the benchmark by what training has seen."""
 
     all = "all"
@@ -52,55 +53,33 @@ DatasetOption = Annotated[
         "makes a dataset from folder, split and limit.",
     ),
 ]
-RootOption = Annotated[
-    Path,
-    typer.Option(
-        metavar="DIR",
-        readable=False,
-        show_default=False,
-        help="The dataset's folder.",
-    ),
-]
+RootOption = Annotated[Path, path_option(metavar="DIR", help="The dataset's folder.")]
+SplitOption = Annotated[str, typer.Option(help="Part of the dataset.")]
 SubsetOption = Annotated[
-    Subset,
+    SubsetName,
     typer.Option(
         help="s4, m3 or moc of the benchmark. moc of another dataset: only clips in which the "
         "sounding objects change."
     ),
 ]
-ClassesOption = Annotated[
-    Classes,
+SeenClassesOption = Annotated[
+    SeenClasses,
     typer.Option(
         help="Of the benchmark: only clips whose sounding objects are all of groups seen in "
         "training, or only the others."
     ),
 ]
 LimitOption = Annotated[
-    int | None,
-    typer.Option(min=1, metavar="N", show_default="all", help="Only the first N clips."),
+    int | None, typer.Option(min=1, metavar="N", show_default="all", help="Only the first N clips.")
 ]
 ControlPointsOption = Annotated[
     Path | None,
-    typer.Option(
+    path_option(
         metavar="FILE",
-        readable=False,
-        show_default="from the masks",
         help="True control points of AVSBench clips, annotated by hand; see docs/datasets.md.",
+        default="from the masks",
     ),
 ]
-
-
-def opened_dataset(
-    name: str, root: Path, split: str, control_points: Path | None = None
-) -> LabelledDataset:
-    """The dataset that the options describe.
-
-    Raises:
-        CoPropError: it is not there, or not as it should be.
-    """
-    from coprop.data.loading import load_dataset
-
-    return load_dataset(name, root, split, control_points=control_points)
 
 
 def chosen_dataset(
@@ -110,8 +89,8 @@ def chosen_dataset(
     *,
     limit: int | None = None,
     control_points: Path | None = None,
-    subset: Subset = Subset.all,
-    classes: Classes = Classes.all,
+    subset: SubsetName = SubsetName.all,
+    classes: SeenClasses = SeenClasses.all,
 ) -> LabelledDataset:
     """The first clips of a part of a dataset.
 
@@ -119,21 +98,20 @@ def chosen_dataset(
         CoPropError: the dataset is not there or not as it should be, or has no such part.
     """
     from coprop.data.loading import load_dataset
-    from coprop.data.subsets import moc
-    from coprop.data.subsets import subset as first_of
+    from coprop.data.subsets import Subset, moc
 
-    changing = subset is Subset.moc and name != "benchmark"
+    changing = subset is SubsetName.moc and name != "benchmark"
     dataset = load_dataset(
         name,
         root,
         split,
         control_points=control_points,
-        subset=None if changing or subset is Subset.all else subset.value,
+        subset=None if changing or subset is SubsetName.all else subset.value,
         classes=classes.value,
         limit=None if changing else limit,  # of which clips things change is not known before
     )
     if changing:
         dataset = moc(dataset)
     if limit is not None and limit < len(dataset):
-        return first_of(dataset, range(limit), f"{dataset.name}, first {limit}")
+        return Subset(dataset, range(limit), f"{dataset.name}, first {limit}")
     return dataset

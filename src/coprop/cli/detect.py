@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,32 +12,41 @@ from coprop.cli.common import (
     FAILED,
     AudioTrackOption,
     DebugOption,
+    DetectorName,
+    DetectorOption,
     JsonOption,
-    Method,
-    MethodOption,
     MinGapOption,
     ThresholdOption,
     detector_for,
+    out_option,
+    path_option,
     reported,
 )
 from coprop.cli.detection_job import DetectionJob
 from coprop.cli.llm_options import (
     CacheOption,
-    DeviceOption,
     ExamplesOption,
+    LlmDeviceOption,
     LlmModelOption,
     LlmOption,
     OnFailure,
     Steps,
     opened_model,
+    refuse_given,
 )
 
 if TYPE_CHECKING:
     from coprop.control_points.detector import ControlPointDetector
     from coprop.control_points.rcpg import RCPGDetector
 
+_OF_DETECTORS = ("method", "threshold", "min_gap")
+_OF_MODELS = ("llm_model", "steps", "examples", "cache", "on_failure", "device", "trace")
 
-def detect(
+
+@dataclass(frozen=True)
+class DetectOptions:
+    """The options of ``coprop detect``."""
+
     files: Annotated[
         list[Path],
         typer.Argument(
@@ -45,7 +55,7 @@ def detect(
             readable=False,
             help="Video or audio files, or folders of them.",
         ),
-    ],
+    ]
     windows: Annotated[
         int | None,
         typer.Option(
@@ -54,19 +64,18 @@ def detect(
             show_default="a grid of 50 ms; with --llm, of 1 s",
             help="Divide the sound into N equal windows and give one flag for each, as AVSBench.",
         ),
-    ] = None,
-    audio_track: AudioTrackOption = None,
-    method: MethodOption = Method.novelty,
-    threshold: ThresholdOption = None,
-    min_gap: MinGapOption = None,
-    llm: LlmOption = None,
-    llm_model: LlmModelOption = None,
+    ] = None
+    audio_track: AudioTrackOption = None
+    method: DetectorOption = DetectorName.novelty
+    threshold: ThresholdOption = None
+    min_gap: MinGapOption = None
+    llm: LlmOption = None
+    llm_model: LlmModelOption = None
     steps: Annotated[
-        Steps | None,
-        typer.Option(show_default="3", help="Prompts to the language model."),
-    ] = None,
-    examples: ExamplesOption = None,
-    cache: CacheOption = None,
+        Steps | None, typer.Option(show_default="3", help="Prompts to the language model.")
+    ] = None
+    examples: ExamplesOption = None
+    cache: CacheOption = None
     on_failure: Annotated[
         OnFailure | None,
         typer.Option(
@@ -74,33 +83,29 @@ def detect(
             help="When no answer of the language model can be used: take those windows from the "
             "novelty detector, or stop.",
         ),
-    ] = None,
-    device: DeviceOption = None,
+    ] = None
+    device: LlmDeviceOption = None
     trace: Annotated[
         Path | None,
-        typer.Option(
+        path_option(
             metavar="FILE|DIR",
-            readable=False,
-            show_default=False,
             help="Write all that was asked and answered, as JSON: to a file, or for several "
             "inputs to a folder.",
         ),
-    ] = None,
+    ] = None
     out: Annotated[
         Path | None,
-        typer.Option(
-            "--out",
-            "-o",
-            metavar="FILE",
-            readable=False,
-            show_default=False,
-            help="Add a JSON line for each input to this file; inputs that have one there are not "
+        out_option(
+            "FILE",
+            "Add a JSON line for each input to this file; inputs that have one there are not "
             "done again.",
         ),
-    ] = None,
-    as_json: JsonOption = False,
-    debug: DebugOption = False,
-) -> None:
+    ] = None
+    as_json: JsonOption = False
+    debug: DebugOption = False
+
+
+def detect(options: DetectOptions) -> None:
     """Control points: the times at which other things begin to sound.
 
     Times are seconds from the first video frame, or from the first sample of an audio file. The
@@ -114,49 +119,35 @@ def detect(
       coprop detect clip.mp4 --llm Qwen/Qwen2-Audio-7B-Instruct --trace asked.json
       coprop detect clips/ --llm http://localhost:8000/v1 --cache answers --out points.jsonl
     """
-    fixed = {"--method": method != Method.novelty, "--threshold": threshold, "--min-gap": min_gap}
-    asking = {
-        **{"--llm-model": llm_model, "--steps": steps, "--examples": examples, "--cache": cache},
-        **{"--on-failure": on_failure, "--device": device, "--trace": trace},
-    }
-    _refuse(fixed if llm is not None else asking, with_llm=llm is not None)
+    if options.llm is None:
+        refuse_given(options, _OF_MODELS, "goes with --llm.")
+    else:
+        refuse_given(options, _OF_DETECTORS, "is of the detectors that ask no language model.")
+    out = options.out
     stopped = "interrupted." if out is None else f"interrupted; to go on, repeat it ({out})."
-    with reported(debug=debug, interrupted=lambda: stopped):
-        detector: ControlPointDetector | RCPGDetector
-        if llm is None:
-            detector = detector_for(method, threshold, min_gap)
-            about: dict[str, Any] = {"method": method.value, "threshold": detector.threshold}
-        else:
-            detector, about = _asking(
-                opened_model(llm, served_name=llm_model, device=device, cache=cache),
-                steps or Steps.three, examples, on_failure or OnFailure.novelty,
-            )  # fmt: skip
-        settings = {"windows": windows, "min_gap": min_gap, "on_failure": on_failure}
-        if audio_track is not None:
-            settings["audio_track"] = audio_track
-        job = DetectionJob(files, windows, detector, about, settings, trace, out, as_json)
-        failures = job.run()
+    with reported(debug=options.debug, interrupted=lambda: stopped):
+        detector, about = _detector(options)
+        failures = DetectionJob(options, detector, about).run()
     if failures:
         raise typer.Exit(FAILED)
 
 
-def _refuse(options: dict[str, Any], *, with_llm: bool) -> None:
-    given = [name for name, value in options.items() if value not in (None, False)]
-    if given:
-        why = "is of the detectors that ask no language model" if with_llm else "goes with --llm"
-        raise typer.BadParameter(f"{why}.", param_hint=given[0])
-
-
-def _asking(
-    model: Any, steps: Steps, examples: Path | None, on_failure: OnFailure
-) -> tuple[RCPGDetector, dict[str, Any]]:
+def _detector(options: DetectOptions) -> tuple[ControlPointDetector | RCPGDetector, dict[str, Any]]:
+    """The detector, and what each result tells of it."""
     from coprop.control_points.detector import ControlPointDetector
 
-    detector = ControlPointDetector.rcpg(
+    model = opened_model(options)
+    if model is None:
+        detector = detector_for(options.method, options.threshold, options.min_gap)
+        return detector, {"method": options.method.value, "threshold": detector.threshold}
+    steps = int(options.steps or Steps.three)
+    about: dict[str, Any] = {"method": "rcpg", "llm": model.name, "steps": steps}
+    if options.examples is not None:
+        about["examples"] = str(options.examples)
+    asking = ControlPointDetector.rcpg(
         model,
-        steps=1 if steps is Steps.one else 3,
-        examples=examples,
-        on_failure="raise" if on_failure is OnFailure.error else "novelty",
+        steps=1 if steps == 1 else 3,
+        examples=options.examples,
+        on_failure="raise" if options.on_failure is OnFailure.error else "novelty",
     )
-    about = {"method": "rcpg", "llm": model.name, "steps": int(steps.value)}
-    return detector, about if examples is None else {**about, "examples": str(examples)}
+    return asking, about

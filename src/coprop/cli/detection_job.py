@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,91 +14,91 @@ from coprop.brief import text_of
 from coprop.cli.common import say
 from coprop.cli.listening import Listened, listen, media_files
 from coprop.cli.progress import ProgressBars
-from coprop.cli.rows import RowFile
 from coprop.errors import CoPropError
 from coprop.files import one_a_line
+from coprop.json_lines import JsonLines, refuse_other_settings
 
 if TYPE_CHECKING:
+    from coprop.cli.detect import DetectOptions
     from coprop.control_points.detector import ControlPointDetector
     from coprop.control_points.rcpg import RCPGDetector
     from coprop.types import ControlPoints
 
+_NO_ROW = "is no row of this command, so nothing is added to it"
 
-@dataclass
+
 class DetectionJob:
     """What is to be done, and where the results go.
 
     Args:
-        inputs: files and folders.
-        windows: N for N equal windows of each file.
+        options: of the command.
         detector: what finds the control points.
         about: of the detector, as each result tells it.
-        settings: what else results depend on.
-        trace: the file or folder for traces; None for none.
-        out: the JSON-lines file for results; None to print them.
-        as_json: print JSON.
+
+    Raises:
+        MediaError: a folder without any video or sound.
     """
 
-    inputs: list[Path]
-    windows: int | None
-    detector: ControlPointDetector | RCPGDetector
-    about: dict[str, Any]
-    settings: dict[str, Any]
-    trace: Path | None
-    out: Path | None
-    as_json: bool
+    def __init__(
+        self,
+        options: DetectOptions,
+        detector: ControlPointDetector | RCPGDetector,
+        about: dict[str, Any],
+    ) -> None:
+        self.options, self.detector, self.about = options, detector, about
+        self.files = media_files(options.files)
+        self.single = len(options.files) == 1 and not options.files[0].is_dir()
+        self._printed = False  # tables of several files have an empty line between them
 
     def run(self) -> int:
         """Does it; how many of several files could not be read.
 
         Raises:
             CoPropError: a single file that cannot be read, or what the detector raises.
+            OutputError: the file for results holds something else, or rows of other settings, or
+                another process is adding to it.
         """
-        files = media_files(self.inputs)
-        if self.out is None:
-            return self._work(files, None)
-        with RowFile(self.out, {**self.about, **self.settings}) as rows:
-            return self._work(files, rows)
+        if self.options.out is None:
+            return len(self._work(self.files, self._print))
+        rows = JsonLines(
+            self.options.out, remedy="Choose another file.", fault=_NO_ROW, begins='{"path": '
+        )
+        settings = {**self.about, **_settings(self.options)}
+        with rows.lock():
+            done = {_path_of(row, rows, number, settings) for number, row in rows}
+            left = [file for file in self.files if str(file.resolve()) not in done]
+            failures = self._work(
+                left,
+                lambda file, content: rows.append(
+                    {"path": str(file.resolve()), **content, "settings": settings}
+                ),
+            )
+        self._print_summary(len(left), failures)
+        return len(failures)
 
-    def _work(self, files: list[Path], rows: RowFile | None) -> int:
-        single = len(self.inputs) == 1 and not self.inputs[0].is_dir()
-        left = [file for file in files if rows is None or str(file.resolve()) not in rows.done]
+    def _work(self, files: list[Path], write: Callable[[Path, dict[str, Any]], None]) -> list[Path]:
+        """Writes what is found in each file; those that could not be read."""
         failures: list[Path] = []
 
         def failed(file: Path, error: CoPropError) -> None:
-            if single:
+            if self.single:
                 raise error
             failures.append(file)
             say(f"coprop: {error}", err=True)
 
+        windows, track = self.options.windows, self.options.audio_track
         with ProgressBars(shown=True) as bars:
-            done = 0
-            for found in self._listen(left, failed, bars):
+            heard = listen(files, self.detector, windows, failed, bars, audio_track=track)
+            for number, found in enumerate(heard, 1):
                 content = self._content(found)
-                self._write_trace(found, files)
-                if rows is not None:
-                    rows.append(str(found.path.resolve()), content)
-                else:
-                    self._print(content, single=single, first=done == 0)
-                done += 1
-                if not single:
-                    bars("files", done + len(failures), len(left))
-        if rows is not None:
-            self._print_summary(done, len(files) - len(left), failures)
-        return len(failures)
-
-    def _listen(
-        self, files: list[Path], failed: Callable[[Path, CoPropError], None], bars: ProgressBars
-    ) -> Iterator[Listened]:
-        track = self.settings.get("audio_track")
-        return listen(files, self.detector, self.windows, failed, bars, audio_track=track)
+                self._write_trace(found)
+                write(found.path, content)
+                if not self.single:
+                    bars("files", number + len(failures), len(files))
+        return failures
 
     def _content(self, found: Listened) -> dict[str, Any]:
-        content = {
-            "file": found.path.name,
-            "duration_s": round(found.duration_s, 3),
-            **self.about,
-        }
+        content = {"file": found.path.name, "duration_s": round(found.duration_s, 3), **self.about}
         if found.points.categories is not None:
             content["categories"] = [list(words) for words in found.points.categories]
         if found.trace is not None:
@@ -107,35 +106,60 @@ class DetectionJob:
                 content["notes"] = list(found.trace.notes)
             for note in found.trace.notes:
                 say(f"coprop: {note}", err=True)
-        return {**content, **_content(found.points, self.windows)}
+        return {**content, **_content(found.points, self.options.windows)}
 
-    def _write_trace(self, found: Listened, files: list[Path]) -> None:
-        if self.trace is None or found.trace is None:
+    def _write_trace(self, found: Listened) -> None:
+        trace, inputs = self.options.trace, self.options.files
+        if trace is None or found.trace is None:
             return
-        if len(files) == 1 and not self.inputs[0].is_dir() and not self.trace.is_dir():
-            found.trace.save(self.trace)
-        else:
-            found.trace.save(self.trace / _trace_name(found.path, self.inputs))
+        if len(self.files) > 1 or inputs[0].is_dir() or trace.is_dir():
+            trace = trace / _trace_name(found.path, inputs)
+        found.trace.save(trace)
 
-    def _print(self, content: dict[str, Any], *, single: bool, first: bool) -> None:
-        if not self.as_json:
-            typer.echo(("" if first else "\n") + _table(content))
+    def _print(self, _: Path, content: dict[str, Any]) -> None:
+        if not self.options.as_json:
+            typer.echo(("\n" if self._printed else "") + _table(content))
+            self._printed = True
         else:
-            typer.echo(one_a_line(content) if single else json.dumps(content))
+            typer.echo(one_a_line(content) if self.single else json.dumps(content))
 
-    def _print_summary(self, done: int, before: int, failures: list[Path]) -> None:
+    def _print_summary(self, asked: int, failures: list[Path]) -> None:
+        done, before = asked - len(failures), len(self.files) - asked
         content = {
-            "out": str(self.out),
+            "out": str(self.options.out),
             "files": done,
             "done_before": before,
             "failed": [str(file) for file in failures],
         }
-        if self.as_json:
+        if self.options.as_json:
             typer.echo(json.dumps(content, indent=2))
         else:
             earlier = f", {before} done before" if before else ""
             unread = f", {len(failures)} that cannot be read" if failures else ""
-            say(f"Written to {self.out}: {done} files{earlier}{unread}.")
+            say(f"Written to {self.options.out}: {done} files{earlier}{unread}.")
+
+
+def _settings(options: DetectOptions) -> dict[str, Any]:
+    """What results depend on, beside the detector."""
+    settings = {name: getattr(options, name) for name in ("windows", "min_gap", "on_failure")}
+    track = options.audio_track
+    return settings if track is None else {**settings, "audio_track": track}
+
+
+def _path_of(row: dict[str, Any], rows: JsonLines, number: int, settings: dict[str, Any]) -> str:
+    """Of which file a row is that an earlier call has written."""
+    path = row.get("path")
+    if not isinstance(path, str) or not isinstance(row.get("settings"), dict):
+        raise rows.damaged(number, "it has no path and settings")
+    if not isinstance(row.get("control_points"), list):
+        raise rows.damaged(number, "it has no control points")
+    refuse_other_settings(
+        row["settings"],
+        settings,
+        held=f"{rows.path} holds rows of",
+        remedy="Choose another file, or remove it to start anew.",
+    )
+    return path
 
 
 def _trace_name(path: Path, inputs: list[Path]) -> str:

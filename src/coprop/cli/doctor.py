@@ -122,28 +122,19 @@ def _video_encoder() -> tuple[str | None, list[Problem]]:
 
 
 def _file(name: str) -> dict[str, Any]:
+    from coprop.data.checksums import digest_of
+
     path = PACKAGE / name
     if not path.is_file():
         return {"file": name, "bytes": 0, "sha256": None, "state": "missing"}
-    digest = _sha256(path)
-    noted = _noted_checksum(name)
+    digest, noted = digest_of(path), _noted_checksum(name)
     if not _can_be_read(path):
         state = "damaged"
     elif noted is None:
         state = "present"
     else:
-        state = "as installed" if noted == digest.hex() else "changed"
-    return {"file": name, "bytes": path.stat().st_size, "sha256": digest.hex(), "state": state}
-
-
-def _sha256(path: Path) -> bytes:
-    import hashlib
-
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        for block in iter(lambda: file.read(1 << 20), b""):
-            digest.update(block)
-    return digest.digest()
+        state = "as installed" if noted == digest else "changed"
+    return {"file": name, "bytes": path.stat().st_size, "sha256": digest, "state": state}
 
 
 def _noted_checksum(name: str) -> str | None:
@@ -161,21 +152,17 @@ def _noted_checksum(name: str) -> str | None:
 
 
 def _can_be_read(path: Path) -> bool:
-    import numpy as np
     from safetensors import safe_open
+
+    from coprop.files import read_json
 
     try:
         if path.suffix == ".json":
-            json.loads(path.read_text(encoding="utf-8"))
-        elif path.suffix == ".npz":
-            with np.load(path) as arrays:
-                return bool(arrays.files)
-        else:
-            with safe_open(path, framework="numpy") as tensors:
-                return bool(tensors.keys())
+            return read_json(path) is not None
+        with safe_open(path, framework="numpy") as tensors:
+            return bool(tensors.keys())
     except Exception:  # each format has its own
         return False
-    return True
 
 
 def _text(report: dict[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,31 +15,35 @@ from coprop.cli.common import (
     DebugOption,
     DeviceOption,
     JsonOption,
+    QuietOption,
     checked_device,
+    max_segment_option,
+    out_option,
     reported,
     say,
 )
 from coprop.cli.dataset_options import (
-    Classes,
-    ClassesOption,
     ControlPointsOption,
     DatasetOption,
     LimitOption,
     RootOption,
-    Subset,
+    SeenClasses,
+    SeenClassesOption,
+    SplitOption,
+    SubsetName,
     SubsetOption,
     chosen_dataset,
 )
 from coprop.cli.progress import ProgressBars
 
 if TYPE_CHECKING:
-    from accelerate import PartialState
-
     from coprop.data.labelled import LabelledDataset
+    from coprop.evaluation.runner import Processes
+    from coprop.pipeline import CoProp
 
 
-class Sound(str, Enum):
-    """What is heard: of `coprop.evaluation.disturbances.Sound`."""
+class SoundName(str, Enum):
+    """What is heard: of `coprop.evaluation.disturbances.HeardSound`."""
 
     own = "own"
     muted = "muted"
@@ -46,23 +51,18 @@ class Sound(str, Enum):
     other = "other"
 
 
-_METHODS = "alone,cosine,novelty,true"
+@dataclass(frozen=True)
+class EvalOptions:
+    """The options of ``coprop eval``."""
 
-
-def evaluate(
-    dataset: DatasetOption,
-    root: RootOption,
+    dataset: DatasetOption
+    root: RootOption
     out: Annotated[
         Path,
-        typer.Option(
-            "--out",
-            "-o",
-            metavar="DIR",
-            readable=False,
-            show_default=False,
-            help="Folder for rows and results; what an earlier run left there is not done again.",
+        out_option(
+            "DIR", "Folder for rows and results; what an earlier run left there is not done again."
         ),
-    ],
+    ]
     model: Annotated[
         str,
         typer.Option(
@@ -70,7 +70,7 @@ def evaluate(
             help="default; a folder with keyframe_segmenter/ and propagator/; or module:factory, a "
             "function that returns a model, an adapter or a CoProp.",
         ),
-    ] = "default",
+    ] = "default"
     methods: Annotated[
         str,
         typer.Option(
@@ -79,14 +79,14 @@ def evaluate(
             "coprop (with the pipeline's own detector), cosine, novelty, true (control points), "
             "text (keyframes guided by words).",
         ),
-    ] = _METHODS,
-    split: Annotated[str, typer.Option(help="Part of the dataset.")] = "test",
-    subset: SubsetOption = Subset.all,
-    classes: ClassesOption = Classes.all,
-    control_points: ControlPointsOption = None,
-    limit: LimitOption = None,
+    ] = "alone,cosine,novelty,true"
+    split: SplitOption = "test"
+    subset: SubsetOption = SubsetName.all
+    classes: SeenClassesOption = SeenClasses.all
+    control_points: ControlPointsOption = None
+    limit: LimitOption = None
     sound: Annotated[
-        list[Sound] | None,
+        list[SoundName] | None,
         typer.Option(
             "--sound",
             show_default="own",
@@ -94,24 +94,15 @@ def evaluate(
             "they are, or another clip's sound. May be given several times; everything is run "
             "once more for each.",
         ),
-    ] = None,
-    mute: Annotated[bool, typer.Option("--mute", help="Short for --sound muted.")] = False,
-    max_segment: Annotated[
-        float | None,
-        typer.Option(
-            min=0.0,
-            metavar="SECONDS",
-            show_default="the model's",
-            help="Longest time between keyframes; 0 for keyframes at control points alone, as in "
-            "the paper.",
-        ),
-    ] = None,
+    ] = None
+    mute: Annotated[bool, typer.Option("--mute", help="Short for --sound muted.")] = False
+    max_segment: Annotated[float | None, max_segment_option("the model's")] = None
     tolerance: Annotated[
         float, typer.Option(min=0.0, metavar="SECONDS", help="Of control points.")
-    ] = 0.25,
+    ] = 0.25
     near: Annotated[
         int, typer.Option(min=1, metavar="FRAMES", help="What counts as near a change.")
-    ] = 1,
+    ] = 1
     frames_per_batch: Annotated[
         int,
         typer.Option(
@@ -120,13 +111,15 @@ def evaluate(
             help="Frames over which F's threshold is chosen, in the avsbench protocol. Published "
             "figures used 5 to 20; F rises with it.",
         ),
-    ] = 1,
-    device: DeviceOption = "",
-    force: Annotated[bool, typer.Option("--force", help="Forget an earlier run in DIR.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
-    as_json: JsonOption = False,
-    debug: DebugOption = False,
-) -> None:
+    ] = 1
+    device: DeviceOption = ""
+    force: Annotated[bool, typer.Option("--force", help="Forget an earlier run in DIR.")] = False
+    quiet: QuietOption = False
+    as_json: JsonOption = False
+    debug: DebugOption = False
+
+
+def evaluate(options: EvalOptions) -> None:
     """How well sounding objects are masked, and how well in time, beside the model alone.
 
     Writes results.json, results.md and timings.json into DIR, and a row for each clip as it is
@@ -139,87 +132,71 @@ def evaluate(
 
     docs/metrics.md defines the figures.
     """
-    with reported(debug=debug, interrupted=lambda: f"interrupted; to go on, repeat it ({out})."):
-        device = device or checked_device("").type
-        processes = _processes(device)
-        content = _evaluate(
-            dataset=chosen_dataset(
-                dataset,
-                root,
-                split,
-                limit=limit,
-                control_points=control_points,
-                subset=subset,
-                classes=classes,
-            ),
-            folder=out,
-            model=model,
-            methods=[name.strip() for name in methods.split(",") if name.strip()],
-            max_segment_s=max_segment,
-            scores={
-                "tolerance_s": tolerance,
-                "near_frames": near,
-                "frames_per_batch": frames_per_batch,
-            },
-            sounds=[each.value for each in (*(sound or ()), *((Sound.muted,) if mute else ()))],
-            device=device,
-            force=force,
-            processes=processes,
-            shown=not quiet,
+    stopped = f"interrupted; to go on, repeat it ({options.out})."
+    with reported(debug=options.debug, interrupted=lambda: stopped):
+        from accelerate import PartialState
+
+        device = options.device or checked_device("").type
+        processes = PartialState(cpu=device == "cpu")
+        dataset = chosen_dataset(
+            options.dataset,
+            options.root,
+            options.split,
+            limit=options.limit,
+            control_points=options.control_points,
+            subset=options.subset,
+            classes=options.classes,
         )
+        several = processes.num_processes > 1 and device == "cuda"
+        pipeline = _pipeline(options, str(processes.device) if several else device)
+        content = _evaluated(options, dataset, pipeline, processes)
     if content is None:
         return
-    if as_json:
+    if options.as_json:
         typer.echo(json.dumps({**content, "clips": len(content["clips"])}, indent=2))
     else:
-        _print_table(content, out)
+        _print_table(content, options.out)
 
 
-def _processes(device: str) -> PartialState:
-    from accelerate import PartialState
+def _pipeline(options: EvalOptions, device: str) -> CoProp:
+    from coprop.evaluation.methods import load_model
 
-    return PartialState(cpu=device == "cpu")
+    pipeline = load_model(options.model, checked_device(device))
+    if options.max_segment is not None:
+        pipeline.max_segment_s = options.max_segment or None
+    return pipeline
 
 
-def _evaluate(
-    *,
-    dataset: LabelledDataset,
-    folder: Path,
-    model: str,
-    methods: list[str],
-    max_segment_s: float | None,
-    scores: dict[str, Any],
-    sounds: list[str],
-    device: str,
-    force: bool,
-    processes: PartialState,
-    shown: bool,
+def _evaluated(
+    options: EvalOptions, dataset: LabelledDataset, pipeline: CoProp, processes: Processes
 ) -> dict[str, Any] | None:
     from coprop.evaluation.methods import methods_named
-    from coprop.evaluation.models import load_model
     from coprop.evaluation.runner import evaluate
     from coprop.evaluation.scores import ScoreOptions
     from coprop.evaluation.store import EvaluationFolder
 
-    several = processes.num_processes > 1 and device == "cuda"
-    pipeline = load_model(model, processes.device if several else checked_device(device))
-    if max_segment_s is not None:
-        pipeline.max_segment_s = max_segment_s or None
     settings = {
         "dataset": dataset.name,
         "num_clips": len(dataset),
-        "model": model,
+        "model": options.model,
         "max_segment_s": pipeline.max_segment_s,
     }
-    with ProgressBars(shown=shown and processes.process_index == 0) as bars:
+    scores = ScoreOptions(
+        tolerance_s=options.tolerance,
+        near_frames=options.near,
+        frames_per_batch=options.frames_per_batch,
+    )
+    methods = [name.strip() for name in options.methods.split(",") if name.strip()]
+    sounds = [each.value for each in options.sound or ()] + ["muted"] * options.mute
+    with ProgressBars(shown=not options.quiet and processes.process_index == 0) as bars:
         return evaluate(
             dataset,
             methods_named(methods, pipeline),
-            EvaluationFolder(folder),
+            EvaluationFolder(options.out),
             settings=settings,
-            options=ScoreOptions(**scores),
+            options=scores,
             sounds=sounds,
-            force=force,
+            force=options.force,
             processes=processes,
             progress=bars,
         )

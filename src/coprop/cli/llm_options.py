@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import fields
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from coprop.cli.common import checked_device
+from coprop.cli.common import checked_device, path_option
 
 if TYPE_CHECKING:
+    from coprop.cli.compare_detectors import ComparisonOptions
+    from coprop.cli.detect import DetectOptions
     from coprop.control_points.language_models.base import LanguageModel
 
 
@@ -46,23 +50,15 @@ LlmModelOption = Annotated[
 ]
 ExamplesOption = Annotated[
     Path | None,
-    typer.Option(
-        metavar="FILE",
-        readable=False,
-        show_default=False,
-        help="Annotated examples to show the model, as coprop examples writes them.",
+    path_option(
+        metavar="FILE", help="Annotated examples to show the model, as coprop examples writes them."
     ),
 ]
 CacheOption = Annotated[
     Path | None,
-    typer.Option(
-        metavar="DIR",
-        readable=False,
-        show_default=False,
-        help="Keep the model's answers here, and ask nothing twice.",
-    ),
+    path_option(metavar="DIR", help="Keep the model's answers here, and ask nothing twice."),
 ]
-DeviceOption = Annotated[
+LlmDeviceOption = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
@@ -73,10 +69,8 @@ DeviceOption = Annotated[
 ]
 
 
-def opened_model(
-    llm: str, *, served_name: str | None, device: str | None, cache: Path | None
-) -> LanguageModel:
-    """The language model that the options describe.
+def opened_model(options: DetectOptions | ComparisonOptions) -> LanguageModel | None:
+    """The language model that the options describe, if any.
 
     Raises:
         typer.BadParameter: a device that is not there, or an option that the model has no use for.
@@ -85,16 +79,31 @@ def opened_model(
     from coprop.control_points import language_models
     from coprop.control_points.rcpg.cache import CachedModel
 
-    served = llm.startswith(("http://", "https://"))
-    if served and device is not None:
-        raise typer.BadParameter(
-            "a server computes where it likes; leave it out.", param_hint="--device"
+    if options.llm is None:
+        return None
+    served = options.llm.startswith(("http://", "https://"))
+    if served:
+        refuse_given(options, ("device",), "a server computes where it likes; leave it out.")
+    else:
+        refuse_given(
+            options, ("llm_model",), "names one of a server's models, and --llm is no URL."
         )
-    if not served and served_name is not None:
-        raise typer.BadParameter(
-            "names one of a server's models, and --llm is no URL.", param_hint="--llm-model"
-        )
-    if device is not None:
-        checked_device(device)
-    model = language_models.language_model(llm, served_name=served_name, device=device)
-    return model if cache is None else CachedModel(model, cache)
+    if options.device is not None:
+        checked_device(options.device)
+    model = language_models.language_model(
+        options.llm, served_name=options.llm_model, device=options.device
+    )
+    return model if options.cache is None else CachedModel(model, options.cache)
+
+
+def refuse_given(
+    options: DetectOptions | ComparisonOptions, names: Collection[str], why: str
+) -> None:
+    """Refuses options, fields of a dataclass, that have another value than their default.
+
+    Raises:
+        typer.BadParameter: the first of them, and why.
+    """
+    for field in fields(options):
+        if field.name in names and getattr(options, field.name) != field.default:
+            raise typer.BadParameter(why, param_hint=f"--{field.name.replace('_', '-')}")

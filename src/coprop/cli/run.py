@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,96 +14,69 @@ from coprop.brief import counted, text_of
 from coprop.cli.common import (
     AudioTrackOption,
     DebugOption,
+    DetectorName,
+    DetectorOption,
     DeviceOption,
     JsonOption,
-    Method,
-    MethodOption,
     MinGapOption,
     ThresholdOption,
     VideoTrackOption,
     checked_device,
     detector_for,
+    max_segment_option,
+    out_option,
+    path_option,
     reported,
 )
 from coprop.cli.progress import ProgressBars
-from coprop.cli.segment_lines import segment_lines
 from coprop.errors import CheckpointError, MissingAudioError, OutputError
 
 if TYPE_CHECKING:
-    from coprop.pipeline import CoProp, Detector
+    from coprop.pipeline import CoProp
+
+
+_LISTED = 20  # segments in the summary: what a terminal shows without scrolling
 
 
 @dataclass(frozen=True)
-class Job:
-    """What is to be read and where the result goes."""
+class RunOptions:
+    """The options of ``coprop run``."""
 
-    video: Path
-    audio: Path | None
-    out: Path
-    force: bool
-    video_track: int | None = None
-    audio_track: int | None = None
-
-
-def run(
     video: Annotated[
         Path,
         typer.Argument(metavar="VIDEO", show_default=False, readable=False, help="The video file."),
-    ],
-    out: Annotated[
-        Path,
-        typer.Option(
-            "--out",
-            "-o",
-            metavar="DIR",
-            readable=False,
-            show_default=False,
-            help="Folder to write; made if needed.",
-        ),
-    ],
+    ]
+    out: Annotated[Path, out_option("DIR", "Folder to write; made if needed.")]
     audio: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE",
-            readable=False,
-            show_default="the video's own",
-            help="File with the sound.",
-        ),
-    ] = None,
-    video_track: VideoTrackOption = None,
-    audio_track: AudioTrackOption = None,
+        path_option(metavar="FILE", help="File with the sound.", default="the video's own"),
+    ] = None
+    video_track: VideoTrackOption = None
+    audio_track: AudioTrackOption = None
     force: Annotated[
         bool, typer.Option("--force", help="Replace an earlier result in DIR; other files stay.")
-    ] = False,
-    device: DeviceOption = "",
+    ] = False
+    device: DeviceOption = ""
     model: Annotated[
         Path | None,
-        typer.Option(
+        path_option(
             metavar="FOLDER",
-            readable=False,
-            show_default="the package's own",
             help="Folder with keyframe_segmenter/ and propagator/, as save_pretrained writes them.",
+            default="the package's own",
         ),
-    ] = None,
-    method: MethodOption = Method.novelty,
-    threshold: ThresholdOption = None,
-    min_gap: MinGapOption = None,
-    max_segment: Annotated[
-        float | None,
-        typer.Option(
-            min=0.0,
-            metavar="SECONDS",
-            show_default="2",
-            help="Longest time between keyframes; 0 for keyframes at control points alone, as in "
-            "the paper.",
-        ),
-    ] = None,
+    ] = None
+    method: DetectorOption = DetectorName.novelty
+    threshold: ThresholdOption = None
+    min_gap: MinGapOption = None
+    max_segment: Annotated[float | None, max_segment_option("2")] = None
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="No progress bar and no summary.")
-    ] = False,
-    as_json: JsonOption = False,
-    debug: DebugOption = False,
-) -> None:
+    ] = False
+    as_json: JsonOption = False
+    debug: DebugOption = False
+
+
+def run(options: RunOptions) -> None:
     """Masks of what sounds in a video, frame by frame.
 
     Writes masks/000000.png and on (palette PNGs, 0 = background), overlay.mp4 with the video's
@@ -117,25 +91,27 @@ def run(
       coprop run silent.mp4 --audio sound.wav --out result --force
       coprop run long.mp4 --out result --device cuda --json > summary.json
     """
-    job = Job(video, audio, out, force, video_track, audio_track)
-    bars = ProgressBars(shown=not quiet)
-    with reported(debug=debug, interrupted=lambda: _what_stays(job, bars.completed("frames"))):
-        check_output(job)
-        check_input(job)
-        detector = detector_for(method, threshold, min_gap)
-        pipeline = _pipeline(model, device, max_segment, detector)
+    bars = ProgressBars(shown=not options.quiet)
+
+    def interrupted() -> str:
+        return _what_stays(options, bars.completed("frames"))
+
+    with reported(debug=options.debug, interrupted=interrupted):
+        check_output(options)
+        check_input(options)
+        pipeline = _pipeline(options)
         with bars:
-            content = _process(job, pipeline, bars)
-    if as_json:
+            content = _process(options, pipeline, bars)
+    if options.as_json:
         from coprop.files import one_a_line
 
         brief = {key: value for key, value in content.items() if key != "frames"}
-        typer.echo(one_a_line({**brief, "out": str(out)}))
-    elif not quiet:
-        typer.echo(summary(content, out))
+        typer.echo(one_a_line({**brief, "out": str(options.out)}))
+    elif not options.quiet:
+        typer.echo(summary(content, options.out))
 
 
-def check_input(job: Job) -> None:
+def check_input(options: RunOptions) -> None:
     """Refuses what is no video, or has no sound, before the weights are loaded.
 
     Raises:
@@ -144,15 +120,15 @@ def check_input(job: Job) -> None:
     """
     from coprop.media.reader import VideoFile
 
-    own = job.audio_track if job.audio is None else None
-    video = VideoFile(job.video, track=job.video_track, audio_track=own)
-    if not video.has_audio and job.audio is None:
+    own = options.audio_track if options.audio is None else None
+    video = VideoFile(options.video, track=options.video_track, audio_track=own)
+    if not video.has_audio and options.audio is None:
         raise MissingAudioError(
-            f"{job.video} has no audio track. Give the sound separately, with --audio FILE."
+            f"{options.video} has no audio track. Give the sound separately, with --audio FILE."
         )
 
 
-def check_output(job: Job) -> None:
+def check_output(options: RunOptions) -> None:
     """Refuses, before any work is done, what could not be written at its end.
 
     Raises:
@@ -161,68 +137,69 @@ def check_output(job: Job) -> None:
     """
     from coprop.files import is_empty, output_errors
 
-    with output_errors(job.out):
-        existing = next(path for path in (job.out, *job.out.absolute().parents) if path.exists())
+    out = options.out
+    with output_errors(out):
+        existing = next(path for path in (out, *out.absolute().parents) if path.exists())
         if not existing.is_dir():
-            raise OutputError(f"cannot write {job.out}: {existing} is a file. Choose a folder.")
+            raise OutputError(f"cannot write {out}: {existing} is a file. Choose a folder.")
         if not os.access(existing, os.W_OK | os.X_OK):
-            raise OutputError(f"cannot write {job.out}: no permission to write in {existing}.")
-        if existing != job.out or is_empty(job.out):
+            raise OutputError(f"cannot write {out}: no permission to write in {existing}.")
+        if existing != out or is_empty(out):
             return
-    if not job.force:
+    if not options.force:
         raise OutputError(
-            f"{job.out} is not empty. Choose another folder, or replace the result in it with "
-            "--force."
+            f"{out} is not empty. Choose another folder, or replace the result in it with --force."
         )
-    _spare_input(job)
+    _spare_input(options)
 
 
-def _spare_input(job: Job) -> None:
+def _spare_input(options: RunOptions) -> None:
     from coprop.media.writer import MASKS, OVERLAY, RESULT, TIMELINE
 
-    results = {(job.out / name).resolve() for name in (MASKS, OVERLAY, TIMELINE, RESULT)}
-    for path in filter(None, (job.video, job.audio)):
+    out = options.out
+    results = {(out / name).resolve() for name in (MASKS, OVERLAY, TIMELINE, RESULT)}
+    for path in filter(None, (options.video, options.audio)):
         if {path.resolve(), path.resolve().parent} & results:
             raise OutputError(
-                f"{path} is part of the result in {job.out}, which --force would remove. Choose "
+                f"{path} is part of the result in {out}, which --force would remove. Choose "
                 "another folder."
             )
 
 
-def _pipeline(
-    model: Path | None, device: str, max_segment_s: float | None, detector: Detector
-) -> CoProp:
+def _pipeline(options: RunOptions) -> CoProp:
     from coprop.pipeline import DEFAULT_MAX_SEGMENT_S, CoProp
     from coprop.weights import has_file
 
-    where = checked_device(device)
+    detector = detector_for(options.method, options.threshold, options.min_gap)
+    device, model = checked_device(options.device), options.model
     for name in ("keyframe_segmenter", "propagator"):
         if model is not None and not has_file(model / name / "config.json"):
             raise CheckpointError(
                 f"{model} has no folder {name}. --model takes a folder with keyframe_segmenter and "
                 "propagator, each with model.safetensors and config.json."
             )
-    longest_s = DEFAULT_MAX_SEGMENT_S if max_segment_s is None else max_segment_s or None
-    return CoProp.from_pretrained(model, detector=detector, max_segment_s=longest_s, device=where)
+    given = options.max_segment
+    longest_s = DEFAULT_MAX_SEGMENT_S if given is None else given or None
+    return CoProp.from_pretrained(model, detector=detector, max_segment_s=longest_s, device=device)
 
 
-def _process(job: Job, pipeline: CoProp, bars: ProgressBars) -> dict[str, Any]:
+def _process(options: RunOptions, pipeline: CoProp, bars: ProgressBars) -> dict[str, Any]:
     from coprop.media.clip import Clip
     from coprop.result import save
 
-    tracks = {"video_track": job.video_track, "audio_track": job.audio_track}
-    with Clip(job.video, job.audio, **tracks, progress=bars) as clip:
+    tracks = {"video_track": options.video_track, "audio_track": options.audio_track}
+    with Clip(options.video, options.audio, **tracks, progress=bars) as clip:
         bars("control points", 0, None)
         points = pipeline.detect(clip.audio)
         tracked = pipeline.track(clip, points, progress=bars)
-        return save(job.out, clip, tracked, points, tracked.segments, force=job.force)
+        return save(options.out, clip, tracked, points, tracked.segments, force=options.force)
 
 
-def _what_stays(job: Job, frames: int) -> str:
+def _what_stays(options: RunOptions, frames: int) -> str:
     if not frames:
         return "interrupted before the first mask was written."
     return (
-        f"interrupted after {frames} frames. Their masks are complete, in {job.out / 'masks'}; "
+        f"interrupted after {frames} frames. Their masks are complete, in {options.out / 'masks'}; "
         "there is no overlay and no result.json. --force begins anew."
     )
 
@@ -242,7 +219,35 @@ def summary(content: dict[str, Any], out: Path) -> str:
         counted(len(segments), "segment"),
     ]
     lines = [f"{content['video']}: {', '.join(told)}", ""]
-    lines += segment_lines(segments, frames) if segments else ["Nothing is heard."]
+    lines += _segment_lines(segments, frames) if segments else ["Nothing is heard."]
     return text_of(
         [*lines, "", f"Written to {out}: masks/, overlay.mp4, timeline.png, result.json"]
+    )
+
+
+def _segment_lines(
+    segments: Sequence[Mapping[str, Any]], frames: Sequence[Mapping[str, Any]]
+) -> list[str]:
+    """Such as "0.50 to 3.50 s  Drum kit 0.81   12.3% masked"; of the 21st and later their number.
+
+    Args:
+        segments: as result.json has them.
+        frames: likewise.
+    """
+    rows = [_cells(segment, frames) for segment in segments[:_LISTED]]
+    when, what = (max((len(row[i]) for row in rows), default=0) for i in (0, 1))
+    lines = [f"  {row[0]:>{when}}  {row[1]:<{what}}  {row[2]:>6} masked" for row in rows]
+    if len(segments) > _LISTED:
+        lines.append(f"  and {len(segments) - _LISTED} more, in result.json")
+    return lines
+
+
+def _cells(segment: Mapping[str, Any], frames: Sequence[Mapping[str, Any]]) -> tuple[str, str, str]:
+    """When, what sounds, how much is masked."""
+    start_s, end_s, named = segment["start_s"], segment["end_s"], segment.get("categories")
+    areas = [frame["area"] for frame in frames if start_s <= frame["time_s"] < end_s]
+    return (
+        f"{start_s:.2f} to {end_s:.2f} s",
+        f"{named[0]['name']} {named[0]['probability']:.2f}" if named else "-",
+        f"{sum(areas) / len(areas):.1%}" if areas else "-",
     )

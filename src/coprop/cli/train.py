@@ -14,12 +14,12 @@ import typer
 
 from coprop.cli.common import DebugOption, checked_device, reported, say
 from coprop.cli.dataset_options import (
-    Classes,
-    ClassesOption,
     DatasetOption,
     LimitOption,
     RootOption,
-    Subset,
+    SeenClasses,
+    SeenClassesOption,
+    SubsetName,
     SubsetOption,
     chosen_dataset,
 )
@@ -82,8 +82,8 @@ def train(
         typer.Option(help="automatic: go on from the last checkpoint in DIR, if there is one."),
     ] = Resume.never,
     split: Annotated[str, typer.Option(help="Part of the dataset to train on.")] = "train",
-    subset: SubsetOption = Subset.all,
-    classes: ClassesOption = Classes.all,
+    subset: SubsetOption = SubsetName.all,
+    classes: SeenClassesOption = SeenClasses.all,
     limit: LimitOption = None,
     device: Annotated[
         str,

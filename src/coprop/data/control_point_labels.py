@@ -6,7 +6,6 @@ sounded in the frame before. The first frame always is one.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -14,7 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from coprop.errors import DatasetError, OutputError, ShapeError
-from coprop.files import parse_json, replacing
+from coprop.files import parse_json
+from coprop.json_lines import JsonLines
 from coprop.paths import AnyPath, as_path
 
 MIN_AREA = 0.0005
@@ -134,12 +134,11 @@ def write_control_points(path: AnyPath, flags: Mapping[str, ArrayLike]) -> None:
         DatasetError: flags of another form.
         OutputError: the file cannot be written.
     """
-    lines = [
-        json.dumps({"clip": clip, "flags": _as_flags(own, f"clip {clip!r}").astype(int).tolist()})
+    rows = [
+        {"clip": clip, "flags": _as_flags(own, f"clip {clip!r}").astype(int).tolist()}
         for clip, own in flags.items()
     ]
-    with replacing(as_path("path", path, error=OutputError)) as part:
-        part.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+    JsonLines(as_path("path", path, error=OutputError), remedy="Write it anew.").replace(rows)
 
 
 def _sounding(

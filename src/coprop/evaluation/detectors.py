@@ -99,12 +99,16 @@ def compare_detectors(
     instead: dict[str, int] = {}
     for name, asked in (asking or {}).items():
         found[name], instead[name] = _ask(dataset, truth, name, asked, progress)
-    rows = [_row(name, own, list(truth.values()), instead) for name, own in found.items()]
+    true = list(truth.values())
+    rows = [
+        DetectorRow(name, _counts(own, true, 0), _counts(own, true, 1), instead.get(name, 0))
+        for name, own in found.items()
+    ]
     return Comparison(
         dataset=dataset.name,
         clips=len(truth),
-        changes=sum(int(flags[1:].sum()) for flags in truth.values()),
-        windows=sum(len(flags) - 1 for flags in truth.values()),
+        changes=sum(int(own[1:].sum()) for own in true),
+        windows=sum(len(own) - 1 for own in true),
         rows=tuple(rows),
     )
 
@@ -130,17 +134,6 @@ def _ask(
         if progress is not None:
             progress(name, len(found), len(truth))
     return found, instead
-
-
-def _row(
-    name: str,
-    found: list[NDArray[np.bool_]],
-    truth: list[NDArray[np.bool_]],
-    instead: Mapping[str, int],
-) -> DetectorRow:
-    return DetectorRow(
-        name, _counts(found, truth, 0), _counts(found, truth, 1), instead.get(name, 0)
-    )
 
 
 def _counts(

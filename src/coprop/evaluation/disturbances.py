@@ -19,11 +19,11 @@ from coprop.data.labelled import LabelledClip, LabelledDataset
 from coprop.errors import CoPropError
 from coprop.types import LOUDEST, Audio
 
-Sound = Literal["own", "muted", "noise", "other"]
+HeardSound = Literal["own", "muted", "noise", "other"]
 """What is heard: the clip's own sound, silence, white noise, or another clip's sound."""
 
 OWN, OTHER = "own", "other"
-DISTURBANCES = tuple(name for name in get_args(Sound) if name != OWN)
+DISTURBANCES = tuple(name for name in get_args(HeardSound) if name != OWN)
 
 Disturbance = Callable[[LabelledClip], LabelledClip | None]
 """Gives a clip with another sound, or None where there is none for it."""
@@ -44,16 +44,18 @@ def disturbances(sounds: Iterable[str], dataset: LabelledDataset) -> dict[str, D
 
 
 def sounds_named(names: Iterable[str]) -> tuple[str, ...]:
-    """Sounds in the order of `Sound`, each once; the clip's own is always among them.
+    """Sounds in the order of `HeardSound`, each once; the clip's own is always among them.
 
     Raises:
         CoPropError: an unknown name.
     """
     asked = list(names)
-    unknown = [name for name in asked if name not in get_args(Sound)]
+    unknown = [name for name in asked if name not in get_args(HeardSound)]
     if unknown:
-        raise CoPropError(f"sounds are {', '.join(get_args(Sound))}; got {', '.join(unknown)}.")
-    return tuple(name for name in get_args(Sound) if name == OWN or name in asked)
+        raise CoPropError(
+            f"sounds are {', '.join(get_args(HeardSound))}; got {', '.join(unknown)}."
+        )
+    return tuple(name for name in get_args(HeardSound) if name == OWN or name in asked)
 
 
 def muted(clip: LabelledClip) -> LabelledClip:

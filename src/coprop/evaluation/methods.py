@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+import torch
+from torch import nn
 
+from coprop.callables import function_named
 from coprop.control_points.detector import ControlPointDetector
 from coprop.control_points.rcpg import RCPGDetector
 from coprop.data.labelled import LabelledClip
@@ -17,6 +21,9 @@ from coprop.keyframes.segmenter import KeyframeSegmenter
 from coprop.media.clip import Clip
 from coprop.pipeline import CoProp, Detector
 from coprop.types import ControlPoints, FrameMask
+
+DEFAULT_MODEL = "default"
+"""The name of the checkpoint that comes with coprop."""
 
 PointsFunction = Callable[[LabelledClip], ControlPoints]
 """Gives a clip's control points: found in its sound, or known."""
@@ -175,3 +182,32 @@ METHODS: dict[str, Callable[[CoProp], Method]] = {
     "text": text_guided,
 }
 """The methods that the command line offers, by name."""
+
+
+def load_model(name: str, device: torch.device) -> CoProp:
+    """The pipeline that a name stands for, on a device.
+
+    Args:
+        name: "default"; a folder with ``keyframe_segmenter`` and ``propagator``; or
+            ``module:factory``, a function without arguments that returns a `CoProp`, or a model or
+            adapter for `CoProp.wrap`. Modules are looked for in the current folder too.
+        device: where it runs. A `CoProp` that a factory made stays where it is.
+
+    Raises:
+        CoPropError: no such folder, module or function, or it returns something else.
+    """
+    if name == DEFAULT_MODEL:
+        return CoProp.from_pretrained(device=device)
+    if ":" not in name or Path(name).is_dir():
+        return CoProp.from_pretrained(name, device=device)
+    made = function_named(name, "--model")()
+    if isinstance(made, CoProp):
+        return made
+    if isinstance(made, nn.Module):
+        made = made.eval().to(device)
+    if not callable(made):
+        raise CoPropError(
+            f"{name}() returned {type(made).__name__}; it must return a CoProp, or a model or "
+            "adapter that CoProp.wrap() takes."
+        )
+    return CoProp.wrap(made, device=device)

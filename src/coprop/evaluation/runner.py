@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
-from coprop.data.labelled import LabelledClip, LabelledDataset
+from coprop.data.labelled import LabelledDataset
 from coprop.errors import CoPropError
 from coprop.evaluation.disturbances import (
     OTHER,
@@ -23,6 +23,7 @@ from coprop.evaluation.scores import ScoreOptions, disturbed_columns, score
 from coprop.evaluation.store import RESULTS, TABLE, TIMINGS, EvaluationFolder, to_json
 from coprop.evaluation.summary import summarise
 from coprop.evaluation.table import markdown
+from coprop.locks import WriterLock
 from coprop.types import Progress
 
 
@@ -77,8 +78,8 @@ def evaluate(
         folder: where rows and results go; rows of an earlier, stopped run are kept.
         settings: what makes this evaluation what it is; a folder takes no rows of others.
         options: of the scores.
-        sounds: what is heard, of `coprop.evaluation.disturbances.Sound`. Every method is run once
-            with the clip's own sound and once more with each of the others.
+        sounds: what is heard, of `coprop.evaluation.disturbances.HeardSound`. Every method is run
+            once with the clip's own sound and once more with each of the others.
         force: forget what an earlier evaluation left in the folder.
         processes: those that share the clips.
         progress: called as ``("clips", done, total)``.
@@ -98,8 +99,9 @@ def evaluate(
     sounds = sounds_named(sounds)
     names = [method.name for method in methods]
     settings = {**settings, "methods": names, "sounds": list(sounds), **asdict(options)}
+    work = _Evaluation(dataset, methods, folder, settings, options)
     first = processes.process_index == 0
-    with folder.lock() if first else nullcontext():
+    with WriterLock.of_folder(folder.path) if first else nullcontext():
         if first and force:
             folder.clear()
         processes.wait_for_everyone()
@@ -110,116 +112,103 @@ def evaluate(
         if first:
             folder.open(settings)
         processes.wait_for_everyone()
-        _score_missing(dataset, methods, folder, options, disturbed, done, processes, progress)
+        work.score_missing(done, disturbed, processes, progress)
         processes.wait_for_everyone()
-        return _write_results(folder, dataset, settings, options) if first else None
+        return work.write_results() if first else None
 
 
-def _score_missing(
-    dataset: LabelledDataset,
-    methods: Sequence[Method],
-    folder: EvaluationFolder,
-    options: ScoreOptions,
-    disturbed: dict[str, Disturbance],
-    done: dict[int, dict[str, Any]],
-    processes: Processes,
-    progress: Progress | None,
-) -> None:
-    """Scores this process's share of the clips that have no row."""
-    missing = [i for i in range(len(dataset)) if i not in done]
-    mine = missing[processes.process_index :: processes.num_processes]
-    for count, index in enumerate(mine):
-        clip = dataset[index]
-        row, seconds = _row(clip, methods, options, dataset.num_classes, disturbed)
-        row = {"index": index, "clip": clip.name, **row}
-        folder.append({**row, "seconds": seconds}, processes.process_index)
-        if progress is not None:
-            progress("clips", len(dataset) - len(mine) + count + 1, len(dataset))
+@dataclass(frozen=True)
+class _Evaluation:
+    """What one call of `evaluate` does."""
 
+    dataset: LabelledDataset
+    methods: Sequence[Method]
+    folder: EvaluationFolder
+    settings: dict[str, Any]
+    options: ScoreOptions
 
-def _row(
-    clip: LabelledClip,
-    methods: Sequence[Method],
-    options: ScoreOptions,
-    num_classes: int,
-    disturbed: dict[str, Disturbance],
-) -> tuple[dict[str, Any], dict[str, float]]:
-    """A clip's scores by method, and the seconds that each method took."""
-    scores: dict[str, Any] = {}
-    seconds: dict[str, float] = {}
-    clips = {name: disturb(clip) for name, disturb in disturbed.items()}
-    for method in methods:
-        began = time.perf_counter()
-        scores[method.name] = score(method.predict(clip), clip, options, num_classes)
-        seconds[method.name] = time.perf_counter() - began
-        for name, other in clips.items():
-            prediction = None if other is None else method.predict(other)
-            scores[method.name]["frames"] |= disturbed_columns(prediction, clip, name)
-    row: dict[str, Any] = {"scores": scores}
-    other_sounds = disturbed.get(OTHER)
-    if isinstance(other_sounds, OtherSounds):
-        row["other_clip"] = other_sounds.partner_of[clip.name]
-    return row, seconds
+    def score_missing(
+        self,
+        done: Collection[int],
+        disturbed: dict[str, Disturbance],
+        processes: Processes,
+        progress: Progress | None,
+    ) -> None:
+        """Scores this process's share of the clips that have no row."""
+        total = len(self.dataset)
+        missing = [i for i in range(total) if i not in done]
+        mine = missing[processes.process_index :: processes.num_processes]
+        for left, index in zip(reversed(range(len(mine))), mine, strict=True):
+            self.folder.append(self._row(index, disturbed), processes.process_index)
+            if progress is not None:
+                progress("clips", total - left, total)
 
+    def _row(self, index: int, disturbed: dict[str, Disturbance]) -> dict[str, Any]:
+        """A clip's scores by method, and the seconds that each method took."""
+        clip, scores, seconds = self.dataset[index], {}, {}
+        clips = {name: disturb(clip) for name, disturb in disturbed.items()}
+        for method in self.methods:
+            began = time.perf_counter()
+            found = score(method.predict(clip), clip, self.options, self.dataset.num_classes)
+            seconds[method.name] = time.perf_counter() - began
+            for name, other in clips.items():
+                prediction = None if other is None else method.predict(other)
+                found["frames"] |= disturbed_columns(prediction, clip, name)
+            scores[method.name] = found
+        row: dict[str, Any] = {"index": index, "clip": clip.name, "scores": scores}
+        other_sounds = disturbed.get(OTHER)
+        if isinstance(other_sounds, OtherSounds):
+            row["other_clip"] = other_sounds.partner_of[clip.name]
+        return {**row, "seconds": seconds}
 
-def _write_results(
-    folder: EvaluationFolder,
-    dataset: LabelledDataset,
-    settings: dict[str, Any],
-    options: ScoreOptions,
-) -> dict[str, Any]:
-    found = folder.rows()
-    rows = [found[i] for i in range(len(dataset)) if i in found]
-    try:
-        results = _results(rows, dataset, settings, options)
-        timings = _timings(rows, settings["methods"])
-        texts = {
-            RESULTS: to_json(results),
-            TIMINGS: to_json(timings),
-            TABLE: markdown(results, timings),
-        }
-    except (LookupError, TypeError, ValueError, ArithmeticError, RuntimeError) as error:
-        # Only rows that were read back can be wrong: of other lengths or classes, for instance.
-        raise folder.damaged(error) from error
-    for name, text in texts.items():
-        folder.write(name, text)
-    return results
-
-
-def _results(
-    rows: Sequence[dict[str, Any]],
-    dataset: LabelledDataset,
-    settings: dict[str, Any],
-    options: ScoreOptions,
-) -> dict[str, Any]:
-    names, classes = settings["methods"], dataset.num_classes
-    return {
-        "settings": settings,
-        "dataset": {"name": dataset.name, "clips": len(rows), "classes": dataset.num_classes},
-        "methods": {
-            name: summarise([row["scores"][name] for row in rows], options, classes)
-            for name in names
-        },
-        "clips": [
-            {
-                "clip": row["clip"],
-                **({"other_clip": row["other_clip"]} if "other_clip" in row else {}),
-                "methods": {
-                    name: summarise([row["scores"][name]], options, classes)["all frames"]
-                    for name in names
-                },
+    def write_results(self) -> dict[str, Any]:
+        """Sums up the rows of all processes."""
+        found = self.folder.rows()
+        rows = [found[i] for i in range(len(self.dataset)) if i in found]
+        try:
+            results, timings = self._results(rows), self._timings(rows)
+            texts = {
+                RESULTS: to_json(results),
+                TIMINGS: to_json(timings),
+                TABLE: markdown(results, timings),
             }
-            for row in rows
-        ],
-    }
+        except (LookupError, TypeError, ValueError, ArithmeticError, RuntimeError) as error:
+            # Only rows that were read back can be wrong: of other lengths or classes, for instance.
+            raise self.folder.damaged(error) from error
+        for name, text in texts.items():
+            self.folder.write(name, text)
+        return results
 
-
-def _timings(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> dict[str, dict[str, float]]:
-    frames = sum(row["scores"][names[0]]["num_frames"] for row in rows)
-    return {
-        name: {
-            "seconds": round(sum(row["seconds"][name] for row in rows), 3),
-            "seconds_per_frame": round(sum(row["seconds"][name] for row in rows) / frames, 5),
+    def _results(self, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        return {
+            "settings": self.settings,
+            "dataset": {
+                "name": self.dataset.name,
+                "clips": len(rows),
+                "classes": self.dataset.num_classes,
+            },
+            "methods": self._figures(rows),
+            "clips": [
+                {
+                    **{name: row[name] for name in ("clip", "other_clip") if name in row},
+                    "methods": {k: v["all frames"] for k, v in self._figures([row]).items()},
+                }
+                for row in rows
+            ],
         }
-        for name in names
-    }
+
+    def _figures(self, rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        classes = self.dataset.num_classes
+        return {
+            name: summarise([row["scores"][name] for row in rows], self.options, classes)
+            for name in self.settings["methods"]
+        }
+
+    def _timings(self, rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, float]]:
+        names = self.settings["methods"]
+        frames = sum(row["scores"][names[0]]["num_frames"] for row in rows)
+        seconds = {name: sum(row["seconds"][name] for row in rows) for name in names}
+        return {
+            name: {"seconds": round(s, 3), "seconds_per_frame": round(s / frames, 5)}
+            for name, s in seconds.items()
+        }

@@ -16,6 +16,7 @@ from coprop.data.labelled import FrameTruth, LabelledClip
 from coprop.errors import CoPropError
 from coprop.evaluation.methods import Prediction
 from coprop.metrics.functional import (
+    FOREGROUND_ABOVE,
     TIME_SLACK_S,
     EventKind,
     aligned_by_identity,
@@ -32,7 +33,7 @@ from coprop.metrics.functional import (
 )
 from coprop.types import FrameMask
 
-_MOST_FRAMES = 1_000_000_000
+_MOST_FRAMES = 1_000_000_000  # more than any dataset has, and far from what overflows
 _COVERED = 0.5  # share of an object's area from which it counts as marked, as in alignment
 
 
@@ -125,7 +126,7 @@ def disturbed_columns(
             continue
         soft, wanted = _tensors(mask, truth.labels)
         jaccards.append(float(frame_jaccard(soft, wanted)))
-        areas.append(float(false_area(soft > 0.5)))
+        areas.append(float(false_area(soft > FOREGROUND_ABOVE)))
     return {f"{sound}_jaccard": jaccards, f"{sound}_false_area": areas}
 
 
@@ -149,7 +150,7 @@ class _Frames:
         if truth.labels is None:
             return
         soft, wanted = _tensors(mask, truth.labels)
-        found = soft > 0.5
+        found = soft > FOREGROUND_ABOVE
         counts = region_counts(soft, wanted)
         sums = [counts.intersection, counts.predicted, counts.target]
         self._put("counts", [*(int(n) for n in sums), wanted.numel()])

@@ -9,18 +9,8 @@ from typing import Any
 
 from coprop.errors import OutputError
 from coprop.evaluation.row_form import fault_of
-from coprop.files import (
-    differing,
-    is_empty,
-    output_errors,
-    part_of,
-    read_json,
-    remove,
-    replacing,
-    visible,
-)
-from coprop.json_lines import JsonLines
-from coprop.locks import WriterLock
+from coprop.files import is_empty, output_errors, part_of, read_json, remove, visible, write_text
+from coprop.json_lines import JsonLines, refuse_other_settings
 
 SETTINGS, RESULTS, TABLE, TIMINGS = "settings.json", "results.json", "results.md", "timings.json"
 _WRITTEN = (SETTINGS, RESULTS, TABLE, TIMINGS)
@@ -42,14 +32,6 @@ class EvaluationFolder:
         self.path = path
         self._appending: dict[int, JsonLines] = {}
 
-    def lock(self) -> WriterLock:
-        """Keeps other evaluations out; a context manager.
-
-        Raises:
-            OutputError: another one is at work, or the folder cannot be written.
-        """
-        return WriterLock.of_folder(self.path)
-
     def check(self, settings: dict[str, Any]) -> None:
         """Refuses to go on with another evaluation's rows.
 
@@ -69,12 +51,12 @@ class EvaluationFolder:
             raise OutputError(f"{noted} is damaged: {error}. {_ANEW}") from error
         if not isinstance(before, dict):
             raise OutputError(f"{noted} is damaged: it holds no settings. {_ANEW}")
-        different = differing(before, settings)
-        if different:
-            raise OutputError(
-                f"{self.path} holds an evaluation with other settings ({', '.join(different)} "
-                "differ). Choose another folder, or start anew with --force."
-            )
+        refuse_other_settings(
+            before,
+            settings,
+            held=f"{self.path} holds an evaluation with",
+            remedy="Choose another folder, or start anew with --force.",
+        )
 
     def open(self, settings: dict[str, Any]) -> None:
         """Makes the folder and notes the settings in it.
@@ -122,8 +104,7 @@ class EvaluationFolder:
 
     def write(self, name: str, text: str) -> None:
         """Writes a file, whole or not at all."""
-        with replacing(self.path / name) as part:
-            part.write_text(text, encoding="utf-8")
+        write_text(self.path / name, text)
 
     def damaged(self, error: Exception) -> OutputError:
         """The error that says that rows which are there cannot be summed up."""

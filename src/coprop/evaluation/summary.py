@@ -18,10 +18,10 @@ from coprop.metrics.functional import (
     sums_of_counts,
 )
 
-Scores = dict[str, Any]
+ClipScores = dict[str, Any]
 """What `coprop.evaluation.scores.score` says of one clip."""
 
-Frame = dict[str, Any]
+FrameScores = dict[str, Any]
 """The same of one frame."""
 
 _MEANS = (
@@ -36,7 +36,7 @@ _MEANS = (
 
 
 def summarise(
-    clips: Sequence[Scores], options: ScoreOptions, num_classes: int
+    clips: Sequence[ClipScores], options: ScoreOptions, num_classes: int
 ) -> dict[str, dict[str, Any]]:
     """The figures of all frames, of key frames and of normal frames (paper A.3); None for no value.
 
@@ -70,13 +70,15 @@ def mean(values: Iterable[float | None]) -> float | None:
     return math.fsum(known) / len(known) if known else None
 
 
-def _rows(columns: dict[str, list[Any]]) -> list[Frame]:
+def _rows(columns: dict[str, list[Any]]) -> list[FrameScores]:
     return [
         dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)
     ]
 
 
-def _regions(frames: Sequence[Frame], options: ScoreOptions, num_classes: int) -> dict[str, Any]:
+def _regions(
+    frames: Sequence[FrameScores], options: ScoreOptions, num_classes: int
+) -> dict[str, Any]:
     figures: dict[str, Any] = {"frames": len(frames)}
     figures |= {name: mean(f.get(name) for f in frames) for name in _MEANS}
     if not frames:
@@ -91,7 +93,7 @@ def _regions(frames: Sequence[Frame], options: ScoreOptions, num_classes: int) -
     return figures
 
 
-def _batched_f_measure(frames: Sequence[Frame], frames_per_batch: int) -> float:
+def _batched_f_measure(frames: Sequence[FrameScores], frames_per_batch: int) -> float:
     size = max(len(f["f_curve"] or ()) for f in frames) or 1
     nothing = [math.nan] * size  # a frame without target has no curve
     curves = torch.tensor([f["f_curve"] or nothing for f in frames], dtype=torch.float64)
@@ -125,7 +127,7 @@ def _classes(frames: Sequence[dict[str, list[int]]], num_classes: int) -> dict[s
     }
 
 
-def _disturbed(frames: Sequence[Frame]) -> dict[str, Any]:
+def _disturbed(frames: Sequence[FrameScores]) -> dict[str, Any]:
     """How far the masks follow the sound: J where something sounds, with it and with others."""
     sounding = [f for f in frames if f["counts"][2]]
     figures = {"sounding_jaccard": mean(f["jaccard_avsbench"] for f in sounding)}
@@ -138,7 +140,7 @@ def _disturbed(frames: Sequence[Frame]) -> dict[str, Any]:
     return figures
 
 
-def _events(clips: Sequence[Scores], kind: str) -> dict[str, Any]:
+def _events(clips: Sequence[ClipScores], kind: str) -> dict[str, Any]:
     events = [clip["events"][kind] for clip in clips]
     errors = [error for found in events for error in found["errors_s"]]
     missed, false = (sum(found[name] for found in events) for name in ("missed", "false"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sized
 from fractions import Fraction
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 import torch
@@ -121,11 +120,6 @@ class Clip:
     def __enter__(self) -> Clip:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._file is not None:
             self._file.close()

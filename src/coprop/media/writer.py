@@ -6,15 +6,15 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
+import av
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from coprop.errors import CoPropError, OutputError, ShapeError
-from coprop.files import is_empty, one_a_line, output_errors, part_of, remove, replacing
+from coprop.files import is_empty, one_a_line, output_errors, part_of, remove, replacing, write_text
 from coprop.locks import WriterLock
 from coprop.media.overlay import OverlayFile
 from coprop.media.painting import voc_palette
@@ -84,14 +84,9 @@ class ResultWriter:
     def __enter__(self) -> ResultWriter:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, *_: object) -> None:
         with self._lock:
-            if error is None:
+            if kind is None:
                 self._close_overlay()
             else:
                 self._abandon_overlay()
@@ -114,7 +109,7 @@ class ResultWriter:
         with replacing(path) as part:
             save_labels(part, mask.labels)
         overlay = self.directory / OVERLAY
-        with output_errors(overlay):
+        with output_errors(overlay, av.FFmpegError):
             if self._overlay is None:
                 self._overlay = OverlayFile(part_of(overlay), frame, self._sound)
             self._overlay.write(frame, mask.labels)
@@ -154,8 +149,7 @@ class ResultWriter:
         self._close_overlay()
         if control_points is not None:
             self._draw_timeline(control_points, segments, track, title)
-        with replacing(self.directory / RESULT) as part:
-            part.write_text(text, encoding="utf-8")
+        write_text(self.directory / RESULT, text)
 
     @property
     def end_s(self) -> float:
@@ -216,7 +210,7 @@ class ResultWriter:
         if self._overlay is None:
             return
         overlay, self._overlay = self._overlay, None
-        with replacing(self.directory / OVERLAY):
+        with replacing(self.directory / OVERLAY, av.FFmpegError):
             overlay.close(self.end_s if self._times_s else None)
 
     def _abandon_overlay(self) -> None:

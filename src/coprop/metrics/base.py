@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
@@ -117,3 +118,29 @@ class FrameMetric(SummedMetric):
 
     def _counts(self) -> ClassCounts:
         return ClassCounts(self.intersection, self.predicted, self.target)
+
+
+class FrameMean(FrameMetric):
+    """The mean of one number of each frame that counts.
+
+    Args:
+        selection: which frames count.
+        kwargs: of `torchmetrics.Metric`.
+    """
+
+    def __init__(self, *, selection: FrameSelection = "all", **kwargs: Any) -> None:
+        super().__init__(selection=selection, **kwargs)
+        self._tell_apart(selection)
+        self._add_mean_state()
+
+    def _add_frames(
+        self, numbers: Callable[..., Tensor], key_frames: BoolSeries | None, *values: Tensor
+    ) -> None:
+        """Adds what a function makes of the frames that count."""
+        values = self._selected(key_frames, *values)
+        if not self._none_of(values[0]):
+            self._add_values(numbers(*values))
+
+    def compute(self) -> Tensor:
+        """The mean over the frames that counted; scalar float64, NaN where there were none."""
+        return self._mean()

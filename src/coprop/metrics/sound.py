@@ -7,8 +7,9 @@ from typing import Any, Literal
 from torch import Tensor
 
 from coprop.errors import CoPropError
-from coprop.metrics.base import FrameMetric, FrameSelection
+from coprop.metrics.base import FrameMean, FrameMetric, FrameSelection
 from coprop.metrics.functional import (
+    FOREGROUND_ABOVE,
     aligned_by_identity,
     aligned_by_mask,
     false_area,
@@ -68,7 +69,7 @@ class AlignmentRate(FrameMetric):
         if self._none_of(probabilities):
             return
         check_pair(probabilities, truth_kept[0])
-        prediction = probabilities > 0.5
+        prediction = probabilities > FOREGROUND_ABOVE
         if self.form == "mask":
             self._add_values(aligned_by_mask(prediction, truth_kept[0]))
         else:
@@ -79,7 +80,7 @@ class AlignmentRate(FrameMetric):
         return self._mean()
 
 
-class SilentArea(FrameMetric):
+class SilentArea(FrameMean):
     """The mean share of the frame that is masked while nothing visible sounds: 0 is best.
 
     Args:
@@ -88,11 +89,6 @@ class SilentArea(FrameMetric):
     """
 
     higher_is_better = False
-
-    def __init__(self, *, selection: FrameSelection = "all", **kwargs: Any) -> None:
-        super().__init__(selection=selection, **kwargs)
-        self._tell_apart(selection)
-        self._add_mean_state()
 
     def update(
         self, probabilities: Tensor, target: Tensor, key_frames: BoolSeries | None = None
@@ -104,17 +100,10 @@ class SilentArea(FrameMetric):
             target: (N, H, W) bool or integer.
             key_frames: (N,) bool, for selections of frames.
         """
-        probabilities, target = self._selected(key_frames, probabilities, target)
-        if not self._none_of(probabilities):
-            check_pair(probabilities, target)
-            self._add_values(silent_area(probabilities > 0.5, target))
-
-    def compute(self) -> Tensor:
-        """The mean over frames in which nothing sounds; NaN where something always sounds."""
-        return self._mean()
+        self._add_frames(_silent_area, key_frames, probabilities, target)
 
 
-class FalseArea(FrameMetric):
+class FalseArea(FrameMean):
     """The mean share of the frame that is masked, where nothing is to be: 0 is best.
 
     For masks that were predicted from noise or from another clip's sound.
@@ -126,11 +115,6 @@ class FalseArea(FrameMetric):
 
     higher_is_better = False
 
-    def __init__(self, *, selection: FrameSelection = "all", **kwargs: Any) -> None:
-        super().__init__(selection=selection, **kwargs)
-        self._tell_apart(selection)
-        self._add_mean_state()
-
     def update(self, probabilities: Tensor, key_frames: BoolSeries | None = None) -> None:
         """Adds frames.
 
@@ -138,28 +122,16 @@ class FalseArea(FrameMetric):
             probabilities: (N, H, W) float in [0, 1]; above 0.5 is foreground.
             key_frames: (N,) bool, for selections of frames.
         """
-        (probabilities,) = self._selected(key_frames, probabilities)
-        if not self._none_of(probabilities):
-            check_probabilities(probabilities)
-            self._add_values(false_area(probabilities > 0.5))
-
-    def compute(self) -> Tensor:
-        """The mean over frames; NaN where there were none."""
-        return self._mean()
+        self._add_frames(_false_area, key_frames, probabilities)
 
 
-class SoundingJaccard(FrameMetric):
+class SoundingJaccard(FrameMean):
     """The mean J of the frames in which something sounds: `functional.sounding_jaccard`.
 
     Args:
         selection: which frames count, of those in which something sounds.
         kwargs: of `torchmetrics.Metric`.
     """
-
-    def __init__(self, *, selection: FrameSelection = "all", **kwargs: Any) -> None:
-        super().__init__(selection=selection, **kwargs)
-        self._tell_apart(selection)
-        self._add_mean_state()
 
     def update(
         self, probabilities: Tensor, target: Tensor, key_frames: BoolSeries | None = None
@@ -171,16 +143,10 @@ class SoundingJaccard(FrameMetric):
             target: (N, H, W) bool or integer.
             key_frames: (N,) bool, for selections of frames.
         """
-        probabilities, target = self._selected(key_frames, probabilities, target)
-        if not self._none_of(probabilities):
-            self._add_values(sounding_jaccard(probabilities, target))
-
-    def compute(self) -> Tensor:
-        """The mean over frames in which something sounds; NaN where nothing ever does."""
-        return self._mean()
+        self._add_frames(sounding_jaccard, key_frames, probabilities, target)
 
 
-class MuteDrop(FrameMetric):
+class MuteDrop(FrameMean):
     """The mean loss of J when the sound is taken away: `coprop.metrics.functional.mute_drop`.
 
     Args:
@@ -189,11 +155,6 @@ class MuteDrop(FrameMetric):
     """
 
     plot_lower_bound = -1.0
-
-    def __init__(self, *, selection: FrameSelection = "all", **kwargs: Any) -> None:
-        super().__init__(selection=selection, **kwargs)
-        self._tell_apart(selection)
-        self._add_mean_state()
 
     def update(
         self,
@@ -210,13 +171,17 @@ class MuteDrop(FrameMetric):
             target: (N, H, W) bool or integer.
             key_frames: (N,) bool, for selections of frames.
         """
-        probabilities, muted, target = self._selected(key_frames, probabilities, muted, target)
-        if not self._none_of(probabilities):
-            self._add_values(mute_drop(probabilities, muted, target))
+        self._add_frames(mute_drop, key_frames, probabilities, muted, target)
 
-    def compute(self) -> Tensor:
-        """The mean over frames in which something sounds; NaN where nothing ever does."""
-        return self._mean()
+
+def _silent_area(probabilities: Tensor, target: Tensor) -> Tensor:
+    check_pair(probabilities, target)
+    return silent_area(probabilities > FOREGROUND_ABOVE, target)
+
+
+def _false_area(probabilities: Tensor) -> Tensor:
+    check_probabilities(probabilities)
+    return false_area(probabilities > FOREGROUND_ABOVE)
 
 
 def _objects(objects: Tensor | None, sounding: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from coprop.metrics.functional.alignment import (
-    aligned_by_identity,
-    aligned_by_mask,
-    alignment_rate,
-)
+from coprop.metrics.functional.alignment import aligned_by_identity, aligned_by_mask, alignment_rate
 from coprop.metrics.functional.counts import (
     ClassCounts,
     Classes,
@@ -15,6 +11,7 @@ from coprop.metrics.functional.counts import (
     mean_over_classes,
 )
 from coprop.metrics.functional.regions import (
+    FOREGROUND_ABOVE,
     EmptyRule,
     JaccardProtocol,
     RegionCounts,
@@ -24,12 +21,7 @@ from coprop.metrics.functional.regions import (
     region_counts,
 )
 from coprop.metrics.functional.semantic import SemanticSums, semantic_sums, sums_of_counts
-from coprop.metrics.functional.silence import (
-    false_area,
-    mute_drop,
-    silent_area,
-    sounding_jaccard,
-)
+from coprop.metrics.functional.silence import false_area, mute_drop, silent_area, sounding_jaccard
 from coprop.metrics.functional.thresholds import (
     NUM_THRESHOLDS,
     FProtocol,
@@ -55,6 +47,7 @@ from coprop.metrics.functional.timing import (
 )
 
 __all__ = [
+    "FOREGROUND_ABOVE",
     "NUM_THRESHOLDS",
     "TIME_SLACK_S",
     "ClassCounts",

@@ -38,14 +38,21 @@ def aligned_by_identity(
         prediction: (N, H, W) bool or integer; whatever is not 0 is foreground.
         objects: (N, O, H, W) bool or integer; an empty mask is an object that cannot be seen.
         sounding: (N, O) bool.
-        covered: in (0, 1].
-        outside: in [0, 1).
+        covered: in (0, 1]; the paper gives none. Half tells an object that is marked from one that
+            is touched.
+        outside: in [0, 1); likewise. A fifth leaves room for masks that spill over edges.
 
     Returns:
         (N,) bool.
 
     Raises:
         CoPropError: shapes that do not belong together, floats, no frames, thresholds out of range.
+
+    Example:
+        >>> import torch
+        >>> objects = torch.eye(2, dtype=torch.bool)[None, :, None]  # two, of a pixel each
+        >>> aligned_by_identity(torch.tensor([[[1, 0]]]), objects, torch.tensor([[True, False]]))
+        tensor([True])
     """
     covered = number("covered", covered, "in (0, 1]", above=0, high=1)
     outside = number("outside", outside, "in [0, 1)", low=0, high=1)
@@ -76,13 +83,18 @@ def aligned_by_mask(prediction: Tensor, target: Tensor, *, iou: float = 0.5) -> 
     Args:
         prediction: (N, H, W) bool or integer; whatever is not 0 is foreground.
         target: (N, H, W) bool or integer.
-        iou: in (0, 1].
+        iou: in (0, 1]; one half is what detection takes for a hit (PASCAL VOC).
 
     Returns:
         (N,) bool.
 
     Raises:
         CoPropError: shapes that differ, floats, no frames, or a threshold out of range.
+
+    Example:
+        >>> import torch
+        >>> aligned_by_mask(torch.tensor([[[1, 0]]]), torch.tensor([[[1, 1]]]))
+        tensor([True])
     """
     iou = number("iou", iou, "in (0, 1]", above=0, high=1)
     predicted, wanted = foreground(prediction, "prediction"), foreground(target, "target")
@@ -103,5 +115,9 @@ def alignment_rate(aligned: BoolSeries) -> float:
 
     Raises:
         CoPropError: no frames, or other than bool.
+
+    Example:
+        >>> alignment_rate([True, True, False, True])
+        0.75
     """
     return float(series_of(aligned, "aligned").double().mean())

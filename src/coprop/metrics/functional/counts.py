@@ -11,14 +11,9 @@ from torch import Tensor
 from coprop.brief import Brief
 from coprop.checks import whole
 from coprop.errors import CoPropError
-from coprop.metrics.functional.checks import (
-    as_tensor,
-    check_choice,
-    check_frames,
-    check_same_shape,
-)
+from coprop.metrics.functional.checks import as_tensor, check_choice, check_frames, check_same_shape
 
-_MOST_CLASSES = 65_536  # counts are kept for each class of each frame
+_MOST_CLASSES = 65_536  # as many as 16-bit labels tell; counts are kept of each in each frame
 Classes = Literal["all", "last_dropped", "true_no_background"]
 """Which classes a mean is taken over.
 
@@ -100,6 +95,10 @@ def class_counts(labels: Tensor, target: Tensor, num_classes: int) -> ClassCount
 
     Raises:
         CoPropError: floats, labels out of range, other shapes, no pixels.
+
+    Example:
+        >>> class_counts(torch.tensor([[[0, 1]]]), torch.tensor([[[1, 1]]]), 2).jaccard_per_class
+        tensor([0.0000, 0.5000], dtype=torch.float64)
     """
     return ClassCounts(*(count.sum(0) for count in frame_class_counts(labels, target, num_classes)))
 
@@ -107,7 +106,12 @@ def class_counts(labels: Tensor, target: Tensor, num_classes: int) -> ClassCount
 def frame_class_counts(
     labels: Tensor, target: Tensor, num_classes: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Intersection, predicted and target, (N, C) int64 each: `class_counts` frame by frame."""
+    """Intersection, predicted and target, (N, C) int64 each: `class_counts` frame by frame.
+
+    Example:
+        >>> frame_class_counts(torch.tensor([[[0, 1]]]), torch.tensor([[[1, 1]]]), 2)
+        (tensor([[0, 1]]), tensor([[1, 1]]), tensor([[0, 2]]))
+    """
     check_num_classes(num_classes)
     labels, target = as_tensor(labels, "labels"), as_tensor(target, "target")
     for values, name in ((labels, "labels"), (target, "target")):
@@ -135,6 +139,11 @@ def mean_over_classes(
 
     Raises:
         CoPropError: an unknown selection of classes.
+
+    Example:
+        >>> scores, seen = torch.tensor([0.5, 1.0, 0.0]), torch.tensor([True, True, False])
+        >>> mean_over_classes(scores, seen, include_unseen=False)
+        tensor(0.7500, dtype=torch.float64)
     """
     check_choice(classes, Classes, "classes")
     kept = torch.ones_like(seen)

@@ -32,7 +32,10 @@ JaccardProtocol = Literal["avsbench", "dataset", "strict"]
 """
 
 EPSILON = 1e-7
-"""Added to unions by AVSBench's `mask_iou`."""
+"""Pixels that AVSBench's `mask_iou` adds to unions, against a division by zero."""
+
+FOREGROUND_ABOVE = 0.5
+"""The probability above which a pixel is masked: sounding is likelier than not, as upstream."""
 
 
 class RegionCounts(NamedTuple):
@@ -56,9 +59,13 @@ def region_counts(probabilities: Tensor, target: Tensor) -> RegionCounts:
     Raises:
         CoPropError: logits, NaN or integers for probabilities, a float target, other shapes, no
             pixels.
+
+    Example:
+        >>> region_counts(torch.tensor([[[0.9, 0.1]]]), torch.tensor([[[1, 1]]])).union
+        tensor([2])
     """
     probabilities, wanted = check_pair(probabilities, target)
-    predicted = probabilities > 0.5
+    predicted = probabilities > FOREGROUND_ABOVE
     return RegionCounts(
         (predicted & wanted).sum((1, 2)),
         (predicted | wanted).sum((1, 2)),
@@ -86,6 +93,10 @@ def frame_jaccard(
 
     Raises:
         CoPropError: what `region_counts` rejects, or an unknown rule.
+
+    Example:
+        >>> frame_jaccard(torch.tensor([[[0.9, 0.1]]]), torch.tensor([[[1, 1]]]))
+        tensor([0.5000], dtype=torch.float64)
     """
     check_choice(empty, EmptyRule, "empty")
     counts = region_counts(probabilities, target)
@@ -119,6 +130,10 @@ def jaccard(
 
     Raises:
         CoPropError: what `region_counts` rejects, or an unknown protocol.
+
+    Example:
+        >>> jaccard(torch.tensor([[[0.9, 0.1]]]), torch.tensor([[[1, 1]]]), protocol="strict")
+        tensor(0.5000, dtype=torch.float64)
     """
     check_choice(protocol, JaccardProtocol, "protocol")
     if protocol == "dataset":
@@ -131,6 +146,11 @@ def binary_class_counts(probabilities: Tensor, target: Tensor) -> ClassCounts:
 
     Args and errors are those of `region_counts`. ``jaccard_per_class[1]`` of the result is the
     foreground's alone.
+
+    Example:
+        >>> counts = binary_class_counts(torch.tensor([[[0.9, 0.1]]]), torch.tensor([[[1, 1]]]))
+        >>> counts.jaccard_per_class
+        tensor([0.0000, 0.5000], dtype=torch.float64)
     """
     counts = region_counts(probabilities, target)
     both, either, predicted, wanted = (count.sum() for count in counts)

@@ -7,12 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from coprop.brief import Brief
-from coprop.metrics.functional.counts import (
-    Classes,
-    f_score,
-    frame_class_counts,
-    mean_over_classes,
-)
+from coprop.metrics.functional.counts import Classes, f_score, frame_class_counts, mean_over_classes
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -76,6 +71,11 @@ def semantic_sums(labels: Tensor, target: Tensor, num_classes: int) -> SemanticS
 
     Raises:
         CoPropError: floats, labels out of range, other shapes, no pixels.
+
+    Example:
+        >>> import torch
+        >>> semantic_sums(torch.tensor([[[0, 1]]]), torch.tensor([[[1, 1]]]), 2).jaccard
+        tensor([0.0000, 0.5000], dtype=torch.float64)
     """
     return sums_of_counts(*frame_class_counts(labels, target, num_classes))
 
@@ -87,6 +87,11 @@ def sums_of_counts(intersection: Tensor, predicted: Tensor, target: Tensor) -> S
         intersection: (N, C) integer, pixels of each class predicted rightly.
         predicted: (N, C) integer.
         target: (N, C) integer.
+
+    Example:
+        >>> import torch
+        >>> sums_of_counts(*torch.tensor([[[0, 1]], [[1, 1]], [[0, 2]]])).frames
+        tensor([1, 1])
     """
     union = predicted + target - intersection
     return SemanticSums(

@@ -22,6 +22,12 @@ def silent_area(prediction: Tensor, target: Tensor) -> Tensor:
 
     Raises:
         CoPropError: shapes that differ, floats, no frames.
+
+    Example:
+        >>> import torch
+        >>> masked = torch.tensor([[[1, 0]], [[1, 1]]])  # of two frames
+        >>> silent_area(masked, torch.tensor([[[0, 0]], [[1, 0]]]))
+        tensor([0.5000], dtype=torch.float64)
     """
     predicted, wanted = foreground(prediction, "prediction"), foreground(target, "target")
     check_frames(predicted, "prediction")
@@ -44,6 +50,11 @@ def false_area(prediction: Tensor) -> Tensor:
 
     Raises:
         CoPropError: another shape, floats, no frames.
+
+    Example:
+        >>> import torch
+        >>> false_area(torch.tensor([[[1, 0]]]))
+        tensor([0.5000], dtype=torch.float64)
     """
     predicted = foreground(prediction, "prediction")
     check_frames(predicted, "prediction")
@@ -65,6 +76,11 @@ def sounding_jaccard(probabilities: Tensor, target: Tensor) -> Tensor:
 
     Raises:
         CoPropError: what `region_counts` rejects.
+
+    Example:
+        >>> import torch
+        >>> sounding_jaccard(torch.tensor([[[0.9, 0.1]]]), torch.tensor([[[1, 1]]]))
+        tensor([0.5000], dtype=torch.float64)
     """
     sounding = foreground(target, "target").flatten(1).any(1)
     return frame_jaccard(probabilities, target)[sounding]
@@ -86,5 +102,11 @@ def mute_drop(with_sound: Tensor, muted: Tensor, target: Tensor) -> Tensor:
 
     Raises:
         CoPropError: what `region_counts` rejects.
+
+    Example:
+        >>> import torch
+        >>> with_sound, muted = torch.tensor([[[0.9, 0.8]]]), torch.tensor([[[0.9, 0.1]]])
+        >>> mute_drop(with_sound, muted, torch.tensor([[[1, 1]]]))
+        tensor([0.5000], dtype=torch.float64)
     """
     return sounding_jaccard(with_sound, target) - sounding_jaccard(muted, target)

@@ -13,7 +13,7 @@ from coprop.metrics.functional.checks import as_tensor, check_choice, check_pair
 from coprop.metrics.functional.counts import f_score
 from coprop.metrics.functional.regions import binary_class_counts
 
-_MOST_FRAMES = 1_000_000_000
+_MOST_FRAMES = 1_000_000_000  # more than any dataset has; sizes of tensors stay far from overflow
 
 FProtocol = Literal["avsbench", "dataset"]
 """What F is, with beta squared 0.3.
@@ -26,7 +26,7 @@ FProtocol = Literal["avsbench", "dataset"]
 """
 
 NUM_THRESHOLDS = 255
-"""Thresholds of AVSBench's F."""
+"""Thresholds of AVSBench's F, evenly spaced from 0 to 1."""
 
 
 class ThresholdCounts(NamedTuple):
@@ -45,6 +45,11 @@ def threshold_counts(probabilities: Tensor, target: Tensor) -> ThresholdCounts:
 
     Each pixel is sorted into the interval between two thresholds that it lies in, once, and the
     intervals are added up from above. Args and errors are those of `region_counts`.
+
+    Example:
+        >>> counts = threshold_counts(torch.tensor([[[1.0, 0.5]]]), torch.tensor([[[1, 0]]]))
+        >>> counts.predicted[0, [0, -1]]  # at the lowest threshold and at the highest
+        tensor([2, 1])
     """
     probabilities, wanted = check_pair(probabilities, target)
     # 1 - 1e-10 is 1 in float32, so the last threshold only keeps pixels of probability 1.
@@ -73,6 +78,10 @@ def f_curves(probabilities: Tensor, target: Tensor) -> Tensor:
 
     Raises:
         CoPropError: what `region_counts` rejects.
+
+    Example:
+        >>> f_curves(torch.tensor([[[0.9, 0.1]]]), torch.tensor([[[1, 0]]])).shape
+        torch.Size([1, 255])
     """
     counts = threshold_counts(probabilities, target)
     wanted = counts.target[:, None]
@@ -87,6 +96,10 @@ def frame_f_measure(probabilities: Tensor, target: Tensor) -> Tensor:
 
     Returns:
         (N,) float64 in [0, 1].
+
+    Example:
+        >>> frame_f_measure(torch.tensor([[[0.9, 0.1]]]), torch.tensor([[[1, 0]]]))
+        tensor([1.], dtype=torch.float64)
     """
     return f_curves(probabilities, target).amax(1).nan_to_num()
 
@@ -106,6 +119,10 @@ def batch_f_measures(curves: Tensor, *, frames_per_batch: int | None = 1) -> Ten
 
     Raises:
         CoPropError: no frames, or batches of fewer than one.
+
+    Example:
+        >>> batch_f_measures(torch.tensor([[0.25, 0.75], [0.5, 0.25]]))
+        tensor([0.7500, 0.5000], dtype=torch.float64)
     """
     curves = as_tensor(curves, "curves")
     if curves.ndim != 2 or len(curves) == 0 or not curves.is_floating_point():
@@ -129,6 +146,10 @@ def f_measure_of_curves(curves: Tensor, *, frames_per_batch: int | None = 1) -> 
 
     Returns:
         Scalar float64 in [0, 1].
+
+    Example:
+        >>> f_measure_of_curves(torch.tensor([[0.25, 0.75], [0.5, 0.25]]), frames_per_batch=2)
+        tensor(0.5000, dtype=torch.float64)
     """
     return batch_f_measures(curves, frames_per_batch=frames_per_batch).mean()
 
@@ -166,6 +187,10 @@ def f_measure(
     Raises:
         CoPropError: what `region_counts` rejects, an unknown protocol, batches of fewer than one
             frame, or batches for "dataset".
+
+    Example:
+        >>> f_measure(torch.tensor([[[0.9, 0.1]]]), torch.tensor([[[1, 0]]]))
+        tensor(1., dtype=torch.float64)
     """
     check_choice(protocol, FProtocol, "protocol")
     if protocol == "dataset":

@@ -61,10 +61,15 @@ def control_point_counts(
     Args:
         predicted_times: seconds, in any order; without the beginning, which is no change.
         true_times: likewise.
-        tolerance_s: seconds that the two of a pair may be apart, at least 0.
+        tolerance_s: seconds that the two of a pair may be apart, at least 0; by default
+            half the shortest time between two control points of the default detector.
 
     Raises:
         CoPropError: times that are not finite, or a negative tolerance.
+
+    Example:
+        >>> control_point_counts([1.1, 3.0], [1.0])
+        ControlPointCounts(matched=1, predicted=2, true=1)
     """
     predicted = sorted(seconds_of(predicted_times, "predicted_times"))
     true = sorted(seconds_of(true_times, "true_times"))
@@ -92,6 +97,10 @@ def control_point_scores(
 
     Raises:
         CoPropError: times that are not finite, or a negative tolerance.
+
+    Example:
+        >>> control_point_scores([1.1, 3.0], [1.0]).precision
+        0.5
     """
     return control_point_counts(predicted_times, true_times, tolerance_s).scores()
 
@@ -114,6 +123,10 @@ def match_times(
 
     Returns:
         (F,) True where a found time has a partner.
+
+    Example:
+        >>> match_times([1.1, 3.0], [1.0, 2.0], 0.25)
+        array([ True, False])
     """
     matched = np.zeros(len(found_s), dtype=bool)
     i = j = 0
@@ -159,11 +172,16 @@ def event_errors(
         true: (T,) bool, whether something sounds.
         times_s: (T,) increasing seconds, when the frames are shown.
         kind: "onset" or "offset".
-        limit_s: seconds, at least 0.
+        limit_s: seconds, at least 0. Beyond one, the window of AVSBench's annotation, a mask
+            is rather of another event than late.
 
     Raises:
         CoPropError: other than bool, lengths that differ, no frames, times that do not increase or
             are not finite, an unknown kind, a negative limit.
+
+    Example:
+        >>> event_errors([False, True], [False, True], [0.0, 0.5], kind="onset")
+        EventErrors(errors_s=(0.0,), missed=0, false=0)
     """
     check_choice(kind, EventKind, "kind")
     limit_s = check_seconds(limit_s, "limit_s")
@@ -189,6 +207,10 @@ def near_changes(is_change: BoolSeries, frames: int) -> Tensor:
 
     Raises:
         CoPropError: other than bool, no frames, a negative number.
+
+    Example:
+        >>> near_changes([False, False, True, False], frames=1)
+        tensor([False,  True,  True, False])
     """
     changes = series_of(is_change, "is_change")
     wanted = "a whole number, 0 or more on each side of a change"
