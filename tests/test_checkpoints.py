@@ -8,8 +8,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from coprop.checkpoints import load_state_dict, read_state_dict
 from coprop.errors import CheckpointError
+from coprop.weights import load_state_dict, read_state_dict
 
 STATE = {"a.weight": torch.arange(6.0).reshape(2, 3), "a.bias": torch.ones(2)}
 

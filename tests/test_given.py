@@ -17,11 +17,11 @@ from coprop.encoders.yamnet import YAMNet
 from coprop.errors import AudioError
 from coprop.keyframes.naming import AUDIOSET, name_sounds
 from coprop.keyframes.segmenter import KeyframeSegmenter
-from coprop.loudness import block_levels_db, quiet_blocks
 from coprop.media.audio_file import AudioFile
 from coprop.media.reader import Frame, VideoFile
 from coprop.media.timeline import envelope
 from coprop.media.writer import ResultWriter
+from coprop.silence import block_levels_db, quiet_blocks
 from coprop.sounds import as_track
 from coprop.types import FrameMask, Segment
 from pipeline_samples import changes_at, clip_of, left_half, noise

@@ -58,7 +58,7 @@ def test_the_default_is_loaded_without_what_asks_the_hub() -> None:
     code = (
         "import sys, tempfile, coprop.keyframes.segmenter as s; "
         "m = s.KeyframeSegmenter(s.SegmenterConfig('grounded', 64)); sys.modules['huggingface_hub']"
-        "= None; import coprop.pretrained; print(m.config.architecture)"
+        "= None; import coprop.weights; print(m.config.architecture)"
     )
     assert run_python(code) == "grounded"
 

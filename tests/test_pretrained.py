@@ -17,7 +17,7 @@ from coprop import AudioInsertPropagator, CoProp, KeyframeSegmenter
 from coprop.errors import CheckpointError
 from coprop.keyframes.network import AudioQueriedConfig
 from coprop.keyframes.segmenter import SegmenterConfig
-from coprop.pretrained import PretrainedModel
+from coprop.weights import PretrainedModel
 from pipeline_samples import small_propagator
 
 QUERIED = AudioQueriedConfig(

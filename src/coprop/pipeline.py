@@ -20,6 +20,7 @@ from torch import nn
 
 from coprop.brief import brief
 from coprop.checks import number, shown, whole
+from coprop.context import with_neighbours
 from coprop.control_points.detector import ControlPointDetector
 from coprop.errors import CheckpointError, CoPropError
 from coprop.keyframes.adapters import CallableSegmenter, adapter_for, how_to_adapt
@@ -29,15 +30,14 @@ from coprop.keyframes.naming import AUDIOSET, SoundNamer
 from coprop.keyframes.outputs import Outputs
 from coprop.keyframes.segmenter import KeyframeSegmenter
 from coprop.media.clip import AudioSource, Clip, ClipSource
-from coprop.neighbours import with_neighbours
 from coprop.paths import AnyPath, as_path
-from coprop.pretrained import has_file
 from coprop.propagation.checks import check_propagator
 from coprop.propagation.propagator import AudioInsertPropagator, Propagator
 from coprop.result import Result
 from coprop.sounds import GivenSound, as_track
 from coprop.tracking import SegmentTracker, Tracking
 from coprop.types import AudioTrack, ControlPoints, FrameMask, Progress
+from coprop.weights import has_file
 
 if TYPE_CHECKING:
     pass

@@ -44,7 +44,7 @@ def heard_parts(
 
     Args:
         points: the control points.
-        heard: where something is heard, of `coprop.loudness.heard_spans`.
+        heard: where something is heard, of `coprop.silence.heard_spans`.
         end_s: of the sound.
         video_end_s: of the video, where it is known before it has been seen.
         longest_s: the longest time between keyframes; None for no limit.

@@ -16,17 +16,16 @@ from torch import Tensor
 
 from coprop.brief import Brief
 from coprop.checks import is_plain
+from coprop.context import AudioWindows, nearest, stretch, with_neighbours
 from coprop.errors import ModelOutputError
 from coprop.keyframes.asking import Asked
 from coprop.keyframes.model import FrameContext, KeyframeModel
 from coprop.keyframes.naming import SoundNamer, name_sound
-from coprop.loudness import heard_spans, is_silent, quiet_blocks
-from coprop.neighbours import nearest, with_neighbours
 from coprop.propagation.checks import checked_step, warn_of_step_probabilities
 from coprop.propagation.propagator import Propagator
 from coprop.schedule import Schedule, heard_parts
+from coprop.silence import heard_spans, is_silent, quiet_blocks
 from coprop.types import AudioTrack, ControlPoints, FrameMask, Progress, Segment
-from coprop.windows import AudioWindows, stretch
 
 if TYPE_CHECKING:
     from coprop.media.clip import Clip

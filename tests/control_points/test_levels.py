@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from coprop import Audio, ControlPointDetector
 from coprop.control_points.levels import edge_chances
-from coprop.loudness import block_levels_db, quiet_levels, silence_edges_s
+from coprop.silence import block_levels_db, quiet_levels, silence_edges_s
 
 RATE = 8000
 

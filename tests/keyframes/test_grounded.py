@@ -10,12 +10,12 @@ from torch import Tensor
 
 from coprop.encoders.deeplab import CLASS_NAMES
 from coprop.encoders.yamnet import class_names
-from coprop.keyframes.decision import Sounding
-from coprop.keyframes.ears import Ears, Heard
-from coprop.keyframes.eyes import KINDS, Eyes, Sight
+from coprop.keyframes.audio import AudioEvidence, SoundRecognizer
 from coprop.keyframes.grounded import GroundedNetwork
 from coprop.keyframes.groups import families, sounding_groups
-from coprop.keyframes.refinement import Refinement, in_the_picture
+from coprop.keyframes.mask_decoder import MaskDecoder, in_the_picture
+from coprop.keyframes.selection import Selection
+from coprop.keyframes.visual import PRESENCE_CUES, VisualEvidence, VisualRecognizer
 
 GROUPS = tuple(sounding_groups())
 
@@ -31,17 +31,19 @@ def frames_of(height: int, width: int, batch: int = 1) -> Tensor:
     return torch.rand(batch, 3, height, width, generator=generator)
 
 
-def scripted_sight(**seen: float) -> Sight:
+def scripted_sight(**seen: float) -> VisualEvidence:
     """128 x 128 pixels; each group is seen in rows of places of its own."""
     evidence = torch.zeros(1, len(GROUPS) + 1, 8, 8)
-    signs = torch.zeros(1, len(GROUPS), KINDS)
+    presence_scores = torch.zeros(1, len(GROUPS), PRESENCE_CUES)
     for row, (group, value) in enumerate(seen.items()):
         evidence[:, GROUPS.index(group), 4 * row : 4 * row + 4] = value
-        signs[:, GROUPS.index(group)] = value
+        presence_scores[:, GROUPS.index(group)] = value
     evidence[:, -1] = 1 - evidence[:, :-1].sum(dim=1)
     pyramid = tuple(torch.zeros(1, c, side, side) for c, side in ((24, 32), (40, 16), (112, 8)))
-    voc, salient = torch.zeros(1, len(GROUPS), 32, 32), torch.zeros(1, 1, 32, 32)
-    return Sight(pyramid, evidence, signs, signs[..., 0], voc, salient)
+    voc, saliency = torch.zeros(1, len(GROUPS), 32, 32), torch.zeros(1, 1, 32, 32)
+    return VisualEvidence(
+        pyramid, evidence, presence_scores, presence_scores[..., 0], voc, saliency
+    )
 
 
 def test_groups_speak_the_encoders_words() -> None:
@@ -71,32 +73,32 @@ def test_logits_are_at_a_quarter_of_the_size(
 
 def test_what_is_seen_has_its_shapes_and_ranges(network: GroundedNetwork) -> None:
     with torch.no_grad():
-        sight = network.eyes(frames_of(64, 96, batch=2))
-    assert sight.evidence.shape == (2, len(GROUPS) + 1, 4, 6)
-    torch.testing.assert_close(sight.evidence.sum(dim=1), torch.ones(2, 4, 6))
-    assert sight.signs.shape == (2, len(GROUPS), KINDS)
-    assert sight.hints.shape == (2, len(GROUPS))
-    assert sight.voc.shape == (2, len(GROUPS), 16, 24)
-    assert sight.salient.shape == (2, 1, 16, 24)
-    assert [tuple(level.shape) for level in sight.pyramid] == [
+        visual = network.visual(frames_of(64, 96, batch=2))
+    assert visual.patches.shape == (2, len(GROUPS) + 1, 4, 6)
+    torch.testing.assert_close(visual.patches.sum(dim=1), torch.ones(2, 4, 6))
+    assert visual.presence_scores.shape == (2, len(GROUPS), PRESENCE_CUES)
+    assert visual.patch_scores.shape == (2, len(GROUPS))
+    assert visual.voc.shape == (2, len(GROUPS), 16, 24)
+    assert visual.saliency.shape == (2, 1, 16, 24)
+    assert [tuple(level.shape) for level in visual.pyramid] == [
         (2, 24, 16, 24),
         (2, 40, 8, 12),
         (2, 112, 4, 6),
     ]
-    for values in (sight.evidence, sight.signs, sight.voc, sight.salient):
+    for values in (visual.patches, visual.presence_scores, visual.voc, visual.saliency):
         assert float(values.min()) >= 0
         assert float(values.max()) <= 1 + 1e-6
     unknown = [i for i, group in enumerate(sounding_groups().values()) if not group.voc]
-    assert not sight.voc[:, unknown].any()
+    assert not visual.voc[:, unknown].any()
 
 
 def test_a_window_is_classified_as_a_picture_of_its_size_is() -> None:
     """Where windows cover all places: the classifier's own answer, summed by group."""
     torch.manual_seed(0)
-    eyes = Eyes().eval()
+    eyes = VisualRecognizer().eval()
     frames = frames_of(96, 96)
     with torch.no_grad():
-        found = eyes.signs(frames)[0, :, 0]
+        found = eyes.presence_scores(frames)[0, :, 0]
         answer = eyes.classifier(frames * 2 - 1).softmax(dim=1)[0]
     expected = torch.stack([answer[list(g.imagenet)].sum() for g in sounding_groups().values()])
     torch.testing.assert_close(found, expected)
@@ -110,10 +112,12 @@ def test_evidence_adds_up_both_classifiers_probabilities(
     features = torch.randn(1, 1280, 1, 1, generator=generator).expand(1, 1280, 2, 3)
     finer = torch.randn(1, 112, 4, 6, generator=generator)
     with torch.no_grad():
-        evidence = network.eyes.evidence(features, finer, trust)[0, :, 1, 2]
+        evidence = network.visual.classify_patches(features, finer, trust)[0, :, 1, 2]
         place = features[0, :, 1, 2]
-        scores = network.eyes.visual.classifier(place).double().exp()
-        learned = (trust * network.eyes.looks(features, finer)[0, :, 1, 2].double()).exp()
+        scores = network.visual.backbone.classifier(place).double().exp()
+        learned = (
+            trust * network.visual.patch_classifier(features, finer)[0, :, 1, 2].double()
+        ).exp()
     groups = [group.imagenet for group in sounding_groups().values()]
     sums = torch.stack([scores[list(indices)].sum() for indices in groups])
     member = {index for indices in groups for index in indices}
@@ -127,22 +131,22 @@ def test_what_seems_not_to_be_there_is_something_else_unless_it_was_found_to_sou
     evidence = torch.zeros(1, len(GROUPS) + 1, 1, 1)
     places = [GROUPS.index("dog"), GROUPS.index("cat"), -1]
     evidence[0, places] = torch.tensor([0.6, 0.3, 0.1]).view(3, 1, 1)
-    sight = replace(scripted_sight(dog=1.0), evidence=evidence)
-    found = in_the_picture(sight, torch.zeros(1, len(GROUPS)))[0, places].flatten()
+    visual = replace(scripted_sight(dog=1.0), evidence=evidence)
+    found = in_the_picture(visual, torch.zeros(1, len(GROUPS)))[0, places].flatten()
     torch.testing.assert_close(found, torch.tensor([0.6, 0.05 * 0.3, 0.1]) / 0.715)
     sounding = torch.zeros(1, len(GROUPS))
     sounding[0, GROUPS.index("cat")] = 1
-    found = in_the_picture(sight, sounding)[0, places].flatten()
+    found = in_the_picture(visual, sounding)[0, places].flatten()
     torch.testing.assert_close(found, torch.tensor([0.6, 0.3, 0.1]))
 
 
 @pytest.mark.parametrize("length", [1, 1000, 16_000, 160_000])
 def test_sound_of_any_length_is_heard(network: GroundedNetwork, length: int) -> None:
     with torch.no_grad():
-        found = network.ears(0.1 * torch.randn(3, length))
+        found = network.audio(0.1 * torch.randn(3, length))
     assert found.groups.shape == (3, len(GROUPS))
     assert found.classes.shape == (3, 521)
-    for values in (found.groups, found.classes, found.surroundings, found.clearest):
+    for values in (found.groups, found.classes, found.ambient, found.confidence):
         assert torch.isfinite(values).all()
         assert float(values.min()) >= 0
         assert float(values.max()) <= 1
@@ -151,15 +155,15 @@ def test_sound_of_any_length_is_heard(network: GroundedNetwork, length: int) -> 
 def test_padding_changes_nothing_that_is_heard(network: GroundedNetwork) -> None:
     sound = 0.1 * torch.randn(1, 15_600, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        short = network.ears(sound)
-        padded = network.ears(torch.nn.functional.pad(sound, (0, 5 * 16_000)))
+        short = network.audio(sound)
+        padded = network.audio(torch.nn.functional.pad(sound, (0, 5 * 16_000)))
     assert padded.groups.argmax() == short.groups.argmax()
     # The patch across the end of the sound is new.
     assert float((padded.classes - short.classes).abs().max()) < 0.05
 
 
 def test_names_are_added_up_by_group() -> None:
-    ears = Ears()
+    ears = SoundRecognizer()
     classes = torch.zeros(1, 521)
     classes[0, class_names().index("Bark")] = 0.7
     classes[0, class_names().index("Animal")] = 0.8
@@ -170,7 +174,7 @@ def test_names_are_added_up_by_group() -> None:
 
 
 def test_a_loud_moment_in_a_long_sound_is_heard() -> None:
-    ears = Ears().eval()
+    ears = SoundRecognizer().eval()
     with torch.no_grad():
         ears.yamnet.classifier.weight.zero_()
         ears.yamnet.classifier.bias.fill_(-6.0)
@@ -186,7 +190,7 @@ def test_a_loud_moment_in_a_long_sound_is_heard() -> None:
 
 def test_the_head_counts_as_far_as_the_names_are_unsure() -> None:
     """Scores of YAMNet that tell of a bark with 0, 0.5 and 1; a head that is sure of a drum."""
-    ears, dog, drum = Ears().eval(), GROUPS.index("dog"), GROUPS.index("drum")
+    ears, dog, drum = SoundRecognizer().eval(), GROUPS.index("dog"), GROUPS.index("drum")
     with torch.no_grad():
         ears.head.out.bias.fill_(-50.0)
         ears.head.out.bias[drum] = 50.0
@@ -202,14 +206,14 @@ def test_the_head_counts_as_far_as_the_names_are_unsure() -> None:
 
 def test_only_what_is_heard_reaches_the_mask() -> None:
     """The cues, which the refinement's attention is given, show which places are taken to sound."""
-    refinement = Refinement()
+    refinement = MaskDecoder()
     cues: list[Tensor] = []
     refinement.spread.register_forward_pre_hook(lambda module, args: cues.append(args[1]))
-    sight = scripted_sight(dog=0.9, cat=0.8)
+    visual = scripted_sight(dog=0.9, cat=0.8)
     for names in ((), ("dog",), ("dog", "cat")):
         groups = torch.zeros(1, len(GROUPS))
         groups[0, [GROUPS.index(name) for name in names]] = 1
-        refinement.ground(sight.pyramid, sight.evidence, groups)
+        refinement.decode(visual.pyramid, visual.patches, groups)
     sounding, silent = ([cue[0, k] for cue in cues] for k in (0, 3))
     top, bottom = torch.zeros(8, 8), torch.zeros(8, 8)
     top[:4], bottom[4:] = 0.9, 0.8
@@ -219,44 +223,46 @@ def test_only_what_is_heard_reaches_the_mask() -> None:
         torch.testing.assert_close(found, expected)
 
 
-def fused(sight: Sight, names: tuple[str, ...], *, learned: Tensor, other: float = 0.0) -> Tensor:
+def fused(
+    visual: VisualEvidence, names: tuple[str, ...], *, learned: Tensor, other: float = 0.0
+) -> Tensor:
     """The mask (32, 32) in [0, 1], of a refinement that has learned to answer with `learned`."""
-    refinement = Refinement()
+    refinement = MaskDecoder()
     refinement.ground = lambda *_: learned.logit(eps=1e-4).expand(1, 1, 32, 32)  # type: ignore[method-assign]
     groups = torch.zeros(1, len(GROUPS))
     groups[0, [GROUPS.index(name) for name in names]] = 1
-    return refinement(sight, groups, torch.tensor([other])).sigmoid()[0, 0]
+    return refinement(visual, groups, torch.tensor([other])).sigmoid()[0, 0]
 
 
 def test_deeplab_counts_half_where_it_finds_all_that_sounds() -> None:
-    sight = scripted_sight(dog=0.9)
-    sight.voc[0, GROUPS.index("dog"), :, :16] = 0.9
+    visual = scripted_sight(dog=0.9)
+    visual.voc[0, GROUPS.index("dog"), :, :16] = 0.9
     learned = torch.tensor(0.4)
-    mask = fused(sight, ("dog",), learned=learned)
+    mask = fused(visual, ("dog",), learned=learned)
     torch.testing.assert_close(mask[:, :16], torch.full((32, 16), 0.65))
     torch.testing.assert_close(mask[:, 16:], torch.full((32, 16), 0.2))
     for names in (("drum",), ("dog", "drum")):  # DeepLab knows no drums
-        mask = fused(sight, names, learned=learned)
+        mask = fused(visual, names, learned=learned)
         torch.testing.assert_close(mask, torch.full((32, 32), 0.4))
 
 
 def test_what_stands_out_counts_half_where_it_is_the_same_thing() -> None:
-    sight = scripted_sight(drum=0.9)
+    visual = scripted_sight(drum=0.9)
     learned = torch.zeros(1, 1, 32, 32)
     learned[..., :16] = 0.8
-    sight.salient[..., :20] = 1.0
-    mask = fused(sight, ("drum",), learned=learned)
+    visual.saliency[..., :20] = 1.0
+    mask = fused(visual, ("drum",), learned=learned)
     torch.testing.assert_close(mask[:, :16], torch.full((32, 16), 0.9))
     torch.testing.assert_close(mask[:, 16:20], torch.full((32, 4), 0.5), atol=1e-3, rtol=0)
-    sight.salient[:] = 1.0  # of which the mask is only a part
-    mask = fused(sight, ("drum",), learned=learned)
+    visual.saliency[:] = 1.0  # of which the mask is only a part
+    mask = fused(visual, ("drum",), learned=learned)
     assert float(mask[:, 16:].max()) < 0.01
 
 
 def test_what_is_not_recognised_is_what_stands_out() -> None:
-    sight = scripted_sight()
-    sight.salient[..., :8, :8] = 0.9
-    mask = fused(sight, (), learned=torch.tensor(0.2), other=1.0)
+    visual = scripted_sight()
+    visual.saliency[..., :8, :8] = 0.9
+    mask = fused(visual, (), learned=torch.tensor(0.2), other=1.0)
     torch.testing.assert_close(mask[:8, :8], torch.full((8, 8), 0.9))
     assert float(mask[8:].max()) < 0.01
 
@@ -265,8 +271,8 @@ def test_nothing_is_masked_where_nothing_in_the_picture_sounds(
     network: GroundedNetwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nothing, everything = torch.zeros(2, len(GROUPS)), torch.ones(2, len(GROUPS))
-    decided = Sounding(torch.stack([nothing[0], everything[0]]), torch.zeros(2))
-    monkeypatch.setattr(network.sources, "forward", lambda sight, heard: decided)
+    decided = Selection(torch.stack([nothing[0], everything[0]]), torch.zeros(2))
+    monkeypatch.setattr(network.selector, "forward", lambda visual, heard: decided)
     with torch.no_grad():
         logits = network(frames_of(64, 96, batch=2), torch.randn(2, 1000))
     assert (logits[0] == -10).all()
@@ -278,7 +284,7 @@ def test_of_what_is_told_only_what_is_seen_is_masked(
 ) -> None:
     seen = torch.zeros(1, len(GROUPS))
     seen[0, 3] = 0.9
-    monkeypatch.setattr(network.sources, "seen", lambda sight: seen)
+    monkeypatch.setattr(network.selector, "seen", lambda visual: seen)
     told = torch.zeros(2, len(GROUPS))
     told[0, 3], told[1, 5] = 1, 1
     with torch.no_grad():
@@ -290,20 +296,20 @@ def test_of_what_is_told_only_what_is_seen_is_masked(
 def test_gradients_reach_all_that_is_learned() -> None:
     torch.manual_seed(0)
     network = GroundedNetwork().train()
-    network.undecided(
+    network.soft_mask(
         frames_of(64, 64, batch=2), 0.1 * torch.randn(2, 16_000)
     ).square().mean().backward()
-    for part in (network.ears.head, network.refinement, network.eyes.looks):
+    for part in (network.audio.head, network.decoder, network.visual.patch_classifier):
         for name, parameter in part.named_parameters():
             assert parameter.grad is not None, name
             assert torch.isfinite(parameter.grad).all(), name
 
 
 def test_a_dog_that_is_seen_and_heard_is_decided_for(network: GroundedNetwork) -> None:
-    sight = scripted_sight(dog=0.9, cat=0.8)
+    visual = scripted_sight(dog=0.9, cat=0.8)
     groups = torch.full((1, len(GROUPS)), 0.01)
     groups[0, GROUPS.index("dog")] = 0.9
-    heard = Heard(groups, torch.zeros(1, 521), torch.zeros(1), torch.tensor([0.9]))
-    found = network.sources(sight, heard)
+    heard = AudioEvidence(groups, torch.zeros(1, 521), torch.zeros(1), torch.tensor([0.9]))
+    found = network.selector(visual, heard)
     assert found.groups[0].nonzero().flatten().tolist() == [GROUPS.index("dog")]
     assert not found.other.any()

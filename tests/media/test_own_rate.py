@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from media_samples import cut, tone, write_video, write_wav
 
+from coprop.context import AudioWindows
 from coprop.errors import MediaError
 from coprop.media.audio_file import AudioFile
 from coprop.media.clip import Clip
 from coprop.media.resample import resample
-from coprop.windows import AudioWindows
 
 NOISE = np.random.default_rng(0).uniform(-0.9, 0.9, (1, 80_000)).astype(np.float32)
 

@@ -90,7 +90,7 @@ def test_the_grounded_network_learns_its_own_parts(folder: Path, tmp_path: Path)
         session.step(step, batches)
     after = network.state_dict()
     moved = {n for n, v in before.items() if not torch.equal(v, after[n])}
-    parts = ("eyes.looks.", "ears.head.", "refinement.")
+    parts = ("visual.patch_classifier.", "audio.head.", "decoder.")
     assert all(name.startswith(parts) for name in moved)
     assert all(any(name.startswith(part) for name in moved) for part in parts)
 
@@ -173,9 +173,7 @@ def test_groups_of_the_propagator() -> None:
     assert not any(name.startswith("audio_insert.encoder") for name in found)
 
 
-def test_teacher_forcing_at_first_then_memory_lives_on_predictions(
-    folder: Path, tmp_path: Path
-) -> None:
+def test_teacher_forcing_at_first_then_predictions(folder: Path, tmp_path: Path) -> None:
     recipe = propagator_recipe(steps=4, teacher_forcing=0.5)
     session = session_of(recipe, MS3(folder, "train"), tmp_path)
     arguments = [session.task.arguments(step) for step in range(4)]

@@ -28,9 +28,9 @@ from numpy.typing import NDArray
 
 from coprop.control_points.detector import ControlPointDetector
 from coprop.control_points.novelty import novelty_scores
-from coprop.loudness import heard_spans, quiet_blocks, silence_edges_s
 from coprop.media.audio_file import AudioFile
 from coprop.metrics.functional import match_times
+from coprop.silence import heard_spans, quiet_blocks, silence_edges_s
 from coprop.types import Audio, AudioTrack
 from tools.benchmark.composed_audio import Sound, compose, load_sounds
 

@@ -24,7 +24,6 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from coprop.checkpoints import load_state_dict
 from coprop.control_points import novelty
 from coprop.control_points.novelty import NoveltyNetwork
 from coprop.encoders.sound_effects import SoundEffectsEncoder
@@ -32,6 +31,7 @@ from coprop.keyframes.grounded import GroundedNetwork, released
 from coprop.keyframes.segmenter import KeyframeSegmenter, SegmenterConfig
 from coprop.propagation.config import PropagatorConfig
 from coprop.propagation.propagator import AudioInsertPropagator
+from coprop.weights import load_state_dict
 from tools.benchmark.library import Library
 from tools.train_default.grounding import (
     ScoreBank,
@@ -60,7 +60,7 @@ def new_segmenter(encoders: Path) -> KeyframeSegmenter:
     network = network_of(segmenter)
     network.load_state_dict(released(), strict=False)
     weights = load_file(encoders / "efficientnet_lite0.safetensors")
-    network.eyes.visual.load_state_dict(weights)
+    network.visual.backbone.load_state_dict(weights)
     return segmenter.eval()
 
 
@@ -77,7 +77,7 @@ def start_from(network: GroundedNetwork, folder: Path) -> None:
     learned = {
         name.removeprefix("network."): tensor.float()
         for name, tensor in weights.items()
-        if name.startswith(("network.refinement.", "network.eyes.looks."))
+        if name.startswith(("network.decoder.", "network.visual.patch_classifier."))
     }
     network.load_state_dict(learned, strict=False)
 
@@ -93,11 +93,11 @@ def new_propagator(encoders: Path, config: PropagatorConfig) -> AudioInsertPropa
 
 def sounds_of(network: GroundedNetwork, arguments: argparse.Namespace) -> list[EmbeddedSounds]:
     """Sounds of the two halves of the recordings, made once."""
-    library = Library(arguments.sources, "train", shipping=True)
+    library = Library(arguments.selector, "train", shipping=True)
     return [
         cached_examples(
             arguments.run / f"heard_{half}.pt",
-            network.ears,
+            network.audio,
             library.half_of_sounds(half),
             np.random.default_rng(half),
             arguments.sounds // 2,
@@ -111,15 +111,15 @@ def train_ears(arguments: argparse.Namespace) -> None:
     network = network_of(new_segmenter(arguments.encoders))
     unheard = cached_examples(
         arguments.run / "heard_validation.pt",
-        network.ears,
-        Library(arguments.sources, "validation", shipping=True),
+        network.audio,
+        Library(arguments.selector, "validation", shipping=True),
         np.random.default_rng(2),
         arguments.sounds // 5,
     )
-    logging.info("hearing: %.3f named as released", hearing_accuracy(network.ears, unheard))
-    fit_hearing(network.ears, join(sounds_of(network, arguments)))
-    logging.info("hearing: %.3f named", hearing_accuracy(network.ears, unheard))
-    save_file(network.ears.head.state_dict(), arguments.run / "hearing.safetensors")
+    logging.info("hearing: %.3f named as released", hearing_accuracy(network.audio, unheard))
+    fit_hearing(network.audio, join(sounds_of(network, arguments)))
+    logging.info("hearing: %.3f named", hearing_accuracy(network.audio, unheard))
+    save_file(network.audio.head.state_dict(), arguments.run / "hearing.safetensors")
 
 
 def train_eyes(arguments: argparse.Namespace) -> None:
@@ -127,11 +127,11 @@ def train_eyes(arguments: argparse.Namespace) -> None:
     network = network_of(new_segmenter(arguments.encoders))
     if arguments.start:
         start_from(network, arguments.start)
-    library = Library(arguments.sources, "train", shipping=True)
+    library = Library(arguments.selector, "train", shipping=True)
     entropy = fit_sources(network, library, np.random.default_rng(0), arguments.scenes)
     logging.info("sources: cross-entropy %.4f", entropy)
-    save_file(network.sources.state_dict(), arguments.run / "sources.safetensors")
-    bank = ScoreBank(*cross_fitted_answers(network.ears, sounds_of(network, arguments)))
+    save_file(network.selector.state_dict(), arguments.run / "sources.safetensors")
+    bank = ScoreBank(*cross_fitted_answers(network.audio, sounds_of(network, arguments)))
     options = steps_of(arguments)
     train_grounding(network, library, bank, arguments.run / "grounding.pt", **options)
     settle_refinement(network, library, bank, arguments.run / "settling.pt")
@@ -146,7 +146,7 @@ def train_detector(arguments: argparse.Namespace) -> None:
     encoder = SoundEffectsEncoder()
     load_state_dict(encoder, load_file(arguments.encoders / "aisfx.safetensors"), "aisfx")
     encoder.eval()
-    library = Library(arguments.sources, "train", shipping=True)
+    library = Library(arguments.selector, "train", shipping=True)
     recordings = [s.path for sources in library.sounds.values() for s in sources]
     held_out = set(recordings[::10])
     parts = {"kept": library.without(held_out), "held": library.without(set(recordings) - held_out)}
@@ -171,7 +171,7 @@ def train_propagator(arguments: argparse.Namespace) -> None:
     torch.manual_seed(0)
     # Training clips are short, so memory is written more often than in use.
     propagator = new_propagator(arguments.encoders, replace(PROPAGATOR, long_term_gap=2))
-    library = Library(arguments.sources, "train", shipping=True)
+    library = Library(arguments.selector, "train", shipping=True)
     checkpoint = arguments.run / "propagation.pt"
     train_propagation(propagator, library, checkpoint, **steps_of(arguments))
 
@@ -196,12 +196,12 @@ def export_segmenter(arguments: argparse.Namespace) -> None:
     """Writes what is not in the package already: released networks stay in their own folders."""
     segmenter = new_segmenter(arguments.encoders)
     network = network_of(segmenter)
-    network.ears.head.load_state_dict(load_file(arguments.run / "hearing.safetensors"))
-    network.sources.load_state_dict(load_file(arguments.run / "sources.safetensors"))
+    network.audio.head.load_state_dict(load_file(arguments.run / "hearing.safetensors"))
+    network.selector.load_state_dict(load_file(arguments.run / "sources.safetensors"))
     grounding = torch.load(arguments.run / "grounding.pt", weights_only=True)
     parts_of_grounding(network).load_state_dict(grounding["learned"])
     settling = torch.load(arguments.run / "settling.pt", weights_only=True)
-    nn.ModuleDict({"refinement": network.refinement}).load_state_dict(settling["learned"])
+    nn.ModuleDict({"decoder": network.decoder}).load_state_dict(settling["learned"])
     folder = arguments.out / "keyframe_segmenter"
     write(segmenter, folder)
     file = folder / "model.safetensors"

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from coprop.loudness import quiet_blocks, silence_edges_s
+from coprop.silence import quiet_blocks, silence_edges_s
 from coprop.types import Audio
 from tools.benchmark.library import SOURCE_RATE, Library
 from tools.benchmark.mixing import Samples, in_a_room, noise

@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from coprop.keyframes.decision import SEEN
 from coprop.keyframes.grounded import GroundedNetwork
+from coprop.keyframes.selection import SEEN
 from tools.benchmark.library import Library, load_picture, random_picture
 from tools.benchmark.scene import random_scene
 from tools.train_default.loop import LoopOptions, soft_jaccard_loss, train
@@ -53,7 +53,7 @@ def train_grounding(
     network.requires_grad_(False)
     learned.requires_grad_(True)
     network.eval()
-    network.eyes.visual.to(memory_format=torch.channels_last)  # twice as fast on CPUs
+    network.visual.backbone.to(memory_format=torch.channels_last)  # twice as fast on CPUs
 
     def loss(rng: np.random.Generator) -> Tensor:
         scenes = _batch(network, library, bank, rng, batch)
@@ -78,9 +78,9 @@ def settle_refinement(
     The arguments are those of `train_grounding`, which comes before.
     """
     network.requires_grad_(False)
-    network.refinement.requires_grad_(True)
+    network.decoder.requires_grad_(True)
     network.eval()
-    network.eyes.visual.to(memory_format=torch.channels_last)
+    network.visual.backbone.to(memory_format=torch.channels_last)
 
     def loss(rng: np.random.Generator) -> Tensor:
         scenes = _batch(network, library, bank, rng, batch)
@@ -88,17 +88,17 @@ def settle_refinement(
             evidence, pyramid = _seen(network, scenes)
         return _mask_loss(network, evidence, pyramid, scenes)
 
-    learned = nn.ModuleDict({"refinement": network.refinement})
+    learned = nn.ModuleDict({"decoder": network.decoder})
     options = LoopOptions(steps, learning_rate=1e-3, weight_decay=1e-2, seed=1)
     train("settling", learned, loss, options, checkpoint)
 
 
 def parts_of_grounding(network: GroundedNetwork) -> nn.ModuleDict:
     """What `train_grounding` changes: the refinement, the second classifier, and "upper" stages."""
-    visual = network.eyes.visual
+    visual = network.visual.backbone
     upper = nn.ModuleList([*visual.blocks[_FROZEN_STAGES:], visual.conv_head, visual.bn2])
     return nn.ModuleDict(
-        {"refinement": network.refinement, "looks": network.eyes.looks, "upper": upper}
+        {"decoder": network.decoder, "looks": network.visual.patch_classifier, "upper": upper}
     )
 
 
@@ -120,8 +120,8 @@ def fit_sources(
     Returns:
         the first's cross-entropy, per scene and group.
     """
-    sources = network.sources
-    rows = [_signs(network, library, rng) for _ in range(count)]
+    sources = network.selector
+    rows = [_presence(network, library, rng) for _ in range(count)]
     kinds, truth, natural = (torch.stack(parts) for parts in zip(*rows, strict=True))
     counts = torch.where(natural, _NATURAL_COUNTS, 1.0)[:, None].expand_as(truth)
     free = sources.presence.clone().requires_grad_(True)
@@ -145,10 +145,10 @@ def fit_sources(
     return last
 
 
-def _signs(
+def _presence(
     network: GroundedNetwork, library: Library, rng: np.random.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Of one scene: (G, KINDS) signs, (G,) which groups it shows, and whether it is natural."""
+    """Of a scene: (G, PRESENCE_CUES) scores, (G,) which groups it shows, whether it is natural."""
     size = _SIZES[int(rng.integers(len(_SIZES)))]
     natural = rng.random() < 0.5
     frame, masks, groups = (_natural if natural else _composed)(library, rng, size)
@@ -158,8 +158,8 @@ def _signs(
         if mask.mean() >= _LEAST_AREA:
             shown[network.groups.index(group)] = 1
     with torch.no_grad():
-        signs = network.eyes.signs(pixels)[0]
-    return signs, shown, torch.tensor(natural)
+        presence_scores = network.visual.presence_scores(pixels)[0]
+    return presence_scores, shown, torch.tensor(natural)
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,9 +181,9 @@ class _Scenes:
 
 def _seen(network: GroundedNetwork, scenes: _Scenes, **trust: float) -> tuple[Tensor, list[Tensor]]:
     frames = scenes.frames.contiguous(memory_format=torch.channels_last)
-    visual = network.eyes.visual
+    visual = network.visual.backbone
     features, pyramid = visual.forward_intermediates(frames * 2 - 1, indices=(1, 2, 3))
-    return network.eyes.evidence(features, pyramid[-1], **trust), pyramid
+    return network.visual.classify_patches(features, pyramid[-1], **trust), pyramid
 
 
 def _mask_loss(
@@ -191,7 +191,7 @@ def _mask_loss(
 ) -> Tensor:
     """Cross-entropy and soft Jaccard of the masks that the queries get."""
     asked = scenes.queries.shape[1]
-    logits = network.refinement.ground(
+    logits = network.decoder.decode(
         [level.repeat_interleave(asked, dim=0) for level in pyramid],
         evidence.repeat_interleave(asked, dim=0),
         scenes.queries.flatten(0, 1),
@@ -324,7 +324,7 @@ def _composed(
 def _natural(
     library: Library, rng: np.random.Generator, size: tuple[int, int]
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_], list[str]]:
-    """A photograph as it was taken: its object in its own surroundings."""
+    """A photograph as it was taken: its object in its own ambient."""
     from PIL import Image
 
     source = library.photographs[rng.integers(len(library.photographs))]

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from coprop.keyframes.ears import Ears, mean_weights, over_time
+from coprop.keyframes.audio import SoundRecognizer, mean_weights, over_time
 from coprop.keyframes.groups import sounding_groups
 from coprop.media.resample import resample
 from tools.benchmark.library import SOURCE_RATE, Library, Source, load_sound
@@ -45,7 +45,7 @@ class EmbeddedSounds:
 
 
 def make_examples(
-    ears: Ears, library: Library, rng: np.random.Generator, count: int
+    ears: SoundRecognizer, library: Library, rng: np.random.Generator, count: int
 ) -> EmbeddedSounds:
     """Random sounds of 0.3 to 6 s: up to three sources, or one that belongs to no group."""
     embeddings = torch.zeros(count, _MOST_PATCHES, ears.yamnet.embedding_dim, dtype=torch.half)
@@ -63,7 +63,7 @@ def make_examples(
 
 
 def cached_examples(
-    path: Path, ears: Ears, library: Library, rng: np.random.Generator, count: int
+    path: Path, ears: SoundRecognizer, library: Library, rng: np.random.Generator, count: int
 ) -> EmbeddedSounds:
     """`make_examples`, kept in a file so that a restarted training does not repeat it.
 
@@ -80,7 +80,7 @@ def cached_examples(
     return EmbeddedSounds(**cached(path, ears.yamnet.state_dict(), library, rng, count, make))
 
 
-def fit_hearing(ears: Ears, examples: EmbeddedSounds, *, steps: int = 1500) -> None:
+def fit_hearing(ears: SoundRecognizer, examples: EmbeddedSounds, *, steps: int = 1500) -> None:
     """Fits the head that corrects what YAMNet's names tell, as if it alone were asked.
 
     Args:
@@ -109,7 +109,7 @@ def fit_hearing(ears: Ears, examples: EmbeddedSounds, *, steps: int = 1500) -> N
 
 
 @torch.no_grad()
-def _summaries(ears: Ears, examples: EmbeddedSounds) -> tuple[Tensor, Tensor]:
+def _summaries(ears: SoundRecognizer, examples: EmbeddedSounds) -> tuple[Tensor, Tensor]:
     """(N, G) by name, and (N, 1024) mean embeddings: what the head is given, which is frozen."""
     named, embeddings = [], []
     for chosen in torch.split(torch.arange(len(examples.groups)), _BATCH):
@@ -126,7 +126,7 @@ def join(examples: Sequence[EmbeddedSounds]) -> EmbeddedSounds:
 
 
 def cross_fitted_answers(
-    ears: Ears, halves: Sequence[EmbeddedSounds], *, steps: int = 1500
+    ears: SoundRecognizer, halves: Sequence[EmbeddedSounds], *, steps: int = 1500
 ) -> tuple[Tensor, Tensor]:
     """What is heard in each example by a head that was trained on the other half's recordings.
 
@@ -145,7 +145,7 @@ def cross_fitted_answers(
     return torch.cat(answers), join(halves[::-1]).groups
 
 
-def predict_groups(ears: Ears, examples: EmbeddedSounds, chosen: Tensor) -> Tensor:
+def predict_groups(ears: SoundRecognizer, examples: EmbeddedSounds, chosen: Tensor) -> Tensor:
     """(n, G) probabilities of the groups in some of the examples."""
     return ears.interpret(*_patches(examples, chosen)).groups
 
@@ -157,7 +157,7 @@ def _patches(examples: EmbeddedSounds, chosen: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def hearing_accuracy(ears: Ears, examples: EmbeddedSounds) -> float:
+def hearing_accuracy(ears: SoundRecognizer, examples: EmbeddedSounds) -> float:
     """Share of the examples of one source whose most probable group is the true one."""
     single = torch.nonzero(examples.groups.sum(dim=1) == 1).flatten()
     parts = torch.split(single, _BATCH)

@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from coprop.context import AudioWindows
 from coprop.propagation.propagator import AudioInsertPropagator
 from coprop.types import Audio
-from coprop.windows import AudioWindows
 from tools.benchmark.library import SOURCE_RATE, Library, random_picture, random_recording
 from tools.benchmark.mixing import Schedule, render
 from tools.benchmark.scene import random_scene

@@ -191,7 +191,7 @@ def _spare_input(job: Job) -> None:
 
 def _pipeline(model: Path | None, device: str, max_segment_s: float | None) -> CoProp:
     from coprop.pipeline import CoProp
-    from coprop.pretrained import has_file
+    from coprop.weights import has_file
 
     where = checked_device(device)
     for name in ("keyframe_segmenter", "propagator"):

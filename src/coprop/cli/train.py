@@ -176,8 +176,8 @@ def _train(options: TrainOptions) -> Outcome:
         recipe = read_recipe(KeyframeRecipe, "keyframes", options.config, options.changes)
     else:
         recipe = read_recipe(PropagatorRecipe, "propagator", options.config, options.changes)
-    chosen = {"subset": options.subset, "classes": options.classes}
-    clips = partial(chosen_dataset, options.dataset, options.root, **chosen)
+    name, root, subset, classes = options.dataset, options.root, options.subset, options.classes
+    clips = partial(chosen_dataset, name, root, subset=subset, classes=classes)
     data = Data(
         clips(options.split, limit=options.limit),
         clips(recipe.validate_split, limit=recipe.validate_clips)

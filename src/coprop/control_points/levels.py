@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coprop.control_points.features import STEP_S
-from coprop.loudness import BLOCK_S, END_S, SHORTEST_SILENCE_S, heard_spans
+from coprop.silence import BLOCK_S, END_S, SHORTEST_SILENCE_S, heard_spans
 
 _WEIGHTS = np.array([1.0, 1.2, 0.7, 1.2, -0.4, 1.8])
 """Of 1 and of what `_measured` gives, fitted as docs/benchmarks.md tells."""
@@ -29,9 +29,9 @@ def edge_chances(
     """(n,) chances in [0, 1] that the sources change where sound begins or ends.
 
     Args:
-        levels_db: (T,) of `coprop.loudness.block_levels_db`.
-        quiet: (T,) of the levels, of `coprop.loudness.quiet_levels`.
-        edges_s: (n,) of `coprop.loudness.silence_edges_s`.
+        levels_db: (T,) of `coprop.silence.block_levels_db`.
+        quiet: (T,) of the levels, of `coprop.silence.quiet_levels`.
+        edges_s: (n,) of `coprop.silence.silence_edges_s`.
         scores: (S,) scores of change in [0, 1], one each 50 ms.
     """
     end_s = len(quiet) * BLOCK_S

@@ -1,6 +1,6 @@
 """Other people's networks whose weights come inside the package.
 
-A folder of `coprop.weights` holds a model.safetensors. A weight in it that is an 8-bit integer, as
+A folder in the package's weights/ holds a model.safetensors. A weight in it that is an 8-bit integer, as
 it was released, or float16, has a float ``name.scale`` beside it, and a ``name.zero_point`` where
 that is not 0; ``(name - zero_point) * scale`` is meant. Scales are one number or one a channel.
 """
@@ -14,9 +14,9 @@ from typing import ClassVar, TypeVar
 import torch
 from torch import Tensor, nn
 
-from coprop.checkpoints import load_state_dict, read_state_dict
 from coprop.errors import CheckpointError, ShapeError
 from coprop.paths import AnyPath, as_path
+from coprop.weights import load_state_dict, read_state_dict
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
 FILE = "model.safetensors"
@@ -28,7 +28,7 @@ class ReleasedNetwork(nn.Module):
     """A network that `from_pretrained()` makes with the weights inside the package."""
 
     folder: ClassVar[str]
-    """Of the weights, inside `coprop.weights`."""
+    """Of the weights, inside the package's weights/."""
 
     @classmethod
     def from_pretrained(cls: type[_Network], folder: AnyPath | None = None) -> _Network:

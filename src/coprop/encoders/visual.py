@@ -7,9 +7,9 @@ import re
 import torch
 from torch import Tensor, nn
 
-from coprop.checkpoints import load_state_dict, read_state_dict
 from coprop.errors import CoPropError
 from coprop.paths import AnyPath
+from coprop.weights import load_state_dict, read_state_dict
 
 _LEVELS = 4
 

@@ -11,14 +11,14 @@ import torch
 from torch import Tensor
 
 from coprop.categories import Category, as_categories
+from coprop.context import AudioWindows
 from coprop.encoders.yamnet import YAMNet, class_names
 from coprop.errors import CoPropError, ModelOutputError
-from coprop.keyframes.ears import classes_heard
+from coprop.keyframes.audio import classes_heard
 from coprop.keyframes.general_names import shares
-from coprop.loudness import is_silent, quiet_blocks
+from coprop.silence import is_silent, quiet_blocks
 from coprop.sounds import GivenSound, as_track
 from coprop.types import AudioTrack, ControlPoints, Segment
-from coprop.windows import AudioWindows
 
 _LEAST = 0.1  # probability of what is named at all
 _MOST = 3  # names

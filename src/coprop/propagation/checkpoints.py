@@ -8,11 +8,11 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from coprop.checkpoints import load_state_dict, read_state_dict
 from coprop.errors import CheckpointError
 from coprop.paths import AnyPath
 from coprop.propagation.backbones import EncoderName, ResNet50
 from coprop.propagation.config import PropagatorConfig
+from coprop.weights import load_state_dict, read_state_dict
 
 _UNUSED = "LSTT.mask_token"  # a parameter of later official code that no computation reads
 _AUDIO = "audio_insert."

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import TypeVar
 
 from coprop.paths import AnyPath
-from coprop.pretrained import PretrainedModel
 from coprop.propagation.checkpoints import (
     load_audio_encoder,
     load_weights,
@@ -16,6 +15,7 @@ from coprop.propagation.checkpoints import (
 )
 from coprop.propagation.config import AudioEncoderName, PropagatorConfig
 from coprop.propagation.network import PropagationNetwork
+from coprop.weights import PretrainedModel
 
 _Network = TypeVar("_Network", bound="PretrainedNetwork")
 

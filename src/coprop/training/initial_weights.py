@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from coprop.checkpoints import load_state_dict, read_state_dict
 from coprop.encoders.visual import VisualEncoder
 from coprop.errors import CheckpointError, CoPropError
 from coprop.keyframes.grounded import GroundedNetwork
@@ -20,6 +19,7 @@ from coprop.pipeline import WEIGHTS
 from coprop.propagation.config import PropagatorConfig
 from coprop.propagation.propagator import AudioInsertPropagator
 from coprop.training.recipes import KeyframeRecipe, PropagatorRecipe
+from coprop.weights import load_state_dict, read_state_dict
 
 SEGMENTER, PROPAGATOR = "keyframe_segmenter", "propagator"
 """The models' folders in the folder of a pipeline."""
@@ -110,7 +110,7 @@ def audio_encoder_of(network: GroundedNetwork | AudioQueriedNetwork) -> nn.Modul
     Raises:
         CoPropError: it is no module of PyTorch.
     """
-    encoder = network.ears.yamnet if isinstance(network, GroundedNetwork) else network.audio
+    encoder = network.audio.yamnet if isinstance(network, GroundedNetwork) else network.audio
     if not isinstance(encoder, nn.Module):
         raise CoPropError("the audio encoder must be a torch module to be trained with.")
     return encoder
@@ -187,7 +187,7 @@ def _load_encoders(network: GroundedNetwork | AudioQueriedNetwork, recipe: Keyfr
     image, audio = str(recipe.image_weights), str(recipe.audio_weights)
     if image != RANDOM:
         if isinstance(network, GroundedNetwork):
-            load_state_dict(network.eyes.visual, read_state_dict(image), image)
+            load_state_dict(network.visual.backbone, read_state_dict(image), image)
         elif image.startswith(_TIMM):
             _load_from_timm(network.visual, image.removeprefix(_TIMM))
         else:
@@ -236,9 +236,8 @@ def _with_fresh_insert(
     fresh = AudioInsertPropagator(config).eval()
     state = fresh.state_dict()
     for name, tensor in propagator.state_dict().items():
-        if name in state and (
-            name.startswith(_AUDIO_ENCODER) or not name.startswith("audio_insert.")
-        ):
+        kept = name.startswith(_AUDIO_ENCODER) or not name.startswith("audio_insert.")
+        if kept and name in state:
             state[name] = tensor
     fresh.load_state_dict(state)
     return fresh

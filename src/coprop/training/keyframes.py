@@ -66,7 +66,7 @@ class KeyframeObjective(nn.Module):
 
     def _logits(self, frames: Tensor, sounds: Tensor) -> Tensor:
         if isinstance(self.network, GroundedNetwork):
-            return self.network.undecided(frames, sounds)
+            return self.network.soft_mask(frames, sounds)
         logits: Tensor = self.network(frames, sounds)
         return logits
 
@@ -74,8 +74,8 @@ class KeyframeObjective(nn.Module):
         """The pretrained parts, which learn nothing from so little."""
         network = self.network
         if isinstance(network, GroundedNetwork):
-            eyes = network.eyes
-            pretrained = eyes.classifier, eyes.visual, eyes.deeplab, eyes.u2net
+            seen = network.visual
+            pretrained = seen.classifier, seen.backbone, seen.deeplab, seen.u2net
             return *pretrained, audio_encoder_of(network)
         return (audio_encoder_of(network),)
 

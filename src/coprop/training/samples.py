@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from coprop.context import AudioWindows
 from coprop.data.labelled import LabelledClip, LabelledDataset
 from coprop.errors import DatasetError
 from coprop.propagation.masks import VOID
 from coprop.training.recipes import Recipe
 from coprop.types import Segment
-from coprop.windows import AudioWindows
 
 if TYPE_CHECKING:
     from coprop.keyframes.segmenter import KeyframeSegmenter

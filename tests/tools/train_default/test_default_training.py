@@ -9,7 +9,7 @@ from torch import nn
 
 from coprop.control_points.novelty import NoveltyNetwork
 from coprop.encoders.sound_effects import SoundEffectsEncoder
-from coprop.keyframes.ears import Ears
+from coprop.keyframes.audio import SoundRecognizer
 from coprop.keyframes.grounded import GroundedNetwork
 from coprop.keyframes.groups import sounding_groups
 from coprop.propagation.config import PropagatorConfig
@@ -46,10 +46,10 @@ def test_hearing_and_grounding(library: Library, tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = GroundedNetwork().eval()
     halves = [
-        make_examples(network.ears, library.half_of_sounds(half), np.random.default_rng(half), 6)
+        make_examples(network.audio, library.half_of_sounds(half), np.random.default_rng(half), 6)
         for half in (0, 1)
     ]
-    answers, truth = cross_fitted_answers(network.ears, halves, steps=5)
+    answers, truth = cross_fitted_answers(network.audio, halves, steps=5)
     assert answers.shape == truth.shape == (12, len(network.groups))
     assert ((answers >= 0) & (answers <= 1)).all()
 
@@ -57,13 +57,13 @@ def test_hearing_and_grounding(library: Library, tmp_path: Path) -> None:
     train_grounding(
         network, library, ScoreBank(answers, truth), tmp_path / "g.pt", steps=1, batch=1
     )
-    assert changed(before, network) == {"refinement", "eyes"}
+    assert changed(before, network) == {"decoder", "eyes"}
     for part in ("classifier", "deeplab", "u2net"):  # these stay as they were released
-        own = [name for name in before if name.startswith(f"eyes.{part}.")]
+        own = [name for name in before if name.startswith(f"visual.{part}.")]
         assert own
         assert all(torch.equal(before[name], network.state_dict()[name]) for name in own)
     for stage in ("conv_stem", "blocks.0", "blocks.2", "classifier"):
-        own = [name for name in before if name.startswith(f"eyes.visual.{stage}.")]
+        own = [name for name in before if name.startswith(f"visual.backbone.{stage}.")]
         assert own
         assert all(torch.equal(before[name], network.state_dict()[name]) for name in own)
     statistics = [n for n in before if n.endswith(("running_mean", "running_var"))]
@@ -74,7 +74,7 @@ def test_hearing_and_grounding(library: Library, tmp_path: Path) -> None:
 def test_hearing_learns_groups_that_can_be_told_apart() -> None:
     """Embeddings with one number for each group: half to learn from, half to ask about."""
     torch.manual_seed(0)
-    ears = Ears().eval()
+    ears = SoundRecognizer().eval()
     with torch.no_grad():  # that hears nothing by itself
         ears.yamnet.classifier.weight.zero_()
         ears.yamnet.classifier.bias.fill_(-9.0)
@@ -100,8 +100,8 @@ def test_sources_are_fitted_to_what_is_seen(library: Library) -> None:
     entropy = fit_sources(network, library, np.random.default_rng(0), 4)
     assert 0 < entropy < 3
     assert changed(before, network) == {"sources"}
-    assert (network.sources.presence[:-1] >= 0).all()
-    assert ((network.sources.overlooked >= 0) & (network.sources.overlooked <= 1)).all()
+    assert (network.selector.presence[:-1] >= 0).all()
+    assert ((network.selector.overlooked >= 0) & (network.selector.overlooked <= 1)).all()
 
 
 def test_settling_changes_the_refinement_alone(library: Library, tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_settling_changes_the_refinement_alone(library: Library, tmp_path: Path)
     answers = torch.rand(3, len(network.groups))
     bank = ScoreBank(answers, torch.eye(len(network.groups))[:3] * 0)  # sounds that show nowhere
     settle_refinement(network, library, bank, tmp_path / "s.pt", steps=1, batch=1)
-    assert changed(before, network) == {"refinement"}
+    assert changed(before, network) == {"decoder"}
 
 
 def test_novelty(library: Library, tmp_path: Path) -> None:

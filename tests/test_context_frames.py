@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coprop import CoProp, CoPropError
+from coprop.context import nearest, with_neighbours
 from coprop.keyframes.adapters import CallableSegmenter
 from coprop.keyframes.model import ALONE, FrameContext, Placement
 from coprop.media.clip import Clip
 from coprop.media.reader import Frame
-from coprop.neighbours import nearest, with_neighbours
 from pipeline_samples import Recorder, Shifter, changes_at, clip_of, noise
 
 PLACEMENTS: list[Placement] = ["centre", "last", "block"]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from coprop import Audio, ControlPointDetector, Segment
-from coprop.loudness import BLOCK_S, heard_spans, is_silent, quiet_blocks, silence_edges_s
+from coprop.silence import BLOCK_S, heard_spans, is_silent, quiet_blocks, silence_edges_s
 
 RATE = 8000
 

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coprop import Audio
+from coprop.context import AudioWindows
 from coprop.types import Segment
-from coprop.windows import AudioWindows
 from pipeline_samples import RATE, positions, ramp
 
 

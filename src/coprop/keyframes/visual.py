@@ -1,4 +1,4 @@
-"""What is seen in a frame: things by name, and whatever stands out, each with its place.
+"""Visual evidence in a frame: things by name, and whatever stands out, each with its place.
 
 Whether a thing is in the picture at all, released networks tell, which nothing here was trained on:
 an ImageNet classifier, PASCAL VOC's DeepLab for people, animals and vehicles, and U2-Net for any
@@ -24,17 +24,17 @@ from coprop.keyframes.groups import sounding_groups
 from coprop.keyframes.layers import conv_block, resized
 
 PYRAMID = (24, 40, 112)  # channels of EfficientNet-Lite0 at strides 4, 8 and 16
-KINDS = 3
-"""Of signs that a group is there: the classifier's in large and small windows, and DeepLab's."""
+PRESENCE_CUES = 3
+"""How a group is found to be there: by the classifier in large and in small windows, by DeepLab."""
 
-HINT = 0.25
+PATCH_WEIGHT = 0.25
 """How much it counts that the trained copy sees a group: it sees much that is not there, but also
 small, drawn and cut out things that the others miss. Of 0.1 to 0.8 the best on composed clips."""
 
 _FINAL = 1280
 _IMAGENET_CLASSES = 1000
 _STRIDE = 32  # of the classifier's last map
-_GLANCE = 256  # pixels of the small frame's shorter side: a window sees nearly all of it
+_SMALL_SIDE = 256  # pixels of the small frame's shorter side: a window sees nearly all of it
 _WINDOWS = (7, 3)  # places of 32 pixels along a window's side
 _NEARBY = 3  # places: what is seen at one alone may be an accident
 _DEEPLAB_EDGE = 513  # the longer side it was trained on
@@ -43,30 +43,32 @@ _TINY = 1e-30
 
 
 @dataclass(frozen=True, eq=False)
-class Sight:
+class VisualEvidence:
     """What is seen in K frames of h x w pixels.
 
     Args:
         pyramid: features at strides 4, 8 and 16.
-        evidence: (K, G + 1, h / 16, w / 16) probabilities of the groups at each place, were they in
+        patches: (K, G + 1, h / 16, w / 16) probabilities of the groups at each place, were they in
             the picture; the last is everything else.
-        signs: (K, G, KINDS) in [0, 1], the strongest of each kind anywhere in the picture.
-        hints: (K, G) in [0, 1], how sure the trained copy is of a group anywhere in the picture.
+        presence_scores: (K, G, PRESENCE_CUES) in [0, 1], the strongest of each kind anywhere in the
+            picture.
+        patch_scores: (K, G) in [0, 1], how sure the patch classifier is of a group anywhere in the
+            picture.
         voc: (K, G, h / 4, w / 4) in [0, 1], DeepLab's map of each group; 0 for those it does not
             know.
-        salient: (K, 1, h / 4, w / 4) in [0, 1], of an object of any kind.
+        saliency: (K, 1, h / 4, w / 4) in [0, 1], of an object of any kind.
     """
 
     pyramid: tuple[Tensor, ...]
-    evidence: Tensor
-    signs: Tensor
-    hints: Tensor
+    patches: Tensor
+    presence_scores: Tensor
+    patch_scores: Tensor
     voc: Tensor
-    salient: Tensor
+    saliency: Tensor
 
 
-class Eyes(nn.Module):
-    """(K, 3, h, w) RGB in [0, 1], sides multiples of 32 -> `Sight`."""
+class VisualRecognizer(nn.Module):
+    """(K, 3, h, w) RGB in [0, 1], sides multiples of 32 -> `VisualEvidence`."""
 
     membership: Tensor
     voc_membership: Tensor
@@ -77,8 +79,8 @@ class Eyes(nn.Module):
 
         groups = sounding_groups()
         self.classifier = create_model("tf_efficientnet_lite0", pretrained=False)
-        self.visual = create_model("tf_efficientnet_lite0", pretrained=False)
-        self.looks = _Looks(len(groups) + 1)
+        self.backbone = create_model("tf_efficientnet_lite0", pretrained=False)
+        self.patch_classifier = _PatchClassifier(len(groups) + 1)
         self.deeplab = DeepLab()
         self.u2net = U2Net()
         # The last row is what belongs to no group.
@@ -92,32 +94,32 @@ class Eyes(nn.Module):
         self.register_buffer("voc_membership", voc, persistent=False)
         self.to(memory_format=torch.channels_last)  # a third faster on CPUs
 
-    def forward(self, frames: Tensor) -> Sight:
+    def forward(self, frames: Tensor) -> VisualEvidence:
         frames = frames.contiguous(memory_format=torch.channels_last)
-        features, pyramid = self.visual.forward_intermediates(frames * 2 - 1, indices=(1, 2, 3))
+        features, pyramid = self.backbone.forward_intermediates(frames * 2 - 1, indices=(1, 2, 3))
         voc = self._voc(frames)
-        signs = self._signs(frames, voc)
-        evidence = self.evidence(features, pyramid[-1])
-        hints = _strongest(evidence[:, :-1])
-        salient = self.u2net.saliency(frames).unsqueeze(1)
-        return Sight(
+        presence_scores = self._presence(frames, voc)
+        patches = self.classify_patches(features, pyramid[-1])
+        patch_scores = _strongest(patches[:, :-1])
+        saliency = self.u2net.saliency(frames).unsqueeze(1)
+        return VisualEvidence(
             tuple(pyramid),
-            evidence,
-            signs,
-            hints,
+            patches,
+            presence_scores,
+            patch_scores,
             resized(voc, pyramid[0]),
-            F.adaptive_avg_pool2d(salient, pyramid[0].shape[-2:]),
+            F.adaptive_avg_pool2d(saliency, pyramid[0].shape[-2:]),
         )
 
-    def signs(self, frames: Tensor) -> Tensor:
-        """(K, G, KINDS) of `Sight`."""
-        return self._signs(frames, self._voc(frames))
+    def presence_scores(self, frames: Tensor) -> Tensor:
+        """(K, G, PRESENCE_CUES) of `VisualEvidence`."""
+        return self._presence(frames, self._voc(frames))
 
-    def _signs(self, frames: Tensor, voc: Tensor) -> Tensor:
+    def _presence(self, frames: Tensor, voc: Tensor) -> Tensor:
         maps = [*self._windows(frames), voc]
         return torch.stack([_strongest(each) for each in maps], dim=2)
 
-    def evidence(self, features: Tensor, finer: Tensor, trust: float = _TRUST) -> Tensor:
+    def classify_patches(self, features: Tensor, finer: Tensor, trust: float = _TRUST) -> Tensor:
         """Probabilities of the groups, at the places of the finer features.
 
         Args:
@@ -128,17 +130,19 @@ class Eyes(nn.Module):
         Returns:
             (K, G + 1, h / 16, w / 16).
         """
-        logits = _classified(self.visual, features)
+        logits = _classified(self.backbone, features)
         # The classes' probabilities, but for a factor, are added up group by group.
         highest = logits.amax(dim=1, keepdim=True)
         sums = F.conv2d((logits - highest).exp(), self.membership[:, :, None, None])
         pooled = resized(sums.clamp_min(_TINY).log() + highest, finer)
         # As if the trained one's were further classes, one for each group and one for none.
-        return torch.logaddexp(pooled, trust * self.looks(features, finer)).softmax(dim=1)
+        return torch.logaddexp(pooled, trust * self.patch_classifier(features, finer)).softmax(
+            dim=1
+        )
 
     def _windows(self, frames: Tensor) -> list[Tensor]:
         """(K, G, rows, columns) each: the groups' probabilities in windows of the small frame."""
-        logits = _classified(self.classifier, self.classifier.forward_features(_glance(frames)))
+        logits = _classified(self.classifier, self.classifier.forward_features(_small(frames)))
         groups = self.membership[:-1, :, None, None]
         return [
             F.conv2d(
@@ -156,7 +160,7 @@ class Eyes(nn.Module):
         return F.conv2d(probabilities, self.voc_membership[:, :, None, None])
 
 
-class _Looks(nn.Module):
+class _PatchClassifier(nn.Module):
     """The classifier of places: it looks at half the distance, and at what surrounds each place."""
 
     def __init__(self, outcomes: int, width: int = 96) -> None:
@@ -184,9 +188,9 @@ def _strongest(maps: Tensor) -> Tensor:
     return F.avg_pool2d(maps, side, 1).amax(dim=(2, 3))
 
 
-def _glance(frames: Tensor) -> Tensor:
+def _small(frames: Tensor) -> Tensor:
     """Smaller frames as the classifier takes them, in [-1, 1]."""
-    scale = min(_GLANCE / min(frames.shape[-2:]), 1)
+    scale = min(_SMALL_SIDE / min(frames.shape[-2:]), 1)
     sides = [max(round(side * scale / _STRIDE), 1) * _STRIDE for side in frames.shape[-2:]]
     return _shrunk(frames, sides) * 2 - 1
 

@@ -6,16 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from coprop.keyframes.decision import Sounding, SourceModel
-from coprop.keyframes.ears import Heard
+from coprop.keyframes.audio import AudioEvidence
+from coprop.keyframes.selection import Selection, SourceSelector
 
 DOG, CAT, PERSON, TOOL = range(4)
 
 
-def heard(*, surroundings: float = 0.0, **groups: float) -> Heard:
+def heard(*, ambient: float = 0.0, **groups: float) -> AudioEvidence:
     told = row(**groups)
-    clearest = torch.tensor([max([surroundings, *groups.values()])])
-    return Heard(told, torch.zeros(1, 521), torch.tensor([surroundings]), clearest)
+    confidence = torch.tensor([max([ambient, *groups.values()])])
+    return AudioEvidence(told, torch.zeros(1, 521), torch.tensor([ambient]), confidence)
 
 
 def row(**groups: float) -> Tensor:
@@ -27,14 +27,14 @@ def row(**groups: float) -> Tensor:
 
 
 def decided(
-    seen: Tensor, sound: Heard, *, unknown: float = 0.0, off_screen: float = 0.1
-) -> Sounding:
-    sources = SourceModel(4, off_screen)
+    seen: Tensor, sound: AudioEvidence, *, unknown: float = 0.0, off_screen: float = 0.1
+) -> Selection:
+    sources = SourceSelector(4, off_screen)
     sources.overlooked.copy_(torch.tensor([0.05, 0.05, 0.05, 0.5]))
-    return sources.decide(seen, torch.tensor([unknown]), sound)
+    return sources.select(seen, torch.tensor([unknown]), sound)
 
 
-def groups_of(sounding: Sounding) -> list[int]:
+def groups_of(sounding: Selection) -> list[int]:
     return sounding.groups[0].nonzero().flatten().tolist()
 
 
@@ -61,11 +61,11 @@ def test_a_sound_that_cannot_be_told_is_of_what_fills_the_picture() -> None:
 
 @pytest.mark.parametrize("level", [0.4, 0.9])
 def test_noise_and_wind_are_nothing_in_the_picture(level: float) -> None:
-    assert groups_of(decided(row(dog=0.9), heard(surroundings=level))) == []
+    assert groups_of(decided(row(dog=0.9), heard(ambient=level))) == []
 
 
 def test_a_bark_in_the_wind_is_the_dogs() -> None:
-    assert groups_of(decided(row(dog=0.9), heard(dog=0.5, surroundings=0.9))) == [DOG]
+    assert groups_of(decided(row(dog=0.9), heard(dog=0.5, ambient=0.9))) == [DOG]
 
 
 def test_what_is_heard_and_often_overlooked_is_what_stands_out() -> None:
@@ -86,14 +86,14 @@ def test_the_surer_it_shall_be_the_less_sounds(
     seen: list[float],
     told: list[float],
     unknown: float,
-    surroundings: float,
+    ambient: float,
     one: float,
     other: float,
 ) -> None:
-    sound = Heard(
+    sound = AudioEvidence(
         torch.tensor([told]),
         torch.zeros(1, 521),
-        torch.tensor([surroundings]),
+        torch.tensor([ambient]),
         torch.tensor([max(told)]),
     )
     low, high = (

@@ -8,7 +8,7 @@ being recognised, or something outside the picture. For each group g of things
     off-screen    P(off-screen) P(not seen g) heard g
 
 tell how likely it is, but for a common factor; noise, wind and water are always off-screen. u is
-how often the ears cannot tell what sounds, of sounds in which nothing is clearly heard: with it,
+how often recognition fails of sounds in which nothing is clearly heard: with it,
 what fills the picture is taken for the source of a sound without a name. Where the likeliest is
 off-screen, nothing in the picture sounds. Else the likeliest does, and with it those that are about
 as likely, since several may sound at once.
@@ -22,8 +22,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from coprop.keyframes.ears import Heard
-from coprop.keyframes.eyes import HINT, KINDS, Sight
+from coprop.keyframes.audio import AudioEvidence
+from coprop.keyframes.visual import PATCH_WEIGHT, PRESENCE_CUES, VisualEvidence
 
 OFF_SCREEN = 0.1
 """How often what sounds is outside the picture; chosen on validation clips."""
@@ -35,7 +35,7 @@ _STANDING_OUT = 8  # places of the finest map, 32 pixels: less is no object
 
 
 @dataclass(frozen=True, eq=False)
-class Sounding:
+class Selection:
     """What sounds in K frames.
 
     Args:
@@ -47,7 +47,7 @@ class Sounding:
     other: Tensor
 
 
-class SourceModel(nn.Module):
+class SourceSelector(nn.Module):
     """Decides what sounds.
 
     Args:
@@ -56,7 +56,7 @@ class SourceModel(nn.Module):
             thing in the picture is masked always, at 1 only what is surely seen and heard.
     """
 
-    untold: float = 0.01  # u above; the best of 0.01, 0.03 and 0.06 on validation clips
+    unclear: float = 0.01  # u above; the best of 0.01, 0.03 and 0.06 on validation clips
     contending: float = 0.5  # how likely another is that sounds too, against the likeliest
     presence: Tensor
     overlooked: Tensor
@@ -65,36 +65,38 @@ class SourceModel(nn.Module):
         super().__init__()
         self.off_screen = off_screen
         # Of a logistic model: of the kinds of evidence, and at last what is added.
-        self.register_buffer("presence", torch.tensor([4.0] * KINDS + [-4.0]))
+        self.register_buffer("presence", torch.tensor([4.0] * PRESENCE_CUES + [-4.0]))
         self.register_buffer("overlooked", torch.full((groups,), 0.1))
 
-    def forward(self, sight: Sight, heard: Heard) -> Sounding:
+    def forward(self, visual: VisualEvidence, audio: AudioEvidence) -> Selection:
         """What sounds of what is seen in each of K frames."""
-        seen, unknown = self.seen(sight), self.stands_out(sight)
-        return self.decide(seen, unknown * (1 - seen.amax(dim=1)), heard)
+        seen, unknown = self.seen(visual), self.stands_out(visual)
+        return self.select(seen, unknown * (1 - seen.amax(dim=1)), audio)
 
-    def decide(self, seen: Tensor, unknown: Tensor, heard: Heard) -> Sounding:
+    def select(self, seen: Tensor, unknown: Tensor, audio: AudioEvidence) -> Selection:
         """`forward`, from (K, G) and (K,) probabilities of what is seen."""
-        told = heard.groups + self.untold * (1 - heard.clearest.unsqueeze(1))
-        recognised = seen * told
-        unrecognised = (self.overlooked * (1 - seen) * told).amax(dim=1) * unknown
-        outside = ((1 - seen) * heard.groups).amax(dim=1).maximum(heard.surroundings)
+        heard = audio.groups + self.unclear * (1 - audio.confidence.unsqueeze(1))
+        recognised = seen * heard
+        unrecognised = (self.overlooked * (1 - seen) * heard).amax(dim=1) * unknown
+        outside = ((1 - seen) * audio.groups).amax(dim=1).maximum(audio.ambient)
         off_screen = self.off_screen * outside
         best = recognised.amax(dim=1)
         likeliest = torch.stack([best, unrecognised, off_screen], dim=1).argmax(dim=1)
         contenders = (recognised >= self.contending * best.unsqueeze(1)) & (seen >= SEEN)
         contenders |= recognised == best.unsqueeze(1)
-        return Sounding(
+        return Selection(
             (contenders & (likeliest == 0).unsqueeze(1)).to(seen.dtype),
             (likeliest == 1).to(seen.dtype),
         )
 
-    def seen(self, sight: Sight) -> Tensor:
+    def seen(self, visual: VisualEvidence) -> Tensor:
         """(K, G) probabilities that a thing of the group is in the picture."""
-        logits: Tensor = sight.signs.to(self.presence.dtype) @ self.presence[:-1]
-        return torch.maximum((logits + self.presence[-1]).sigmoid(), HINT * sight.hints)
+        logits: Tensor = visual.presence_scores.to(self.presence.dtype) @ self.presence[:-1]
+        return torch.maximum(
+            (logits + self.presence[-1]).sigmoid(), PATCH_WEIGHT * visual.patch_scores
+        )
 
-    def stands_out(self, sight: Sight) -> Tensor:
+    def stands_out(self, visual: VisualEvidence) -> Tensor:
         """(K,) probability that an object of any kind stands out."""
-        side = min(_STANDING_OUT, *sight.salient.shape[-2:])
-        return F.avg_pool2d(sight.salient, side, max(side // 2, 1)).amax(dim=(1, 2, 3))
+        side = min(_STANDING_OUT, *visual.saliency.shape[-2:])
+        return F.avg_pool2d(visual.saliency, side, max(side // 2, 1)).amax(dim=(1, 2, 3))

@@ -9,17 +9,17 @@ import torch.nn.functional as F
 from einops import rearrange, repeat
 from torch import Tensor, nn
 
-from coprop.keyframes.eyes import HINT, PYRAMID, Sight
 from coprop.keyframes.layers import conv_block, resized
+from coprop.keyframes.visual import PATCH_WEIGHT, PYRAMID, VisualEvidence
 
 _SHOWN = 0.5  # DeepLab's probability from which its map of what sounds is used
 _SAME = 0.5  # share by which the mask and what stands out must cover each other to be one thing
 _HALF = 0.5  # the weight of each of two that tell the same thing
 _LEAST = 1e-4  # probability: its logit is finite
-_LEAST_SIGN = 0.05  # of a group: it may be there without a sign
+_LEAST_PRESENCE = 0.05  # of a group: it may be there without a score
 
 
-class Refinement(nn.Module):
+class MaskDecoder(nn.Module):
     """Spreads evidence over what looks alike, then sharpens it, level by level.
 
     It is told where evidence for what sounds was seen and where for other things, but never for
@@ -27,7 +27,7 @@ class Refinement(nn.Module):
 
     Args:
         width: channels.
-        cues: channels of evidence, see `ground`.
+        cues: channels of evidence, see `decode`.
     """
 
     def __init__(self, width: int = 48, cues: int = 5) -> None:
@@ -39,31 +39,31 @@ class Refinement(nn.Module):
         self.at_4 = conv_block(width + fine + cues, width // 2)
         self.mask = nn.Conv2d(width // 2, 1, 1)
 
-    def forward(self, sight: Sight, groups: Tensor, other: Tensor) -> Tensor:
+    def forward(self, visual: VisualEvidence, groups: Tensor, other: Tensor) -> Tensor:
         """(K, 1, h / 4, w / 4) logits of "this pixel sounds".
 
         What was learned from little is averaged with what DeepLab and U2-Net, which have seen many
         photographs, tell of the same thing.
 
         Args:
-            sight: of K frames.
+            visual: of K frames.
             groups: (K, G), 1 for the groups that sound and 0 for others.
             other: (K,), 1 where what stands out sounds without being recognised, else 0.
         """
         # In half precision sums over pixels would be wrong.
-        evidence = in_the_picture(sight, groups)
-        mask = self.ground(sight.pyramid, evidence, groups).float().sigmoid()
-        salient = sight.salient.float()
-        mask = torch.lerp(mask, *_known(sight, groups.float()))
-        mask = torch.lerp(mask, salient, _HALF * _is_same(mask, salient))
-        mask = torch.where(other[:, None, None, None] > 0, salient, mask)
+        evidence = in_the_picture(visual, groups)
+        mask = self.decode(visual.pyramid, evidence, groups).float().sigmoid()
+        saliency = visual.saliency.float()
+        mask = torch.lerp(mask, *_known(visual, groups.float()))
+        mask = torch.lerp(mask, saliency, _HALF * _is_same(mask, saliency))
+        mask = torch.where(other[:, None, None, None] > 0, saliency, mask)
         return mask.logit(eps=_LEAST)
 
-    def ground(self, pyramid: Sequence[Tensor], seen: Tensor, heard: Tensor) -> Tensor:
+    def decode(self, pyramid: Sequence[Tensor], seen: Tensor, heard: Tensor) -> Tensor:
         """(K, 1, h / 4, w / 4) logits, as learned.
 
         Args:
-            pyramid: of `Sight`.
+            pyramid: of `VisualEvidence`.
             seen: (K, G + 1, h / 16, w / 16), of `in_the_picture`.
             heard: (K, G) in [0, 1], how far things of each group sound.
         """
@@ -110,38 +110,40 @@ class _Spread(nn.Module):
         return cues + mixed
 
 
-def in_the_picture(sight: Sight, sounding: Tensor) -> Tensor:
-    """The evidence of a sight, in which groups that seem not to be there are something else.
+def in_the_picture(visual: VisualEvidence, sounding: Tensor) -> Tensor:
+    """The evidence of a visual, in which groups that seem not to be there are something else.
 
     Args:
-        sight: of K frames.
+        visual: of K frames.
         sounding: (K, G) in [0, 1], how surely a group is there because it was found to sound.
 
     Returns:
         (K, G + 1, h / 16, w / 16), in sum 1 at each place.
     """
-    signs = torch.maximum(sight.signs.amax(dim=2), HINT * sight.hints)
-    weights = torch.maximum(signs, sounding).clamp(_LEAST_SIGN, 1)[:, :, None, None]
-    evidence = torch.cat([sight.evidence[:, :-1] * weights, sight.evidence[:, -1:]], dim=1)
+    presence_scores = torch.maximum(
+        visual.presence_scores.amax(dim=2), PATCH_WEIGHT * visual.patch_scores
+    )
+    weights = torch.maximum(presence_scores, sounding).clamp(_LEAST_PRESENCE, 1)[:, :, None, None]
+    evidence = torch.cat([visual.patches[:, :-1] * weights, visual.patches[:, -1:]], dim=1)
     return evidence / evidence.sum(dim=1, keepdim=True)
 
 
-def _known(sight: Sight, groups: Tensor) -> tuple[Tensor, Tensor]:
+def _known(visual: VisualEvidence, groups: Tensor) -> tuple[Tensor, Tensor]:
     """DeepLab's map of what sounds (K, 1, h / 4, w / 4), and its weight, (K, 1, 1, 1).
 
     The weight is 0 where a group sounds that DeepLab does not find, or does not know.
     """
-    voc = sight.voc.float()
+    voc = visual.voc.float()
     found = voc.amax(dim=(2, 3)) >= _SHOWN
     all_found = (found | (groups == 0)).all(dim=1)
     shown = (voc * groups[:, :, None, None]).amax(dim=1, keepdim=True)
     return shown, _HALF * all_found.to(shown.dtype)[:, None, None, None]
 
 
-def _is_same(mask: Tensor, salient: Tensor) -> Tensor:
+def _is_same(mask: Tensor, saliency: Tensor) -> Tensor:
     """(K, 1, 1, 1): 1 where a mask and what stands out are of one thing, else 0."""
-    both = (mask * salient).sum(dim=(1, 2, 3), keepdim=True)
+    both = (mask * saliency).sum(dim=(1, 2, 3), keepdim=True)
     larger = torch.maximum(
-        mask.sum(dim=(1, 2, 3), keepdim=True), salient.sum(dim=(1, 2, 3), keepdim=True)
+        mask.sum(dim=(1, 2, 3), keepdim=True), saliency.sum(dim=(1, 2, 3), keepdim=True)
     )
     return (both >= _SAME * larger.clamp_min(_LEAST)).to(mask.dtype)

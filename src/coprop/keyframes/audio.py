@@ -18,7 +18,7 @@ _POWER = 4  # of the mean over time: a bark in a second of quiet counts, a singl
 _SURE = 2  # power; at 1 the head spoils what is known of real animals, chosen on recordings of such
 _HIDDEN, _DROPOUT = 128, 0.3  # of the head; 256 and 512 hear no more
 _SILENT = 1e-5  # patches without a louder sample are padding
-_SURROUNDINGS = (
+_AMBIENT = (
     *("Wind", "Rustling leaves", "Wind noise (microphone)", "Thunderstorm", "Thunder", "Water"),
     *("Rain", "Raindrop", "Rain on surface", "Stream", "Waterfall", "Ocean", "Waves, surf"),
     *("Fire", "Crackle", "Noise", "Environmental noise", "Static", "White noise", "Pink noise"),
@@ -28,26 +28,26 @@ _LEAST = 1e-4  # probability: its logit is finite
 
 
 @dataclass(frozen=True, eq=False)
-class Heard:
+class AudioEvidence:
     """What is heard in K sounds.
 
     Args:
         groups: (K, G) probabilities that a thing of the group sounds.
         classes: (K, 521) probabilities of AudioSet's classes, see `yamnet.class_names`.
-        surroundings: (K,) probability of noise, wind, water and the like, which nothing makes that
+        ambient: (K,) probability of noise, wind, water and the like, which nothing makes that
             could be masked.
-        clearest: (K,) probability of the class that is heard most clearly, of those that mean one
+        confidence: (K,) probability of the class that is heard most clearly, of those that mean one
             kind of thing.
     """
 
     groups: Tensor
     classes: Tensor
-    surroundings: Tensor
-    clearest: Tensor
+    ambient: Tensor
+    confidence: Tensor
 
 
-class Ears(nn.Module):
-    """(K, n) samples at 16 kHz, of any length n >= 1 -> `Heard`.
+class SoundRecognizer(nn.Module):
+    """(K, n) samples at 16 kHz, of any length n >= 1 -> `AudioEvidence`.
 
     YAMNet names what it hears. It was trained on recordings of the world; where it is not sure,
     with renders, toys or games, a small network on its embedding counts that was trained on some.
@@ -73,15 +73,15 @@ class Ears(nn.Module):
         )
         self.register_buffer("own", own, persistent=False)
         self.register_buffer("shared", shared, persistent=False)
-        around = _rows([_SURROUNDINGS])[0]
+        around = _rows([_AMBIENT])[0]
         self.register_buffer("around", around, persistent=False)
         self.register_buffer("telling", own.amax(dim=0).maximum(around), persistent=False)
 
-    def forward(self, samples: Tensor) -> Heard:
+    def forward(self, samples: Tensor) -> AudioEvidence:
         embeddings = self.yamnet.embeddings(samples, hop_s=_HOP_S).float()
         return self.interpret(embeddings, sounding_patches(samples, embeddings.shape[1]))
 
-    def interpret(self, embeddings: Tensor, sounding: Tensor) -> Heard:
+    def interpret(self, embeddings: Tensor, sounding: Tensor) -> AudioEvidence:
         """`forward`, from what YAMNet made of the sound.
 
         Args:
@@ -90,11 +90,11 @@ class Ears(nn.Module):
         """
         weights = mean_weights(sounding).to(embeddings)
         pooled = over_time(self.yamnet.classify(embeddings), sounding)
-        named, clearest = self.named(pooled), (pooled * self.telling).amax(dim=1)
+        named, confidence = self.named(pooled), (pooled * self.telling).amax(dim=1)
         corrected = self.corrected(named, (embeddings * weights).sum(dim=1))
-        unsure = (1 - clearest).unsqueeze(1) ** _SURE
-        surroundings = 1 - (1 - pooled * self.around).prod(dim=1)
-        return Heard(torch.lerp(named, corrected, unsure), pooled, surroundings, clearest)
+        unsure = (1 - confidence).unsqueeze(1) ** _SURE
+        ambient = 1 - (1 - pooled * self.around).prod(dim=1)
+        return AudioEvidence(torch.lerp(named, corrected, unsure), pooled, ambient, confidence)
 
     def corrected(self, named: Tensor, embedding: Tensor) -> Tensor:
         """(K, G) by name and (K, 1024), the mean of the embeddings -> (K, G) by the head."""
@@ -130,7 +130,7 @@ class _Head(nn.Module):
 
 
 def classes_heard(yamnet: YAMNet, samples: Tensor) -> Tensor:
-    """(K, n) samples at 16 kHz -> (K, 521) probabilities of AudioSet's classes, as of `Heard`."""
+    """(K, n) samples at 16 kHz -> (K, 521) probabilities, the `classes` of `AudioEvidence`."""
     scores = yamnet.scores(samples, hop_s=_HOP_S)
     return over_time(scores, sounding_patches(samples, scores.shape[1]))
 
