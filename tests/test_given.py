@@ -68,7 +68,7 @@ def test_sound_is_taken_wherever_there_is_sound(given: Any, tmp_path: Path) -> N
     found = ControlPointDetector.novelty()(given)
     assert np.array_equal(found.scores, expected.scores)
     made = pipeline()
-    assert made.anchor(given).change_times_s == (0.3,)
+    assert made.detect(given).change_times_s == (0.3,)
     result = made(clip_of(3), given, fps=5)
     assert [mask.labels.any() for mask in result.masks] == [True] * 3
     assert len([*made.stream(clip_of(3), given, fps=5)]) == 3
@@ -125,7 +125,7 @@ def test_what_is_no_sound_is_told(given: Any, message: str) -> None:
         as_track,
         ControlPointDetector.novelty(),
         ControlPointDetector.cosine(),
-        pipeline().anchor,
+        pipeline().detect,
     ):
         with pytest.raises(AudioError, match=message):
             call(given)

@@ -536,7 +536,7 @@ def test_a_keyframe_segmenter_is_wrapped_as_it_is() -> None:
     config = SegmenterConfig("grounded", working_edge=64)
     segmenter = KeyframeSegmenter(config).eval()
     pipeline = wrapped(segmenter)
-    assert pipeline.keyframes is segmenter
+    assert pipeline.segmenter is segmenter
     check = pipeline(clip_of(2, 20, 30), noise(0.5), fps=10, keep_probabilities=True)
     check_masks(check.masks, 2, (20, 30))
 

@@ -14,11 +14,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from coprop import AudioInsertPropagator, CoProp, KeyframeSegmenter
-from coprop.errors import CheckpointError
+from coprop.errors import CheckpointError, CoPropError
 from coprop.keyframes.network import AudioQueriedConfig
 from coprop.keyframes.segmenter import SegmenterConfig
 from coprop.weights import PretrainedModel
-from pipeline_samples import small_propagator
+from pipeline_samples import changes_at, small_propagator
 
 QUERIED = AudioQueriedConfig(
     visual="resnet18", width=32, heads=2, encoder_layers=1, decoder_layers=1, num_classes=3
@@ -85,11 +85,44 @@ def test_a_pipeline_is_loaded_from_a_folder(tmp_path: Path) -> None:
     grounded().half().save_pretrained(tmp_path / "keyframe_segmenter")
     small_propagator().half().save_pretrained(tmp_path / "propagator")
     pipeline = CoProp.from_pretrained(tmp_path)
-    assert isinstance(pipeline.keyframes, KeyframeSegmenter)
+    assert isinstance(pipeline.segmenter, KeyframeSegmenter)
     assert isinstance(pipeline.propagator, AudioInsertPropagator)
-    assert pipeline.keyframes.config.working_edge == 64
+    assert pipeline.segmenter.config.working_edge == 64
     assert pipeline.propagator.config.embedding_dim == 32
     assert CoProp.from_pretrained(tmp_path, device="meta").device.type == "meta"
+
+
+@pytest.mark.usefixtures("no_network")
+def test_parts_of_ones_own_take_the_places_of_the_defaults(tmp_path: Path) -> None:
+    segmenter, propagator, detector = grounded(), small_propagator(), changes_at(1.0)
+    # The folder is not looked at for what is given.
+    parts: dict[str, Any] = {"segmenter": segmenter, "propagator": propagator}
+    pipeline = CoProp.from_pretrained(tmp_path, detector=detector, max_segment_s=None, **parts)
+    assert pipeline.segmenter is segmenter
+    assert pipeline.propagator is propagator
+    assert pipeline.detector is detector
+    assert pipeline.max_segment_s is None
+    with pytest.raises(CheckpointError, match=r"has no propagator/config\.json"):
+        CoProp.from_pretrained(tmp_path, segmenter=segmenter)
+    with pytest.raises(CoPropError, match="off_screen is for the default's segmenter"):
+        CoProp.from_pretrained(tmp_path, off_screen=0.5, **parts)
+
+
+@pytest.mark.usefixtures("no_network")
+def test_how_often_what_sounds_is_off_screen_is_chosen_and_kept(tmp_path: Path) -> None:
+    grounded().save_pretrained(tmp_path / "keyframe_segmenter")
+    small_propagator().save_pretrained(tmp_path / "propagator")
+    segmenter = CoProp.from_pretrained(tmp_path, off_screen=0.75).segmenter
+    assert isinstance(segmenter, KeyframeSegmenter)
+    assert segmenter.network.selector.off_screen == 0.75
+    segmenter.save_pretrained(tmp_path / "again")
+    again = KeyframeSegmenter.from_pretrained(tmp_path / "again")
+    assert again.network.selector.off_screen == 0.75
+    for wrong in (-0.1, 1.5, float("nan"), "often"):
+        with pytest.raises(CoPropError, match=r"off_screen must be a probability"):
+            CoProp.from_pretrained(tmp_path, off_screen=wrong)  # type: ignore[arg-type]
+    with pytest.raises(CoPropError, match="not 'audio_queried'"):
+        KeyframeSegmenter().set_off_screen(0.5)
 
 
 @pytest.mark.usefixtures("no_network")

@@ -126,7 +126,7 @@ def test_results(pipeline: CoProp) -> None:
 
 def test_pipelines(pipeline: CoProp) -> None:
     assert repr(pipeline) == (
-        "CoProp(keyframes=KeyframeSegmenter, detector=ControlPointDetector(threshold=0.5, "
+        "CoProp(segmenter=KeyframeSegmenter, detector=ControlPointDetector(threshold=0.5, "
         "min_gap_s=0.5), propagator=AudioInsertPropagator, max_segment_s=2.0, "
         "device=cpu)"
     )

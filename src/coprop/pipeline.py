@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import nn
@@ -39,9 +39,6 @@ from coprop.tracking import SegmentTracker, Tracking
 from coprop.types import AudioTrack, ControlPoints, FrameMask, Progress
 from coprop.weights import has_file
 
-if TYPE_CHECKING:
-    pass
-
 Detector = Callable[[AudioTrack], ControlPoints]
 """What fills the control point slot: a `ControlPointDetector` or any such function."""
 
@@ -54,7 +51,7 @@ class CoProp:
     """Masks of what sounds, in time, for every frame of a video.
 
     Args:
-        keyframes: segments one frame with its sound.
+        segmenter: makes the mask of a keyframe from the frame and its sound.
         detector: finds where the sounding objects change.
         propagator: carries a keyframe's mask through its segment.
         max_segment_s: longest time between keyframes, in seconds: a longer segment is cut, and each
@@ -69,7 +66,7 @@ class CoProp:
 
     def __init__(
         self,
-        keyframes: KeyframeModel,
+        segmenter: KeyframeModel,
         *,
         detector: Detector,
         propagator: Propagator,
@@ -78,17 +75,17 @@ class CoProp:
         namer: SoundNamer | None = AUDIOSET,
         device: torch.device | str | None = None,
     ) -> None:
-        self.keyframes = keyframes
+        self.segmenter = segmenter
         self.detector = detector
         self.propagator = propagator
         self.max_segment_s = max_segment_s
         self.working_edge = working_edge
         self.namer = namer
-        found = _device_of(propagator, keyframes) if device is None else device
+        found = _device_of(propagator, segmenter) if device is None else device
         self.device: torch.device = _device(found)
 
     def __repr__(self) -> str:
-        names = ("keyframes", "detector", "propagator", "max_segment_s")
+        names = ("segmenter", "detector", "propagator", "max_segment_s")
         parts = (f"{name}={brief(getattr(self, name))}" for name in names)
         return f"{type(self).__name__}({', '.join(parts)}, device={self.device})"
 
@@ -102,6 +99,11 @@ class CoProp:
         cls,
         folder: AnyPath | None = None,
         *,
+        detector: Detector | None = None,
+        segmenter: KeyframeModel | None = None,
+        propagator: Propagator | None = None,
+        max_segment_s: float | None = DEFAULT_MAX_SEGMENT_S,
+        off_screen: float | None = None,
         namer: SoundNamer | None = AUDIOSET,
         device: torch.device | str | None = None,
     ) -> CoProp:
@@ -110,29 +112,38 @@ class CoProp:
         Args:
             folder: another folder that holds ``keyframe_segmenter`` and ``propagator``, each as
                 their ``save_pretrained`` writes it.
+            detector, segmenter, propagator: in place of the default's, which is not loaded then.
+            max_segment_s: see `CoProp`.
+            off_screen: how often what sounds is outside the picture, in [0, 1]. At 0 the default's
+                segmenter masks the likeliest thing in the picture whatever is heard, at 1 only what
+                is surely seen and heard; None for what it was saved with, 0.1.
             namer: see `CoProp`.
             device: where to run; the CPU by default.
 
         Raises:
             CheckpointError: no such folder, or not with these models in it.
+            CoPropError: an option out of range.
         """
         named = folder is not None and folder != ""
         folder = as_path("folder", folder, error=CheckpointError) if named else WEIGHTS
         device = None if device is None else _device(device)
-        for name in ("keyframe_segmenter", "propagator"):
-            if not has_file(folder / name / "config.json"):
-                raise CheckpointError(
-                    f"{folder} has no {name}/config.json; give a folder that holds "
-                    "keyframe_segmenter and propagator, each written by save_pretrained()."
-                )
-        keyframes = KeyframeSegmenter.from_pretrained(folder / "keyframe_segmenter")
-        propagator = AudioInsertPropagator.from_pretrained(folder / "propagator")
+        if segmenter is None:
+            loaded = KeyframeSegmenter.from_pretrained(_part(folder, "keyframe_segmenter"))
+            if off_screen is not None:
+                loaded.set_off_screen(off_screen)
+            segmenter = loaded.to(device)
+        elif off_screen is not None:
+            raise CoPropError("off_screen is for the default's segmenter; another was given.")
+        if propagator is None:
+            path = _part(folder, "propagator")
+            propagator = AudioInsertPropagator.from_pretrained(path).to(device)
         return cls(
-            keyframes.eval().to(device),
-            detector=ControlPointDetector.novelty(),
-            propagator=propagator.eval().to(device),
-            max_segment_s=DEFAULT_MAX_SEGMENT_S,
+            segmenter,
+            detector=ControlPointDetector.novelty() if detector is None else detector,
+            propagator=propagator,
+            max_segment_s=max_segment_s,
             namer=namer,
+            device=device,
         )
 
     @classmethod
@@ -178,7 +189,7 @@ class CoProp:
         device = _device_of(propagator, model, adapter) if device is None else _device(device)
         if propagator is None:
             default = AudioInsertPropagator.from_pretrained(WEIGHTS / "propagator")
-            propagator = default.eval().to(device)
+            propagator = default.to(device)
         return cls(
             keyframes,
             detector=ControlPointDetector.novelty() if detector is None else detector,
@@ -220,7 +231,7 @@ class CoProp:
             frames = list(frames)  # the result is saved from them
         tracks = {"video_track": video_track, "audio_track": audio_track}
         with Clip(frames, audio, fps=fps, **tracks, progress=progress) as clip:
-            points = self.anchor(clip.audio)
+            points = self.detect(clip.audio)
             tracked = self.track(clip, points, progress=progress)
             masks = tuple(
                 mask if keep_probabilities else replace(mask, probabilities=None)
@@ -246,11 +257,11 @@ class CoProp:
         tracks = {"video_track": video_track, "audio_track": audio_track}
         with ExitStack() as opened:
             clip = opened.enter_context(Clip(frames, audio, fps=fps, **tracks, progress=progress))
-            tracking = self.track(clip, self.anchor(clip.audio), progress=progress)
+            tracking = self.track(clip, self.detect(clip.audio), progress=progress)
             opened.pop_all()  # from here on the iterator closes the clip
             return _masks_of(clip, tracking)
 
-    def anchor(self, audio: GivenSound) -> ControlPoints:
+    def detect(self, audio: GivenSound) -> ControlPoints:
         """Where the sounding objects change (paper section 3.2)."""
         points = self.detector(as_track(audio))
         if not isinstance(points, ControlPoints):
@@ -283,13 +294,13 @@ class CoProp:
             points: where a text-guided model takes its words from.
         """
         tracker = self._tracker(clip)
-        for frame, around in with_neighbours(clip.frames, self.keyframes.context):
+        for frame, around in with_neighbours(clip.frames, self.segmenter.context):
             words = None if points is None else points.categories_at(frame.time_s)
             yield tracker.alone(frame, around, words)
 
     def _tracker(self, clip: Clip) -> SegmentTracker:
         return SegmentTracker(
-            self.keyframes,
+            self.segmenter,
             self.propagator,
             clip.audio,
             working_edge=self.working_edge,
@@ -301,6 +312,15 @@ def _masks_of(clip: Clip, tracking: Tracking) -> Iterator[FrameMask]:
     with clip:
         for _, mask in tracking:
             yield mask
+
+
+def _part(folder: Path, name: str) -> Path:
+    if not has_file(folder / name / "config.json"):
+        raise CheckpointError(
+            f"{folder} has no {name}/config.json; give a folder that holds keyframe_segmenter and "
+            "propagator, each written by save_pretrained()."
+        )
+    return folder / name
 
 
 def _longest(value: object) -> float | None:

@@ -18,7 +18,7 @@ _WATCHED_S = 0.25  # a frame shown for longer than twice this stands for the sou
 
 
 @dataclass(frozen=True)
-class Part:
+class KeyframeSpan:
     """A span with one keyframe.
 
     Args:
@@ -31,7 +31,7 @@ class Part:
     sources: Segment
 
 
-def heard_parts(
+def keyframe_spans(
     points: ControlPoints,
     heard: Sequence[Segment],
     end_s: float,
@@ -39,7 +39,7 @@ def heard_parts(
     video_end_s: float | None = None,
     longest_s: float | None = None,
     silent: Callable[[Segment], bool] = lambda _: False,
-) -> list[Part]:
+) -> list[KeyframeSpan]:
     """The segments: from control point to control point, without silences, in equal pieces.
 
     Args:
@@ -68,7 +68,7 @@ def heard_parts(
             count = 1 if longest_s is None else max(int(np.ceil(length / longest_s - _SAME_S)), 1)
             edges = [*np.linspace(start, start + length, count + 1).tolist()[:-1], end]
             sources = Segment(start, end)
-            parts += [Part(a, b, sources) for a, b in pairwise(edges)]
+            parts += [KeyframeSpan(a, b, sources) for a, b in pairwise(edges)]
     return parts
 
 
@@ -76,15 +76,15 @@ class Schedule:
     """Tells the part of one frame after another; frames come in order of time.
 
     Args:
-        parts: in order, of `heard_parts`.
+        parts: in order, of `keyframe_spans`.
     """
 
-    def __init__(self, parts: Sequence[Part]) -> None:
+    def __init__(self, parts: Sequence[KeyframeSpan]) -> None:
         self._parts = parts
         self._current = 0
         self._served = False
 
-    def at(self, time_s: float, duration_s: float) -> tuple[Part | None, bool]:
+    def at(self, time_s: float, duration_s: float) -> tuple[KeyframeSpan | None, bool]:
         """The frame's part, and whether it is the part's first frame; None in silence.
 
         The first frame at or after a part's start is its keyframe, also where a short sound has

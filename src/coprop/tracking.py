@@ -8,22 +8,27 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor
 
 from coprop.brief import Brief
-from coprop.checks import is_plain
 from coprop.context import AudioWindows, nearest, stretch, with_neighbours
 from coprop.errors import ModelOutputError
+from coprop.frame_masks import (
+    as_probabilities,
+    check_logits,
+    empty_mask,
+    frame_mask,
+    keyframe_mask,
+    whole_mask,
+)
 from coprop.keyframes.asking import Asked
 from coprop.keyframes.model import FrameContext, KeyframeModel
 from coprop.keyframes.naming import SoundNamer, name_sound
 from coprop.propagation.checks import checked_step, warn_of_step_probabilities
 from coprop.propagation.propagator import Propagator
-from coprop.schedule import Schedule, heard_parts
+from coprop.schedule import Schedule, keyframe_spans
 from coprop.silence import heard_spans, is_silent, quiet_blocks
 from coprop.types import AudioTrack, ControlPoints, FrameMask, Progress, Segment
 
@@ -31,9 +36,7 @@ if TYPE_CHECKING:
     from coprop.media.clip import Clip
     from coprop.media.reader import Frame
 
-_MOST_CLASSES = 256
 _ALONE_S = 1 / 25  # how long a frame lasts that is the only one, or the first so far
-_SMALLEST_OBJECT = 1e-3  # share of the frame; smaller specks on a keyframe are not propagated
 
 
 @dataclass(frozen=True, repr=False)
@@ -93,7 +96,7 @@ class Tracking:
     ) -> Iterator[tuple[Frame, FrameMask]]:
         quiet = quiet_blocks(clip.audio)
         sound_s, video_s = clip.audio.duration_s, clip.duration_s
-        parts = heard_parts(
+        parts = keyframe_spans(
             points,
             heard_spans(quiet),
             sound_s,
@@ -194,28 +197,30 @@ class SegmentTracker:
             words: for what sounds in it, for models that are guided by them.
         """
         logits = self._keyframe_logits(frame, sources, around, words)
-        mask, probabilities = _keyframe_mask(frame, _probabilities(logits))
+        mask, kept = keyframe_mask(frame, as_probabilities(logits))
         if len(mask.classes) == 1 or not mask.labels.any():
             return SegmentState(mask, None)
         sound = self._frame_windows.centred(frame.time_s).to(self._device)
-        return SegmentState(mask, self._propagator.start(self._image(frame), sound, probabilities))
+        return SegmentState(mask, self._propagator.start(self._image(frame), sound, kept))
 
     @torch.no_grad()
     def alone(
         self, frame: Frame, around: Sequence[Frame], words: tuple[str, ...] | None = None
     ) -> FrameMask:
         """The keyframe model's own mask of any frame, in silence too, to the last speck."""
-        return _whole_mask(frame, _probabilities(self._keyframe_logits(frame, None, around, words)))
+        return whole_mask(
+            frame, as_probabilities(self._keyframe_logits(frame, None, around, words))
+        )
 
     def silent(self, frame: Frame, before: FrameMask | None) -> FrameMask:
         """The empty mask of a frame in which nothing is heard, after another frame's."""
-        return _empty_mask(frame, before.classes if before else (0, 1))
+        return empty_mask(frame, before.classes if before else (0, 1))
 
     @torch.no_grad()
     def step(self, frame: Frame, state: SegmentState) -> SegmentState:
         """The next frame's mask, from the last one's."""
         if state.memory is None:
-            return SegmentState(_empty_mask(frame, state.mask.classes), None)
+            return SegmentState(empty_mask(frame, state.mask.classes), None)
         sound = self._frame_windows.centred(frame.time_s).to(self._device)
         image, classes = self._image(frame), state.mask.classes
         returned = self._propagator.step(image, sound, state.memory)
@@ -223,7 +228,7 @@ class SegmentTracker:
         if state.mask.is_keyframe:
             warn_of_step_probabilities(logits)
         soft = logits.to(self._device, torch.float32).softmax(dim=1)
-        mask = _frame_mask(frame, soft, classes, is_keyframe=False)
+        mask = frame_mask(frame, soft, classes, is_keyframe=False)
         return SegmentState(mask, memory)
 
     def _image(self, frame: Frame) -> Tensor:
@@ -248,7 +253,7 @@ class SegmentTracker:
         images = torch.cat([self._image(each) for each in frames])
         sound = torch.cat([self._keyframe_sound(each.time_s, sources) for each in frames])
         logits = self._ask(images, sound.to(self._device), words)
-        _check_logits(logits, images)
+        check_logits(logits, images)
         position = context.position(frame.time_s)
         logits = logits[position : position + 1]
         if not torch.isfinite(logits).all():
@@ -272,107 +277,3 @@ class SegmentTracker:
 def _middle_s(span: Segment, sound_s: float) -> float:
     """The middle of what can be heard of a span."""
     return (span.start_s + max(min(span.end_s, sound_s), span.start_s)) / 2
-
-
-def _check_logits(logits: object, images: Tensor) -> None:
-    if not is_plain(logits) or logits.ndim != 4:
-        given = type(logits).__name__
-        if isinstance(logits, Tensor) and not logits.is_nested:
-            given = f"{tuple(logits.shape)} {logits.dtype}, {logits.layout} on {logits.device}"
-        raise ModelOutputError(
-            f"the keyframe model must return logits as a real tensor (K, C, H, W), got {given}."
-        )
-    expected = (len(images), logits.shape[1], *images.shape[-2:])
-    if logits.shape != expected or logits.shape[1] == 0:
-        count = "one frame" if len(images) == 1 else f"{len(images)} frames"
-        raise ModelOutputError(
-            f"the keyframe model returned logits of shape {tuple(logits.shape)} for {count} "
-            f"of {images.shape[-2]} x {images.shape[-1]}; expected {expected} with C >= 1."
-        )
-    if logits.shape[1] > _MOST_CLASSES:
-        raise ModelOutputError(
-            f"the keyframe model returned {logits.shape[1]} classes; label maps are 8-bit and "
-            f"hold {_MOST_CLASSES}, background included. Merge or leave out some."
-        )
-
-
-def _probabilities(logits: Tensor) -> Tensor:
-    """(1, C, H, W) logits -> (1, K + 1, H, W) probabilities with background first."""
-    if logits.shape[1] > 1:
-        return logits.softmax(dim=1)
-    sounding = logits.sigmoid()
-    return torch.cat([1 - sounding, sounding], dim=1)
-
-
-def _keyframe_mask(frame: Frame, probabilities: Tensor) -> tuple[FrameMask, Tensor]:
-    """The mask at the frame's size, and the soft one as the model gave it, both without specks.
-
-    A class that covers less than 0.1 % of the frame is no object, be it one of many or the only
-    one: it would be propagated for a whole segment.
-    """
-    labels = probabilities.argmax(dim=1)
-    counts = torch.bincount(labels.flatten(), minlength=probabilities.shape[1])
-    shares = (counts / labels.numel()).tolist()
-    seen = [c for c in range(1, len(shares)) if shares[c] >= _SMALLEST_OBJECT]
-    if not seen and len(shares) == 2:
-        return _empty_mask(frame, (0, 1), is_keyframe=True), probabilities
-    classes = (0, *seen)
-    kept = _select(probabilities, classes)
-    return _frame_mask(frame, kept, classes, is_keyframe=True), kept
-
-
-def _whole_mask(frame: Frame, probabilities: Tensor) -> FrameMask:
-    """The mask with every class that is the likeliest anywhere."""
-    resized = _resized(probabilities, frame)
-    labels = resized.argmax(dim=1)
-    counts = torch.bincount(labels.flatten(), minlength=resized.shape[1]).tolist()
-    present = [c for c in range(1, len(counts)) if counts[c]]
-    classes = (0, *present) if len(counts) > 2 else (0, 1)
-    return FrameMask(
-        frame.index,
-        frame.time_s,
-        labels[0].to(torch.uint8).cpu().numpy(),
-        _select(resized, classes)[0].cpu().numpy(),
-        classes,
-        True,
-    )
-
-
-def _select(probabilities: Tensor, classes: tuple[int, ...]) -> Tensor:
-    """The given classes' channels, summing to one: between them each pixel is as it was."""
-    kept = probabilities[:, list(classes)]
-    return kept / kept.sum(dim=1, keepdim=True).clamp_min(torch.finfo(kept.dtype).tiny)
-
-
-def _resized(probabilities: Tensor, frame: Frame) -> Tensor:
-    size = frame.image.shape[:2]
-    if probabilities.shape[-2:] == size:
-        return probabilities
-    return F.interpolate(probabilities, size, mode="bilinear", align_corners=False)
-
-
-def _frame_mask(
-    frame: Frame, probabilities: Tensor, classes: tuple[int, ...], *, is_keyframe: bool
-) -> FrameMask:
-    """A mask at the frame's own size; thresholded once, here."""
-    probabilities = _resized(probabilities, frame)
-    channels = probabilities.argmax(dim=1)[0]
-    labels = torch.tensor(classes, device=channels.device, dtype=torch.uint8)[channels]
-    return FrameMask(
-        frame.index,
-        frame.time_s,
-        labels.cpu().numpy(),
-        probabilities[0].float().cpu().numpy(),
-        classes,
-        is_keyframe,
-    )
-
-
-def _empty_mask(
-    frame: Frame, classes: tuple[int, ...] = (0, 1), *, is_keyframe: bool = False
-) -> FrameMask:
-    shape = frame.image.shape[:2]
-    probabilities: NDArray[np.float32] = np.zeros((len(classes), *shape), dtype=np.float32)
-    probabilities[0] = 1
-    labels = np.zeros(shape, dtype=np.uint8)
-    return FrameMask(frame.index, frame.time_s, labels, probabilities, classes, is_keyframe)

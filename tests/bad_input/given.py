@@ -84,7 +84,7 @@ def _pipeline() -> CoProp:
 HEARING: dict[str, Callable[[Any], Any]] = {
     "novelty": lambda sound: ControlPointDetector.novelty()(sound),
     "cosine": lambda sound: ControlPointDetector.cosine()(sound, windows=2),
-    "anchor": lambda sound: _pipeline().anchor(sound),
+    "detect": lambda sound: _pipeline().detect(sound),
     "rcpg": lambda sound: ControlPointDetector.rcpg(_Model("[1,0]"))(sound, windows=2),
     "pipeline": lambda sound: _pipeline()(clip_of(2), sound, fps=5),
     "stream": lambda sound: list(_pipeline().stream(clip_of(2), sound, fps=5)),

@@ -150,7 +150,7 @@ def test_what_goes_on_sounding_is_one_segment_however_many_keyframes_it_has() ->
 def test_a_stream_has_them_as_soon_as_a_segment_begins() -> None:
     made = pipeline(Script(), 1.0)
     with Clip(clip_of(8), noise(2.0), fps=4) as clip:
-        tracking = made.track(clip, made.anchor(clip.audio))
+        tracking = made.track(clip, made.detect(clip.audio))
         for frame, _ in tracking:
             named = [s.categories[0].name for s in tracking.segments]
             assert named == ["sound 1", "sound 2"][: 1 + (frame.time_s >= 1)]

@@ -81,7 +81,7 @@ def test_on_every_frame_the_words_are_those_of_its_time(listener: Listener) -> N
     model, told = listener
     pipeline = CoProp.wrap(model, detector=saying(("dog",), ("bell",)), propagator=Shifter())
     with Clip(clip_of(4), noise(2.0), fps=2) as clip:
-        points = pipeline.anchor(clip.audio)
+        points = pipeline.detect(clip.audio)
         assert len(list(pipeline.every_frame(clip, points))) == 4
         assert told == [("dog",)] * 2 + [("bell",)] * 2
         with pytest.raises(CoPropError, match=r"ControlPoints\.categories"):

@@ -225,7 +225,7 @@ def test_a_whole_training_and_the_next_stage(folder: Path, tmp_path: Path) -> No
     final = tmp_path / "two" / "final"
     pipeline = CoProp.from_pretrained(final)
     for model, path in (
-        (pipeline.keyframes, tmp_path / "one" / "final" / "keyframe_segmenter"),
+        (pipeline.segmenter, tmp_path / "one" / "final" / "keyframe_segmenter"),
         (pipeline.propagator, final / "propagator"),
     ):
         assert isinstance(model, nn.Module)
@@ -233,7 +233,7 @@ def test_a_whole_training_and_the_next_stage(folder: Path, tmp_path: Path) -> No
         assert all(torch.equal(v, alone.state_dict()[n]) for n, v in model.state_dict().items())
     again = KeyframeSegmenter.from_pretrained(tmp_path / "one" / "final" / "keyframe_segmenter")
     frames, sound = torch.rand(1, 3, 40, 50), torch.randn(1, 16000)
-    assert torch.equal(again(frames, sound), pipeline.keyframes(frames, sound))
+    assert torch.equal(again(frames, sound), pipeline.segmenter(frames, sound))
     assert train(two, data, tmp_path / "two", accelerator, resume=True).step == 2
 
 

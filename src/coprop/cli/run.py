@@ -29,7 +29,7 @@ from coprop.cli.segment_lines import segment_lines
 from coprop.errors import CheckpointError, MissingAudioError, OutputError
 
 if TYPE_CHECKING:
-    from coprop.pipeline import CoProp
+    from coprop.pipeline import CoProp, Detector
 
 
 @dataclass(frozen=True)
@@ -122,8 +122,8 @@ def run(
     with reported(debug=debug, interrupted=lambda: _what_stays(job, bars.completed("frames"))):
         check_output(job)
         check_input(job)
-        pipeline = _pipeline(model, device, max_segment)
-        pipeline.detector = detector_for(method, threshold, min_gap)
+        detector = detector_for(method, threshold, min_gap)
+        pipeline = _pipeline(model, device, max_segment, detector)
         with bars:
             content = _process(job, pipeline, bars)
     if as_json:
@@ -189,8 +189,10 @@ def _spare_input(job: Job) -> None:
             )
 
 
-def _pipeline(model: Path | None, device: str, max_segment_s: float | None) -> CoProp:
-    from coprop.pipeline import CoProp
+def _pipeline(
+    model: Path | None, device: str, max_segment_s: float | None, detector: Detector
+) -> CoProp:
+    from coprop.pipeline import DEFAULT_MAX_SEGMENT_S, CoProp
     from coprop.weights import has_file
 
     where = checked_device(device)
@@ -200,10 +202,8 @@ def _pipeline(model: Path | None, device: str, max_segment_s: float | None) -> C
                 f"{model} has no folder {name}. --model takes a folder with keyframe_segmenter and "
                 "propagator, each with model.safetensors and config.json."
             )
-    pipeline = CoProp.from_pretrained(model, device=where)
-    if max_segment_s is not None:
-        pipeline.max_segment_s = max_segment_s or None
-    return pipeline
+    longest_s = DEFAULT_MAX_SEGMENT_S if max_segment_s is None else max_segment_s or None
+    return CoProp.from_pretrained(model, detector=detector, max_segment_s=longest_s, device=where)
 
 
 def _process(job: Job, pipeline: CoProp, bars: ProgressBars) -> dict[str, Any]:
@@ -213,7 +213,7 @@ def _process(job: Job, pipeline: CoProp, bars: ProgressBars) -> dict[str, Any]:
     tracks = {"video_track": job.video_track, "audio_track": job.audio_track}
     with Clip(job.video, job.audio, **tracks, progress=bars) as clip:
         bars("control points", 0, None)
-        points = pipeline.anchor(clip.audio)
+        points = pipeline.detect(clip.audio)
         tracked = pipeline.track(clip, points, progress=bars)
         return save(job.out, clip, tracked, points, tracked.segments, force=job.force)
 

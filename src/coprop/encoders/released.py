@@ -1,8 +1,9 @@
 """Other people's networks whose weights come inside the package.
 
-A folder in the package's weights/ holds a model.safetensors. A weight in it that is an 8-bit integer, as
-it was released, or float16, has a float ``name.scale`` beside it, and a ``name.zero_point`` where
-that is not 0; ``(name - zero_point) * scale`` is meant. Scales are one number or one a channel.
+A folder in the package's weights/ holds a model.safetensors. A weight in it that is an 8-bit
+integer, as it was released, or float16, has a float ``name.scale`` beside it, and a
+``name.zero_point`` where that is not 0; ``(name - zero_point) * scale`` is meant. Scales are one
+number or one a channel.
 """
 
 from __future__ import annotations

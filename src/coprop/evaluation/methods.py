@@ -107,7 +107,7 @@ def text_guided(pipeline: CoProp) -> Method:
     Raises:
         CoPropError: a pipeline whose keyframe model is not the default, which knows things by name.
     """
-    model = pipeline.keyframes
+    model = pipeline.segmenter
     if not isinstance(model, KeyframeSegmenter) or not isinstance(model.network, GroundedNetwork):
         raise CoPropError(
             "the method text is for the default segmenter, which knows things by name. Evaluate "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, get_args
 
 import torch
@@ -127,6 +127,19 @@ class KeyframeSegmenter(PretrainedModel):
                 f"{tuple(frames.shape)} and {tuple(audio.shape)}."
             )
         return self._at_working_size(frames, lambda small: self.network(small, audio))
+
+    def set_off_screen(self, probability: float) -> None:
+        """Changes `SegmenterConfig.off_screen`, of the default's network.
+
+        Raises:
+            CoPropError: out of range, or another architecture, which has no such number.
+        """
+        if not isinstance(self.network, GroundedNetwork):
+            raise CoPropError(
+                f'off_screen is for the architecture "grounded", not {self.config.architecture!r}.'
+            )
+        self.config = replace(self.config, off_screen=probability)
+        self.network.selector.off_screen = self.config.off_screen
 
     def completed(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
         """The stored tensors, with those of released networks that come with the package."""

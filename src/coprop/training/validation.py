@@ -68,7 +68,7 @@ class Validation:
             OutputError: it cannot be written.
         """
         part = part_of(folder)
-        models = {SEGMENTER: self.pipeline.keyframes, PROPAGATOR: self.pipeline.propagator}
+        models = {SEGMENTER: self.pipeline.segmenter, PROPAGATOR: self.pipeline.propagator}
         with output_errors(folder):
             shutil.rmtree(part, ignore_errors=True)
             for name, model in models.items():
