@@ -135,11 +135,13 @@ def build_propagator(recipe: PropagatorRecipe) -> AudioInsertPropagator:
             "out: audio modules begin anew there, where the file has none."
         )
     if recipe.start == RANDOM:
-        propagator = AudioInsertPropagator(propagator_config(recipe))
+        propagator, hears = AudioInsertPropagator(propagator_config(recipe)), False
     elif Path(recipe.start).is_file():
         propagator = _from_file(recipe, recipe.start)
+        hears = any(name.startswith(_AUDIO_ENCODER) for name in read_state_dict(recipe.start))
     else:
         propagator = AudioInsertPropagator.from_pretrained(model_folder(recipe.start, PROPAGATOR))
+        hears = propagator.audio_insert is not None
         if recipe.fresh_insert:
             propagator = _with_fresh_insert(propagator, recipe)
     stored = propagator.config.to_dict()
@@ -151,7 +153,14 @@ def build_propagator(recipe: PropagatorRecipe) -> AudioInsertPropagator:
             f"{recipe.start} have {', '.join(f'{key}={stored[key]!r}' for key in differ)}; leave "
             "these out, or start from others."
         )
-    _load_propagators_audio(propagator, recipe)
+    insert = propagator.audio_insert
+    if insert is not None and not hears and recipe.audio_weights is None:
+        raise CoPropError(
+            "audio_weights is missing: the propagator hears through a pretrained encoder. Give its "
+            f'file (--set audio_weights=FILE), or "{RANDOM}".'
+        )
+    if insert is not None and recipe.audio_weights not in (None, RANDOM):
+        _load_audio_encoder(insert.get_submodule("encoder"), str(recipe.audio_weights))
     return propagator
 
 
@@ -223,16 +232,9 @@ def _from_file(recipe: PropagatorRecipe, path: str) -> AudioInsertPropagator:
 def _with_fresh_insert(
     propagator: AudioInsertPropagator, recipe: PropagatorRecipe
 ) -> AudioInsertPropagator:
-    """The propagator with new audio modules, shut, at the recipe's levels; its audio encoder
-    stays.
-
-    Raises:
-        CoPropError: it has no audio encoder, and no weights for one are named.
-    """
+    """The propagator with new audio modules, shut, at the recipe's levels; its encoders stay."""
     chosen = {name: value for name, value in recipe.model.items() if name in _OF_INSERT}
     config = PropagatorConfig.from_dict({**propagator.config.to_dict(), **chosen})
-    if config.insert_levels and propagator.audio_insert is None and not recipe.audio_weights:
-        raise _no_audio_weights()
     fresh = AudioInsertPropagator(config).eval()
     state = fresh.state_dict()
     for name, tensor in propagator.state_dict().items():
@@ -241,30 +243,6 @@ def _with_fresh_insert(
             state[name] = tensor
     fresh.load_state_dict(state)
     return fresh
-
-
-def _load_propagators_audio(propagator: AudioInsertPropagator, recipe: PropagatorRecipe) -> None:
-    """The audio encoder's weights, which official files of AOT do not have."""
-    insert = propagator.audio_insert
-    if insert is None or recipe.audio_weights == RANDOM:
-        return
-    if recipe.audio_weights is not None:
-        _load_audio_encoder(insert.get_submodule("encoder"), recipe.audio_weights)
-    elif not _brings_audio_encoder(str(recipe.start)):
-        raise _no_audio_weights()
-
-
-def _brings_audio_encoder(start: str) -> bool:
-    if not Path(start).is_file():
-        return start != RANDOM
-    return any(name.startswith(_AUDIO_ENCODER) for name in read_state_dict(start))
-
-
-def _no_audio_weights() -> CoPropError:
-    return CoPropError(
-        "audio_weights is missing: the propagator hears through a pretrained encoder. Give its "
-        f'file (--set audio_weights=FILE), or "{RANDOM}".'
-    )
 
 
 def _load_audio_encoder(encoder: nn.Module, path: str) -> None:
