@@ -199,6 +199,10 @@ def test_other_settings_are_refused(tmp_path: Path) -> None:
         run.check({"steps": 6, "workers": 2}, resume=True)
     with pytest.raises(OutputError, match="--resume automatic"):
         run.check({"steps": 5, "workers": 2}, resume=False)
+    run.open({"told": 0.5})  # as an earlier version named it
+    run.check({"teacher_forcing": 0.5}, resume=True)
+    with pytest.raises(OutputError, match=r"teacher_forcing was 0\.5, is 1"):
+        run.check({"teacher_forcing": 1.0}, resume=True)
 
 
 def test_average_of_weights() -> None:

@@ -11,7 +11,7 @@ from coprop.control_points.detector import ControlPointDetector
 from coprop.data.labelled import LabelledDataset
 from coprop.errors import CoPropError
 from coprop.keyframes.segmenter import KeyframeSegmenter
-from coprop.pipeline import CoProp
+from coprop.pipeline import DEFAULT_MAX_SEGMENT_S, CoProp
 from coprop.propagation.propagator import AudioInsertPropagator
 from coprop.training.initial_weights import (
     PROPAGATOR,
@@ -99,6 +99,7 @@ def _task(
         segmenter.to(accelerator.device),
         detector=ControlPointDetector.novelty(),
         propagator=propagator.to(accelerator.device),
+        max_segment_s=DEFAULT_MAX_SEGMENT_S,  # as `CoProp.from_pretrained` has it
         device=accelerator.device,
     )
     validation = Validation(
