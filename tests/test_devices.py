@@ -14,7 +14,7 @@ from torch import Tensor
 
 from coprop import AudioInsertPropagator, CoProp, KeyframeSegmenter
 from coprop.encoders.sound_effects import SoundEffectsEncoder
-from coprop.keyframes.network import AudioQueriedConfig
+from coprop.keyframes.audio_queried import AudioQueriedConfig
 from coprop.keyframes.segmenter import SegmenterConfig
 from coprop.propagation import PropagatorConfig
 from pipeline_samples import changes_at, clip_of, noise

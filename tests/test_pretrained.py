@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from coprop import AudioInsertPropagator, CoProp, KeyframeSegmenter
 from coprop.errors import CheckpointError, CoPropError
-from coprop.keyframes.network import AudioQueriedConfig
+from coprop.keyframes.audio_queried import AudioQueriedConfig
 from coprop.keyframes.segmenter import SegmenterConfig
 from coprop.weights import PretrainedModel
 from pipeline_samples import changes_at, small_propagator

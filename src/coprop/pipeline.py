@@ -24,10 +24,9 @@ from coprop.context import with_neighbours
 from coprop.control_points.detector import ControlPointDetector
 from coprop.errors import CheckpointError, CoPropError
 from coprop.keyframes.adapters import CallableSegmenter, adapter_for, how_to_adapt
-from coprop.keyframes.adapters.calling import network_of
-from coprop.keyframes.model import KeyframeFunction, KeyframeModel
+from coprop.keyframes.adapters.inference import network_of
+from coprop.keyframes.model import KeyframeFunction, KeyframeModel, Outputs
 from coprop.keyframes.naming import AUDIOSET, SoundNamer
-from coprop.keyframes.outputs import Outputs
 from coprop.keyframes.segmenter import KeyframeSegmenter
 from coprop.media.clip import AudioSource, Clip, ClipSource
 from coprop.paths import AnyPath, as_path
@@ -177,7 +176,7 @@ class CoProp:
             window_s: length of the sound given to a function with a frame, centred on the frame's
                 time, in seconds; 1 by default.
             outputs: what a function returns: "logits", the default, "probabilities" or "mask"
-                (`coprop.keyframes.outputs.Outputs`).
+                (`coprop.keyframes.model.Outputs`).
             max_segment_s, namer: see `CoProp`.
             device: see `CoProp`; the default propagator goes to the model's.
 

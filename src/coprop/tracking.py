@@ -23,7 +23,7 @@ from coprop.frame_masks import (
     keyframe_mask,
     whole_mask,
 )
-from coprop.keyframes.asking import Asked
+from coprop.keyframes.adapters.registry import KeyframePredictor
 from coprop.keyframes.model import FrameContext, KeyframeModel
 from coprop.keyframes.naming import SoundNamer, name_sound
 from coprop.propagation.checks import checked_step, warn_of_step_probabilities
@@ -166,7 +166,7 @@ class SegmentTracker:
         device: torch.device,
     ) -> None:
         self._keyframes = keyframes
-        self._ask = Asked(keyframes)
+        self._predict = KeyframePredictor(keyframes)
         self._propagator = propagator
         self._working_edge = working_edge
         self._device = device
@@ -252,7 +252,7 @@ class SegmentTracker:
         frames = nearest(frame, around, context)
         images = torch.cat([self._image(each) for each in frames])
         sound = torch.cat([self._keyframe_sound(each.time_s, sources) for each in frames])
-        logits = self._ask(images, sound.to(self._device), words)
+        logits = self._predict(images, sound.to(self._device), words)
         check_logits(logits, images)
         position = context.position(frame.time_s)
         logits = logits[position : position + 1]

@@ -16,9 +16,9 @@ import torch
 from coprop import Audio, Category, ControlPoints, CoProp, CoPropError, Segment
 from coprop.encoders.yamnet import class_names
 from coprop.errors import ModelOutputError
-from coprop.keyframes.general_names import shares
 from coprop.keyframes.naming import AudioSetNamer, name_sounds, names_of, naming
 from coprop.keyframes.text_guided import TextGuidedSegmenter
+from coprop.keyframes.vocabulary import shares
 from coprop.media.clip import Clip
 from coprop.types import AudioTrack
 from pipeline_samples import RATE, Recorder, Shifter, changes_at, clip_of, noise

@@ -10,8 +10,8 @@ import torch
 from coprop import KeyframeSegmenter
 from coprop.errors import CoPropError, ShapeError
 from coprop.keyframes.adapters import CallableSegmenter
+from coprop.keyframes.audio_queried import AudioQueriedConfig
 from coprop.keyframes.model import KeyframeModel
-from coprop.keyframes.network import AudioQueriedConfig
 from coprop.keyframes.segmenter import SegmenterConfig
 
 QUERIED = AudioQueriedConfig(

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from coprop import ControlPoints, CoProp, CoPropError, KeyframeSegmenter
+from coprop.keyframes.audio_queried import AudioQueriedConfig
 from coprop.keyframes.grounded import GroundedNetwork
-from coprop.keyframes.network import AudioQueriedConfig
 from coprop.keyframes.segmenter import SegmenterConfig
 from coprop.keyframes.text_guided import TextGuidedSegmenter
 from coprop.media.clip import Clip

@@ -8,10 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from coprop.media.areas import without_specks
-from coprop.media.overlay import paint
-from coprop.media.palette import voc_palette
-from coprop.media.tint import TINTS, Tints
+from coprop.media.painting import TINTS, Tints, paint, voc_palette, without_specks
 
 
 def test_voc_palette() -> None:

@@ -11,8 +11,7 @@ import pytest
 from PIL import Image
 
 from coprop.categories import Category
-from coprop.media.segment_names import write_names
-from coprop.media.timeline import envelope, plot_timeline
+from coprop.media.timeline import envelope, plot_timeline, write_names
 from coprop.types import Audio, ControlPoints, Segment
 
 

@@ -19,10 +19,9 @@ from coprop.locks import LOCK
 from coprop.media import overlay
 from coprop.media.audio_file import AudioFile
 from coprop.media.frames import frames_from
-from coprop.media.palette import voc_palette
+from coprop.media.painting import Tints, voc_palette
 from coprop.media.reader import Frame, VideoFile
 from coprop.media.sound import Sound
-from coprop.media.tint import Tints
 from coprop.media.writer import ResultWriter
 from coprop.types import Audio, ControlPoints, FrameMask
 

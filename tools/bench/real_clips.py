@@ -32,7 +32,7 @@ from coprop.evaluation.summary import mean
 from coprop.evaluation.table import figure, table_lines
 from coprop.files import output_errors
 from coprop.media.clip import Clip
-from coprop.media.overlay import paint
+from coprop.media.painting import paint
 from coprop.media.reader import Frame
 from coprop.metrics.functional import frame_f_measure, frame_jaccard, region_counts, silent_area
 from coprop.pipeline import CoProp

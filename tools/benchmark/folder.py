@@ -20,7 +20,7 @@ from coprop.data.checksums import CHECKSUMS, digest_of, listed_files, read_check
 from coprop.errors import DatasetError, OutputError
 from coprop.files import is_empty, output_errors, part_of, replacing
 from coprop.locks import WriterLock
-from coprop.media.palette import voc_palette
+from coprop.media.painting import voc_palette
 from coprop.media.wav_file import write_wav
 from coprop.paths import AnyPath, as_path
 from coprop.types import Progress

@@ -1,35 +1,52 @@
-"""The keyframe slot: what a model that segments keyframes looks like to the pipeline."""
+"""The contract of a keyframe model: what the pipeline gives it, and what it returns."""
 
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 from typing import Literal, Protocol, get_args, runtime_checkable
 
+import torch
 from torch import Tensor
 
-from coprop.checks import number, whole
-from coprop.errors import CoPropError
+from coprop.checks import is_plain, looks_like_probabilities, number, whole
+from coprop.errors import CoPropError, ModelOutputError
 
 AudioSpan = Literal["frame", "segment", "whole", "example"]
 """Which sound goes with a frame, of the model's own length ``window_s``.
 
-"frame"
-    the window centred on the frame's time, whatever it holds.
-"segment"
-    the same window moved, where it must be, to lie between two control points, since beyond them
-    other objects sound.
-"whole"
-    all sound between two control points, from one sample to 10 s, for models that take any
-    length; of a frame alone the window.
-"example"
-    the window that begins at 0.96 s times the number of the second in which the frame lies: how
-    the scripts of AVSBench and its successors pair frames with VGGish's examples. It falls
-    behind the frame by 40 ms every second, so it is for clips of five or ten seconds.
+- "frame": the window centred on the frame's time, whatever it holds.
+- "segment": the same window moved, where it must be, to lie between two control points, since
+  beyond them other objects sound.
+- "whole": all sound between two control points, from one sample to 10 s, for models that take any
+  length; of a frame alone the window.
+- "example": the window that begins at 0.96 s times the number of the second in which the frame
+  lies: how the scripts of AVSBench and its successors pair frames with VGGish's examples. It falls
+  behind the frame by 40 ms every second, so it is for clips of five or ten seconds.
 """
 
 Placement = Literal["centre", "last", "block"]
-_MOST_FRAMES = 1000  # at a time; published networks take 5 or 10
+
+Outputs = Literal["logits", "probabilities", "mask"]
+"""What a function returns.
+
+- "logits": (K, C, H, W), before the sigmoid (C = 1) or the softmax (C > 1).
+- "probabilities": (K, C, H, W) in [0, 1], after it.
+- "mask": (K, 1, H, W) or (K, H, W), bool or numbers: 0 and 1, or 0 and 255, for "sounds"; or class
+  ids up to 254, 0 being background.
+"""
+
+_MOST_FRAMES = 1000  # at a time, far beyond published networks, which take 5 or 10
+_LEAST = 1e-6  # of a probability: its logit is finite in single precision
+_ROUNDING = 1e-3  # as much do resizing and half precision leave [0, 1]
+_WHITE = 255  # of binary masks as image files hold them
+
+
+def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+    """Raise CoPropError where an option called ``name`` is none of its choices."""
+    if value not in [*choices]:
+        raise CoPropError(f"{name} must be one of {choices}, got {value!r}.")
 
 
 @dataclass(frozen=True)
@@ -37,14 +54,18 @@ class FrameContext:
     """The frames that a keyframe model is given beside the keyframe.
 
     Args:
-        frames: T, how many it takes at a time, the keyframe included.
-        spacing_s: seconds between them.
-        placement: where the keyframe lies among them. "centre" or "last": as it says. "block":
-            the video is cut into blocks of T spacings, and the keyframe lies where it falls, as
-            in the benchmark's clips of T frames.
+        frames: T, how many it takes at a time, the keyframe included, 1 to 1000.
+        spacing_s: seconds between them, above 0.
+        placement: where the keyframe lies among them. "centre" or "last": as it says. "block": the
+            video is cut into blocks of T spacings, and the keyframe lies where it falls, as in the
+            benchmark's clips of T frames.
 
     Raises:
         CoPropError: fewer than one frame, a spacing that is not positive, an unknown placement.
+
+    Example:
+        >>> FrameContext(3, 0.5, "last").times_s(4.0)
+        (3.0, 3.5, 4.0)
     """
 
     frames: int = 1
@@ -52,16 +73,12 @@ class FrameContext:
     placement: Placement = "centre"
 
     def __post_init__(self) -> None:
-        frames = whole(
-            "frames", self.frames, f"1 to {_MOST_FRAMES} at a time", low=1, high=_MOST_FRAMES
-        )
+        wanted = f"1 to {_MOST_FRAMES} at a time"
+        frames = whole("frames", self.frames, wanted, low=1, high=_MOST_FRAMES)
         spacing = number("spacing_s", self.spacing_s, "a positive number of seconds", above=0)
         object.__setattr__(self, "frames", frames)
         object.__setattr__(self, "spacing_s", spacing)
-        if self.placement not in [*get_args(Placement)]:
-            raise CoPropError(
-                f"placement must be one of {get_args(Placement)}, got {self.placement!r}."
-            )
+        check_choice("placement", self.placement, get_args(Placement))
 
     def position(self, time_s: float) -> int:
         """Which of the T frames the keyframe at a time is."""
@@ -98,39 +115,94 @@ class KeyframeModel(Protocol):
     @property
     def sample_rate(self) -> int:
         """Of the sound it takes, in Hz."""
-        ...
 
     @property
     def window_s(self) -> float:
         """How much sound it takes with a frame, in seconds."""
-        ...
 
     @property
     def audio_span(self) -> AudioSpan:
         """Which sound goes with a frame."""
-        ...
 
     @property
     def context(self) -> FrameContext:
         """Which other frames it wants to see."""
-        ...
 
     def __call__(self, frames: Tensor, audio: Tensor) -> Tensor:
         """Logits of what sounds in each frame.
 
         Args:
             frames: (K, 3, H, W) RGB in [0, 1]: the frames of the context, in order of time.
-            audio: (K, samples) the sound of each.
+            audio: (K, samples) the sound of each, mono in [-1, 1].
 
         Returns:
             (K, C, H, W) logits at the frames' own size; of these the keyframe's row is used.
             C = 1: probability of sounding by the sigmoid. C > 1: classes by the softmax, 0 being
             background.
         """
-        ...
 
 
 class KeyframeFunction(Protocol):
     """``fn(frames (K, 3, H, W), audio (K, samples)) -> logits (K, C, H, W)``."""
 
     def __call__(self, frames: Tensor, audio: Tensor, /) -> Tensor: ...
+
+
+def as_logits(values: Tensor, outputs: Outputs, name: str) -> Tensor:
+    """Logits (K, C, H, W), from what the function called ``name`` returned.
+
+    What is no tensor of real numbers is handed on, for those who check logits.
+
+    Raises:
+        ModelOutputError: values that are no probabilities, or no mask.
+
+    Example:
+        >>> as_logits(torch.tensor([[[[0.5, 0.5]]]]), "probabilities", "fn")
+        tensor([[[[0., 0.]]]])
+    """
+    if outputs == "logits" or not is_plain(values):
+        return values
+    if outputs == "mask":
+        values = _one_hot(values, name)
+    values = values.float()
+    if not bool(((values >= -_ROUNDING) & (values <= 1 + _ROUNDING)).all()):
+        raise ModelOutputError(
+            f"{name} should have returned probabilities in [0, 1], got values from "
+            f"{float(values.min()):.3g} to {float(values.max()):.3g}; for logits leave "
+            'outputs="logits".'
+        )
+    values = values.clamp(_LEAST, 1 - _LEAST)
+    return values.log() if values.ndim == 4 and values.shape[1] > 1 else values.logit()
+
+
+def warn_of_probabilities(logits: object, name: str) -> bool:
+    """Warns where what should be logits looks like probabilities or a mask; whether it did."""
+    if not isinstance(logits, Tensor) or not looks_like_probabilities(logits):
+        return False
+    one = logits.ndim < 2 or logits.shape[1] == 1
+    mend = "torch.logit(values)" if one else "torch.log(values)"
+    warnings.warn(
+        f"{name} should return logits, but all its values lie in [0, 1], as probabilities and "
+        f"masks do; if they are probabilities, return {mend} or "
+        'give CoProp.wrap(..., outputs="probabilities"), and outputs="mask" for a mask.',
+        stacklevel=2,
+    )
+    return True
+
+
+def _one_hot(values: Tensor, name: str) -> Tensor:
+    """(K, 1, H, W) or (K, H, W) mask -> (K, 1, H, W) or, of class ids, (K, C, H, W) of 0 and 1."""
+    if values.ndim == 4 and values.shape[1] > 1:
+        return values  # one-hot as it is
+    labels = values[:, 0] if values.ndim == 4 else values
+    ids = labels.float()
+    valid = (ids == ids.round()) & (ids >= 0) & (ids <= _WHITE)
+    if labels.ndim != 3 or labels.numel() == 0 or not bool(valid.all()):
+        raise ModelOutputError(
+            f"{name} should have returned a mask (K, 1, H, W) or (K, H, W) of 0 and 1, of 0 and "
+            f"255, or of class ids, got {tuple(values.shape)} {values.dtype}; soft masks are "
+            'outputs="probabilities".'
+        )
+    if bool(((ids == 0) | (ids == _WHITE)).all()) or bool((ids <= 1).all()):
+        return (ids > 0)[:, None]
+    return torch.nn.functional.one_hot(ids.long(), int(ids.max()) + 1).permute(0, 3, 1, 2)

@@ -15,7 +15,7 @@ from coprop.context import AudioWindows
 from coprop.encoders.yamnet import YAMNet, class_names
 from coprop.errors import CoPropError, ModelOutputError
 from coprop.keyframes.audio import classes_heard
-from coprop.keyframes.general_names import shares
+from coprop.keyframes.vocabulary import shares
 from coprop.silence import is_silent, quiet_blocks
 from coprop.sounds import GivenSound, as_track
 from coprop.types import AudioTrack, ControlPoints, Segment

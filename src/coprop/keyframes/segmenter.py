@@ -12,12 +12,12 @@ from torch import Tensor
 
 from coprop.checks import number, shown, whole
 from coprop.errors import CoPropError, ShapeError
+from coprop.keyframes.audio_queried import AudioQueriedConfig, AudioQueriedNetwork
 from coprop.keyframes.grounded import GroundedNetwork, released
-from coprop.keyframes.group_names import groups_named
 from coprop.keyframes.model import ALONE, AudioSpan, FrameContext
-from coprop.keyframes.network import AudioQueriedConfig, AudioQueriedNetwork
 from coprop.keyframes.selection import OFF_SCREEN
 from coprop.keyframes.text_guided import TextGuidedSegmenter
+from coprop.keyframes.vocabulary import groups_named
 from coprop.weights import PretrainedModel
 
 Architecture = Literal["grounded", "audio_queried"]

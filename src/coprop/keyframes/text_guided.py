@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import get_args
 
 from torch import Tensor
 
 from coprop.categories import as_words
 from coprop.checks import shown
 from coprop.errors import CoPropError
-from coprop.keyframes.model import ALONE, AudioSpan, FrameContext, KeyframeModel
-from coprop.keyframes.outputs import Outputs, as_logits, check_outputs
+from coprop.keyframes.model import (
+    ALONE,
+    AudioSpan,
+    FrameContext,
+    KeyframeModel,
+    Outputs,
+    as_logits,
+    check_choice,
+)
 
 TextFunction = Callable[[Tensor, tuple[str, ...]], Tensor]
 """``fn(frames (K, 3, H, W) in [0, 1], categories) -> logits (K, C, H, W)`` of what they name."""
@@ -28,14 +36,23 @@ class TextGuidedSegmenter:
         fn: segments what the categories name, for instance a text-prompted segmentation model.
         categories: the words; where there are none, the pipeline fills in the detector's, for each
             keyframe.
-        outputs: what ``fn`` returns.
+        outputs: what ``fn`` returns (`coprop.keyframes.model.Outputs`).
+
+    Raises:
+        CoPropError: ``fn`` cannot be called, categories that are no words, or unknown outputs.
+
+    Example:
+        >>> import torch
+        >>> model = TextGuidedSegmenter(lambda frames, words: frames[:, :1] - 0.5, ("dog",))
+        >>> model(torch.rand(1, 3, 4, 4), torch.zeros(1, 16_000)).shape
+        torch.Size([1, 1, 4, 4])
     """
 
     fn: TextFunction
     categories: tuple[str, ...] | None = None
     outputs: Outputs = "logits"
 
-    sample_rate = 16_000
+    sample_rate = 16_000  # Hz, and a second: some sound has to be cut, though none is heard
     window_s = 1.0
     audio_span: AudioSpan = "frame"
     context: FrameContext = ALONE
@@ -46,7 +63,7 @@ class TextGuidedSegmenter:
                 f"fn must be a function of frames and categories, got {shown(self.fn)}."
             )
         object.__setattr__(self, "categories", as_words(self.categories))
-        check_outputs(self.outputs)
+        check_choice("outputs", self.outputs, get_args(Outputs))
 
     def guided_by(self, categories: tuple[str, ...] | None) -> TextGuidedSegmenter:
         """The same model, told what sounds."""

@@ -17,11 +17,10 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from coprop.media.areas import without_specks
 from coprop.media.frames import MICROSECOND
+from coprop.media.painting import Tints, paint
 from coprop.media.reader import Frame
 from coprop.media.sound import Sound, sound_packets
-from coprop.media.tint import Tints
 
 ENCODERS = ("libx264", "mpeg4")
 """In order of preference; not every FFmpeg is built with the first."""
@@ -30,47 +29,6 @@ LONGEST_SIDE = 4096
 """Pixels; larger pictures are scaled down in the overlay, since few decoders take more."""
 
 BT709, LIMITED_RANGE = 1, 1
-
-
-_OUTLINED = 1e-3  # share of the frame; smaller specks and holes are tinted without an outline
-
-
-def paint(
-    image: NDArray[np.uint8], labels: NDArray[np.uint8], tints: Tints | None = None
-) -> NDArray[np.uint8]:
-    """The picture with each label's area tinted half and half and outlined in white.
-
-    Args:
-        image: (H, W, 3) uint8 RGB.
-        labels: (H, W) uint8 label map, 0 = background.
-        tints: the colours, of a clip whose other frames have the same; None to choose them.
-
-    Returns:
-        (H, W, 3) uint8 RGB, a new array.
-    """
-    painted: NDArray[np.uint8] = image.copy()
-    inside = labels > 0
-    if not inside.any():
-        return painted
-    colours = (tints or Tints()).of(image, labels).astype(np.uint16)
-    painted[inside] = ((image[inside] + colours[labels[inside]]) // 2).astype(np.uint8)
-    outlined = without_specks(labels, round(_OUTLINED * labels.size))
-    painted[_contour(outlined, thickness=max(1, round(min(labels.shape) / 240)))] = 255
-    return painted
-
-
-def _contour(labels: NDArray[np.uint8], thickness: int) -> NDArray[np.bool_]:
-    """Pixels of an area that lie within ``thickness`` of another label, along rows and columns."""
-    edge = np.zeros(labels.shape, dtype=bool)
-    for shift in range(1, thickness + 1):
-        down = labels[shift:] != labels[:-shift]
-        edge[shift:] |= down
-        edge[:-shift] |= down
-        across = labels[:, shift:] != labels[:, :-shift]
-        edge[:, shift:] |= across
-        edge[:, :-shift] |= across
-    inside: NDArray[np.bool_] = edge & (labels > 0)
-    return inside
 
 
 class OverlayFile:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from coprop.media.resample import BLOCK
-from coprop.media.segment_names import write_names
 from coprop.paths import AnyPath
 from coprop.sounds import GivenSound, as_track
 from coprop.types import ControlPoints, Segment
@@ -28,6 +27,10 @@ _MARKS_A_ROW = 80  # keyframes or control points beside one another, 16 pixels e
 _MOST_ROWS = 12  # a picture of some 3900 pixels; what is denser gets smaller marks
 _MINUTES_FROM_S = 120.0
 _COLUMN_S, _COLUMNS = 0.05, (1600, 20_000)  # of the waveform: a pixel's width in a row, in bounds
+_NAME_MARGIN = 3  # pixels between a name and its segment's ends
+_NAME_TOP = 0.96  # of the axes' height
+_NAME_LOOK = {"fontsize": 8, "va": "top", "ha": "left", "zorder": 6, "parse_math": False}
+_NAME_GROUND = {"facecolor": "white", "alpha": 0.7, "linewidth": 0, "pad": 1}
 
 
 def envelope(audio: GivenSound, columns: int | None = None) -> NDArray[np.float32]:
@@ -273,3 +276,53 @@ def _letters(font: Any) -> set[int]:
         return set(get_font(findfont(font)).get_charmap())
     except (OSError, RuntimeError):  # a file that FreeType cannot read
         return set()
+
+
+def write_names(axes: Any, segments: Sequence[Segment], colour: str) -> None:
+    """Writes the best name of each segment at its beginning, in full or up to its first comma.
+
+    What is wider than its segment, or than what is seen of it, is left out, so that no name lies on
+    another.
+
+    Args:
+        axes: matplotlib's, with their final size and limits.
+        segments: in order of time.
+        colour: of the letters.
+    """
+    first_s, last_s = axes.get_xlim()
+    before = float("-inf")
+    for segment in segments:
+        edges = max(segment.start_s, first_s), min(segment.end_s, last_s)
+        if not segment.categories or edges[0] >= edges[1]:
+            continue
+        left, right = (_pixels(axes, time_s) for time_s in edges)
+        left = max(left, before)
+        end = _write(
+            axes, segment.categories[0].name, left + _NAME_MARGIN, right - _NAME_MARGIN, colour
+        )
+        before = max(before, end)
+
+
+def _write(axes: Any, name: str, left: float, right: float, colour: str) -> float:
+    """Writes what fits between two places, in pixels, if anything does; where it ends."""
+    place = axes.transData.inverted().transform((left, 0.0))[0], _NAME_TOP
+    text = axes.text(*place, "", transform=axes.get_xaxis_transform(), color=colour, **_NAME_LOOK)
+    for shorter in _forms(name):
+        text.set_text(shorter)
+        end = float(text.get_window_extent().x1)
+        if end <= right:
+            text.set_bbox(_NAME_GROUND)
+            return end
+    text.remove()
+    return left - _NAME_MARGIN
+
+
+def _forms(name: str) -> Iterator[str]:
+    yield name
+    head = name.split(",")[0].split(" (")[0]
+    if head != name:
+        yield head
+
+
+def _pixels(axes: Any, time_s: float) -> float:
+    return float(axes.transData.transform((time_s, 0.0))[0])

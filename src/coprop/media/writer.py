@@ -17,7 +17,7 @@ from coprop.errors import CoPropError, OutputError, ShapeError
 from coprop.files import is_empty, one_a_line, output_errors, part_of, remove, replacing
 from coprop.locks import WriterLock
 from coprop.media.overlay import OverlayFile
-from coprop.media.palette import voc_palette
+from coprop.media.painting import voc_palette
 from coprop.media.reader import Frame
 from coprop.media.sound import Sound
 from coprop.media.streams import Contents

@@ -12,8 +12,8 @@ from torch import nn
 
 from coprop.encoders.visual import VisualEncoder
 from coprop.errors import CheckpointError, CoPropError
+from coprop.keyframes.audio_queried import AudioQueriedNetwork
 from coprop.keyframes.grounded import GroundedNetwork
-from coprop.keyframes.network import AudioQueriedNetwork
 from coprop.keyframes.segmenter import KeyframeSegmenter, SegmenterConfig
 from coprop.pipeline import WEIGHTS
 from coprop.propagation.config import PropagatorConfig

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from coprop import CoProp
 from coprop.errors import CoPropError, ModelOutputError
 from coprop.keyframes.adapters import CallableSegmenter, adapter_for
-from coprop.keyframes.adapters.calling import lent, network_of
-from coprop.keyframes.outputs import as_logits
+from coprop.keyframes.adapters.inference import evaluation_mode, network_of
+from coprop.keyframes.model import as_logits
 from coprop.pipeline import _device_of
 from pipeline_samples import Shifter, changes_at, clip_of, noise
 
@@ -155,11 +155,11 @@ def test_different_networks_do_not_wait_for_each_other() -> None:
     entered, order = threading.Event(), []
 
     def use(model: nn.Module, name: str) -> None:
-        with lent(model):
+        with evaluation_mode(model):
             order.append(name)
         entered.set()
 
-    with lent(one):
+    with evaluation_mode(one):
         thread = threading.Thread(target=use, args=(other, "other"))
         thread.start()
         assert entered.wait(20)

@@ -139,6 +139,15 @@ def test_tpavi_alone_is_given_copies(vggish: VGGish) -> None:
         close(adapter(frames[k : k + 1], audio[k : k + 1]), answers[k : k + 1])
 
 
+def test_none_is_the_loaders_size_and_way(vggish: VGGish) -> None:
+    for adapter, expected in (
+        (TPAVIAdapter(TPAVI(), vggish=vggish, size=None, resize=None), ((224, 224), "opencv")),
+        (CATRAdapter(CATR(), vggish=vggish, size=None, resize=None), ((448, 448), "torch")),
+        (CAVPAdapter(CAVP(), size=None, resize=None), (None, "pillow_bicubic")),
+    ):
+        assert (adapter.size, adapter.resize) == expected
+
+
 @pytest.mark.parametrize("mode", ["native", "replicate"])
 def test_catr_gives_the_most_referred_query(vggish: VGGish, mode: Any) -> None:
     model = trained(CATR())
@@ -286,6 +295,9 @@ def test_frames_of_another_size_are_resized_and_logits_resized_back() -> None:
         ({"size": (0, 224)}, "height and a width"),
         ({"size": (22.4, 224)}, "height and a width"),
         ({"audio_span": "second"}, "audio_span must be one of"),
+        ({"vggish": small_vggish()}, "takes no VGGish beside its network"),
+        ({"mode": "window"}, "this takes each by itself"),
+        ({"placement": "last"}, 'for the mode "window"'),
     ],
 )
 def test_options_out_of_range_are_refused(options: Any, message: str) -> None:

@@ -112,7 +112,7 @@ def _name_likeness(first: str, second: str) -> float:
 
 @lru_cache(maxsize=4096)
 def _groups(name: str) -> frozenset[str]:
-    from coprop.keyframes.group_names import groups_named  # loads timm for ImageNet's names
+    from coprop.keyframes.vocabulary import groups_named  # loads timm for ImageNet's names
 
     return groups_named([name])
 

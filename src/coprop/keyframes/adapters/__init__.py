@@ -4,11 +4,11 @@ None of the networks' code is here or imported; an adapter takes the network tha
 """
 
 from coprop.keyframes.adapters.avsegformer import AVSegFormerAdapter
+from coprop.keyframes.adapters.callable import CallableSegmenter
 from coprop.keyframes.adapters.catr import CATRAdapter
 from coprop.keyframes.adapters.cavp import CAVPAdapter
 from coprop.keyframes.adapters.combo import COMBOAdapter
-from coprop.keyframes.adapters.function import CallableSegmenter
-from coprop.keyframes.adapters.recognising import adapter_for, how_to_adapt
+from coprop.keyframes.adapters.registry import adapter_for, how_to_adapt
 from coprop.keyframes.adapters.tpavi import TPAVIAdapter
 
 __all__ = [

@@ -4,31 +4,20 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
+from typing import ClassVar, get_args
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from coprop.checks import is_plain
 from coprop.encoders.log_mel import SAMPLE_RATE
-from coprop.errors import CoPropError
-from coprop.keyframes.adapters.calling import device_of, dtype_of, lent, unwrapped
-from coprop.keyframes.adapters.failures import explained
-from coprop.keyframes.adapters.pictures import (
-    check_input,
-    check_output,
-    logits_at,
-)
-from coprop.keyframes.adapters.resizing import (
-    Resize,
-    Size,
-    check_resize,
-    check_size,
-    prepared,
-)
-from coprop.keyframes.adapters.serving import Serving
-from coprop.keyframes.adapters.sounds import EXAMPLE_S, log_mel_examples
-from coprop.keyframes.model import AudioSpan, FrameContext
+from coprop.errors import CoPropError, ModelOutputError
+from coprop.keyframes.adapters import inference, inputs
+from coprop.keyframes.adapters.batching import Batching, Mode, WindowPlacement
+from coprop.keyframes.adapters.inputs import Resize, Size
+from coprop.keyframes.model import AudioSpan, FrameContext, check_choice
 
-SPANS: tuple[AudioSpan, ...] = ("frame", "segment", "example")
-"""Those of a fixed length, which is what published networks take."""
+_SPANS = ("frame", "segment", "example")  # those of a fixed length, which published networks take
 
 
 class NetworkAdapter(ABC):
@@ -40,50 +29,76 @@ class NetworkAdapter(ABC):
     Args:
         model: the network, with its weights; ``DataParallel``, ``DistributedDataParallel`` and
             ``torch.compile`` around it are taken off.
-        size: frames are resized to this height and width; None leaves them as they are.
-        resize: how they get to that size; None for subclasses that choose it themselves.
-        audio_span: which sound goes with a frame; "example" is how AVSBench's scripts pair them.
-        serving: how many frames the network takes at a time.
+        vggish: for networks that take its embeddings, the audio encoder that their scripts keep
+            beside them, or the file of its weights.
+        mode: which frames networks for five at a time are given
+            (`coprop.keyframes.adapters.batching.Mode`).
+        placement: where the keyframe lies, in the mode "window".
+        size: frames are resized to this height and width, multiples of 32; None for those of the
+            network's own loader.
+        resize: how they get to that size; None for its own loader's way.
+        audio_span: which sound goes with a frame: "frame", "segment" or, as AVSBench's scripts
+            pair them, "example".
 
     Raises:
-        CoPropError: not a network, or an option out of range.
+        CoPropError: not a network, no VGGish where it is needed, or an option that is out of range
+            or not for this network.
+        CheckpointError: a file that is not VGGish's.
     """
 
     sample_rate: int = SAMPLE_RATE
-    window_s: float = EXAMPLE_S
+    window_s: float = inputs.EXAMPLE_S
+
+    # What a family says of its networks: the name of their class; what their forward may take,
+    # which tells them from others of that name; how many frames they take at a time, and how often
+    # a lone one is repeated where fewer will do; and whether they take VGGish's embeddings.
+    network_class: ClassVar[str]
+    signatures: ClassVar[tuple[tuple[str, ...], ...]]
+    clip_frames: ClassVar[int] = 1
+    copies: ClassVar[int | None] = None
+    takes_embeddings: ClassVar[bool] = False
 
     def __init__(
         self,
         model: nn.Module,
         *,
-        size: Size | None,
-        resize: Resize | None,
-        audio_span: AudioSpan,
-        serving: Serving,
+        vggish: inputs.VGGishSource | None = None,
+        mode: Mode = "replicate",
+        placement: WindowPlacement = "centre",
+        size: Size | None = None,
+        resize: Resize | None = None,
+        audio_span: AudioSpan = "frame",
     ) -> None:
+        name = type(self).__name__
         if not isinstance(model, nn.Module):
             raise CoPropError(
-                f"{type(self).__name__} takes the network itself, a torch.nn.Module with its "
-                f"weights loaded, got {type(model).__name__}."
+                f"{name} takes the network itself, a torch.nn.Module with its weights loaded, got "
+                f"{type(model).__name__}."
             )
-        if audio_span not in SPANS:
-            raise CoPropError(f"audio_span must be one of {SPANS}, got {audio_span!r}.")
-        check_size(size)
-        check_resize(resize or "pillow")
-        self.model = unwrapped(model)
-        self.size = size
-        self.resize: Resize = resize or "pillow"
+        check_choice("audio_span", audio_span, _SPANS)
+        inputs.check_size(size)
+        self.model = inference.unwrap(model)
+        loader_size, loader_resize = self._loader()
+        self.size = loader_size if size is None else size
+        self.resize: Resize = loader_resize if resize is None else resize
+        check_choice("resize", self.resize, get_args(Resize))
         self.audio_span: AudioSpan = audio_span
-        self.serving = serving
+        self.batching = Batching(self.clip_frames, mode, placement, self.copies)
+        if vggish is not None and not self.takes_embeddings:
+            raise CoPropError(f"{name} takes no VGGish beside its network; leave vggish.")
+        needed_by = f'{name}(model, vggish="vggish-10086976.pth")'
+        self.vggish = inputs.vggish_of(vggish, needed_by) if self.takes_embeddings else None
 
-    @staticmethod
-    @abstractmethod
-    def recognises(model: nn.Module) -> bool:
+    @classmethod
+    def matches(cls, model: nn.Module) -> bool:
         """Whether a network, already unwrapped, is of this family."""
+        named = any(kind.__name__ == cls.network_class for kind in type(model).__mro__)
+        return named and arguments_of(model) in cls.signatures
 
     @property
     def context(self) -> FrameContext:
-        return self.serving.context
+        """The frames that the pipeline has to give."""
+        return self.batching.context
 
     def __call__(self, frames: Tensor, audio: Tensor) -> Tensor:
         """Logits of what sounds in each frame.
@@ -99,44 +114,47 @@ class NetworkAdapter(ABC):
             ShapeError: other shapes, or a K that the mode cannot serve.
             ModelOutputError: the network returned something else than it should.
         """
-        check_input(frames, audio)
-        device, dtype = device_of(self.model), dtype_of(self.model)
-        with lent(self.model), explained(type(self.model).__name__):
-            pictures = self._pictures(frames.to(device).float())
+        inputs.check_input(frames, audio)
+        device, dtype = inference.device_of(self.model), inference.dtype_of(self.model)
+        with inference.evaluation_mode(self.model), inference.failures_explained(self._name):
+            images = self._preprocess(frames.to(device).float())
             sound = self._sound(audio.to(device).float())
-            logits = self.serving.run(self._checked, pictures.to(dtype), sound.to(dtype))
-            return logits_at(logits, (frames.shape[2], frames.shape[3])).to(frames.device)
+            logits = self.batching.run(self._checked, images.to(dtype), sound.to(dtype))
+            return resize_logits(logits, (frames.shape[2], frames.shape[3])).to(frames.device)
 
-    def _checked(self, pictures: Tensor, sound: Tensor) -> Tensor:
-        return check_output(self._logits(pictures, sound), len(pictures), type(self.model).__name__)
+    def __repr__(self) -> str:
+        sound = f"{self._details()} of {self.window_s:g} s ({self.audio_span})"
+        taken = f"{inputs.size_in_words(self.size)}, {self.batching}"
+        return f"{type(self).__name__}({self._name}: {sound}, {taken})"
 
-    def _pictures(self, frames: Tensor) -> Tensor:
+    @property
+    def _name(self) -> str:
+        return type(self.model).__name__
+
+    def _checked(self, images: Tensor, sound: Tensor) -> Tensor:
+        return check_output(self._logits(images, sound), len(images), self._name)
+
+    def _preprocess(self, frames: Tensor) -> Tensor:
         """Frames in [0, 1] as the network takes them, at its size."""
-        return prepared(frames, self.size, self.resize)
+        return inputs.preprocess(frames, self.size, self.resize)
 
     def _sound(self, audio: Tensor) -> Tensor:
         """(K, samples) as the network takes it, one row a frame."""
-        return log_mel_examples(audio)
+        if self.vggish is None:
+            return inputs.log_mel_examples(audio)
+        return inputs.embeddings(self.vggish, audio)
 
     @abstractmethod
-    def _logits(self, pictures: Tensor, sound: Tensor) -> object:
+    def _loader(self) -> tuple[Size | None, Resize]:
+        """To which size, and how, the network's own loader resizes frames."""
+
+    @abstractmethod
+    def _logits(self, images: Tensor, sound: Tensor) -> object:
         """The network's logits (N, C, h, w) of N frames."""
 
     @abstractmethod
     def _details(self) -> str:
         """The head, and the form of the sound, in words."""
-
-    def __repr__(self) -> str:
-        size = f"{self.size[0]} x {self.size[1]}" if self.size else "their own size"
-        return (
-            f"{type(self).__name__}({type(self.model).__name__}: {self._details()} of "
-            f"{self.window_s:g} s ({self.audio_span}), frames at {size}, {self.serving})"
-        )
-
-
-def has_class(model: nn.Module, name: str) -> bool:
-    """Whether a network's class, or one that it derives from, has this name."""
-    return any(kind.__name__ == name for kind in type(model).__mro__)
 
 
 def arguments_of(model: nn.Module) -> tuple[str, ...]:
@@ -147,3 +165,22 @@ def arguments_of(model: nn.Module) -> tuple[str, ...]:
 def first_of(output: object) -> object:
     """The first thing that a network returned, where it returned several."""
     return output[0] if isinstance(output, tuple | list) and output else output
+
+
+def check_output(logits: object, count: int, name: str) -> Tensor:
+    """The logits (count, C, h, w) that a network returned; of all else ModelOutputError."""
+    if is_plain(logits) and logits.ndim == 4 and len(logits) == count:
+        return logits
+    given = f"{tuple(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__
+    raise ModelOutputError(
+        f"{name} was given {count} frames and should have returned logits ({count}, C, h, w), got "
+        f"{given}; where it returns several things, hand on its logits alone, and where "
+        "it takes clips of T frames, give CallableSegmenter frames_per_call=T."
+    )
+
+
+def resize_logits(logits: Tensor, size: Size) -> Tensor:
+    """(K, C, h, w) logits -> (K, C, *size) float32, bilinear; nothing is thresholded before."""
+    if logits.shape[-2:] == size:
+        return logits.float()
+    return F.interpolate(logits.float(), size, mode="bilinear", align_corners=False)

@@ -8,18 +8,16 @@ from torch import Tensor, nn
 from coprop.encoders.audio import fit_window
 from coprop.encoders.log_mel import SAMPLE_RATE, mel_filters
 from coprop.errors import CoPropError
-from coprop.keyframes.adapters.base import NetworkAdapter, arguments_of, first_of, has_class
-from coprop.keyframes.adapters.resizing import Resize, Size
-from coprop.keyframes.adapters.serving import Serving
+from coprop.keyframes.adapters.base import NetworkAdapter, first_of
+from coprop.keyframes.adapters.inputs import Resize, Size
 from coprop.keyframes.model import AudioSpan
 
-_WINDOW, _HOP, _FFT = 400, 160, 512
+# Of the trainers' log-mel, at 16 kHz.
+_WINDOW, _HOP, _FFT = 400, 160, 512  # samples: 25 ms about every tenth millisecond
 _BANDS, _LOW_HZ, _HIGH_HZ = 64, 125.0, 3800.0
 _LEAST = 1e-5  # below it, the decibels of a band's power are cut off
 _SCALE_DB = 100.0  # the decibels that become 1
 _SHORT, _LONG = (1.0, 96), (3.0, 300)  # seconds, spectrogram frames: for its VGG, its ResNet-18
-
-_ARGUMENTS = ("image", "audio", "shuffle_info", "ow_flag", "eval_mode", "audio_func")
 
 
 class CAVPAdapter(NetworkAdapter):
@@ -28,51 +26,50 @@ class CAVPAdapter(NetworkAdapter):
     Networks that hear with the VGG take one second of sound, those that hear with the ResNet-18
     three, as in its configurations. Frames do not see each other.
 
-    Args:
-        model: the network.
-        size: its ``main_avss.py`` shows it frames as they are, None; for the networks of
-            ``main_avss_resize.py`` give their ``image_height`` and ``image_width``.
-        resize: how frames get to that size; by default as its ``main_avss_resize.py`` does it.
-        audio_span: which sound goes with a frame, "frame" or "segment"; its scripts know no
-            VGGish examples.
+    Its ``main_avss.py`` shows it frames as they are, the default; for the networks of
+    ``main_avss_resize.py``, which resizes with Pillow's bicubic, give their ``image_height`` and
+    ``image_width`` as ``size``. ``audio_span`` is "frame" or "segment": its scripts know no VGGish
+    examples.
 
     Raises:
         CoPropError: a network for stereo sound, or an option out of range.
     """
+
+    network_class = "CAVP"
+    signatures = (("image", "audio", "shuffle_info", "ow_flag", "eval_mode", "audio_func"),)
 
     def __init__(
         self,
         model: nn.Module,
         *,
         size: Size | None = None,
-        resize: Resize = "pillow_bicubic",
+        resize: Resize | None = None,
         audio_span: AudioSpan = "frame",
     ) -> None:
+        super().__init__(model, size=size, resize=resize, audio_span=audio_span)
         if audio_span == "example":
             raise CoPropError(
                 'CAVP is trained on whole seconds, so that audio_span is "frame" or "segment"; '
                 '"example" is for models that follow the scripts of AVSBench.'
             )
-        super().__init__(model, size=size, resize=resize, audio_span=audio_span, serving=Serving())
-        hearing = getattr(getattr(self.model, "audio_backbone", None), "backbone", None)
-        first = getattr(hearing, "conv1", None)
+        encoder = getattr(getattr(self.model, "audio_backbone", None), "backbone", None)
+        first = getattr(encoder, "conv1", None)
         if isinstance(first, nn.Conv2d) and first.in_channels != 1:
             raise CoPropError(
                 f"this CAVP hears {first.in_channels} channels, and coprop's sound is mono; use a "
                 "network trained on mono sound."
             )
-        self.window_s, self._frames = _SHORT if hasattr(hearing, "embeddings") else _LONG
+        self.window_s, self._frames = _SHORT if hasattr(encoder, "embeddings") else _LONG
 
-    @staticmethod
-    def recognises(model: nn.Module) -> bool:
-        return has_class(model, "CAVP") and arguments_of(model) == _ARGUMENTS
+    def _loader(self) -> tuple[None, Resize]:
+        return None, "pillow_bicubic"
 
     def _sound(self, audio: Tensor) -> Tensor:
         audio = fit_window(audio, round(self.window_s * SAMPLE_RATE))
         return spectrogram(audio)[:, : self._frames].unsqueeze(1)
 
-    def _logits(self, pictures: Tensor, sound: Tensor) -> object:
-        return first_of(self.model(pictures, sound, eval_mode=True))
+    def _logits(self, images: Tensor, sound: Tensor) -> object:
+        return first_of(self.model(images, sound, eval_mode=True))
 
     def _details(self) -> str:
         return "classes with background first, log-mel"
@@ -81,19 +78,15 @@ class CAVPAdapter(NetworkAdapter):
 def spectrogram(samples: Tensor) -> Tensor:
     """(K, n) samples at 16 kHz -> (K, 1 + n // 160, 64): power in mel bands, in 100 dB, from -1.
 
-    Of CAVP's trainers: windows of 25 ms about every tenth millisecond, mirrored at the ends; 64
-    triangles, straight in hertz, over 125-3800 Hz of the mel scale.
+    Of CAVP's trainers: windows mirrored at the ends; triangles, straight in hertz, over 125-3800 Hz
+    of the mel scale.
+
+    Example:
+        >>> spectrogram(torch.zeros(2, 16_000)).shape
+        torch.Size([2, 101, 64])
     """
-    spectrum = torch.stft(
-        samples,
-        _FFT,
-        hop_length=_HOP,
-        win_length=_WINDOW,
-        window=torch.hann_window(_WINDOW, dtype=samples.dtype, device=samples.device),
-        center=True,
-        pad_mode="reflect",
-        return_complex=True,
-    )
+    window = torch.hann_window(_WINDOW, dtype=samples.dtype, device=samples.device)
+    spectrum = torch.stft(samples, _FFT, _HOP, _WINDOW, window, return_complex=True)
     filters = mel_filters(SAMPLE_RATE, _FFT, _BANDS, _LOW_HZ, _HIGH_HZ, straight_in="hertz")
     power = spectrum.abs().square().transpose(1, 2) @ filters.to(samples)
     return 20 * power.clamp_min(_LEAST).log10() / _SCALE_DB

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from coprop.errors import CoPropError, ModelOutputError
-from coprop.keyframes.adapters.base import NetworkAdapter, arguments_of, has_class
-from coprop.keyframes.adapters.resizing import Resize, Size, resized
-from coprop.keyframes.adapters.serving import Mode, Serving
+from coprop.keyframes.adapters.base import NetworkAdapter
+from coprop.keyframes.adapters.batching import Mode, WindowPlacement
+from coprop.keyframes.adapters.inputs import Resize, Size, resize_frames
 from coprop.keyframes.model import AudioSpan
 
 PreMasks = Callable[[Tensor], Tensor]
-"""``fn(frames (N, 3, H, W) in [0, 1]) -> pictures (N, 3, H, W) in [0, 1]`` of coloured regions."""
+"""``fn(frames (N, 3, H, W) in [0, 1]) -> images (N, 3, H, W) in [0, 1]`` of coloured regions."""
 
-_T = 5  # frames of a video in its S4 and MS3 versions
-_PEAK = 255.0  # its pictures hold bytes; it normalises them itself
+_PEAK = 255.0  # its images hold bytes; it normalises them itself
 
 
 class COMBOAdapter(NetworkAdapter):
@@ -27,22 +26,22 @@ class COMBOAdapter(NetworkAdapter):
     It returns scores, sums over its queries, whose softmax its scripts take; they are handed on as
     logits. Frames of one call share their sounds among their queries, so each five frames are a
     call by themselves; in the mode "replicate" a frame is given once, which is the same to it as
-    five copies.
+    five copies. Frames are resized to 224 x 224 as its data are made, with OpenCV for S4 and MS3,
+    and with Pillow for AVSS.
 
     Args:
-        model: the network.
-        pre_masks: makes the coloured pictures of Segment Anything's regions that networks with
+        pre_masks: makes the coloured images of Segment Anything's regions that networks with
             ``use_pre_sam``, all published ones, look at beside the frames.
-        mode: which frames it is given (`coprop.keyframes.adapters.serving.Mode`).
-        placement: where the keyframe lies, in the mode "window".
-        size: height and width, multiples of 32.
-        resize: how frames get to that size; by default as its data are made, with OpenCV for S4 and
-            MS3, and with Pillow for AVSS.
-        audio_span: which sound goes with a frame; "example" is how its scripts pair them.
+        model, mode, placement, size, resize, audio_span: see `NetworkAdapter`.
 
     Raises:
         CoPropError: ``pre_masks`` missing or not wanted, or an option out of range.
     """
+
+    network_class = "MaskFormer"
+    signatures = (("batched_inputs",),)
+    clip_frames = 5  # of a video, in its S4 and MS3 versions
+    copies = 1
 
     def __init__(
         self,
@@ -50,16 +49,14 @@ class COMBOAdapter(NetworkAdapter):
         *,
         pre_masks: PreMasks | None = None,
         mode: Mode = "replicate",
-        placement: Literal["centre", "last"] = "centre",
-        size: Size = (224, 224),
+        placement: WindowPlacement = "centre",
+        size: Size | None = None,
         resize: Resize | None = None,
         audio_span: AudioSpan = "frame",
     ) -> None:
-        serving = Serving(_T, mode, placement, copies=1)
-        super().__init__(model, size=size, resize=resize, audio_span=audio_span, serving=serving)
-        self._semantic = bool(getattr(self.model, "is_avss_data", False))
-        if resize is None:
-            self.resize = "pillow" if self._semantic else "opencv"
+        super().__init__(
+            model, mode=mode, placement=placement, size=size, resize=resize, audio_span=audio_span
+        )
         wanted = bool(getattr(self.model, "use_pre_sam", False))
         if wanted and pre_masks is None:
             raise CoPropError(
@@ -71,21 +68,25 @@ class COMBOAdapter(NetworkAdapter):
             raise CoPropError("this COMBO takes no regions (use_pre_sam is off); leave pre_masks.")
         self.pre_masks = pre_masks
 
-    @staticmethod
-    def recognises(model: nn.Module) -> bool:
-        return (
-            has_class(model, "MaskFormer")
-            and hasattr(model, "audio_backbone")
-            and arguments_of(model) == ("batched_inputs",)
-        )
+    @classmethod
+    def matches(cls, model: nn.Module) -> bool:
+        """Not the one for images without sound, whose class and arguments are named alike."""
+        return super().matches(model) and hasattr(model, "audio_backbone")
 
-    def _pictures(self, frames: Tensor) -> Tensor:
-        return resized(frames, self.size, self.resize)
+    @property
+    def _semantic(self) -> bool:
+        return bool(getattr(self.model, "is_avss_data", False))
 
-    def _logits(self, pictures: Tensor, sound: Tensor) -> object:
-        video = {"images": pictures * _PEAK, "audio_log_mel": sound}
+    def _loader(self) -> tuple[Size, Resize]:
+        return (224, 224), "pillow" if self._semantic else "opencv"
+
+    def _preprocess(self, frames: Tensor) -> Tensor:
+        return resize_frames(frames, self.size, self.resize)
+
+    def _logits(self, images: Tensor, sound: Tensor) -> object:
+        video = {"images": images * _PEAK, "audio_log_mel": sound}
         if self.pre_masks is not None:
-            video["pre_masks"] = self._regions(self.pre_masks, pictures) * _PEAK
+            video["pre_masks"] = self._regions(self.pre_masks, images) * _PEAK
         if self._semantic:
             ones = sound.new_ones(len(sound))  # every frame is there, and none is padding
             video |= {"vid_temporal_mask_flag": ones, "gt_temporal_mask_flag": ones}
@@ -97,16 +98,15 @@ class COMBOAdapter(NetworkAdapter):
             )
         return torch.stack([result["sem_seg"] for result in results])
 
-    def _regions(self, pre_masks: PreMasks, pictures: Tensor) -> Tensor:
-        regions = pre_masks(pictures.float())
-        if not isinstance(regions, Tensor) or regions.shape[:2] != pictures.shape[:2]:
+    def _regions(self, pre_masks: PreMasks, images: Tensor) -> Tensor:
+        regions = pre_masks(images.float())
+        if not isinstance(regions, Tensor) or regions.shape[:2] != images.shape[:2]:
             given = tuple(regions.shape) if isinstance(regions, Tensor) else type(regions).__name__
             raise ModelOutputError(
-                f"pre_masks must return pictures {tuple(pictures.shape)} in [0, 1], got {given}."
+                f"pre_masks must return pictures {tuple(images.shape)} in [0, 1], got {given}."
             )
-        return resized(regions, (pictures.shape[2], pictures.shape[3]), "torch_antialias").to(
-            pictures
-        )
+        size = (images.shape[2], images.shape[3])
+        return resize_frames(regions, size, "torch_antialias").to(images)
 
     def _details(self) -> str:
         head = "semantic classes" if self._semantic else "two classes"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -21,9 +21,8 @@ from coprop.encoders.vggish import VGGish
 from coprop.encoders.visual import VisualEncoder
 from coprop.errors import CoPropError, ShapeError
 
-_SMALLEST_SIDE = 32
+_SMALLEST_SIDE = 32  # pixels: one place of the coarsest level, at stride 32
 _ENCODED_LEVELS = 2  # the coarsest; at 512 x 512 pixels they are 1280 places, the next 4096 more
-
 
 # Far beyond any published network; a damaged file's sizes are refused before memory is asked for.
 _SIZES = {
@@ -33,6 +32,9 @@ _SIZES = {
     "decoder_layers": 100,
     "num_classes": 256,
 }
+
+# Of every transformer layer here; the feed-forward part is 4 times as wide, as is usual.
+_LAYER: dict[str, Any] = {"dropout": 0.0, "batch_first": True, "norm_first": True}
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,10 @@ class AudioQueriedConfig:
 
     Raises:
         CoPropError: sizes that are not positive, or a width that does not divide.
+
+    Example:
+        >>> AudioQueriedConfig("pvt_v2_b5", num_classes=71).width
+        256
     """
 
     visual: str = "resnet50"
@@ -126,7 +132,7 @@ class AudioQueriedNetwork(nn.Module):
         """
         _check_shapes(frames, audio)
         sound = self.audio_projection(self.audio.tokens(audio))
-        sound = sound + _positions_1d(sound)
+        sound = sound + _sinusoids(sound.shape[1], sound.shape[2], sound)
         levels = [
             fusion(projection(level), sound)
             for level, projection, fusion in zip(
@@ -159,10 +165,7 @@ class _JointEncoder(nn.Module):
         super().__init__()
         self.origins = nn.Parameter(0.02 * torch.randn(_ENCODED_LEVELS + 1, width))
         self.layers = nn.ModuleList(
-            nn.TransformerEncoderLayer(
-                width, heads, 4 * width, dropout=0.0, batch_first=True, norm_first=True
-            )
-            for _ in range(layers)
+            nn.TransformerEncoderLayer(width, heads, 4 * width, **_LAYER) for _ in range(layers)
         )
         self.norm = nn.LayerNorm(width)
 
@@ -200,7 +203,7 @@ class _Pyramid(nn.Module):
 
 
 class _AudioQueriedDecoder(nn.Module):
-    """One query for each class, made from the audio, that looks for its class in the picture."""
+    """One query for each class, made from the audio, that looks for its class in the image."""
 
     def __init__(self, config: AudioQueriedConfig) -> None:
         super().__init__()
@@ -208,9 +211,7 @@ class _AudioQueriedDecoder(nn.Module):
         self.classes = nn.Parameter(torch.randn(config.num_classes, width))
         self.listen = nn.MultiheadAttention(width, heads, batch_first=True)
         self.layers = nn.ModuleList(
-            nn.TransformerDecoderLayer(
-                width, heads, 4 * width, dropout=0.0, batch_first=True, norm_first=True
-            )
+            nn.TransformerDecoderLayer(width, heads, 4 * width, **_LAYER)
             for _ in range(config.decoder_layers)
         )
         self.mask = nn.Sequential(
@@ -253,12 +254,6 @@ def _flatten(level: Tensor) -> Tensor:
 def _unflatten(places: Tensor, like: Tensor) -> Tensor:
     """(K, h * w, d) -> the shape of ``like``."""
     return places.transpose(1, 2).reshape(like.shape)
-
-
-def _positions_1d(tokens: Tensor) -> Tensor:
-    """(N, d) sines and cosines for (K, N, d) tokens."""
-    _, n, width = tokens.shape
-    return _sinusoids(n, width, tokens)
 
 
 def _positions_2d(level: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""How a network that takes T frames at a time is served with keyframes."""
+"""How a network that takes T frames at a time is given keyframes."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ import torch
 from torch import Tensor
 
 from coprop.errors import CoPropError, ShapeError
-from coprop.keyframes.model import ALONE, FrameContext
+from coprop.keyframes.model import ALONE, FrameContext, check_choice
 
 Mode = Literal["replicate", "window", "native"]
 """What a network for T frames is given.
 
-"replicate"
-    the keyframe T times.
-"window"
-    T frames, a second apart, with the keyframe in the centre or at the end.
-"native"
-    T frames, a second apart, in blocks from the beginning of the video, as the benchmark's clips
-    of T frames are cut.
+- "replicate": the keyframe T times.
+- "window": T frames, a second apart, with the keyframe in the centre or at the end.
+- "native": T frames, a second apart, in blocks from the beginning of the video, as the benchmark's
+  clips of T frames are cut.
 """
 
-Call = Callable[[Tensor, Tensor], Tensor]
-"""``call(frames (N, 3, H, W), sound (N, ...)) -> logits (N, C, h, w)``."""
+WindowPlacement = Literal["centre", "last"]
+"""Where the keyframe lies in a window."""
+
+Network = Callable[[Tensor, Tensor], Tensor]
+"""``network(frames (N, 3, H, W), sound (N, ...)) -> logits (N, C, h, w)``."""
 
 
 @dataclass(frozen=True)
-class Serving:
+class Batching:
     """How many frames a network takes at a time, and which.
 
     Args:
@@ -40,11 +40,15 @@ class Serving:
 
     Raises:
         CoPropError: an option out of range, or one that would have no effect.
+
+    Example:
+        >>> Batching(5, "window", "last").context
+        FrameContext(frames=5, spacing_s=1.0, placement='last')
     """
 
     frames: int = 1
     mode: Mode = "replicate"
-    placement: Literal["centre", "last"] = "centre"
+    placement: WindowPlacement = "centre"
     copies: int | None = None
 
     def __post_init__(self) -> None:
@@ -52,15 +56,13 @@ class Serving:
             raise CoPropError(
                 f"a model takes one frame or more at a time, got frames_per_call={self.frames}."
             )
-        if self.mode not in get_args(Mode):
-            raise CoPropError(f"mode must be one of {get_args(Mode)}, got {self.mode!r}.")
+        check_choice("mode", self.mode, get_args(Mode))
         if self.frames == 1 and self.mode != "replicate":
             raise CoPropError(
-                f"mode {self.mode!r} is for models that take several frames at a time; set "
-                "frames_per_call to their number."
+                f"mode {self.mode!r} is for models that take several frames at a time, and this "
+                "takes each by itself; of a function that takes several, set frames_per_call."
             )
-        if self.placement not in ("centre", "last"):
-            raise CoPropError(f'placement must be "centre" or "last", got {self.placement!r}.')
+        check_choice("placement", self.placement, get_args(WindowPlacement))
         if self.placement == "last" and self.mode != "window":
             raise CoPropError(f'placement is for the mode "window", got the mode {self.mode!r}.')
 
@@ -69,14 +71,13 @@ class Serving:
         """The frames that the pipeline has to give."""
         if self.mode == "replicate":
             return ALONE
-        placement = "block" if self.mode == "native" else self.placement
-        return FrameContext(self.frames, 1.0, placement)
+        return FrameContext(self.frames, 1.0, "block" if self.mode == "native" else self.placement)
 
-    def run(self, call: Call, frames: Tensor, sound: Tensor) -> Tensor:
-        """Logits of every frame.
+    def run(self, network: Network, frames: Tensor, sound: Tensor) -> Tensor:
+        """Logits (K, C, h, w) of every frame.
 
         Args:
-            call: the network.
+            network: called with N frames and their sound at a time.
             frames: (K, 3, H, W); in the modes "window" and "native" K is a multiple of T, and each
                 T frames are a call by themselves.
             sound: (K, ...) what is heard with each.
@@ -85,38 +86,31 @@ class Serving:
             ShapeError: K is no multiple of T.
         """
         if self.frames == 1:
-            return call(frames, sound)
+            return network(frames, sound)
         if self.mode == "replicate":
             times = self.copies or self.frames
-            rows = [
-                call(_repeated(frames[k], times), _repeated(sound[k], times))[:1]
-                for k in range(len(frames))
-            ]
-            return torch.cat(rows)
+            pairs = zip(frames, sound, strict=True)
+            return torch.cat([network(_copies(f, times), _copies(s, times))[:1] for f, s in pairs])
         if len(frames) % self.frames:
             raise ShapeError(
                 f"in the mode {self.mode!r} this model takes {self.frames} frames at a time, got "
                 f"{len(frames)}; give a multiple of {self.frames}, or use the mode "
                 '"replicate", which takes any number.'
             )
-        starts = range(0, len(frames), self.frames)
-        spans = [slice(start, start + self.frames) for start in starts]
-        return torch.cat([call(frames[span], sound[span]) for span in spans])
+        clips = zip(*(torch.split(x, self.frames) for x in (frames, sound)), strict=True)
+        return torch.cat([network(*clip) for clip in clips])
 
     def __str__(self) -> str:
-        if self.frames == 1:
-            return "each frame by itself"
+        copies = self.copies or self.frames
         if self.mode == "replicate":
-            copies = self.copies or self.frames
-            if copies == 1:
-                return "each frame by itself"
-            return f"each frame by itself, given {copies} times, one row kept"
+            given = f", given {copies} times, one row kept" if copies > 1 else ""
+            return f"each frame by itself{given}"
         if self.mode == "window":
             where = "in the centre" if self.placement == "centre" else "last"
             return f"{self.frames} frames a second apart, the keyframe {where}"
         return f"blocks of {self.frames} frames a second apart"
 
 
-def _repeated(row: Tensor, times: int) -> Tensor:
+def _copies(row: Tensor, times: int) -> Tensor:
     """(...) -> (times, ...), each a copy of its own: networks write into what they are given."""
     return row.unsqueeze(0).repeat(times, *[1] * row.ndim)

@@ -11,51 +11,35 @@ from torch import Tensor, nn
 
 from coprop.checks import number, whole
 from coprop.encoders.log_mel import SAMPLE_RATE
+from coprop.encoders.vggish import VGGish
 from coprop.errors import CoPropError
-from coprop.keyframes.adapters.calling import cuda_meaning, device_of, lent, network_of
-from coprop.keyframes.adapters.failures import explained
-from coprop.keyframes.adapters.pictures import (
-    check_input,
-    check_output,
-    logits_at,
+from coprop.keyframes.adapters import inference, inputs
+from coprop.keyframes.adapters.base import check_output, resize_logits
+from coprop.keyframes.adapters.batching import Batching, Mode, WindowPlacement
+from coprop.keyframes.adapters.inputs import Resize, Size, VGGishSource
+from coprop.keyframes.model import (
+    ALONE,
+    AudioSpan,
+    FrameContext,
+    Outputs,
+    as_logits,
+    check_choice,
 )
-from coprop.keyframes.adapters.resizing import (
-    Resize,
-    Size,
-    check_resize,
-    check_size,
-    prepared,
-)
-from coprop.keyframes.adapters.serving import Mode, Serving
-from coprop.keyframes.adapters.sounds import (
-    EXAMPLE_S,
-    VGGishSource,
-    embeddings,
-    log_mel_examples,
-    vggish_of,
-    wav_files,
-)
-from coprop.keyframes.model import ALONE, AudioSpan, FrameContext
-from coprop.keyframes.outputs import Outputs, as_logits, check_outputs
 
 AudioForm = Literal["samples", "log_mel", "embedding", "wav_path"]
 """The form in which a function takes the sound of N frames.
 
-"samples"
-    (N, n) mono in [-1, 1].
-"log_mel"
-    (N, 1, 96, 64), VGGish's spectrograms.
-"embedding"
-    (N, 128), VGGish's embeddings.
-"wav_path"
-    a list of N paths of mono wav files of 16 bits, which are removed after the call.
+- "samples": (N, n) mono in [-1, 1].
+- "log_mel": (N, 1, 96, 64), VGGish's spectrograms.
+- "embedding": (N, 128), VGGish's embeddings.
+- "wav_path": a list of N paths of mono wav files of 16 bits, which are removed after the call.
 """
 
 AdaptedFunction = Callable[[Tensor, Any], Tensor]
 """``fn(frames (N, 3, h, w), sound) -> logits (N, C, h', w')``."""
 
-_HIGHEST_RATE = 10_000_000  # Hz, as of sound
-_LONGEST_WINDOW_S = 3600
+_HIGHEST_RATE = 10_000_000  # Hz, as of sound: FFmpeg counts in 32 bits
+_LONGEST_WINDOW_S = 3600  # an hour, far beyond any model's window
 
 
 class CallableSegmenter:
@@ -78,15 +62,21 @@ class CallableSegmenter:
         audio: the form of the sound.
         vggish: the encoder, or the file of its weights, for embeddings.
         frames_per_call: T, where it takes just so many frames; 1 where any number will do.
-        mode: which T frames it is given (`coprop.keyframes.adapters.serving.Mode`).
+        mode: which T frames it is given (`coprop.keyframes.adapters.batching.Mode`).
         placement: where the keyframe lies, in the mode "window".
-        outputs: what it returns (`coprop.keyframes.outputs.Outputs`).
+        outputs: what it returns (`coprop.keyframes.model.Outputs`).
         network: the network that it calls.
         gradients: whether the network takes gradients inside its forward.
 
     Raises:
         CoPropError: an option out of range, or options that contradict each other.
         CheckpointError: a file that is not VGGish's.
+
+    Example:
+        >>> bright = lambda frames, sound: 9 * frames[:, :1] - 6  # (N, 3, 32, 32) -> (N, 1, 32, 32)
+        >>> segmenter = CallableSegmenter(bright, size=(32, 32))
+        >>> segmenter(torch.rand(2, 3, 90, 160), torch.zeros(2, 16_000)).shape
+        torch.Size([2, 1, 90, 160])
     """
 
     def __init__(
@@ -104,13 +94,13 @@ class CallableSegmenter:
         vggish: VGGishSource | None = None,
         frames_per_call: int = 1,
         mode: Mode = "replicate",
-        placement: Literal["centre", "last"] = "centre",
+        placement: WindowPlacement = "centre",
         outputs: Outputs = "logits",
         network: nn.Module | None = None,
         gradients: bool = False,
     ) -> None:
         if window_s is None:
-            window_s = EXAMPLE_S if audio in ("log_mel", "embedding") else 1.0
+            window_s = inputs.EXAMPLE_S if audio in ("log_mel", "embedding") else 1.0
         if not callable(fn):
             raise CoPropError(f"fn must be a function of frames and sound, got {fn!r}.")
         if not isinstance(context, FrameContext):
@@ -120,12 +110,11 @@ class CallableSegmenter:
         wanted = f"a length of sound from one sample to {_LONGEST_WINDOW_S} s, usually 1"
         least = 1 / sample_rate
         window_s = number("window_s", window_s, wanted, low=least, high=_LONGEST_WINDOW_S)
-        _check_choice("audio_span", audio_span, get_args(AudioSpan))
-        _check_choice("audio", audio, get_args(AudioForm))
-        _check_vggish(audio, sample_rate, vggish)
-        check_size(size)
-        check_resize(resize)
-        check_outputs(outputs)
+        check_choice("audio_span", audio_span, get_args(AudioSpan))
+        check_choice("audio", audio, get_args(AudioForm))
+        check_choice("resize", resize, get_args(Resize))
+        check_choice("outputs", outputs, get_args(Outputs))
+        inputs.check_size(size)
         if frames_per_call != 1 and context != ALONE:
             raise CoPropError(
                 "give either context, for a function that takes all its frames at once, or "
@@ -142,10 +131,9 @@ class CallableSegmenter:
         self.gradients = gradients
         self.normalise = normalise
         self.audio: AudioForm = audio
-        self.serving = Serving(frames_per_call, mode, placement)
-        self.context = self.serving.context if frames_per_call != 1 else context
-        example = 'CallableSegmenter(fn, audio="embedding", vggish="vggish-10086976.pth")'
-        self.vggish = vggish_of(vggish, example) if audio == "embedding" else None
+        self.batching = Batching(frames_per_call, mode, placement)
+        self.context = self.batching.context if frames_per_call != 1 else context
+        self.vggish = _vggish(audio, sample_rate, vggish)
 
     def __call__(self, frames: Tensor, audio: Tensor) -> Tensor:
         """The function's logits, at the frames' size where it has a size of its own.
@@ -159,30 +147,29 @@ class CallableSegmenter:
             ModelOutputError: frames were to be resized or repeated, and the function returned
                 something else than logits of each.
         """
-        check_input(frames, audio)
-        network = network_of(self)
+        inputs.check_input(frames, audio)
+        network = inference.network_of(self)
         if network is None:
             with torch.set_grad_enabled(self.gradients), _cuda_without_gpu(frames.device):
                 return _detached(self._logits(frames, audio))
-        device = device_of(network)
-        with lent(network, gradients=self.gradients):
+        device = inference.device_of(network)
+        with inference.evaluation_mode(network, gradients=self.gradients):
             logits = _detached(self._logits(frames.to(device), audio.to(device)))
         return logits.to(frames.device) if isinstance(logits, Tensor) else logits
 
     def _logits(self, frames: Tensor, audio: Tensor) -> Tensor:
-        pictures = prepared(frames, self.size, self.resize, normalise=self.normalise)
-        if self.size is None and self.serving.frames == 1:
-            return self._call(pictures, self._sound(audio))
-        logits = self.serving.run(self._checked, pictures, self._sound(audio))
-        return logits_at(logits, (frames.shape[2], frames.shape[3])) if self.size else logits
+        images = inputs.preprocess(frames, self.size, self.resize, normalise=self.normalise)
+        if self.size is None and self.batching.frames == 1:
+            return self._call(images, self._sound(audio))
+        logits = self.batching.run(self._checked, images, self._sound(audio))
+        return resize_logits(logits, (frames.shape[2], frames.shape[3])) if self.size else logits
 
     def __repr__(self) -> str:
-        size = f"{self.size[0]} x {self.size[1]}" if self.size else "their own size"
-        at_once = self.serving.frames == 1 and self.context != ALONE
-        taken = self.context if at_once else self.serving
+        at_once = self.batching.frames == 1 and self.context != ALONE
+        taken = self.context if at_once else self.batching
         return (
             f"CallableSegmenter({self._name}: {self.audio} of {self.window_s:g} s "
-            f"({self.audio_span}), frames at {size}, {taken})"
+            f"({self.audio_span}), {inputs.size_in_words(self.size)}, {taken})"
         )
 
     @property
@@ -191,19 +178,19 @@ class CallableSegmenter:
 
     def _sound(self, audio: Tensor) -> Tensor:
         if self.audio == "log_mel":
-            return log_mel_examples(audio)
-        return audio if self.vggish is None else embeddings(self.vggish, audio)
+            return inputs.log_mel_examples(audio)
+        return audio if self.vggish is None else inputs.embeddings(self.vggish, audio)
 
-    def _call(self, pictures: Tensor, sound: Tensor) -> Tensor:
-        unsaid = self.serving.frames == 1 and self.context == ALONE
-        with explained(self._name, given=len(pictures) if unsaid else None):
+    def _call(self, images: Tensor, sound: Tensor) -> Tensor:
+        unsaid = self.batching.frames == 1 and self.context == ALONE
+        with inference.failures_explained(self._name, given=len(images) if unsaid else None):
             if self.audio != "wav_path":
-                return as_logits(self.fn(pictures, sound), self.outputs, self._name)
-            with wav_files(sound, self.sample_rate) as paths:
-                return as_logits(self.fn(pictures, paths), self.outputs, self._name)
+                return as_logits(self.fn(images, sound), self.outputs, self._name)
+            with inputs.wav_files(sound, self.sample_rate) as paths:
+                return as_logits(self.fn(images, paths), self.outputs, self._name)
 
-    def _checked(self, pictures: Tensor, sound: Tensor) -> Tensor:
-        return check_output(self._call(pictures, sound), len(pictures), "the function")
+    def _checked(self, images: Tensor, sound: Tensor) -> Tensor:
+        return check_output(self._call(images, sound), len(images), "the function")
 
 
 def _detached(logits: Tensor) -> Tensor:
@@ -212,18 +199,17 @@ def _detached(logits: Tensor) -> Tensor:
 
 def _cuda_without_gpu(device: torch.device) -> AbstractContextManager[object]:
     """``tensor.cuda()`` in a function's code stays on the device where there is no GPU."""
-    return nullcontext() if torch.cuda.is_available() else cuda_meaning(device)
+    return nullcontext() if torch.cuda.is_available() else inference.cuda_redirected(device)
 
 
-def _check_choice(name: str, given: str, choices: tuple[str, ...]) -> None:
-    if given not in [*choices]:
-        raise CoPropError(f"{name} must be one of {choices}, got {given!r}.")
-
-
-def _check_vggish(audio: AudioForm, sample_rate: int, vggish: VGGishSource | None) -> None:
+def _vggish(audio: AudioForm, sample_rate: int, source: VGGishSource | None) -> VGGish | None:
     if audio in ("log_mel", "embedding") and sample_rate != SAMPLE_RATE:
         raise CoPropError(
             f"VGGish hears {SAMPLE_RATE} Hz, got sample_rate={sample_rate} for {audio!r}."
         )
-    if vggish is not None and audio != "embedding":
+    if audio == "embedding":
+        needed_by = 'CallableSegmenter(fn, audio="embedding", vggish="vggish-10086976.pth")'
+        return inputs.vggish_of(source, needed_by)
+    if source is not None:
         raise CoPropError(f'vggish is for audio="embedding", got audio={audio!r}.')
+    return None

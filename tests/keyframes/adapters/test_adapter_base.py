@@ -23,7 +23,7 @@ from coprop.keyframes.adapters import (
     TPAVIAdapter,
 )
 from coprop.keyframes.adapters.base import NetworkAdapter
-from coprop.keyframes.adapters.calling import lent
+from coprop.keyframes.adapters.inference import evaluation_mode
 
 VGGISH = make_vggish()
 SIZE = (32, 48)
@@ -210,7 +210,7 @@ def test_what_the_forward_sets_is_taken_back() -> None:
     model = Greedy()
     before = state_of(model)
     x = torch.ones(3)
-    with lent(model):
+    with evaluation_mode(model):
         assert model(x) is not None
         assert (model.note, model.training, model.inner.training) == ("new", False, False)
         assert not torch.is_grad_enabled()
@@ -220,7 +220,7 @@ def test_what_the_forward_sets_is_taken_back() -> None:
 
 def test_cuda_is_the_networks_device() -> None:
     model = nn.Linear(2, 2, device="meta")
-    with lent(model):
+    with evaluation_mode(model):
         for moved in (
             torch.ones(2).cuda(),
             torch.ones(2, dtype=torch.bool).cuda(0, non_blocking=True),
@@ -241,12 +241,12 @@ def test_other_threads_keep_their_cuda_and_wait_for_the_network() -> None:
         except (RuntimeError, AssertionError) as error:  # there is no GPU
             said.append(type(error).__name__)
         asked.set()
-        with lent(model):
+        with evaluation_mode(model):
             order.append("second")
 
     thread = threading.Thread(target=move)
     thread.start()
-    with lent(model):
+    with evaluation_mode(model):
         entered.set()
         assert asked.wait(20)
         assert model(torch.ones(2)).device.type == "cpu"
@@ -261,7 +261,7 @@ def test_other_threads_keep_their_cuda_and_wait_for_the_network() -> None:
 def test_lending_may_be_nested() -> None:
     model = nn.Sequential(nn.Dropout(), nn.Dropout())
     model[1].eval()
-    with lent(model), lent(model[0]):
+    with evaluation_mode(model), evaluation_mode(model[0]):
         assert not model[0].training
     assert [module.training for module in model] == [True, False]
     assert torch.equal(F.dropout(torch.ones(1), 0.0), torch.ones(1))

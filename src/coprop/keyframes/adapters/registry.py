@@ -1,18 +1,21 @@
-"""Which adapter a network needs, or how to write one."""
+"""Which adapter a network needs, or how to write one; and any keyframe model as it is called."""
 
 from __future__ import annotations
 
 import inspect
 
-from torch import nn
+from torch import Tensor, nn
 
 from coprop.keyframes.adapters.avsegformer import AVSegFormerAdapter
-from coprop.keyframes.adapters.calling import unwrapped
+from coprop.keyframes.adapters.base import NetworkAdapter
 from coprop.keyframes.adapters.catr import CATRAdapter
 from coprop.keyframes.adapters.cavp import CAVPAdapter
 from coprop.keyframes.adapters.combo import COMBOAdapter
+from coprop.keyframes.adapters.inference import device_of, evaluation_mode, unwrap
 from coprop.keyframes.adapters.tpavi import TPAVIAdapter
-from coprop.keyframes.model import KeyframeModel
+from coprop.keyframes.model import KeyframeModel, warn_of_probabilities
+from coprop.keyframes.segmenter import KeyframeSegmenter
+from coprop.keyframes.text_guided import guided
 
 _FAMILIES = (AVSegFormerAdapter, CATRAdapter, TPAVIAdapter, COMBOAdapter, CAVPAdapter)
 
@@ -39,19 +42,23 @@ def adapter_for(model: object) -> KeyframeModel | None:
     Raises:
         CoPropError: a network that needs something beside it, such as VGGish; the message says how
             to give it.
+
+    Example:
+        >>> print(adapter_for(nn.Conv2d(3, 1, 1)))
+        None
     """
     if not isinstance(model, nn.Module):
         return None
-    network = unwrapped(model)
+    network = unwrap(model)
     for family in _FAMILIES:
-        if family.recognises(network):
+        if family.matches(network):
             return family(network)
     return None
 
 
 def how_to_adapt(model: nn.Module) -> str:
     """What to tell whoever wraps a network that is not known: how to write its adapter."""
-    network = unwrapped(model)
+    network = unwrap(model)
     try:
         arguments = str(inspect.signature(network.forward))
     except (TypeError, ValueError):  # compiled code has none
@@ -63,3 +70,36 @@ def how_to_adapt(model: nn.Module) -> str:
         "coprop.keyframes.adapters.CallableSegmenter(function, size=(224, 224), normalise=True, "
         'audio="log_mel") resizes, normalises and makes spectrograms for a function.'
     )
+
+
+class KeyframePredictor:
+    """Calls a keyframe model, and says once where its logits look like probabilities.
+
+    A model that is a network itself runs in evaluation mode on the device where it is at the call,
+    and is left as it was.
+    """
+
+    def __init__(self, model: KeyframeModel) -> None:
+        self._model = model
+        known = isinstance(model, NetworkAdapter | KeyframeSegmenter)
+        self._watched = not known and getattr(model, "outputs", "logits") == "logits"
+
+    def __call__(
+        self, frames: Tensor, audio: Tensor, words: tuple[str, ...] | None = None
+    ) -> Tensor:
+        """The model's logits, as `KeyframeModel` describes them.
+
+        Args:
+            frames, audio: what the model is given.
+            words: for what is heard, for a model that is guided by them; None where nobody said.
+        """
+        model = guided(self._model, words)
+        if isinstance(model, nn.Module):
+            device = device_of(model)
+            with evaluation_mode(model):
+                logits: Tensor = model(frames.to(device), audio.to(device))
+        else:
+            logits = model(frames, audio)
+        if self._watched and warn_of_probabilities(logits, "the keyframe model"):
+            self._watched = False
+        return logits

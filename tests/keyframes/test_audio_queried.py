@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from coprop.errors import CoPropError, ShapeError
-from coprop.keyframes.network import AudioQueriedConfig, AudioQueriedNetwork
+from coprop.keyframes.audio_queried import AudioQueriedConfig, AudioQueriedNetwork
 
 SMALL = AudioQueriedConfig(
     "tf_efficientnet_lite0", width=32, heads=4, encoder_layers=1, decoder_layers=1

@@ -1,9 +1,10 @@
-"""Running a user's network as it must be run, and leaving it as it was."""
+"""Running a user's network for inference, and leaving it as it was."""
 
 from __future__ import annotations
 
+import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from itertools import chain
 from typing import Any
@@ -14,13 +15,18 @@ from torch import Tensor, nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 from torch.overrides import TorchFunctionMode
 
-# Two threads that lend one module would each restore what the other had set. Networks may share
+from coprop.errors import CoPropError
+
+_OF_SHAPES = re.compile(r"shape|size|dimension|reshape|einops|elements|batch", re.IGNORECASE)
+_OF_MEMORY = re.compile(r"out of memory", re.IGNORECASE)
+
+# Two threads that run one module would each restore what the other had set. Networks may share
 # modules, so that each module has its lock.
 _LOCKS: WeakKeyDictionary[nn.Module, threading.RLock] = WeakKeyDictionary()
 _LOCKS_GUARD = threading.Lock()
 
 
-def unwrapped(model: nn.Module) -> nn.Module:
+def unwrap(model: nn.Module) -> nn.Module:
     """The network inside ``torch.compile``, ``DataParallel`` or ``DistributedDataParallel``."""
     while True:
         inner = getattr(model, "_orig_mod", None)  # torch.compile's
@@ -40,10 +46,8 @@ def device_of(model: nn.Module) -> torch.device:
 
 def dtype_of(model: nn.Module) -> torch.dtype:
     """The precision of a network's parameters."""
-    for parameter in model.parameters():
-        if parameter.is_floating_point():
-            return parameter.dtype
-    return torch.get_default_dtype()
+    floating = (p.dtype for p in model.parameters() if p.is_floating_point())
+    return next(floating, torch.get_default_dtype())
 
 
 def network_of(part: object) -> nn.Module | None:
@@ -62,7 +66,7 @@ def network_of(part: object) -> nn.Module | None:
 
 
 @contextmanager
-def lent(model: nn.Module, *, gradients: bool = False) -> Iterator[None]:
+def evaluation_mode(model: nn.Module, *, gradients: bool = False) -> Iterator[None]:
     """A network in evaluation mode, without gradients, on its own device; afterwards as before.
 
     Afterwards, also after an exception, every submodule has the training flag and the attributes
@@ -70,25 +74,36 @@ def lent(model: nn.Module, *, gradients: bool = False) -> Iterator[None]:
     ordinary tensors, not those of inference mode, so that what the network keeps of them can be
     used in training. ``tensor.cuda()`` inside means the network's device, whichever that is.
 
-    A network is lent to one thread at a time; others that want it, or a part of it, wait.
+    One thread at a time has a network; others that want it, or a part of it, wait.
 
     Args:
         model: the network.
         gradients: whether they are taken inside; those that parameters had come back afterwards.
+
+    Example:
+        >>> network = nn.Dropout().train()
+        >>> with evaluation_mode(network):
+        ...     network.training
+        False
+        >>> network.training
+        True
     """
     with _alone_with(model):
-        before = [_Attributes(module) for module in model.modules()]
-        kept = [(parameter, parameter.grad) for parameter in model.parameters()]
+        # Of each module its attributes, the training flag among them, and its buffers.
+        kept = [(now, dict(now)) for m in model.modules() for now in (vars(m), m._buffers)]
+        gradients_before = [(parameter, parameter.grad) for parameter in model.parameters()]
         try:
-            with torch.set_grad_enabled(gradients), cuda_meaning(device_of(model)):
+            with torch.set_grad_enabled(gradients), cuda_redirected(device_of(model)):
                 model.eval()
                 if gradients:
                     model.zero_grad(set_to_none=True)
                 yield
         finally:
-            for attributes in before:
-                attributes.restore()
-            for parameter, gradient in kept:
+            for now, before in kept:
+                for name in now.keys() - before.keys():
+                    del now[name]
+                now.update(before)
+            for parameter, gradient in gradients_before:
                 parameter.grad = gradient
 
 
@@ -102,39 +117,50 @@ def _alone_with(model: nn.Module) -> Iterator[None]:
         yield
 
 
-class _Attributes:
-    """What a module's names and buffers stood for, the training flag among them."""
-
-    def __init__(self, module: nn.Module) -> None:
-        self._now: tuple[dict[str, Any], ...] = (vars(module), module._buffers)
-        self._then = tuple(dict(names) for names in self._now)
-
-    def restore(self) -> None:
-        for now, then in zip(self._now, self._then, strict=True):
-            for name in now.keys() - then.keys():
-                del now[name]
-            now.update(then)
-
-
-def cuda_meaning(device: torch.device) -> AbstractContextManager[object]:
+def cuda_redirected(device: torch.device) -> AbstractContextManager[object]:
     """Makes ``tensor.cuda()`` put tensors on a device, in this thread."""
-    return torch.cuda.device(device) if device.type == "cuda" else _StayOn(device)
+    return torch.cuda.device(device) if device.type == "cuda" else _CudaRedirected(device)
 
 
-class _StayOn(TorchFunctionMode):
+class _CudaRedirected(TorchFunctionMode):
     """Intercepts ``Tensor.cuda``, which fails where there is no GPU, and changes nothing global."""
 
     def __init__(self, device: torch.device) -> None:
         super().__init__()
         self._device = device
 
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is Tensor.cuda:
             return args[0].to(self._device)
         return func(*args, **(kwargs or {}))
+
+
+@contextmanager
+def failures_explained(name: str, *, given: int | None = None) -> Iterator[None]:
+    """Adds how to mend it to what a network raises; what cannot be mended so passes as it is.
+
+    Args:
+        name: the network's, or the function's.
+        given: how many frames it was given, where ``frames_per_call`` was left to its default.
+
+    Raises:
+        CoPropError: the network takes gradients, or a number of frames that it was not given.
+    """
+    try:
+        yield
+    except CoPropError:
+        raise
+    except (RuntimeError, ValueError, IndexError, AssertionError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        if "does not require grad" in reason:
+            raise CoPropError(
+                f"{name} takes gradients inside its forward, and was called without any "
+                f"({reason}); give CoProp.wrap an adapter CallableSegmenter(fn, gradients=True)."
+            ) from error
+        if given is not None and _OF_SHAPES.search(reason) and not _OF_MEMORY.search(reason):
+            count = "one frame" if given == 1 else f"{given} frames"
+            raise CoPropError(
+                f"{name} failed on {count} ({reason}); where it takes clips of T frames, say so "
+                "with CallableSegmenter(fn, frames_per_call=T)."
+            ) from error
+        raise

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from coprop.keyframes.group_names import groups_named
 from coprop.keyframes.groups import sounding_groups
+from coprop.keyframes.vocabulary import groups_named
 
 
 @pytest.mark.parametrize("group", sounding_groups())
