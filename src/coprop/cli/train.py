@@ -47,7 +47,7 @@ class Resume(str, Enum):
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """What the command was told; see its help."""
+    """The command's options; see its help."""
 
     stage: TrainedModel
     config: str

@@ -28,7 +28,7 @@ class KeyframeObjective(nn.Module):
 
     The sound encoder stays as it was trained, as in the paper, and so do the statistics of batch
     normalisation: batches are too small for them, and processes would not agree. Of the default's
-    network only the hearing's head, the second classifier and the refinement learn.
+    network only the audio network's head, the patch classifier and the decoder learn.
 
     Args:
         segmenter: what is trained.

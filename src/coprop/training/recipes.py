@@ -31,7 +31,7 @@ _LEAST_SIDE = 32  # pixels: one place of the image encoders' coarsest features
 
 @dataclass(frozen=True)
 class Recipe:
-    """What both stages are told.
+    """The settings that both stages have.
 
     Args:
         stage: which of them the file is for.

@@ -48,7 +48,7 @@ class TrainingTask:
         validate: figures of the models as they are; empty where none are wanted.
         save: writes the models' folders into a folder.
         learning_rate: gives a group's rate from its peak and the step, from 0.
-        arguments: what the objective is told at a step.
+        arguments: more arguments of the objective at a step.
         release: called after the backward pass of a step; may take gradients away.
     """
 
@@ -163,11 +163,11 @@ class TrainingSession:
         Args:
             step: its number, from 0.
             batches: see `batches`.
-            stop: whether this process was told to stop.
+            stop: whether this process received a signal to stop.
 
         Returns:
-            the mean loss of all processes, the norm of the gradients, and whether any process was
-            told to stop, as all must stop after the same step.
+            the mean loss of all processes, the norm of the gradients, and whether any process received
+            a signal to stop, as all must stop after the same step.
 
         Raises:
             CoPropError: a loss that is not finite.
