@@ -166,8 +166,8 @@ class TrainingSession:
             stop: whether this process received a signal to stop.
 
         Returns:
-            the mean loss of all processes, the norm of the gradients, and whether any process received
-            a signal to stop, as all must stop after the same step.
+            the mean loss of all processes, the norm of the gradients, and whether any process is to
+            stop, as all must stop after the same step.
 
         Raises:
             CoPropError: a loss that is not finite.
