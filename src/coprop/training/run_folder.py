@@ -9,7 +9,6 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import torch
@@ -229,18 +228,6 @@ class Recorder:
         # Earlier files may hold points of this step and later; with this they no longer count.
         self._write(done + 1, [{"session_log": SessionLog(status=SessionLog.START)}])
 
-    def __enter__(self) -> Recorder:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        with output_errors(self._events):
-            self._writer.close()
-
     def row(self, step: int, values: Mapping[str, Any]) -> None:
         """Adds a line to the log; a number that is not finite, as a norm in fp16, becomes null."""
         self._log.append({"step": step, **{name: _finite(x) for name, x in values.items()}})
@@ -254,6 +241,15 @@ class Recorder:
         from tensorboardX.summary import scalar
 
         self._write(step, [{"summary": scalar(name, value)} for name, value in values.items()])
+
+    def close(self) -> None:
+        """Closes the file of events.
+
+        Raises:
+            OutputError: the file cannot be written.
+        """
+        with output_errors(self._events):
+            self._writer.close()
 
     def _write(self, step: int, events: list[dict[str, Any]]) -> None:
         from tensorboardX.proto.event_pb2 import Event

@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -133,7 +133,7 @@ class TrainingSession:
             signals = stack.enter_context(StopSignals())
             record = None
             if self.accelerator.is_main_process:
-                record = stack.enter_context(Recorder(self.folder, done))
+                record = stack.enter_context(closing(Recorder(self.folder, done)))
             batches = self.batches(done)
             for step in range(done, self.task.steps):
                 began = time.perf_counter()
