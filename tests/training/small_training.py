@@ -66,9 +66,9 @@ def task_of(recipe: KeyframeRecipe | PropagatorRecipe, dataset: Any) -> Training
 def session_of(
     recipe: KeyframeRecipe | PropagatorRecipe, dataset: Any, folder: Path
 ) -> TrainingSession:
-    run = RunFolder(folder)
-    run.open(recipe.to_dict())
-    accelerator = make_accelerator(recipe, cpu=True)
+    run, accelerator = RunFolder(folder), make_accelerator(recipe, cpu=True)
+    if accelerator.is_main_process:  # two writers of one file would take it from each other
+        run.open(recipe.to_dict())
     return TrainingSession(task_of(recipe, dataset), recipe, run, accelerator)
 
 
