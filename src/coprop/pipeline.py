@@ -1,8 +1,8 @@
-"""Co-Prop: anchor where the sounding objects change, segment a keyframe there, propagate it.
+"""Co-Prop: find where the sounding objects change, segment a keyframe there, propagate it.
 
 audio --ControlPointDetector--> control points --> segments, inside which the sources are constant,
-    without silence and no longer than ``max_segment_s``
-first frame of a segment --keyframe model--> its mask
+    without silence
+first frame of a segment, and after ``max_segment_s`` another --keyframe model--> its mask
 the segment's other frames, one by one, with their sound --propagator--> their masks
 """
 
@@ -23,8 +23,8 @@ from coprop.checks import number, shown, whole
 from coprop.context import with_neighbours
 from coprop.control_points.detector import ControlPointDetector
 from coprop.errors import CheckpointError, CoPropError
-from coprop.keyframes.adapters import CallableSegmenter, adapter_for, how_to_adapt
 from coprop.keyframes.adapters.inference import network_of
+from coprop.keyframes.adapters.registry import as_keyframe_model
 from coprop.keyframes.model import KeyframeFunction, KeyframeModel, Outputs
 from coprop.keyframes.naming import AUDIOSET, SoundNamer
 from coprop.keyframes.segmenter import KeyframeSegmenter
@@ -42,7 +42,7 @@ Detector = Callable[[AudioTrack], ControlPoints]
 """What fills the control point slot: a `ControlPointDetector` or any such function."""
 
 WEIGHTS = Path(__file__).parent / "weights"
-DEFAULT_MAX_SEGMENT_S = 2.0
+DEFAULT_MAX_SEGMENT_S = 2.0  # the default's masks drift, and what comes into view must be found
 _SHORTEST_SEGMENT_S = 0.001  # no video shows more frames in a second
 
 
@@ -184,13 +184,13 @@ class CoProp:
             CoPropError: a network that is not recognised and has no adapter, something that cannot
                 be called, or an option out of range.
         """
-        keyframes = _keyframe_model(model, adapter, window_s, outputs)
+        segmenter = as_keyframe_model(model, adapter, window_s=window_s, outputs=outputs)
         device = _device_of(propagator, model, adapter) if device is None else _device(device)
         if propagator is None:
             default = AudioInsertPropagator.from_pretrained(WEIGHTS / "propagator")
             propagator = default.to(device)
         return cls(
-            keyframes,
+            segmenter,
             detector=ControlPointDetector.novelty() if detector is None else detector,
             propagator=propagator,
             max_segment_s=max_segment_s,
@@ -376,45 +376,6 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "namer": _namer,
     "device": _device,
 }
-
-
-def _keyframe_model(
-    model: nn.Module | KeyframeFunction | KeyframeModel,
-    adapter: KeyframeFunction | KeyframeModel | None,
-    window_s: float | None,
-    outputs: Outputs | None,
-) -> KeyframeModel:
-    """What is wrapped, as the keyframe slot takes it."""
-    if adapter is None:
-        adapter = adapter_for(model)
-        if (
-            adapter is None
-            and isinstance(model, nn.Module)
-            and not isinstance(model, KeyframeModel)
-        ):
-            raise CoPropError(how_to_adapt(model))
-    called = model if adapter is None else adapter
-    if isinstance(called, KeyframeModel):
-        if outputs is not None:
-            raise CoPropError(
-                f"outputs is for functions, and {type(called).__name__} is none; "
-                "CallableSegmenter(fn, outputs=...) takes it too."
-            )
-        if window_s is not None:
-            raise CoPropError(
-                f"window_s is for functions; {type(called).__name__} has its own window of "
-                f"{called.window_s:g} s."
-            )
-        return called
-    if not callable(called):
-        raise CoPropError(
-            "wrap() takes a network, or a function fn(frames, audio) -> logits as model or "
-            f"adapter, got {type(called).__name__}."
-        )
-    network = model if isinstance(model, nn.Module) and called is not model else None
-    return CallableSegmenter(
-        called, window_s=window_s, outputs=outputs or "logits", network=network
-    )
 
 
 def _device_of(*parts: object) -> torch.device:

@@ -6,14 +6,21 @@ import inspect
 
 from torch import Tensor, nn
 
+from coprop.errors import CoPropError
 from coprop.keyframes.adapters.avsegformer import AVSegFormerAdapter
 from coprop.keyframes.adapters.base import NetworkAdapter
+from coprop.keyframes.adapters.callable import CallableSegmenter
 from coprop.keyframes.adapters.catr import CATRAdapter
 from coprop.keyframes.adapters.cavp import CAVPAdapter
 from coprop.keyframes.adapters.combo import COMBOAdapter
 from coprop.keyframes.adapters.inference import device_of, evaluation_mode, unwrap
 from coprop.keyframes.adapters.tpavi import TPAVIAdapter
-from coprop.keyframes.model import KeyframeModel, warn_of_probabilities
+from coprop.keyframes.model import (
+    KeyframeFunction,
+    KeyframeModel,
+    Outputs,
+    warn_of_probabilities,
+)
 from coprop.keyframes.segmenter import KeyframeSegmenter
 from coprop.keyframes.text_guided import guided
 
@@ -69,6 +76,51 @@ def how_to_adapt(model: nn.Module) -> str:
         f"{_EXAMPLE}\n\n"
         "coprop.keyframes.adapters.CallableSegmenter(function, size=(224, 224), normalise=True, "
         'audio="log_mel") resizes, normalises and makes spectrograms for a function.'
+    )
+
+
+def as_keyframe_model(
+    model: nn.Module | KeyframeFunction | KeyframeModel,
+    adapter: KeyframeFunction | KeyframeModel | None = None,
+    *,
+    window_s: float | None = None,
+    outputs: Outputs | None = None,
+) -> KeyframeModel:
+    """What is wrapped, as the keyframe slot takes it; the arguments are those of `CoProp.wrap`.
+
+    Raises:
+        CoPropError: a network that is not known and has no adapter, something that cannot be
+            called, or options that are not for it.
+    """
+    if adapter is None:
+        adapter = adapter_for(model)
+        if (
+            adapter is None
+            and isinstance(model, nn.Module)
+            and not isinstance(model, KeyframeModel)
+        ):
+            raise CoPropError(how_to_adapt(model))
+    called = model if adapter is None else adapter
+    if isinstance(called, KeyframeModel):
+        if outputs is not None:
+            raise CoPropError(
+                f"outputs is for functions, and {type(called).__name__} is none; "
+                "CallableSegmenter(fn, outputs=...) takes it too."
+            )
+        if window_s is not None:
+            raise CoPropError(
+                f"window_s is for functions; {type(called).__name__} has its own window of "
+                f"{called.window_s:g} s."
+            )
+        return called
+    if not callable(called):
+        raise CoPropError(
+            "wrap() takes a network, or a function fn(frames, audio) -> logits as model or "
+            f"adapter, got {type(called).__name__}."
+        )
+    network = model if isinstance(model, nn.Module) and called is not model else None
+    return CallableSegmenter(
+        called, window_s=window_s, outputs=outputs or "logits", network=network
     )
 
 
