@@ -14,7 +14,7 @@ import pytest
 from coprop.control_points.language_models.server import ServerModel
 from coprop.errors import CoPropError, MissingPackageError
 from coprop.extras import needs
-from coprop.training.events import EventFile
+from coprop.training.run_folder import Recorder, RunFolder
 
 ROOT = Path(__file__).parents[1]
 
@@ -28,7 +28,7 @@ def metrics_anew() -> Any:
 
 USES: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "llm": ("openai", lambda folder: ServerModel("http://localhost", "tiny")),
-    "train": ("tensorboardX", lambda folder: EventFile(folder, first_step=1)),
+    "train": ("tensorboardX", lambda folder: Recorder(RunFolder(folder), 0)),
     "eval": ("torchmetrics", lambda folder: metrics_anew()),
 }
 

@@ -18,7 +18,7 @@ from coprop.evaluation.store import EvaluationFolder
 from coprop.files import differing, one_a_line, parse_json, read_json, replacing
 from coprop.json_lines import JsonLines, refuse_other_settings
 from coprop.locks import LOCK, WriterLock
-from coprop.training.records import RunFolder
+from coprop.training.run_folder import RunFolder
 
 HOLD = """
 import sys, time

@@ -19,8 +19,7 @@ from bad_input.case import Case, Door, Expect
 from bad_input.damage import damaged, damaged_json, kept_folder
 from coprop.keyframes.segmenter import KeyframeSegmenter, SegmenterConfig
 from coprop.propagation import AudioInsertPropagator, PropagatorConfig
-from coprop.training.recipe_files import read_recipe, recipe_from
-from coprop.training.recipes import KeyframeRecipe, PropagatorRecipe
+from coprop.training.recipes import KeyframeRecipe, PropagatorRecipe, read_recipe, recipe_from
 from coprop.weights import read_state_dict
 from pipeline_samples import small_propagator
 

@@ -30,10 +30,9 @@ from coprop.data.loading import load_dataset
 from coprop.evaluation.methods import constant
 from coprop.evaluation.runner import evaluate
 from coprop.evaluation.store import EvaluationFolder
-from coprop.training.recipe_files import recipe_from
-from coprop.training.recipes import KeyframeRecipe
-from coprop.training.records import RunFolder
-from coprop.training.session import Session, Stage
+from coprop.training.recipes import KeyframeRecipe, recipe_from
+from coprop.training.run_folder import RunFolder
+from coprop.training.session import TrainingSession, TrainingTask
 from pipeline_samples import Shifter, changes_at, clip_of, left_half, noise
 from scripted_models import Scripted
 from tools.benchmark.config import ClipConfig
@@ -66,22 +65,19 @@ def _train(folder: Path, steps: int) -> None:
         KeyframeRecipe, {"stage": "keyframes", "steps": 4, "batch_size": 2, "checkpoint_every": 2}
     )
     objective = _Objective()
-    stage = Stage(
+    task = TrainingTask(
         objective=objective,
         samples=_Samples(),  # type: ignore[arg-type]
         collate=torch.utils.data.default_collate,
         optimizer=torch.optim.AdamW([{"params": objective.parameters(), "lr": 0.1, "peak": 0.1}]),
         steps=steps,
-        learning_rate=lambda peak, step: peak,
-        arguments=lambda step: {},
-        release=lambda step: None,
         validate=dict,
         save=lambda path: path.mkdir(exist_ok=True),
     )
     run = RunFolder(folder)
     run.check(recipe.to_dict(), resume=True)
     run.open(recipe.to_dict())
-    Session(stage, recipe, run, Accelerator(cpu=True)).run()
+    TrainingSession(task, recipe, run, Accelerator(cpu=True)).run()
     if not all(torch.isfinite(p).all() for p in objective.parameters()):
         raise RuntimeError("weights that are not finite")
 

@@ -12,12 +12,12 @@ from typing import Any
 import torch
 
 from coprop.data.avsbench_object import MS3
-from coprop.training.keyframe_stage import build_segmenter, keyframe_stage
-from coprop.training.propagator_stage import build_propagator, propagator_stage
-from coprop.training.recipe_files import recipe_from
-from coprop.training.recipes import KeyframeRecipe, PropagatorRecipe
-from coprop.training.records import RunFolder
-from coprop.training.session import Session, Stage, make_accelerator
+from coprop.training.initial_weights import build_propagator, build_segmenter
+from coprop.training.keyframes import keyframe_task
+from coprop.training.propagator import propagator_task
+from coprop.training.recipes import KeyframeRecipe, PropagatorRecipe, recipe_from
+from coprop.training.run_folder import RunFolder
+from coprop.training.session import TrainingSession, TrainingTask, make_accelerator
 
 NETWORK = {"width": 16, "heads": 2, "encoder_layers": 1, "decoder_layers": 1}
 SEGMENTER = {
@@ -56,17 +56,20 @@ class NoValidation:
         folder.mkdir(parents=True, exist_ok=True)
 
 
-def stage_of(recipe: KeyframeRecipe | PropagatorRecipe, dataset: Any) -> Stage:
+def task_of(recipe: KeyframeRecipe | PropagatorRecipe, dataset: Any) -> TrainingTask:
     if isinstance(recipe, KeyframeRecipe):
         segmenter = build_segmenter(recipe, dataset.num_classes)
-        return keyframe_stage(recipe, segmenter, dataset, None, NoValidation())
-    return propagator_stage(recipe, build_propagator(recipe), dataset, NoValidation())
+        return keyframe_task(recipe, segmenter, dataset, None, NoValidation())
+    return propagator_task(recipe, build_propagator(recipe), dataset, NoValidation())
 
 
-def session_of(recipe: KeyframeRecipe | PropagatorRecipe, dataset: Any, folder: Path) -> Session:
-    run = RunFolder(folder)
-    run.open(recipe.to_dict())
-    return Session(stage_of(recipe, dataset), recipe, run, make_accelerator(recipe, cpu=True))
+def session_of(
+    recipe: KeyframeRecipe | PropagatorRecipe, dataset: Any, folder: Path
+) -> TrainingSession:
+    run, accelerator = RunFolder(folder), make_accelerator(recipe, cpu=True)
+    if accelerator.is_main_process:  # two writers of one file would take it from each other
+        run.open(recipe.to_dict())
+    return TrainingSession(task_of(recipe, dataset), recipe, run, accelerator)
 
 
 def first_gradients(
@@ -75,7 +78,7 @@ def first_gradients(
     """The gradients of the first step by name, and the number of processes that made them."""
     session = session_of(recipe, dataset, folder)
     session.backward(0, session.batches(0))
-    named = session.stage.objective.named_parameters()
+    named = session.task.objective.named_parameters()
     gradients = {name: p.grad.clone() for name, p in named if p.grad is not None}
     return gradients, session.accelerator.num_processes
 

@@ -10,8 +10,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from coprop.propagation.masks import VOID
 from coprop.training.losses import (
-    VOID,
     binary_loss,
     bootstrapped_cross_entropy,
     mining_share,

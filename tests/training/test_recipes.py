@@ -12,10 +12,14 @@ import torch
 from coprop.errors import CoPropError
 from coprop.keyframes.segmenter import KeyframeSegmenter
 from coprop.propagation.propagator import AudioInsertPropagator
-from coprop.training.keyframe_stage import segmenter_config
-from coprop.training.propagator_stage import propagator_config
-from coprop.training.recipe_files import config_names, read_recipe, recipe_from
-from coprop.training.recipes import KeyframeRecipe, PropagatorRecipe
+from coprop.training.initial_weights import propagator_config, segmenter_config
+from coprop.training.recipes import (
+    KeyframeRecipe,
+    PropagatorRecipe,
+    config_names,
+    read_recipe,
+    recipe_from,
+)
 
 GOOD = {"stage": "keyframes", "epochs": 1}
 GOOD_2 = {"stage": "propagator", "steps": 1}
@@ -51,9 +55,9 @@ def test_configs_build_their_models(name: str) -> None:
             assert segmenter.config.architecture == "grounded"
         assert recipe.key_frames == ("rcpg" if variant.endswith("_finetuned") else "all")
     else:
-        told = read_recipe(PropagatorRecipe, "propagator", name)
+        two = read_recipe(PropagatorRecipe, "propagator", name)
         with torch.device("meta"):
-            propagator = AudioInsertPropagator(propagator_config(told))
+            propagator = AudioInsertPropagator(propagator_config(two))
         assert propagator.config.insert_levels == levels[variant]
         own_encoder = "efficientnet_lite0" if variant == "composed" else "resnet50"
         assert propagator.config.encoder == own_encoder
@@ -120,7 +124,8 @@ def test_what_is_wrong_is_told(tmp_path: Path, change: str, message: str) -> Non
         ({"frames_per_clip": 1}, "a sequence has two frames"),
         ({"frames_per_clip": None}, "a sequence has two frames"),
         ({"long_term_gap": 0}, "long_term_gap >= 1"),
-        ({"told": 1.5}, "told must lie in"),
+        ({"teacher_forcing": 1.5}, "teacher_forcing must lie in"),
+        ({"told": 1.5}, "teacher_forcing must lie in"),
         ({"warm_up": -0.1}, "warm_up must lie in"),
         ({"encoder_ratio": 2}, "encoder_ratio must lie in"),
         ({"lowest_learning_rate": 1.0}, "lowest_learning_rate <= learning_rate"),
@@ -133,6 +138,12 @@ def test_what_is_wrong_is_told(tmp_path: Path, change: str, message: str) -> Non
 def test_what_is_wrong_in_stage_two(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(CoPropError, match=message):
         recipe_from(PropagatorRecipe, {**GOOD_2, **changes})
+
+
+def test_former_names_of_settings_are_taken() -> None:
+    recipe = read_recipe(PropagatorRecipe, "propagator", "propagator_composed", ["told=0.25"])
+    assert recipe.teacher_forcing == 0.25
+    assert "told" not in recipe.to_dict()
 
 
 def test_files_that_are_none(tmp_path: Path) -> None:

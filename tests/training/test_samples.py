@@ -18,15 +18,19 @@ from coprop.data.avsbench_object import MS3, S4
 from coprop.data.avsbench_semantic import AVSS
 from coprop.data.subsets import key_frames, subset
 from coprop.errors import DatasetError
-from coprop.training.losses import VOID
+from coprop.propagation.masks import VOID
 from coprop.training.samples import (
     KeyframeSamples,
     PropagatorSamples,
     SampleOptions,
+    View,
+    between,
     join_keyframes,
+    random_view,
+    see,
     stack_sequences,
+    whole_view,
 )
-from coprop.training.views import View, between, random_view, see, whole_view
 from tools.benchmark.composed_clips import ComposedClips
 
 OPTIONS = SampleOptions((24, 32), sample_rate=8000, window_s=0.5, seed=1)

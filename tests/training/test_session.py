@@ -18,9 +18,8 @@ from small_training import keyframe_recipe, propagator_recipe, session_of
 
 from coprop.data.avsbench_object import MS3
 from coprop.errors import CheckpointError, CoPropError, OutputError
-from coprop.training.averaging import WeightAverage
-from coprop.training.records import RunFolder
-from coprop.training.session import Session
+from coprop.training.run_folder import RunFolder
+from coprop.training.session import TrainingSession, WeightAverage
 
 TWO = (
     *(sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"),
@@ -44,8 +43,8 @@ def curve(folder: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def weights(session: Session) -> dict[str, torch.Tensor]:
-    return {name: t.clone() for name, t in session.stage.objective.state_dict().items()}
+def weights(session: TrainingSession) -> dict[str, torch.Tensor]:
+    return {name: t.clone() for name, t in session.task.objective.state_dict().items()}
 
 
 class KilledError(Exception):
@@ -90,8 +89,8 @@ def test_resumed_is_uninterrupted(recipe: Any, folder: Path, tmp_path: Path) -> 
     assert len({row["loss"] for row in curve(tmp_path / "whole")}) == 5
     averages = [s.average.state_dict() for s in (whole, resumed) if s.average is not None]
     first, second = averages
-    assert first["updates"] == second["updates"] == 5
-    assert all(torch.equal(v, second["averages"][n]) for n, v in first["averages"].items())
+    assert first["n_averaged"] == second["n_averaged"] == 1 + 5  # the first weights are in it
+    assert all(torch.equal(v, second[n]) for n, v in first.items())
 
 
 def test_two_processes_share_a_batch(folder: Path, tmp_path: Path) -> None:
@@ -200,20 +199,33 @@ def test_other_settings_are_refused(tmp_path: Path) -> None:
         run.check({"steps": 6, "workers": 2}, resume=True)
     with pytest.raises(OutputError, match="--resume automatic"):
         run.check({"steps": 5, "workers": 2}, resume=False)
+    run.open({"told": 0.5})  # as an earlier version named it
+    run.check({"teacher_forcing": 0.5}, resume=True)
+    with pytest.raises(OutputError, match=r"teacher_forcing was 0\.5, is 1"):
+        run.check({"teacher_forcing": 1.0}, resume=True)
 
 
 def test_average_of_weights() -> None:
-    layer = torch.nn.Linear(1, 1, bias=False)
-    average = WeightAverage.over(layer, steps=4)  # a decay of 0.75
+    weights = torch.nn.ParameterList([torch.zeros(1)])
+    average = WeightAverage(weights, steps=4)  # a decay of 0.75
     with torch.no_grad():
-        layer.weight.zero_()
-        average.load_state_dict({"updates": 0, "averages": {"weight": torch.zeros(1, 1)}})
         expected = 0.0
         for n in range(1, 60):
-            layer.weight.fill_(float(n))
+            weights[0].fill_(float(n))
             decay = min(0.75, (1 + n) / (10 + n))
             expected = decay * expected + (1 - decay) * n
-            average.update(layer)
-    with average.applied(layer):
-        assert layer.weight.item() == pytest.approx(expected, rel=1e-5)
-    assert layer.weight.item() == 59
+            average.update_parameters(weights)
+    with average.applied(weights):
+        assert weights[0].item() == pytest.approx(expected, rel=1e-5)
+    assert weights[0].item() == 59
+
+
+def test_averages_of_earlier_versions_are_read() -> None:
+    weights = torch.nn.ParameterList([torch.zeros(2), torch.zeros(3)])
+    average = WeightAverage(weights, steps=4)
+    earlier = {"updates": 7, "averages": {"a.weight": torch.ones(2), "b.weight": torch.ones(3)}}
+    average.load_state_dict(earlier)
+    assert average.n_averaged == 8
+    assert all(p.eq(1).all() for p in average.parameters())
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        average.load_state_dict({**earlier, "averages": {"a": torch.ones(2), "b": torch.ones(2)}})

@@ -15,12 +15,10 @@ from typing import Any
 from coprop import AudioInsertPropagator, ControlPointDetector, CoProp, KeyframeSegmenter
 from coprop.data.benchmark_reader import ComposedBenchmark
 from coprop.errors import CoPropError
-from coprop.training.keyframe_stage import SEGMENTER
-from coprop.training.propagator_stage import PROPAGATOR
-from coprop.training.recipe_files import read_recipe
-from coprop.training.recipes import KeyframeRecipe, PropagatorRecipe
-from coprop.training.records import SETTINGS, RunFolder
+from coprop.training.initial_weights import PROPAGATOR, SEGMENTER
+from coprop.training.recipes import KeyframeRecipe, PropagatorRecipe, read_recipe
 from coprop.training.run import Data, train
+from coprop.training.run_folder import SETTINGS, RunFolder
 from coprop.training.session import make_accelerator
 from tools.benchmark.config import ClipConfig
 from tools.benchmark.folder import compose_folder

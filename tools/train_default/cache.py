@@ -15,7 +15,7 @@ from torch import Tensor
 
 from coprop.brief import one_line
 from coprop.errors import CheckpointError
-from coprop.training.checkpoint import write_tensors
+from coprop.training.run_folder import write_tensors
 from tools.benchmark.library import Library, Source
 
 _log = logging.getLogger(__name__)

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from coprop.training.checkpoint import read_checkpoint, write_checkpoint
 from coprop.training.losses import soft_areas
+from coprop.training.run_folder import read_checkpoint, write_checkpoint
 
 _log = logging.getLogger(__name__)
 _WARM_UP = 100  # steps

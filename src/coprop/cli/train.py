@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable
+from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 from pathlib import Path
@@ -26,13 +26,13 @@ from coprop.cli.dataset_options import (
 from coprop.cli.progress import ProgressBars
 
 if TYPE_CHECKING:
-    from coprop.data.labelled import LabelledDataset
-    from coprop.training.recipes import KeyframeRecipe, PropagatorRecipe
     from coprop.training.session import Outcome
 
+_DEVICES = ("cpu", "cuda", "mps")
 
-class Stage(str, Enum):
-    """The two models that are trained."""
+
+class TrainedModel(str, Enum):
+    """The two models that are trained, one in each stage."""
 
     keyframes = "keyframes"
     propagator = "propagator"
@@ -45,51 +45,78 @@ class Resume(str, Enum):
     automatic = "automatic"
 
 
+@dataclass(frozen=True)
+class TrainOptions:
+    """The command's options; see its help."""
+
+    stage: TrainedModel
+    config: str
+    changes: list[str]
+    dataset: str
+    root: Path
+    split: str
+    subset: SubsetName
+    classes: SeenClasses
+    limit: int | None
+    out: Path
+    resume: bool
+    device: str
+    quiet: bool
+
+
+StageArgument = Annotated[TrainedModel, typer.Argument(show_default=False, help="Which model.")]
+ConfigOption = Annotated[
+    str,
+    typer.Option(
+        metavar="FILE",
+        show_default=False,
+        help="Settings: a JSON file, or the name of one that comes with coprop.",
+    ),
+]
+OutOption = Annotated[
+    Path,
+    typer.Option(
+        "--out",
+        "-o",
+        metavar="DIR",
+        readable=False,
+        show_default=False,
+        help="Folder for checkpoints, logs and, in the end, the models (final/).",
+    ),
+]
+ChangesOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        show_default=False,
+        help="Another value for a setting; may be given again for others.",
+    ),
+]
+ResumeOption = Annotated[
+    Resume, typer.Option(help="automatic: go on from the last checkpoint in DIR, if there is one.")
+]
+SplitOption = Annotated[str, typer.Option(help="Part of the dataset to train on.")]
+DeviceOption = Annotated[
+    str, typer.Option(metavar="NAME", show_default="a GPU, if any", help="cpu, cuda or mps.")
+]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
+
+
 def train(
-    stage: Annotated[Stage, typer.Argument(show_default=False, help="Which model.")],
-    config: Annotated[
-        str,
-        typer.Option(
-            metavar="FILE",
-            show_default=False,
-            help="Settings: a JSON file, or the name of one that comes with coprop.",
-        ),
-    ],
+    stage: StageArgument,
+    config: ConfigOption,
     dataset: DatasetOption,
     root: RootOption,
-    out: Annotated[
-        Path,
-        typer.Option(
-            "--out",
-            "-o",
-            metavar="DIR",
-            readable=False,
-            show_default=False,
-            help="Folder for checkpoints, logs and, in the end, the models (final/).",
-        ),
-    ],
-    changes: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            show_default=False,
-            help="Another value for a setting; may be given again for others.",
-        ),
-    ] = None,
-    resume: Annotated[
-        Resume,
-        typer.Option(help="automatic: go on from the last checkpoint in DIR, if there is one."),
-    ] = Resume.never,
-    split: Annotated[str, typer.Option(help="Part of the dataset to train on.")] = "train",
+    out: OutOption,
+    changes: ChangesOption = None,
+    resume: ResumeOption = Resume.never,
+    split: SplitOption = "train",
     subset: SubsetOption = SubsetName.all,
     classes: SeenClassesOption = SeenClasses.all,
     limit: LimitOption = None,
-    device: Annotated[
-        str,
-        typer.Option(metavar="NAME", show_default="a GPU, if any", help="cpu, cuda or mps."),
-    ] = "",
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+    device: DeviceOption = "",
+    quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> None:
     """Train the keyframe segmenter (stage one), or the propagator (stage two).
@@ -106,75 +133,69 @@ def train(
 
     docs/training.md names the settings and the configs.
     """
+    options = TrainOptions(
+        stage=stage,
+        config=config,
+        changes=changes or [],
+        dataset=dataset,
+        root=root,
+        split=split,
+        subset=subset,
+        classes=classes,
+        limit=limit,
+        out=out,
+        resume=resume is Resume.automatic,
+        device=device,
+        quiet=quiet,
+    )
     outcome: Outcome | None = None
 
     def interrupted() -> str:
         step = f" after step {outcome.step}" if outcome else ""
         return f"interrupted{step}; to go on, repeat it with --resume automatic ({out})."
 
-    if not quiet:
-        _tell_steps()
     with reported(debug=debug, interrupted=interrupted):
-        outcome = _train(
-            stage=stage,
-            config=config,
-            changes=changes or [],
-            clips=partial(chosen_dataset, dataset, root, subset=subset, classes=classes),
-            split=split,
-            limit=limit,
-            out=out,
-            resume=resume is Resume.automatic,
-            cpu=_wants_cpu(device),
-            shown=not quiet,
-        )
+        outcome = _train(options)
         if not outcome.finished:
             raise KeyboardInterrupt
     if not quiet and _first_process():
         say(f"Written to {out / 'final'}")
 
 
-def _train(
-    *,
-    stage: Stage,
-    config: str,
-    changes: list[str],
-    clips: Callable[..., LabelledDataset],
-    split: str,
-    limit: int | None,
-    out: Path,
-    resume: bool,
-    cpu: bool,
-    shown: bool,
-) -> Outcome:
+def _train(options: TrainOptions) -> Outcome:
+    from coprop.training.recipes import KeyframeRecipe, PropagatorRecipe, read_recipe
     from coprop.training.run import Data
     from coprop.training.run import train as run_training
     from coprop.training.session import make_accelerator
 
-    recipe = _recipe(stage, config, changes)
+    if not options.quiet:
+        _tell_steps()
+    cpu = _wants_cpu(options.device)
+    recipe: KeyframeRecipe | PropagatorRecipe
+    if options.stage is TrainedModel.keyframes:
+        recipe = read_recipe(KeyframeRecipe, "keyframes", options.config, options.changes)
+    else:
+        recipe = read_recipe(PropagatorRecipe, "propagator", options.config, options.changes)
+    name, root, subset, classes = options.dataset, options.root, options.subset, options.classes
+    clips = partial(chosen_dataset, name, root, subset=subset, classes=classes)
     data = Data(
-        clips(split, limit=limit),
+        clips(options.split, limit=options.limit),
         clips(recipe.validate_split, limit=recipe.validate_clips)
         if recipe.validate_every
         else None,
     )
     accelerator = make_accelerator(recipe, cpu=cpu)
-    with ProgressBars(shown=shown and accelerator.is_main_process) as bars:
-        return run_training(recipe, data, out, accelerator, resume=resume, progress=bars)
-
-
-def _recipe(stage: Stage, config: str, changes: list[str]) -> KeyframeRecipe | PropagatorRecipe:
-    from coprop.training.recipe_files import read_recipe
-    from coprop.training.recipes import KeyframeRecipe, PropagatorRecipe
-
-    if stage is Stage.keyframes:
-        return read_recipe(KeyframeRecipe, "keyframes", config, changes)
-    return read_recipe(PropagatorRecipe, "propagator", config, changes)
+    shown = not options.quiet and accelerator.is_main_process
+    with ProgressBars(shown=shown) as bars:
+        return run_training(
+            recipe, data, options.out, accelerator, resume=options.resume, progress=bars
+        )
 
 
 def _wants_cpu(device: str) -> bool:
     if not device:
         return False
-    if device not in ("cpu", "cuda", "mps"):
+    if device not in _DEVICES:
         raise typer.BadParameter(
             f"{device!r} is neither cpu, cuda nor mps; CUDA_VISIBLE_DEVICES chooses among GPUs.",
             param_hint="--device",

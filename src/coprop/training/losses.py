@@ -10,10 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-VOID = 255
-"""The label of pixels that no loss looks at."""
+from coprop.propagation.masks import VOID
 
 _SMOOTH = 1.0  # of Dice: pixels that both masks are given, so that two empty masks agree
+_NO_AREA = 1e-6  # pixels; far below any union that counts, and the quotient stays finite
 
 
 def binary_loss(logits: Tensor, labels: Tensor) -> Tensor:
@@ -78,6 +78,9 @@ def mining_share(step: int, steps: int, *, final: float = 0.15, ratio: float = 0
         steps: of the whole training.
         final: the share at the end; AOT's.
         ratio: when it is reached, as a part of the training; AOT's.
+
+    >>> [mining_share(step, 100) for step in (0, 50, 99)]
+    [1.0, 0.15, 0.15]
     """
     progress = min(step / max(ratio * steps, 1.0), 1.0)
     return progress * final + (1 - progress)
@@ -112,7 +115,7 @@ def soft_areas(probability: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Ten
         Three tensors of the shape (...).
     """
     overlap = (probability * target).sum(dim=(-2, -1))
-    union = (probability + target - probability * target).sum(dim=(-2, -1)).clamp_min(1e-6)
+    union = (probability + target - probability * target).sum(dim=(-2, -1)).clamp_min(_NO_AREA)
     return overlap, union, (target.sum(dim=(-2, -1)) > 0).to(probability)
 
 

@@ -1,27 +1,43 @@
-"""What a training is told, in both stages; `coprop.training.recipe_files` reads it from files."""
+"""Recipes: the settings of both trainings, and the JSON files that hold them."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+import math
+import types
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from importlib import resources
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from coprop.checks import number
 from coprop.errors import CoPropError
+from coprop.files import parse_json
+from coprop.paths import AnyPath, as_path
 
 Stage = Literal["keyframes", "propagator"]
 Precision = Literal["no", "fp16", "bf16"]
 KeyFrames = Literal["all", "annotation", "novelty", "cosine", "rcpg"]
 
+_CONFIGS = "configs"
+_FORMER_NAMES = {"told": "teacher_forcing"}  # in recipes and run folders of earlier versions
+_LEAST = {
+    **dict.fromkeys(("epochs", "batch_size", "accumulation", "frames_per_clip"), 1),
+    **dict.fromkeys(("checkpoint_every", "keep", "log_every", "validate_clips"), 1),
+    **dict.fromkeys(("steps", "seed", "workers", "cached_clips", "validate_every"), 0),
+}
+_LEAST_SIDE = 32  # pixels: one place of the image encoders' coarsest features
+
 
 @dataclass(frozen=True)
 class Recipe:
-    """What both stages are told.
+    """The settings that both stages have.
 
     Args:
         stage: which of them the file is for.
         description: what it is for, in words; nothing depends on it.
         model: settings of the model that differ from its defaults.
-        start: where the weights come from; each stage says what it takes.
+        start: where the initial weights come from; each stage says what it takes.
         audio_weights: file of the audio encoder; "random" for none.
         beside: folder of the pipeline's other model, for validation and for ``final``; "default"
             is the one in the package.
@@ -59,20 +75,20 @@ class Recipe:
     beside: str = "default"
     epochs: int | None = None
     steps: int | None = None
-    batch_size: int = 4
+    batch_size: int = 4  # the paper's, of stage one
     accumulation: int = 1
     precision: Precision = "no"
-    learning_rate: float = 1e-4
+    learning_rate: float = 1e-4  # the paper's, of stage one
     clip_norm: float | None = None
     ema_ratio: float = 0.0
-    size: tuple[int, ...] = (224, 224)
+    size: tuple[int, ...] = (224, 224)  # AVSBench's frames
     augment: bool = True
     frames_per_clip: int | None = None
     seed: int = 0
     workers: int = 0
     cached_clips: int = 0
-    checkpoint_every: int = 500
-    keep: int = 2
+    checkpoint_every: int = 500  # minutes of a GPU, which is what a kill may cost
+    keep: int = 2  # the last, and the one before should the last be damaged
     log_every: int = 20
     validate_every: int = 0
     validate_split: str = "val"
@@ -84,18 +100,7 @@ class Recipe:
                 f"a training lasts a number of epochs or of steps, got epochs={self.epochs} and "
                 f"steps={self.steps}; give one of them, and null for the other."
             )
-        lowest = {
-            "epochs": 1,
-            "steps": 0,
-            "frames_per_clip": 1,
-            "seed": 0,
-            "workers": 0,
-            "cached_clips": 0,
-            "validate_every": 0,
-            **dict.fromkeys(("batch_size", "accumulation", "checkpoint_every", "keep"), 1),
-            **dict.fromkeys(("log_every", "validate_clips"), 1),
-        }
-        for name, least in lowest.items():
+        for name, least in _LEAST.items():
             value = getattr(self, name)
             if value is not None and value < least:
                 raise CoPropError(f"{name} must be at least {least}, got {value}.")
@@ -104,12 +109,27 @@ class Recipe:
                 "learning_rate and clip_norm must be positive, got "
                 f"{self.learning_rate} and {self.clip_norm}."
             )
-        if not 0 <= self.ema_ratio <= 1:
-            raise CoPropError(f"ema_ratio must lie in [0, 1], got {self.ema_ratio}.")
-        if len(self.size) != 2 or min(self.size) < 32:
+        self._check_parts("ema_ratio")
+        if len(self.size) != 2 or min(self.size) < _LEAST_SIDE:
             raise CoPropError(
-                f"size must be [height, width], each of 32 pixels or more, got {list(self.size)}."
+                f"size must be [height, width], each of {_LEAST_SIDE} pixels or more, got "
+                f"{list(self.size)}."
             )
+
+    def _check_parts(self, *names: str) -> None:
+        for name in names:
+            if not 0 <= getattr(self, name) <= 1:
+                raise CoPropError(f"{name} must lie in [0, 1], got {getattr(self, name)}.")
+
+    def steps_for(self, clips: int) -> int:
+        """How many steps it takes on so many clips; the last may begin another epoch.
+
+        >>> KeyframeRecipe("keyframes", epochs=3, batch_size=4).steps_for(clips=10)
+        8
+        """
+        if self.steps is not None:
+            return self.steps
+        return math.ceil((self.epochs or 0) * clips / self.batch_size)
 
     def to_dict(self) -> dict[str, Any]:
         """The recipe as a dict that JSON can hold."""
@@ -142,7 +162,7 @@ class KeyframeRecipe(Recipe):
 
 @dataclass(frozen=True)
 class PropagatorRecipe(Recipe):
-    """Stage two (paper sections 3.4 and 4.2), by the schedule of AOT.
+    """Stage two (paper sections 3.4 and 4.2). The defaults are those of AOT's released training.
 
     ``model`` holds fields of `PropagatorConfig`. ``start`` is the file of an official AOT network,
     "default", a folder as in stage one, or "random".
@@ -157,8 +177,9 @@ class PropagatorRecipe(Recipe):
         warm_up: part of the training in which the rate rises.
         power: of the polynomial by which it falls.
         weight_decay: of AdamW, on matrices and convolutions.
-        told: part of the training in which memory is told the true masks; after it, memory lives
-            on predicted ones, and the identities are learned no further.
+        teacher_forcing: part of the training in which memory takes in the true masks; after it,
+            memory lives on predicted ones, and the identities are learned no further. Files may
+            call it by its former name, ``told``.
         long_term_gap: frames between two that memory keeps, while training.
         frozen: parts that are not trained, by the beginning of their parameters' names.
     """
@@ -174,8 +195,8 @@ class PropagatorRecipe(Recipe):
     weight_decay: float = 0.07
     clip_norm: float | None = 5.0
     ema_ratio: float = 0.1
-    told: float = 0.5
-    long_term_gap: int = 2
+    teacher_forcing: float = 0.5
+    long_term_gap: int = 2  # where AOT-L keeps every fifth in use: training sequences are short
     frames_per_clip: int | None = 5
     size: tuple[int, ...] = (465, 465)
     frozen: tuple[str, ...] = ("audio_insert.encoder",)
@@ -187,11 +208,140 @@ class PropagatorRecipe(Recipe):
                 "a sequence has two frames or more (frames_per_clip), and memory keeps one every "
                 f"long_term_gap >= 1; got {self.frames_per_clip} and {self.long_term_gap}."
             )
-        for name in ("encoder_ratio", "warm_up", "told"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise CoPropError(f"{name} must lie in [0, 1], got {getattr(self, name)}.")
+        self._check_parts("encoder_ratio", "warm_up", "teacher_forcing")
         if not 0 < self.lowest_learning_rate <= self.learning_rate or self.weight_decay < 0:
             raise CoPropError(
                 "needed are 0 < lowest_learning_rate <= learning_rate and weight_decay >= 0, got "
                 f"{self.lowest_learning_rate}, {self.learning_rate} and {self.weight_decay}."
             )
+
+
+_Recipe = TypeVar("_Recipe", bound=Recipe)
+
+
+def config_names() -> tuple[str, ...]:
+    """The recipes that come with the package.
+
+    >>> "propagator_4_layers" in config_names()
+    True
+    """
+    folder = resources.files(__package__).joinpath(_CONFIGS)
+    return tuple(sorted(f.name[:-5] for f in folder.iterdir() if f.name.endswith(".json")))
+
+
+def read_recipe(
+    kind: type[_Recipe], stage: Stage, config: AnyPath, changes: Sequence[str] = ()
+) -> _Recipe:
+    """The recipe of a file or of a name, with changes put over it.
+
+    Args:
+        kind: the stage's class.
+        stage: its name; the file must be for it.
+        config: path of a JSON file, or one of `config_names`.
+        changes: each ``key=value``, with JSON for the value (bare words are strings), and dots
+            into ``model``: "batch_size=2", "model.working_edge=320", "start=runs/a/final".
+
+    Raises:
+        CoPropError: no such file, no JSON in it, a key that is not known, a value of another
+            type or out of range.
+
+    >>> read_recipe(KeyframeRecipe, "keyframes", "keyframes_resnet50", ["batch_size=2"]).epochs
+    100
+    """
+    values = _content(config)
+    for change in changes:
+        key, equals, text = change.partition("=")
+        if not equals or not key:
+            raise CoPropError(f"--set takes key=value, got {change!r}.")
+        _put(values, key.split("."), _value(text))
+    if values.get("stage") != stage:
+        raise CoPropError(
+            f"{config} is for the stage {values.get('stage')!r}, not {stage!r}; those that come "
+            f"with coprop are {', '.join(config_names())}."
+        )
+    return recipe_from(kind, values)
+
+
+def recipe_from(kind: type[_Recipe], values: Mapping[str, Any]) -> _Recipe:
+    """The recipe of a dict.
+
+    Raises:
+        CoPropError: as for `read_recipe`.
+    """
+    values, known = present_names(values), {f.name for f in fields(kind)}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise CoPropError(f"unknown settings {', '.join(unknown)}; known are {sorted(known)}.")
+    hints = get_type_hints(kind)
+    return kind(**{name: _typed(name, value, hints[name]) for name, value in values.items()})
+
+
+def present_names(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings by the names they have today, as files of earlier versions have others.
+
+    >>> present_names({"told": 0.5, "seed": 1})
+    {'teacher_forcing': 0.5, 'seed': 1}
+    """
+    return {_FORMER_NAMES.get(name, name): value for name, value in settings.items()}
+
+
+def _content(config: AnyPath) -> dict[str, Any]:
+    path = as_path("config", config)
+    shipped = resources.files(__package__).joinpath(_CONFIGS).joinpath(f"{config}.json")
+    try:
+        source = shipped if str(config) in config_names() else path
+        values = parse_json(source.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise CoPropError(
+            f"there is no config {config}; give a JSON file, or one of those that come with "
+            f"coprop: {', '.join(config_names())}."
+        ) from error
+    except ValueError as error:
+        raise CoPropError(f"{config} is not JSON: {error}.") from error
+    if not isinstance(values, dict):
+        raise CoPropError(f"{config} must hold one JSON object with settings.")
+    return values
+
+
+def _put(values: dict[str, Any], keys: list[str], value: Any) -> None:
+    *outer, last = keys
+    for key in outer:
+        values = values.setdefault(key, {})
+        if not isinstance(values, dict):
+            raise CoPropError(f"--set {'.'.join(keys)}: {key} holds no settings of its own.")
+    values[last] = value
+
+
+def _value(text: str) -> Any:
+    try:
+        return parse_json(text)
+    except ValueError:
+        return text
+
+
+def _typed(name: str, value: Any, hint: Any) -> Any:
+    """The value as the field holds it; JSON has no tuples, and 1 is a float too."""
+    choices = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+    for choice in choices:
+        origin = get_origin(choice)
+        if origin is Literal and value in get_args(choice):
+            return value
+        if origin is tuple and isinstance(value, list | tuple):
+            return tuple(_typed(f"each of {name}", item, get_args(choice)[0]) for item in value)
+        if origin is dict and isinstance(value, dict):
+            return value
+        if choice is float and isinstance(value, int | float) and not isinstance(value, bool):
+            return value if isinstance(value, float) else number(name, value, "a number")
+        if origin is None and isinstance(choice, type) and type(value) is choice:
+            return value
+    wanted = " or ".join(_described(choice) for choice in choices)
+    raise CoPropError(f"{name} must be {wanted}, got {value!r}.")
+
+
+def _described(choice: Any) -> str:
+    if get_origin(choice) is Literal:
+        return f"one of {get_args(choice)}"
+    if choice is type(None):
+        return "null"
+    names = {int: "a whole number", float: "a number", str: "a string", bool: "true or false"}
+    return names.get(choice, "a list" if get_origin(choice) is tuple else "an object")

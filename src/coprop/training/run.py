@@ -13,24 +13,23 @@ from coprop.errors import CoPropError
 from coprop.keyframes.segmenter import KeyframeSegmenter
 from coprop.pipeline import DEFAULT_MAX_SEGMENT_S, CoProp
 from coprop.propagation.propagator import AudioInsertPropagator
-from coprop.training.keyframe_stage import (
+from coprop.training.initial_weights import (
+    PROPAGATOR,
     SEGMENTER,
+    build_propagator,
     build_segmenter,
-    key_frames_of,
-    keyframe_stage,
+    model_folder,
 )
-from coprop.training.propagator_stage import PROPAGATOR, build_propagator, propagator_stage
+from coprop.training.keyframes import key_frames_of, keyframe_task
+from coprop.training.propagator import propagator_task
 from coprop.training.recipes import KeyframeRecipe, PropagatorRecipe
-from coprop.training.records import KEY_FRAMES, RunFolder
-from coprop.training.session import Outcome, Session, Stage
-from coprop.training.starting import model_folder
+from coprop.training.run_folder import KEY_FRAMES, RunFolder
+from coprop.training.session import Outcome, TrainingSession, TrainingTask
 from coprop.training.validation import Validation
 from coprop.types import Progress
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
-
-Pairs = tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,29 +69,26 @@ def train(
         CoPropError: settings, weights, clips or a folder that cannot be used.
     """
     run = RunFolder(folder)
-    settings: dict[str, Any] = {
-        **recipe.to_dict(),
-        "dataset": data.train.name,
-        "clips": len(data.train),
-    }
+    settings = {**recipe.to_dict(), "dataset": data.train.name, "clips": len(data.train)}
+    first = accelerator.is_main_process
     run.check(settings, resume=resume)
-    with run.lock() if accelerator.is_main_process else nullcontext():
-        if accelerator.is_main_process:
+    with run.lock() if first else nullcontext():
+        if first:
             run.check(settings, resume=resume)  # as another one may have left it just now
-        stage = _stage(recipe, data, run, settings, accelerator)
-        session = Session(stage, recipe, run, accelerator)
-        _open(run, settings, accelerator)
+        task = _task(recipe, data, run, settings, accelerator)
+        session = TrainingSession(task, recipe, run, accelerator)
+        if first:
+            run.open(settings)
         return session.run(progress)
 
 
-def _stage(
+def _task(
     recipe: KeyframeRecipe | PropagatorRecipe,
     data: Data,
     run: RunFolder,
     settings: dict[str, Any],
     accelerator: Accelerator,
-) -> Stage:
-    propagating = isinstance(recipe, PropagatorRecipe)
+) -> TrainingTask:
     if isinstance(recipe, PropagatorRecipe):
         propagator = build_propagator(recipe)
         segmenter = KeyframeSegmenter.from_pretrained(model_folder(recipe.beside, SEGMENTER))
@@ -103,34 +99,37 @@ def _stage(
         segmenter.to(accelerator.device),
         detector=ControlPointDetector.novelty(),
         propagator=propagator.to(accelerator.device),
-        max_segment_s=DEFAULT_MAX_SEGMENT_S,
+        max_segment_s=DEFAULT_MAX_SEGMENT_S,  # as `CoProp.from_pretrained` has it
         device=accelerator.device,
     )
     validation = Validation(
-        pipeline, propagating=propagating, dataset=data.validate, accelerator=accelerator
+        pipeline,
+        propagating=isinstance(recipe, PropagatorRecipe),
+        dataset=data.validate,
+        accelerator=accelerator,
     )
     if isinstance(recipe, PropagatorRecipe):
-        return propagator_stage(recipe, propagator, data.train, validation)
-    pairs = _pairs(recipe, data.train, run, settings, accelerator)
-    return keyframe_stage(recipe, segmenter, data.train, pairs, validation)
+        return propagator_task(recipe, propagator, data.train, validation)
+    pairs = None
+    if recipe.key_frames != "all":
+        pairs = _key_frames(recipe, data.train, run, settings, accelerator)
+    return keyframe_task(recipe, segmenter, data.train, pairs, validation)
 
 
-def _pairs(
+def _key_frames(
     recipe: KeyframeRecipe,
     dataset: LabelledDataset,
     run: RunFolder,
     settings: dict[str, Any],
     accelerator: Accelerator,
-) -> Pairs | None:
-    """The key frames, found once by the first process and kept: finding them may take long."""
-    if recipe.key_frames == "all":
-        return None
+) -> tuple[tuple[int, int], ...]:
+    """Pairs of a clip and a frame, found once by the first process and kept: it may take long."""
     stored = run.read(KEY_FRAMES)
     accelerator.wait_for_everyone()  # nobody writes while others still look
     if stored is None:
         if accelerator.is_main_process:
             found = key_frames_of(recipe, dataset)
-            _open(run, settings, accelerator)
+            run.open(settings)
             run.write(KEY_FRAMES, found)
         accelerator.wait_for_everyone()
         stored = run.read(KEY_FRAMES)
@@ -138,14 +137,9 @@ def _pairs(
         pairs = tuple((int(clip), int(frame)) for clip, frame in stored)
         if not pairs or min(min(pair) for pair in pairs) < 0:
             raise ValueError("numbers of clips and frames are 0 or more")
-        dataset_end = max(clip for clip, _ in pairs)
-        if dataset_end >= len(dataset):
-            raise ValueError(f"there is no clip {dataset_end}")
+        last = max(clip for clip, _ in pairs)
+        if last >= len(dataset):
+            raise ValueError(f"there is no clip {last}")
     except (TypeError, ValueError, OverflowError) as error:
         raise CoPropError(f"{run.path / KEY_FRAMES} is damaged: {error}; remove it.") from error
     return pairs
-
-
-def _open(run: RunFolder, settings: dict[str, Any], accelerator: Accelerator) -> None:
-    if accelerator.is_main_process:
-        run.open(settings)

@@ -1,8 +1,8 @@
 """From labelled datasets to batches: frames, the sound around them and their masks.
 
-Sample number k is the same whenever and wherever it is asked for: its clip is told by the seed and
-the epoch in which k lies, and all that is random in it by the seed and k. So a training can stop
-anywhere, and any number of processes can share its samples.
+Sample number k is the same whenever and wherever it is asked for: its clip follows from the seed
+and the epoch in which k lies, and all that is random in it from the seed and k. So a training can
+stop anywhere, and any number of processes can share its samples.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -21,14 +23,22 @@ from torch.utils.data import Dataset
 from coprop.context import AudioWindows
 from coprop.data.labelled import LabelledClip, LabelledDataset
 from coprop.errors import DatasetError
-from coprop.training.losses import VOID
-from coprop.training.views import View, between, random_view, see, whole_view
+from coprop.propagation.masks import VOID
+from coprop.training.recipes import Recipe
 from coprop.types import Segment
+
+if TYPE_CHECKING:
+    from coprop.keyframes.segmenter import KeyframeSegmenter
+    from coprop.propagation.propagator import AudioInsertPropagator
 
 Sample = dict[str, Tensor]
 """Of one clip: frames (F, 3, h, w) in [0, 1], sounds (F, n), labels (F, h, w) uint8."""
 
-_END_S = 1e9
+_END_S = 1e9  # after the end of every clip: the last segment has no change behind it
+# Of the sides of the largest part that fits: a view is at least a third of that part's area, so
+# that what sounds is seldom cut away. Chosen, not tuned.
+_SMALLEST = 0.6
+_MIRRORED = 0.5  # how often: a fair coin, as left and right mean the same
 
 
 @dataclass(frozen=True)
@@ -52,6 +62,99 @@ class SampleOptions:
     augment: bool = True
     frames_per_clip: int | None = None
     cached_clips: int = 0
+
+    @classmethod
+    def of(cls, recipe: Recipe, model: KeyframeSegmenter | AudioInsertPropagator) -> SampleOptions:
+        """A recipe's, with the sound that its model takes."""
+        names = ("seed", "augment", "frames_per_clip", "cached_clips")
+        return cls(
+            (recipe.size[0], recipe.size[1]),
+            model.sample_rate,
+            model.window_s,
+            **{name: getattr(recipe, name) for name in names},
+        )
+
+
+@dataclass(frozen=True)
+class View:
+    """A part of a picture, in pixels.
+
+    Args:
+        top: first row.
+        left: first column.
+        height: rows.
+        width: columns.
+        mirrored: left and right change places.
+    """
+
+    top: int
+    left: int
+    height: int
+    width: int
+    mirrored: bool = False
+
+
+def whole_view(shape: tuple[int, int]) -> View:
+    """All of a picture of (height, width).
+
+    >>> whole_view((90, 160))
+    View(top=0, left=0, height=90, width=160, mirrored=False)
+    """
+    return View(0, 0, *shape)
+
+
+def random_view(shape: tuple[int, int], size: tuple[int, int], rng: np.random.Generator) -> View:
+    """A part of a picture of ``shape`` with the proportions of ``size``, so nothing is distorted.
+
+    Its sides are 0.6 to 1 of the largest that fit; half of the views are mirrored.
+    """
+    scale = min(shape[0] / size[0], shape[1] / size[1]) * rng.uniform(_SMALLEST, 1.0)
+    height, width = (
+        min(max(round(scale * side), 1), limit) for side, limit in zip(size, shape, strict=True)
+    )
+    top, left = (
+        int(rng.integers(limit - side + 1))
+        for side, limit in ((height, shape[0]), (width, shape[1]))
+    )
+    return View(top, left, height, width, bool(rng.random() < _MIRRORED))
+
+
+def between(first: View, last: View, part: float, *, mirrored: bool) -> View:
+    """The view a part, in [0, 1], of the way from one to another.
+
+    >>> between(View(0, 0, 90, 160), View(10, 20, 50, 80), 0.5, mirrored=True)
+    View(top=5, left=10, height=70, width=120, mirrored=True)
+    """
+    ends = zip(
+        (first.top, first.left, first.height, first.width),
+        (last.top, last.left, last.height, last.width),
+        strict=True,
+    )
+    top, left, height, width = (round((1 - part) * a + part * b) for a, b in ends)
+    return View(top, left, height, width, mirrored)
+
+
+def see(image: Tensor, labels: Tensor, view: View, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """A picture and its mask in a view.
+
+    Args:
+        image: (3, H, W) uint8.
+        labels: (H, W) uint8.
+        view: the part.
+        size: height and width of what is returned.
+
+    Returns:
+        (3, h, w) float in [0, 1] and (h, w) uint8.
+    """
+    rows = slice(view.top, view.top + view.height)
+    columns = slice(view.left, view.left + view.width)
+    part, mask = image[None, :, rows, columns].float() / 255, labels[None, None, rows, columns]
+    if part.shape[-2:] != size:
+        part = F.interpolate(part, size, mode="bilinear", antialias=True, align_corners=False)
+        mask = F.interpolate(mask.float(), size, mode="nearest-exact").to(torch.uint8)
+    if view.mirrored:
+        part, mask = part.flip(3), mask.flip(3)
+    return part[0].clamp(0, 1), mask[0, 0]
 
 
 class ClipSamples(Dataset[Sample]):
@@ -115,17 +218,15 @@ class KeyframeSamples(ClipSamples):
         options: SampleOptions,
         key_frames: Sequence[tuple[int, int]] | None = None,
     ) -> None:
-        self._key_frames: dict[int, list[int]] | None = None
-        if key_frames is not None:
-            self._key_frames = {}
-            for clip, frame in key_frames:
-                self._key_frames.setdefault(clip, []).append(frame)
-            if not self._key_frames:
-                raise DatasetError(f"{dataset.name} has no key frame; train on all frames.")
-        super().__init__(dataset, options, sorted(self._key_frames) if self._key_frames else None)
+        if key_frames is not None and not key_frames:
+            raise DatasetError(f"{dataset.name} has no key frame; train on all frames.")
+        self._key_frames: dict[int, list[int]] = {}
+        for clip, frame in key_frames or ():
+            self._key_frames.setdefault(clip, []).append(frame)
+        super().__init__(dataset, options, sorted(self._key_frames) or None)
 
     def _sample(self, index: int, clip: LabelledClip, rng: np.random.Generator) -> Sample:
-        chosen = self._key_frames[index] if self._key_frames else _annotated(clip)
+        chosen = self._key_frames.get(index) or _annotated(clip)
         most = self.options.frames_per_clip
         if most is not None and most < len(chosen):
             chosen = sorted(int(i) for i in rng.choice(chosen, most, replace=False))
@@ -137,7 +238,7 @@ class KeyframeSamples(ClipSamples):
             windows.within(time_s, next(s for s in segments if time_s < s.end_s))[0]
             for time_s in times_s
         ]
-        views = [_view(image, self.options, rng) for image in images]
+        views = [_view(_shape(image), self.options, rng) for image in images]
         return _stacked(images, sounds, labels, views, self.options.size)
 
 
@@ -165,15 +266,18 @@ class PropagatorSamples(ClipSamples):
         self.length = options.frames_per_clip or 2
 
     def _sample(self, index: int, clip: LabelledClip, rng: np.random.Generator) -> Sample:
-        annotated = _annotated(clip)
-        options = self.options
-        if len(annotated) < self.length:
+        annotated, options = _annotated(clip), self.options
+        still = len(annotated) < self.length
+        if still:
             chosen = [annotated[int(rng.integers(len(annotated)))]] * self.length
-            images, times_s, labels = _read(clip, chosen)
-            views = _moving_views(images[0], options, rng, self.length)
         else:
-            images, times_s, labels = _read(clip, _sequence(annotated, self.length, clip, rng))
-            views = [_view(images[0], options, rng)] * self.length
+            chosen = _sequence(annotated, self.length, clip, rng)
+        images, times_s, labels = _read(clip, chosen)
+        shape = _shape(images[0])
+        if still:
+            views = _moving_views(shape, options, rng, self.length)
+        else:
+            views = [_view(shape, options, rng)] * self.length
         windows = AudioWindows(clip.audio, options.sample_rate, options.window_s)
         sounds = [windows.centred(time_s)[0] for time_s in times_s]
         sample = _stacked(images, sounds, labels, views, options.size)
@@ -248,17 +352,17 @@ def _identified(labels: Tensor, max_objects: int, rng: np.random.Generator) -> T
     return table[labels.long()]
 
 
-def _view(image: Tensor, options: SampleOptions, rng: np.random.Generator) -> View:
-    shape = (image.shape[1], image.shape[2])
-    if not options.augment:
-        return whole_view(shape)
-    return random_view(shape, options.size, rng)
+def _shape(image: Tensor) -> tuple[int, int]:
+    return image.shape[-2], image.shape[-1]
+
+
+def _view(shape: tuple[int, int], options: SampleOptions, rng: np.random.Generator) -> View:
+    return random_view(shape, options.size, rng) if options.augment else whole_view(shape)
 
 
 def _moving_views(
-    image: Tensor, options: SampleOptions, rng: np.random.Generator, count: int
+    shape: tuple[int, int], options: SampleOptions, rng: np.random.Generator, count: int
 ) -> list[View]:
-    shape = (image.shape[1], image.shape[2])
     first, last = (random_view(shape, options.size, rng) for _ in range(2))
     mirrored = first.mirrored and options.augment
     return [between(first, last, n / (count - 1), mirrored=mirrored) for n in range(count)]

@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import logging
 import math
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
+from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 
 from coprop.brief import one_line
 from coprop.errors import CoPropError
-from coprop.training.averaging import WeightAverage
-from coprop.training.checkpoint import read_checkpoint, write_checkpoint
 from coprop.training.recipes import Recipe
-from coprop.training.records import Recorder, RunFolder
+from coprop.training.run_folder import Recorder, RunFolder, read_checkpoint, write_checkpoint
 from coprop.training.samples import ClipSamples, Sample
-from coprop.training.stopping import ignore_interrupts, stop_wish
 from coprop.types import Progress
 
 if TYPE_CHECKING:
@@ -34,8 +35,8 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
-class Stage:
-    """What is trained, and how; both stages fill it.
+class TrainingTask:
+    """What is trained, and how; each stage makes one.
 
     Args:
         objective: called with a batch's tensors and ``arguments(step)`` by name; returns the mean
@@ -44,11 +45,11 @@ class Stage:
         collate: joins samples to a batch.
         optimizer: its groups have a "peak" beside what PyTorch needs.
         steps: how long.
-        learning_rate: gives a group's rate from its peak and the step, from 0.
-        arguments: what the objective is told at a step.
-        release: called after the backward pass of a step; may take gradients away.
         validate: figures of the models as they are; empty where none are wanted.
         save: writes the models' folders into a folder.
+        learning_rate: gives a group's rate from its peak and the step, from 0.
+        arguments: more arguments of the objective at a step.
+        release: called after the backward pass of a step; may take gradients away.
     """
 
     objective: nn.Module
@@ -56,11 +57,11 @@ class Stage:
     collate: Callable[[Sequence[Sample]], Sample]
     optimizer: Optimizer
     steps: int
-    learning_rate: Callable[[float, int], float]
-    arguments: Callable[[int], dict[str, Any]]
-    release: Callable[[int], None]
     validate: Callable[[], dict[str, float]]
     save: Callable[[Path], None]
+    learning_rate: Callable[[float, int], float] = lambda peak, step: peak
+    arguments: Callable[[int], dict[str, Any]] = lambda step: {}
+    release: Callable[[int], None] = lambda step: None
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class Outcome:
     finished: bool
 
 
-class Session:
+class TrainingSession:
     """One training on one or several processes.
 
     Step k draws samples k * batch_size to (k + 1) * batch_size - 1, whatever the number of
@@ -84,7 +85,7 @@ class Session:
     no state of any generator, and a resumed training repeats an uninterrupted one exactly.
 
     Args:
-        stage: what is trained.
+        task: what is trained.
         recipe: the settings that do not depend on the stage.
         folder: for checkpoints and logs.
         accelerator: devices, precision and processes; made by `make_accelerator`.
@@ -94,7 +95,7 @@ class Session:
     """
 
     def __init__(
-        self, stage: Stage, recipe: Recipe, folder: RunFolder, accelerator: Accelerator
+        self, task: TrainingTask, recipe: Recipe, folder: RunFolder, accelerator: Accelerator
     ) -> None:
         parts = accelerator.num_processes * recipe.accumulation
         if recipe.batch_size % parts:
@@ -103,15 +104,15 @@ class Session:
                 f"shared by {accelerator.num_processes} processes in {recipe.accumulation} parts "
                 f"each; give a multiple of {parts}."
             )
-        self.stage, self.recipe, self.folder = stage, recipe, folder
+        self.task, self.recipe, self.folder = task, recipe, folder
         self.accelerator = accelerator
         self._share = recipe.batch_size // parts
-        stage.objective.to(accelerator.device)
-        self.objective, self.optimizer = accelerator.prepare(stage.objective, stage.optimizer)
+        task.objective.to(accelerator.device)
+        self.objective, self.optimizer = accelerator.prepare(task.objective, task.optimizer)
+        self._learned = nn.ParameterList(p for p in task.objective.parameters() if p.requires_grad)
         self.average: WeightAverage | None = None
         if recipe.ema_ratio:
-            steps = recipe.ema_ratio * stage.steps
-            self.average = WeightAverage.over(stage.objective, steps)
+            self.average = WeightAverage(self._learned, recipe.ema_ratio * task.steps)
 
     def run(self, progress: Progress | None = None) -> Outcome:
         """Trains from the last checkpoint on, and writes the models in the end.
@@ -120,7 +121,7 @@ class Session:
             progress: called as ``("training", done, total)``.
 
         Returns:
-            how far it came: all the way, or to a wish to stop, with a checkpoint there.
+            how far it came: all the way, or to a signal to stop, with a checkpoint there.
 
         Raises:
             CheckpointError: a damaged checkpoint, or one of other models.
@@ -129,44 +130,57 @@ class Session:
         """
         done = self.resume()
         with ExitStack() as stack:
-            wish = stack.enter_context(stop_wish())
-            record = self._recorder(stack, done)
+            signals = stack.enter_context(StopSignals())
+            record = None
+            if self.accelerator.is_main_process:
+                record = stack.enter_context(closing(Recorder(self.folder, done)))
             batches = self.batches(done)
-            for step in range(done, self.stage.steps):
+            for step in range(done, self.task.steps):
                 began = time.perf_counter()
-                loss, norm, stop = self.step(step, batches, wish_to_stop=wish.made)
+                loss, norm, stop = self.step(step, batches, stop=signals.came)
                 done = step + 1
-                values = {"loss": loss, "gradient_norm": norm, "learning_rate": self._rate()}
+                last = done == self.task.steps
                 if record is not None:
-                    seconds = round(time.perf_counter() - began, 4)
-                    record.row(done, {**values, "seconds": seconds})
-                    if done % self.recipe.log_every == 0 or done == self.stage.steps:
-                        record.points(done, values)
-                        _log.info("step %d of %d, loss %.4f", done, self.stage.steps, loss)
+                    self._record(record, done, loss, norm, time.perf_counter() - began)
                 self._validate_if_due(done, record)
-                last = done == self.stage.steps
                 if stop or last or done % self.recipe.checkpoint_every == 0:
                     self.save(done)
                 if progress is not None:
-                    progress("training", done, self.stage.steps)
+                    progress("training", done, self.task.steps)
                 if stop and not last:
                     return Outcome(done, finished=False)
-        self._finish()
+        if self.accelerator.is_main_process:
+            with self._averaged():
+                self.task.save(self.folder.final)
+        self.accelerator.wait_for_everyone()
         return Outcome(done, finished=True)
 
     def step(
-        self, step: int, batches: Iterator[Sample], *, wish_to_stop: bool = False
+        self, step: int, batches: Iterator[Sample], *, stop: bool = False
     ) -> tuple[float, float, bool]:
-        """One step of the optimizer: the loss and the norm of its gradients; whether to stop."""
+        """One step of the optimizer.
+
+        Args:
+            step: its number, from 0.
+            batches: see `batches`.
+            stop: whether this process received a signal to stop.
+
+        Returns:
+            the mean loss of all processes, the norm of the gradients, and whether any process is to
+            stop, as all must stop after the same step.
+
+        Raises:
+            CoPropError: a loss that is not finite.
+        """
         loss, norm = self.backward(step, batches)
         self.optimizer.step()
         self.optimizer.zero_grad()
         if self.average is not None:
-            self.average.update(self.stage.objective)
-        told = torch.tensor([loss, float(wish_to_stop)], dtype=torch.float64)
-        if self.accelerator.device.type == "mps":
-            told = told.float()
-        total = self.accelerator.reduce(told.to(self.accelerator.device), "sum").tolist()
+            self.average.update_parameters(self._learned)
+        device = self.accelerator.device
+        precise = torch.float32 if device.type == "mps" else torch.float64  # which mps has not
+        shared = torch.tensor([loss, float(stop)], dtype=precise).to(device)
+        total = self.accelerator.reduce(shared, "sum").tolist()
         loss = total[0] / self.accelerator.num_processes
         if not math.isfinite(loss):
             raise CoPropError(
@@ -177,9 +191,10 @@ class Session:
 
     def backward(self, step: int, batches: Iterator[Sample]) -> tuple[float, float]:
         """The gradients of a step, in the parameters; this process's loss, and their norm."""
-        self._seed(step)
+        entropy = (self.recipe.seed, step, self.accelerator.process_index)
+        torch.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
         for group in self.optimizer.param_groups:
-            group["lr"] = self.stage.learning_rate(group["peak"], step)
+            group["lr"] = self.task.learning_rate(group["peak"], step)
         self.objective.train()
         losses = []
         for part in range(self.recipe.accumulation):
@@ -187,14 +202,35 @@ class Session:
             alone = nullcontext() if last else self.accelerator.no_sync(self.objective)
             batch = {name: x.to(self.accelerator.device) for name, x in next(batches).items()}
             with alone:
-                loss: Tensor = self.objective(**batch, **self.stage.arguments(step))
+                loss: Tensor = self.objective(**batch, **self.task.arguments(step))
                 self.accelerator.backward(loss / self.recipe.accumulation)
             losses.append(loss.item())
-        self.stage.release(step)
+        self.task.release(step)
         limit = self.recipe.clip_norm or math.inf
-        parameters = [p for p in self.stage.objective.parameters() if p.requires_grad]
-        norm = self.accelerator.clip_grad_norm_(parameters, limit)
+        norm = self.accelerator.clip_grad_norm_(list(self._learned), limit)
         return sum(losses) / len(losses), float(norm)
+
+    def batches(self, done: int) -> Iterator[Sample]:
+        """This process's batches after so many steps, ``accumulation`` of them for each step."""
+        own = self.accelerator.process_index * self.recipe.accumulation
+        firsts = (
+            step * self.recipe.batch_size + (own + part) * self._share
+            for step in range(done, self.task.steps)
+            for part in range(self.recipe.accumulation)
+        )
+        numbers = [list(range(first, first + self._share)) for first in firsts]
+        if not numbers:  # no workers are started for nothing
+            return iter(())
+        return iter(
+            DataLoader(
+                self.task.samples,
+                batch_sampler=numbers,
+                collate_fn=self.task.collate,
+                num_workers=self.recipe.workers,
+                worker_init_fn=_ignore_interrupts,
+                pin_memory=self.accelerator.device.type == "cuda",
+            )
+        )
 
     def resume(self) -> int:
         """Restores the last checkpoint, where there is one; the number of steps done."""
@@ -212,70 +248,113 @@ class Session:
             self.folder.prune(self.recipe.keep)
 
     def _parts(self) -> dict[str, Any]:
-        parts = {"model": self.stage.objective, "optimizer": self.optimizer}
-        if self.average is not None:
-            parts["average"] = self.average
-        if self.accelerator.scaler is not None:
-            parts["scaler"] = self.accelerator.scaler
-        return parts
+        parts = {
+            "model": self.task.objective,
+            "optimizer": self.optimizer,
+            "average": self.average,
+            "scaler": self.accelerator.scaler,  # of losses in fp16
+        }
+        return {name: part for name, part in parts.items() if part is not None}
 
-    def _rate(self) -> float:
-        return max(float(group["lr"]) for group in self.optimizer.param_groups)
-
-    def _seed(self, step: int) -> None:
-        entropy = (self.recipe.seed, step, self.accelerator.process_index)
-        torch.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
-
-    def batches(self, done: int) -> Iterator[Sample]:
-        """This process's batches after so many steps, ``accumulation`` of them for each step."""
-        size, share = self.recipe.batch_size, self._share
-        own = self.accelerator.process_index * self.recipe.accumulation
-        numbers = [
-            list(range(first, first + share))
-            for step in range(done, self.stage.steps)
-            for part in range(self.recipe.accumulation)
-            for first in [step * size + (own + part) * share]
-        ]
-        if not numbers:
-            return iter(())
-        return iter(
-            DataLoader(
-                self.stage.samples,
-                batch_sampler=numbers,
-                collate_fn=self.stage.collate,
-                num_workers=self.recipe.workers,
-                worker_init_fn=ignore_interrupts,
-                pin_memory=self.accelerator.device.type == "cuda",
-            )
-        )
-
-    def _recorder(self, stack: ExitStack, done: int) -> Recorder | None:
-        if not self.accelerator.is_main_process:
-            return None
-        return stack.enter_context(Recorder(self.folder, done))
+    def _record(
+        self, record: Recorder, done: int, loss: float, norm: float, seconds: float
+    ) -> None:
+        rate = max(float(group["lr"]) for group in self.optimizer.param_groups)
+        values = {"loss": loss, "gradient_norm": norm, "learning_rate": rate}
+        record.row(done, {**values, "seconds": round(seconds, 4)})
+        if done % self.recipe.log_every == 0 or done == self.task.steps:
+            record.points(done, values)
+            _log.info("step %d of %d, loss %.4f", done, self.task.steps, loss)
 
     def _validate_if_due(self, done: int, record: Recorder | None) -> None:
         every = self.recipe.validate_every
-        if not every or (done % every and done != self.stage.steps):
+        if not every or (done % every and done != self.task.steps):
             return
         with self._averaged():
-            self.stage.objective.eval()
-            figures = self.stage.validate()
+            figures = self.task.validate()
         if record is not None and figures:
             record.row(done, {"validation": figures})
             record.points(done, {f"validation/{name}": value for name, value in figures.items()})
 
-    def _averaged(self) -> Any:
-        if self.average is None:
-            return nullcontext()
-        return self.average.applied(self.stage.objective)
+    @contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """The models as they are handed over: the average, where there is one, in evaluation."""
+        with self.average.applied(self._learned) if self.average else nullcontext():
+            self.task.objective.eval()
+            yield
 
-    def _finish(self) -> None:
-        if self.accelerator.is_main_process:
-            with self._averaged():
-                self.stage.objective.eval()
-                self.stage.save(self.folder.final)
-        self.accelerator.wait_for_everyone()
+
+class WeightAverage(AveragedModel):
+    """An exponential moving average of parameters (AOT's), which is what a training hands over.
+
+    The decay rises with the updates n, (1 + n) / (10 + n), until it is 1 - 1 / ``steps``: so the
+    first weights, which are worse, are soon forgotten.
+
+    Args:
+        parameters: those that are trained, by which the average begins.
+        steps: about how many the average is over.
+    """
+
+    def __init__(self, parameters: nn.ParameterList, steps: float) -> None:
+        highest = 1 - 1 / max(steps, 1.0)
+
+        def update(averages: Sequence[Tensor], values: Sequence[Tensor], updates: Any) -> None:
+            decay = min(highest, (1 + int(updates)) / (10 + int(updates)))
+            for average, value in zip(averages, values, strict=True):
+                average.lerp_(value, 1 - decay)
+
+        super().__init__(parameters, multi_avg_fn=update)
+        self.n_averaged += 1  # PyTorch would forget the first weights at the first update
+
+    @contextmanager
+    def applied(self, parameters: nn.ParameterList) -> Iterator[None]:
+        """The parameters change places with their averages while the context lasts."""
+        self._swap(parameters)
+        try:
+            yield
+        finally:
+            self._swap(parameters)
+
+    def load_state_dict(self, state_dict: Any, strict: bool = True, assign: bool = False) -> Any:
+        """Restores what `state_dict` gave, of this version or of earlier ones."""
+        if "averages" in state_dict:
+            averages = state_dict["averages"].values()  # in the order of the parameters
+            state_dict = {f"module.{n}": average for n, average in enumerate(averages)} | {
+                "n_averaged": torch.tensor(int(state_dict["updates"]) + 1)
+            }
+        return super().load_state_dict(state_dict, strict, assign)
+
+    def _swap(self, parameters: nn.ParameterList) -> None:
+        for average, parameter in zip(self.parameters(), parameters, strict=True):
+            average.data, parameter.data = parameter.data, average.data
+
+
+class StopSignals:
+    """Takes SIGINT and SIGTERM as a wish to stop, while the context lasts; see ``came``.
+
+    The step that is under way is then finished and saved. A second SIGINT interrupts it. Launchers
+    of several processes send SIGTERM after the SIGINT that the terminal sent to all. Outside the
+    main thread, where Python has no handlers, signals stay as they are.
+    """
+
+    def __init__(self) -> None:
+        self.came = False
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> StopSignals:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._receive)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        if self.came and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.came = True
 
 
 def make_accelerator(recipe: Recipe, *, cpu: bool) -> Accelerator:
@@ -292,3 +371,8 @@ def make_accelerator(recipe: Recipe, *, cpu: bool) -> Accelerator:
         raise CoPropError(
             f'precision "{recipe.precision}" is not possible here: {error} "no" always is.'
         ) from error
+
+
+def _ignore_interrupts(worker: int) -> None:
+    """For processes that read data: Ctrl-C reaches them too, but the training stops them itself."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -14,6 +14,7 @@ from coprop.files import output_errors, part_of
 from coprop.keyframes.segmenter import KeyframeSegmenter
 from coprop.pipeline import CoProp
 from coprop.propagation.propagator import AudioInsertPropagator
+from coprop.training.initial_weights import PROPAGATOR, SEGMENTER
 from coprop.types import ControlPoints
 
 if TYPE_CHECKING:
@@ -51,11 +52,9 @@ class Validation:
         if self.dataset is None:
             return {}
         options, classes = ScoreOptions(), self.dataset.num_classes
-        own = range(
-            self._accelerator.process_index, len(self.dataset), self._accelerator.num_processes
-        )
+        processes = self._accelerator.num_processes
         rows = []
-        for index in own:
+        for index in range(self._accelerator.process_index, len(self.dataset), processes):
             clip = self.dataset[index]
             rows.append((index, score(self._method.predict(clip), clip, options, classes)))
         rows = sorted(gather_object(rows), key=lambda row: row[0])
@@ -63,22 +62,20 @@ class Validation:
         return {n: float(v) for n, v in figures.items() if v is not None and n != "frames"}
 
     def save(self, folder: Path) -> None:
-        """Writes both models into a folder that `CoProp.from_pretrained` takes, whole or not."""
+        """Writes both models into a folder that `CoProp.from_pretrained` takes, whole or not.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
         part = part_of(folder)
+        models = {SEGMENTER: self.pipeline.segmenter, PROPAGATOR: self.pipeline.propagator}
         with output_errors(folder):
             shutil.rmtree(part, ignore_errors=True)
-            for name, model in self._models().items():
-                model.save_pretrained(part / name)
+            for name, model in models.items():
+                if isinstance(model, KeyframeSegmenter | AudioInsertPropagator):
+                    model.save_pretrained(part / name)
             shutil.rmtree(folder, ignore_errors=True)
             part.rename(folder)
-
-    def _models(self) -> dict[str, KeyframeSegmenter | AudioInsertPropagator]:
-        pair = {
-            "keyframe_segmenter": self.pipeline.segmenter,
-            "propagator": self.pipeline.propagator,
-        }
-        kinds = (KeyframeSegmenter, AudioInsertPropagator)
-        return {name: model for name, model in pair.items() if isinstance(model, kinds)}
 
 
 def _propagating(pipeline: CoProp) -> Method:
