@@ -23,17 +23,16 @@ from coprop.checks import number, shown, whole
 from coprop.context import with_neighbours
 from coprop.control_points.detector import ControlPointDetector
 from coprop.errors import CheckpointError, CoPropError
+from coprop.inputs import AnyPath, GivenSound, as_path, as_track
 from coprop.keyframes.adapters.inference import network_of
 from coprop.keyframes.adapters.registry import as_keyframe_model
 from coprop.keyframes.model import KeyframeFunction, KeyframeModel, Outputs
 from coprop.keyframes.naming import AUDIOSET, SoundNamer
 from coprop.keyframes.segmenter import KeyframeSegmenter
 from coprop.media.clip import AudioSource, Clip, ClipSource
-from coprop.paths import AnyPath, as_path
 from coprop.propagation.checks import check_propagator
 from coprop.propagation.propagator import AudioInsertPropagator, Propagator
 from coprop.result import Result
-from coprop.sounds import GivenSound, as_track
 from coprop.tracking import SegmentTracker, Tracking
 from coprop.types import AudioTrack, ControlPoints, FrameMask, Progress
 from coprop.weights import has_file

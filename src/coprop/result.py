@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from coprop.brief import counted
 from coprop.checks import sealed
 from coprop.errors import MediaError
+from coprop.inputs import AnyPath
 from coprop.media.clip import AudioSource, Clip, ClipSource
-from coprop.paths import AnyPath
 from coprop.types import ControlPoints, FrameMask, Segment
 
 if TYPE_CHECKING:

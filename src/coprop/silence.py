@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from coprop.sounds import GivenSound, as_track
+from coprop.inputs import GivenSound, as_track
 from coprop.types import AudioTrack, Segment
 
 BLOCK_S = 0.01

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from coprop.errors import CheckpointError, OutputError
 from coprop.files import output_errors, parse_json, replacing
-from coprop.paths import AnyPath, as_path
+from coprop.inputs import AnyPath, as_path
 
 if TYPE_CHECKING:
     from huggingface_hub import ModelCard

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from coprop.brief import Brief
 from coprop.errors import DatasetError
-from coprop.paths import AnyPath, as_path
+from coprop.inputs import AnyPath, as_path
 from coprop.types import Audio
 from tools.benchmark.config import SUBSETS, ClipConfig, SubsetRule, unseen_groups
 from tools.benchmark.layout import Layout, sample_layout

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from coprop.brief import Brief
 from coprop.errors import CoPropError, DatasetError
 from coprop.files import parse_json
-from coprop.paths import AnyPath, as_path
+from coprop.inputs import AnyPath, as_path
 from coprop.types import Audio
 from tools.benchmark.mixing import Samples, random_schedule, render, shorten_pauses
 

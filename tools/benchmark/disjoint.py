@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from coprop.data.checksums import digest_of
 from coprop.errors import DatasetError
-from coprop.paths import AnyPath, as_path
+from coprop.inputs import AnyPath, as_path
 from coprop.types import Progress
 from tools.benchmark.fingerprints import (
     LEAST_PICTURE_CORRELATION,

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from coprop.errors import CoPropError, DatasetError
 from coprop.files import parse_json
-from coprop.paths import AnyPath, as_path
+from coprop.inputs import AnyPath, as_path
 from tools.benchmark.manifest import KINDS, is_inside
 from tools.benchmark.mixing import shorten_pauses
 

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from coprop.errors import DatasetError
 from coprop.files import parse_json
-from coprop.paths import AnyPath, as_path
+from coprop.inputs import AnyPath, as_path
 
 MANIFEST = "manifest.jsonl"
 SPLITS = ("train", "test", "validation")

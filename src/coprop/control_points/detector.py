@@ -16,14 +16,13 @@ from coprop.control_points.embeddings import Embed
 from coprop.control_points.features import MOST_WINDOWS, STEP_S
 from coprop.control_points.levels import edge_chances
 from coprop.errors import CoPropError
-from coprop.paths import AnyPath
+from coprop.inputs import AnyPath, GivenSound, as_track
 from coprop.silence import (
     block_levels_db,
     heard_spans,
     quiet_levels,
     silence_edges_s,
 )
-from coprop.sounds import GivenSound, as_track
 from coprop.types import AudioTrack, ControlPoints
 
 if TYPE_CHECKING:

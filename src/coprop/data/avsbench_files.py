@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from coprop.data.labelled import FrameTruth
 from coprop.errors import AudioError, DatasetError
+from coprop.inputs import AnyPath, as_path
 from coprop.media.painting import voc_palette
 from coprop.media.reader import Frame
-from coprop.paths import AnyPath, as_path
 from coprop.types import Audio
 
 if TYPE_CHECKING:

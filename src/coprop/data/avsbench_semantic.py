@@ -30,7 +30,7 @@ from coprop.data.avsbench_files import (
 )
 from coprop.errors import DatasetError
 from coprop.files import read_json
-from coprop.paths import AnyPath
+from coprop.inputs import AnyPath
 
 AVSS_LABELS = ("v1s", "v1m", "v2")
 _AVSS_FRAMES = {"v1s": 5, "v1m": 5, "v2": 10}

@@ -15,8 +15,8 @@ from coprop.data.avsbench_files import ClipFiles, Column, find_folder, read_soun
 from coprop.data.benchmark_record import RECORD, ClipRecord, read_record
 from coprop.data.labelled import FrameTruth, LabelledClip
 from coprop.errors import DatasetError
+from coprop.inputs import AnyPath
 from coprop.media.reader import Frame
-from coprop.paths import AnyPath
 
 Classes = Literal["all", "seen", "unseen"]
 

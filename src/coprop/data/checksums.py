@@ -9,7 +9,7 @@ from pathlib import Path
 
 from coprop.errors import DatasetError
 from coprop.files import visible
-from coprop.paths import AnyPath, as_path
+from coprop.inputs import AnyPath, as_path
 from coprop.types import Progress
 
 CHECKSUMS = "SHA256SUMS"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal, cast, get_args
 
 from coprop.callables import function_named
 from coprop.errors import DatasetError
-from coprop.paths import AnyPath, as_path
+from coprop.inputs import AnyPath, as_path
 
 if TYPE_CHECKING:
     from coprop.data.benchmark_reader import Classes

@@ -1,11 +1,15 @@
-"""What every audio encoder offers, and the fitting of sound to its window."""
+"""What every audio encoder offers, the fitting of sound to its window, and a small encoder."""
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Protocol
 
+import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
+
+from coprop.encoders.log_mel import EXAMPLE_SAMPLES, SAMPLE_RATE, LogMel
 
 
 class AudioEncoder(Protocol):
@@ -32,3 +36,45 @@ def fit_window(samples: Tensor, length: int) -> Tensor:
     start = max((samples.shape[-1] - length) // 2, 0)
     samples = samples[..., start : start + length]
     return F.pad(samples, (0, length - samples.shape[-1]))
+
+
+class SmallAudioEncoder(nn.Module):
+    """About a second of sound as 24 tokens; 0.25 M parameters.
+
+    The log-mel spectrogram (96 frames x 64 bands) becomes a map of 6 x 4 places in time and
+    frequency, each a token of width 128 that knows its place.
+    """
+
+    sample_rate = SAMPLE_RATE
+    window_s = EXAMPLE_SAMPLES / SAMPLE_RATE
+    token_dim = 128
+    embedding_dim = 128
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log_mel = LogMel()
+        widths = (1, 32, 64, 128, self.token_dim)
+        layers: list[nn.Module] = []
+        for in_channels, out_channels in pairwise(widths):
+            layers.append(nn.Conv2d(in_channels, out_channels, 3, stride=2, padding=1, bias=False))
+            layers.append(nn.GroupNorm(8, out_channels))
+            layers.append(nn.GELU())
+        self.convs = nn.Sequential(*layers)
+        self.position = nn.Parameter(0.02 * torch.randn(24, self.token_dim))
+
+    def tokens(self, samples: Tensor) -> Tensor:
+        """(B, n) mono samples at 16 kHz in [-1, 1] to (B, 24, 128).
+
+        Of longer sound the middle is heard; shorter sound is followed by silence.
+        """
+        spectrogram = self.log_mel(fit_window(samples, EXAMPLE_SAMPLES))
+        features = self.convs(spectrogram[:, None].to(self.position.dtype))
+        tokens: Tensor = features.flatten(2).transpose(1, 2) + self.position
+        return tokens
+
+    def embedding(self, samples: Tensor) -> Tensor:
+        """(B, n) samples to one vector each, (B, 128): the mean of the tokens."""
+        return self.tokens(samples).mean(1)
+
+    def forward(self, samples: Tensor) -> Tensor:
+        return self.tokens(samples)

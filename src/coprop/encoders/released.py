@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from coprop.errors import CheckpointError, ShapeError
-from coprop.paths import AnyPath, as_path
+from coprop.inputs import AnyPath, as_path
 from coprop.weights import load_state_dict, read_state_dict
 
 WEIGHTS = Path(__file__).parents[1] / "weights"

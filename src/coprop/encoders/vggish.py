@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from coprop.encoders.audio import fit_window
 from coprop.encoders.log_mel import EXAMPLE_SAMPLES, SAMPLE_RATE, LogMel
 from coprop.errors import CoPropError
-from coprop.paths import AnyPath
+from coprop.inputs import AnyPath
 from coprop.weights import load_state_dict, read_state_dict
 
 _MAP = 6 * 4  # places of the last feature map: time by frequency

@@ -8,8 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from coprop.errors import CoPropError
-from coprop.paths import AnyPath
+from coprop.inputs import AnyPath
 from coprop.weights import load_state_dict, read_state_dict
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""The colours of ImageNet, by which most image encoders were trained to be normalised."""
 
 _LEVELS = 4
 
@@ -98,3 +101,9 @@ def _stage_name(match: re.Match[str]) -> str:
     if part == "patch_embed" and stage == 0:
         return "patch_embed."
     return f"stages_{stage}.{_STAGE_PARTS[part]}."
+
+
+def normalised(frames: Tensor) -> Tensor:
+    """(..., 3, H, W) RGB in [0, 1] -> the same with ImageNet's mean 0 and deviation 1."""
+    mean, std = (frames.new_tensor(x).view(3, 1, 1) for x in (IMAGENET_MEAN, IMAGENET_STD))
+    return (frames - mean) / std

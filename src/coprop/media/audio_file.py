@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from coprop.brief import brief, counted
 from coprop.errors import MediaError, OutputError
+from coprop.inputs import AnyPath
 from coprop.media.reader import VideoFile
 from coprop.media.resample import BLOCK, Resampler
 from coprop.media.sound_blocks import SoundBlocks
 from coprop.media.streams import Contents
 from coprop.mixdown import Mixdown
-from coprop.paths import AnyPath
 from coprop.types import Progress
 
 

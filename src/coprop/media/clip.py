@@ -12,8 +12,7 @@ from numpy.typing import ArrayLike
 
 from coprop.brief import brief, counted
 from coprop.errors import AudioError, MediaError, MissingAudioError
-from coprop.paths import AnyPath, as_path, is_path
-from coprop.sounds import GivenSound, as_track
+from coprop.inputs import AnyPath, GivenSound, as_path, as_track, is_path
 from coprop.types import AudioTrack, Progress
 
 if TYPE_CHECKING:  # PyAV is loaded when a clip is opened, not when coprop is imported

@@ -16,12 +16,12 @@ from av.packet import Packet
 from numpy.typing import NDArray
 
 from coprop.brief import one_line
+from coprop.inputs import AnyPath
 from coprop.media.container import open_media
 from coprop.media.resample import BLOCK
 from coprop.media.sound_blocks import SoundBlocks
 from coprop.media.stamps import in_order
 from coprop.media.streams import Contents
-from coprop.paths import AnyPath
 from coprop.types import AudioTrack
 
 logger = logging.getLogger(__name__)

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from coprop.brief import one_line
 from coprop.errors import AudioError, MediaError
+from coprop.inputs import AnyPath, as_path
 from coprop.media.container import announced_sound, index_end, open_media, stated_end
 from coprop.media.resample import BLOCK
 from coprop.media.stamps import in_order
 from coprop.media.streams import Contents, look_into
-from coprop.paths import AnyPath, as_path
 from coprop.types import LOUDEST, full_scale
 
 logger = logging.getLogger(__name__)

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from coprop.inputs import AnyPath, GivenSound, as_track
 from coprop.media.resample import BLOCK
-from coprop.paths import AnyPath
-from coprop.sounds import GivenSound, as_track
 from coprop.types import ControlPoints, Segment
 
 INK, MUTED, SOUND, CHANGE, AREA = "#1f2933", "#7b8794", "#486581", "#d64545", "#2f8f6f"

@@ -15,6 +15,7 @@ from PIL import Image
 
 from coprop.errors import CoPropError, OutputError, ShapeError
 from coprop.files import is_empty, one_a_line, output_errors, part_of, remove, replacing, write_text
+from coprop.inputs import AnyPath, GivenSound, as_path, as_track
 from coprop.locks import WriterLock
 from coprop.media.overlay import OverlayFile
 from coprop.media.painting import voc_palette
@@ -22,8 +23,6 @@ from coprop.media.reader import Frame
 from coprop.media.sound import Sound
 from coprop.media.streams import Contents
 from coprop.media.timeline import envelope, plot_timeline
-from coprop.paths import AnyPath, as_path
-from coprop.sounds import GivenSound, as_track
 from coprop.types import AudioTrack, ControlPoints, FrameMask, Segment
 
 MASKS, OVERLAY, TIMELINE, RESULT = "masks", "overlay.mp4", "timeline.png", "result.json"

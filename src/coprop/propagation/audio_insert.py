@@ -158,7 +158,7 @@ def build_audio_encoder(name: AudioEncoderName) -> AudioEncoder:
     torch.Size([1, 24, 128])
     """
     if name == "small":
-        from coprop.encoders.small_audio import SmallAudioEncoder
+        from coprop.encoders.audio import SmallAudioEncoder
 
         return SmallAudioEncoder()
     from coprop.encoders.vggish import VGGish

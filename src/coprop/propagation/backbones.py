@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from coprop.encoders.imagenet import IMAGENET_MEAN, IMAGENET_STD
+from coprop.encoders.visual import IMAGENET_MEAN, IMAGENET_STD
 
 _HALF = (0.5, 0.5, 0.5)  # mean and spread of colours in [0, 1], as EfficientNet-Lite was trained
 

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from coprop.errors import CheckpointError
-from coprop.paths import AnyPath
+from coprop.inputs import AnyPath
 from coprop.propagation.backbones import EncoderName, ResNet50
 from coprop.propagation.config import PropagatorConfig
 from coprop.weights import load_state_dict, read_state_dict

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from coprop.paths import AnyPath
+from coprop.inputs import AnyPath
 from coprop.propagation.checkpoints import (
     infer_config,
     load_audio_encoder,

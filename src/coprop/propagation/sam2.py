@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from coprop.brief import Brief
-from coprop.encoders.imagenet import normalised
+from coprop.encoders.visual import normalised
 from coprop.errors import CheckpointError, CoPropError
-from coprop.paths import AnyPath, as_path
+from coprop.inputs import AnyPath, as_path
 from coprop.propagation.checks import single_start, single_step
 from coprop.propagation.masks import Size, count_objects, to_probabilities
 

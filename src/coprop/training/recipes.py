@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 from coprop.checks import number
 from coprop.errors import CoPropError
 from coprop.files import parse_json
-from coprop.paths import AnyPath, as_path
+from coprop.inputs import AnyPath, as_path
 
 Stage = Literal["keyframes", "propagator"]
 Precision = Literal["no", "fp16", "bf16"]

@@ -22,7 +22,7 @@ from coprop.control_points.language_models.transformers_loading import (
     load,
 )
 from coprop.errors import LanguageModelError
-from coprop.paths import AnyPath
+from coprop.inputs import AnyPath
 
 
 class TransformersModel:

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 
 from coprop.errors import CheckpointError, CoPropError, LanguageModelError
 from coprop.extras import needs
-from coprop.paths import AnyPath, as_path
+from coprop.inputs import AnyPath, as_path
 
 _HUB_ID = re.compile(r"\w[\w.-]*(/[\w.-]+)?")  # owner/name
 _EXAMPLE = "Qwen/Qwen2-Audio-7B-Instruct"

@@ -14,7 +14,7 @@ import numpy as np
 from coprop.control_points.language_models.base import Answer, Dialogue, LanguageModel
 from coprop.errors import CoPropError, LanguageModelError, OutputError
 from coprop.files import parse_json
-from coprop.paths import AnyPath, as_path
+from coprop.inputs import AnyPath, as_path
 
 _VERSION = 1
 _FILE = "answers.sqlite"

@@ -28,8 +28,7 @@ from coprop.control_points.rcpg.run_dialogues import run_dialogues
 from coprop.control_points.rcpg.trace import Trace
 from coprop.control_points.rcpg.tracks import ChunkedTrack, FlagsAndScores, plan_track
 from coprop.errors import CoPropError, LanguageModelError
-from coprop.paths import AnyPath, is_path
-from coprop.sounds import GivenSound, as_track
+from coprop.inputs import AnyPath, GivenSound, as_track, is_path
 from coprop.types import AudioTrack, ControlPoints, Progress, WindowDetector
 
 _MOST = 100_000  # of questions, examples or retries: far beyond what any model takes

@@ -14,8 +14,8 @@ from coprop.control_points.language_models.base import LLM_SAMPLE_RATE
 from coprop.control_points.rcpg.chunks import windows_of
 from coprop.control_points.rcpg.examples import Example, ExampleStore, mean_bands
 from coprop.errors import CoPropError, DatasetError, OutputError
+from coprop.inputs import AnyPath, as_path
 from coprop.locks import WriterLock
-from coprop.paths import AnyPath, as_path
 from coprop.types import Audio, Progress
 
 if TYPE_CHECKING:

@@ -18,8 +18,7 @@ from coprop.control_points.language_models.base import LLM_SAMPLE_RATE
 from coprop.control_points.rcpg.categories import likeness
 from coprop.errors import DatasetError
 from coprop.files import parse_json
-from coprop.paths import AnyPath, as_path
-from coprop.sounds import GivenSound, as_track
+from coprop.inputs import AnyPath, GivenSound, as_path, as_track
 from coprop.types import Audio, AudioTrack
 
 _SAME_SOUND = 1e-7

@@ -9,7 +9,7 @@ from typing import Any
 from coprop.brief import Brief
 from coprop.errors import CoPropError, OutputError
 from coprop.files import parse_json
-from coprop.paths import AnyPath, as_path
+from coprop.inputs import AnyPath, as_path
 
 _VERSION = 1
 

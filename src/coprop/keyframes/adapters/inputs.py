@@ -19,11 +19,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from coprop.encoders.audio import fit_window
-from coprop.encoders.imagenet import normalised
 from coprop.encoders.log_mel import EXAMPLE_SAMPLES, SAMPLE_RATE, vggish_examples
 from coprop.encoders.vggish import VGGish
+from coprop.encoders.visual import normalised
 from coprop.errors import CoPropError, ShapeError
-from coprop.paths import AnyPath
+from coprop.inputs import AnyPath
 
 Size: TypeAlias = tuple[int, int]
 """Height and width in pixels."""

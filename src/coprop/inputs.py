@@ -1,14 +1,19 @@
-"""Sound in memory as people bring it, as a track."""
+"""Paths and sound in memory, in the forms in which people bring them."""
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeGuard
 
 from coprop.checks import as_number, shown
-from coprop.errors import AudioError
-from coprop.paths import is_path
+from coprop.errors import AudioError, CoPropError
 from coprop.types import Audio, AudioTrack
+
+AnyPath = str | os.PathLike[str]
+"""Where a file or a folder is."""
 
 GivenSound = AudioTrack | tuple[Any, int] | Mapping[str, Any]
 """An `Audio` or another track; ``(waveform, sample_rate)``; or ``{"array": waveform,
@@ -16,6 +21,37 @@ GivenSound = AudioTrack | tuple[Any, int] | Mapping[str, Any]
 `Audio.from_array` takes."""
 
 _TRACK = ("sample_rate", "num_samples", "duration_s", "read", "resampled")
+
+
+def is_path(value: object) -> TypeGuard[AnyPath]:
+    """Whether it is text or a path object."""
+    return isinstance(value, (str, os.PathLike))
+
+
+def as_path(name: str, value: object, *, error: type[CoPropError] = CoPropError) -> Path:
+    """A path, whatever it was given as.
+
+    Args:
+        name: of the argument, for the error.
+        value: what was given.
+        error: what is raised.
+
+    Raises:
+        CoPropError: it is no path, or one that no file can have.
+    """
+    text = os.fspath(value) if is_path(value) else None
+    if not isinstance(text, str):
+        raise error(f"{name} must be a path, as text or pathlib.Path, got {shown(value)}.")
+    if "\0" in text:
+        raise error(f"{name} is {text[:60]!r}, but no file can have a name with a NUL character.")
+    try:
+        os.lstat(text)
+    except UnicodeEncodeError as fault:
+        raise error(f"{name} is {text[:60]!r}, but no file can have such a name here.") from fault
+    except OSError as fault:
+        if fault.errno == errno.ENAMETOOLONG:
+            raise error(f"{name} is longer than names of files can be: {text[:60]}...") from fault
+    return Path(text)
 
 
 def as_track(sound: object) -> AudioTrack:

@@ -3,8 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from coprop.encoders.audio import AudioEncoder
-from coprop.encoders.small_audio import SmallAudioEncoder
+from coprop.encoders.audio import AudioEncoder, SmallAudioEncoder
 
 
 @pytest.fixture(scope="module")
