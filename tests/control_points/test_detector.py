@@ -83,6 +83,7 @@ def assert_valid(points: ControlPoints, windows: int | None) -> None:
 def test_any_length_and_any_number_of_windows(
     samples: int, windows: int | None, rate: int, which: ControlPointDetector
 ) -> None:
+    samples = min(samples, 10 * rate)  # longer sound takes minutes and tries nothing else
     rng = np.random.default_rng(samples)
     audio = Audio(rng.uniform(-0.5, 0.5, samples).astype(np.float32), rate)
     points = which(audio, windows=windows)
