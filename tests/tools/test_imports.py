@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -66,3 +67,14 @@ def test_no_circle() -> None:
     assert len(graph["tools.benchmark.folder"]) > 10
     order = [*TopologicalSorter(graph).static_order()]  # raises CycleError
     assert len(order) == len(known)
+
+
+def test_files_that_modules_name_are_there() -> None:
+    """A module that is moved takes the way to its files with it."""
+    found = []
+    for path in sorted((ROOT / "tools").rglob("*.py")):
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        if not name.endswith("__main__") and path.parent.name != "train_default":
+            found += [v for v in vars(importlib.import_module(name)).values() if isinstance(v, Path)]
+    assert len(found) >= 3
+    assert all(path.exists() for path in found)

@@ -24,7 +24,7 @@ from coprop import Audio, CoProp
 from coprop.media.audio_file import AudioFile
 from coprop.media.reader import VideoFile
 
-CLIP = Path(__file__).parents[1] / "examples" / "clip.mp4"
+CLIP = Path(__file__).parents[2] / "examples" / "clip.mp4"
 CALL_S, CALL_FRAME_S = (5.3, 7.8), 6.5  # the macaw calls in this part of the clip
 LENGTHS_S = (0.05, 0.1, 0.2, 0.4, 1.0)
 PAUSES_S = (0.7, 2.0)

@@ -25,7 +25,7 @@ import numpy as np
 from coprop.media.audio_file import AudioFile
 from coprop.media.reader import VideoFile
 
-EXAMPLE = Path(__file__).parent.parent / "examples" / "clip.mp4"
+EXAMPLE = Path(__file__).parents[2] / "examples" / "clip.mp4"
 RATE = 44_100
 LARGEST_RATIO = 1.1
 

@@ -24,7 +24,7 @@ from PIL import Image
 from coprop.encoders.yamnet import YAMNet
 from tools.train_default.convert_encoders import read
 
-CLIP = Path(__file__).parents[1] / "examples" / "clip.mp4"
+CLIP = Path(__file__).parents[2] / "examples" / "clip.mp4"
 SOUNDS_S = (0.6, 1.9, 3.9, 5.1, 6.5)
 PICTURE_S = 6.0
 WINDOW = 15_600
