@@ -75,6 +75,7 @@ def test_files_that_modules_name_are_there() -> None:
     for path in sorted((ROOT / "tools").rglob("*.py")):
         name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
         if not name.endswith("__main__") and path.parent.name != "train_default":
-            found += [v for v in vars(importlib.import_module(name)).values() if isinstance(v, Path)]
+            module = importlib.import_module(name)
+            found += [value for value in vars(module).values() if isinstance(value, Path)]
     assert len(found) >= 3
     assert all(path.exists() for path in found)
