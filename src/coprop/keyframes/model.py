@@ -10,8 +10,8 @@ from typing import Literal, Protocol, get_args, runtime_checkable
 import torch
 from torch import Tensor
 
-from coprop.checks import is_plain, looks_like_probabilities, number, whole
-from coprop.errors import CoPropError, ModelOutputError
+from coprop.checks import check_choice, is_plain, looks_like_probabilities, number, whole
+from coprop.errors import ModelOutputError
 
 AudioSpan = Literal["frame", "segment", "whole", "example"]
 """Which sound goes with a frame, of the model's own length ``window_s``.
@@ -41,12 +41,6 @@ _MOST_FRAMES = 1000  # at a time, far beyond published networks, which take 5 or
 _LEAST = 1e-6  # of a probability: its logit is finite in single precision
 _ROUNDING = 1e-3  # as much do resizing and half precision leave [0, 1]
 _WHITE = 255  # of binary masks as image files hold them
-
-
-def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
-    """Raise CoPropError where an option called ``name`` is none of its choices."""
-    if value not in [*choices]:
-        raise CoPropError(f"{name} must be one of {choices}, got {value!r}.")
 
 
 @dataclass(frozen=True)

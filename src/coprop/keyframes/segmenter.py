@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from coprop.checks import number, shown, whole
+from coprop.checks import check_choice, number, shown, whole
 from coprop.errors import CoPropError, ShapeError
 from coprop.keyframes.audio_queried import AudioQueriedConfig, AudioQueriedNetwork
 from coprop.keyframes.grounded import GroundedNetwork, released
@@ -44,10 +44,7 @@ class SegmenterConfig:
     off_screen: float = OFF_SCREEN
 
     def __post_init__(self) -> None:
-        if self.architecture not in [*get_args(Architecture)]:
-            raise CoPropError(
-                f"architecture must be one of {get_args(Architecture)}, got {self.architecture!r}."
-            )
+        check_choice("architecture", self.architecture, get_args(Architecture))
         wanted = "a probability, in [0, 1]"
         off_screen = number("off_screen", self.off_screen, wanted, low=0, high=1)
         object.__setattr__(self, "off_screen", off_screen)

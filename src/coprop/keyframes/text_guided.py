@@ -9,7 +9,7 @@ from typing import get_args
 from torch import Tensor
 
 from coprop.categories import as_words
-from coprop.checks import shown
+from coprop.checks import check_choice, shown
 from coprop.errors import CoPropError
 from coprop.keyframes.model import (
     ALONE,
@@ -18,7 +18,6 @@ from coprop.keyframes.model import (
     KeyframeModel,
     Outputs,
     as_logits,
-    check_choice,
 )
 
 TextFunction = Callable[[Tensor, tuple[str, ...]], Tensor]

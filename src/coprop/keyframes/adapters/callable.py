@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from coprop.checks import number, whole
+from coprop.checks import check_choice, number, whole
 from coprop.encoders.log_mel import SAMPLE_RATE
 from coprop.encoders.vggish import VGGish
 from coprop.errors import CoPropError
@@ -23,7 +23,6 @@ from coprop.keyframes.model import (
     FrameContext,
     Outputs,
     as_logits,
-    check_choice,
 )
 
 AudioForm = Literal["samples", "log_mel", "embedding", "wav_path"]
