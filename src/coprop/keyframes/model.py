@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from coprop.checks import check_choice, is_plain, looks_like_probabilities, number, whole
-from coprop.errors import ModelOutputError
+from coprop.errors import ModelOutputError, ShapeError
 
 AudioSpan = Literal["frame", "segment", "whole", "example"]
 """Which sound goes with a frame, of the model's own length ``window_s``.
@@ -140,6 +140,16 @@ class KeyframeFunction(Protocol):
     """``fn(frames (K, 3, H, W), audio (K, samples)) -> logits (K, C, H, W)``."""
 
     def __call__(self, frames: Tensor, audio: Tensor, /) -> Tensor: ...
+
+
+def check_input(frames: Tensor, audio: Tensor) -> None:
+    """Raise ShapeError unless frames (K, 3, H, W) with their sound (K, samples), K at least 1."""
+    matched = audio.ndim == 2 and len(audio) == len(frames) and 0 not in audio.shape
+    if frames.ndim != 4 or frames.shape[1] != 3 or 0 in frames.shape or not matched:
+        raise ShapeError(
+            "a keyframe model takes frames (K, 3, H, W) and audio (K, samples), got "
+            f"{tuple(frames.shape)} and {tuple(audio.shape)}."
+        )
 
 
 def as_logits(values: Tensor, outputs: Outputs, name: str) -> Tensor:

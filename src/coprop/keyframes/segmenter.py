@@ -11,10 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from coprop.checks import check_choice, number, shown, whole
-from coprop.errors import CoPropError, ShapeError
+from coprop.errors import CoPropError
 from coprop.keyframes.audio_queried import AudioQueriedConfig, AudioQueriedNetwork
 from coprop.keyframes.grounded import GroundedNetwork, released
-from coprop.keyframes.model import ALONE, AudioSpan, FrameContext
+from coprop.keyframes.model import ALONE, AudioSpan, FrameContext, check_input
 from coprop.keyframes.selection import OFF_SCREEN
 from coprop.keyframes.text_guided import TextGuidedSegmenter
 from coprop.keyframes.vocabulary import groups_named
@@ -117,12 +117,7 @@ class KeyframeSegmenter(PretrainedModel):
         Raises:
             ShapeError: other shapes.
         """
-        matched = audio.ndim == 2 and len(audio) == len(frames) and 0 not in audio.shape
-        if frames.ndim != 4 or frames.shape[1] != 3 or 0 in frames.shape or not matched:
-            raise ShapeError(
-                "the keyframe segmenter takes frames (K, 3, H, W) and audio (K, samples), got "
-                f"{tuple(frames.shape)} and {tuple(audio.shape)}."
-            )
+        check_input(frames, audio)
         return self._at_working_size(frames, lambda small: self.network(small, audio))
 
     def set_off_screen(self, probability: float) -> None:

@@ -15,7 +15,7 @@ from coprop.errors import CoPropError, ModelOutputError
 from coprop.keyframes.adapters import inference, inputs
 from coprop.keyframes.adapters.batching import Batching, Mode, WindowPlacement
 from coprop.keyframes.adapters.inputs import Resize, Size
-from coprop.keyframes.model import AudioSpan, FrameContext
+from coprop.keyframes.model import AudioSpan, FrameContext, check_input
 
 _SPANS = ("frame", "segment", "example")  # those of a fixed length, which published networks take
 
@@ -114,7 +114,7 @@ class NetworkAdapter(ABC):
             ShapeError: other shapes, or a K that the mode cannot serve.
             ModelOutputError: the network returned something else than it should.
         """
-        inputs.check_input(frames, audio)
+        check_input(frames, audio)
         device, dtype = inference.device_of(self.model), inference.dtype_of(self.model)
         with inference.evaluation_mode(self.model), inference.failures_explained(self._name):
             images = self._preprocess(frames.to(device).float())
