@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from coprop.brief import Brief
-from coprop.context import AudioWindows, nearest, stretch, with_neighbours
+from coprop.context import AudioWindows, FrameContext, nearest, stretch, with_neighbours
 from coprop.errors import ModelOutputError
 from coprop.frame_masks import (
     as_probabilities,
@@ -24,7 +24,7 @@ from coprop.frame_masks import (
     whole_mask,
 )
 from coprop.keyframes.adapters.registry import KeyframePredictor
-from coprop.keyframes.model import FrameContext, KeyframeModel
+from coprop.keyframes.model import KeyframeModel
 from coprop.keyframes.naming import SoundNamer, name_sound
 from coprop.propagation.checks import checked_step, warn_of_step_probabilities
 from coprop.propagation.propagator import Propagator

@@ -93,7 +93,7 @@ def new_propagator(encoders: Path, config: PropagatorConfig) -> AudioInsertPropa
 
 def sounds_of(network: GroundedNetwork, arguments: argparse.Namespace) -> list[EmbeddedSounds]:
     """Sounds of the two halves of the recordings, made once."""
-    library = Library(arguments.selector, "train", shipping=True)
+    library = Library(arguments.sources, "train", shipping=True)
     return [
         cached_examples(
             arguments.run / f"heard_{half}.pt",
@@ -112,7 +112,7 @@ def train_ears(arguments: argparse.Namespace) -> None:
     unheard = cached_examples(
         arguments.run / "heard_validation.pt",
         network.audio,
-        Library(arguments.selector, "validation", shipping=True),
+        Library(arguments.sources, "validation", shipping=True),
         np.random.default_rng(2),
         arguments.sounds // 5,
     )
@@ -127,7 +127,7 @@ def train_eyes(arguments: argparse.Namespace) -> None:
     network = network_of(new_segmenter(arguments.encoders))
     if arguments.start:
         start_from(network, arguments.start)
-    library = Library(arguments.selector, "train", shipping=True)
+    library = Library(arguments.sources, "train", shipping=True)
     entropy = fit_sources(network, library, np.random.default_rng(0), arguments.scenes)
     logging.info("sources: cross-entropy %.4f", entropy)
     save_file(network.selector.state_dict(), arguments.run / "sources.safetensors")
@@ -146,7 +146,7 @@ def train_detector(arguments: argparse.Namespace) -> None:
     encoder = SoundEffectsEncoder()
     load_state_dict(encoder, load_file(arguments.encoders / "aisfx.safetensors"), "aisfx")
     encoder.eval()
-    library = Library(arguments.selector, "train", shipping=True)
+    library = Library(arguments.sources, "train", shipping=True)
     recordings = [s.path for sources in library.sounds.values() for s in sources]
     held_out = set(recordings[::10])
     parts = {"kept": library.without(held_out), "held": library.without(set(recordings) - held_out)}
@@ -171,7 +171,7 @@ def train_propagator(arguments: argparse.Namespace) -> None:
     torch.manual_seed(0)
     # Training clips are short, so memory is written more often than in use.
     propagator = new_propagator(arguments.encoders, replace(PROPAGATOR, long_term_gap=2))
-    library = Library(arguments.selector, "train", shipping=True)
+    library = Library(arguments.sources, "train", shipping=True)
     checkpoint = arguments.run / "propagation.pt"
     train_propagation(propagator, library, checkpoint, **steps_of(arguments))
 

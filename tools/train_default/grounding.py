@@ -324,7 +324,7 @@ def _composed(
 def _natural(
     library: Library, rng: np.random.Generator, size: tuple[int, int]
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_], list[str]]:
-    """A photograph as it was taken: its object in its own ambient."""
+    """A photograph as it was taken: its object in its own surroundings."""
     from PIL import Image
 
     source = library.photographs[rng.integers(len(library.photographs))]

@@ -11,10 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from coprop.checks import check_choice, number, shown, whole
+from coprop.context import ALONE, FrameContext
 from coprop.errors import CoPropError
 from coprop.keyframes.audio_queried import AudioQueriedConfig, AudioQueriedNetwork
 from coprop.keyframes.grounded import GroundedNetwork, released
-from coprop.keyframes.model import ALONE, AudioSpan, FrameContext, check_input
+from coprop.keyframes.model import AudioSpan, check_input
 from coprop.keyframes.selection import OFF_SCREEN
 from coprop.keyframes.text_guided import TextGuidedSegmenter
 from coprop.keyframes.vocabulary import groups_named

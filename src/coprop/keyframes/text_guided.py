@@ -10,15 +10,9 @@ from torch import Tensor
 
 from coprop.categories import as_words
 from coprop.checks import check_choice, shown
+from coprop.context import ALONE, FrameContext
 from coprop.errors import CoPropError
-from coprop.keyframes.model import (
-    ALONE,
-    AudioSpan,
-    FrameContext,
-    KeyframeModel,
-    Outputs,
-    as_logits,
-)
+from coprop.keyframes.model import AudioSpan, KeyframeModel, Outputs, as_logits
 
 TextFunction = Callable[[Tensor, tuple[str, ...]], Tensor]
 """``fn(frames (K, 3, H, W) in [0, 1], categories) -> logits (K, C, H, W)`` of what they name."""

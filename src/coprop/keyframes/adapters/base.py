@@ -10,12 +10,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from coprop.checks import check_choice, is_plain
+from coprop.context import FrameContext
 from coprop.encoders.log_mel import SAMPLE_RATE
 from coprop.errors import CoPropError, ModelOutputError
 from coprop.keyframes.adapters import inference, inputs
 from coprop.keyframes.adapters.batching import Batching, Mode, WindowPlacement
 from coprop.keyframes.adapters.inputs import Resize, Size
-from coprop.keyframes.model import AudioSpan, FrameContext, check_input
+from coprop.keyframes.model import AudioSpan, check_input
 
 _SPANS = ("frame", "segment", "example")  # those of a fixed length, which published networks take
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from coprop.checks import check_choice
+from coprop.context import ALONE, FrameContext
 from coprop.errors import CoPropError, ShapeError
-from coprop.keyframes.model import ALONE, FrameContext
 
 Mode = Literal["replicate", "window", "native"]
 """What a network for T frames is given.

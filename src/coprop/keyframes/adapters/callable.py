@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from coprop.checks import check_choice, number, whole
+from coprop.context import ALONE, FrameContext
 from coprop.encoders.log_mel import SAMPLE_RATE
 from coprop.encoders.vggish import VGGish
 from coprop.errors import CoPropError
@@ -17,14 +18,7 @@ from coprop.keyframes.adapters import inference, inputs
 from coprop.keyframes.adapters.base import check_output, resize_logits
 from coprop.keyframes.adapters.batching import Batching, Mode, WindowPlacement
 from coprop.keyframes.adapters.inputs import Resize, Size, VGGishSource
-from coprop.keyframes.model import (
-    ALONE,
-    AudioSpan,
-    FrameContext,
-    Outputs,
-    as_logits,
-    check_input,
-)
+from coprop.keyframes.model import AudioSpan, Outputs, as_logits, check_input
 from coprop.types import HIGHEST_RATE
 
 AudioForm = Literal["samples", "log_mel", "embedding", "wav_path"]
