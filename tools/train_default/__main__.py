@@ -6,8 +6,8 @@
     python -m tools.train_default propagation --sources SOURCES --encoders ENCODERS --run RUN
     python -m tools.train_default export      --encoders ENCODERS --run RUN --out WEIGHTS
 
-WEIGHTS is src/coprop/weights. SOURCES is made by tools/sources, ENCODERS by
-tools/train_default/convert_backbones.py. Each training continues from the checkpoint in
+WEIGHTS is src/coprop/weights. SOURCES is made by tools.sources, ENCODERS by
+tools.train_default.convert_backbones. Each training continues from the checkpoint in
 RUN where it was stopped. They can run side by side.
 """
 
@@ -37,7 +37,7 @@ from tools.train_default.grounding import (
     ScoreBank,
     fit_sources,
     parts_of_grounding,
-    settle_refinement,
+    settle_decoder,
     train_grounding,
 )
 from tools.train_default.hearing import (
@@ -72,7 +72,7 @@ def network_of(segmenter: KeyframeSegmenter) -> GroundedNetwork:
 
 
 def start_from(network: GroundedNetwork, folder: Path) -> None:
-    """Takes the refinement, and as much as there is of the second classifier, of other weights."""
+    """Takes the mask decoder, and as much as there is of the patch classifier, of other weights."""
     weights = load_file(folder / "keyframe_segmenter" / "model.safetensors")
     learned = {
         name.removeprefix("network."): tensor.float()
@@ -106,7 +106,7 @@ def sounds_of(network: GroundedNetwork, arguments: argparse.Namespace) -> list[E
     ]
 
 
-def train_ears(arguments: argparse.Namespace) -> None:
+def train_hearing(arguments: argparse.Namespace) -> None:
     torch.manual_seed(0)
     network = network_of(new_segmenter(arguments.encoders))
     unheard = cached_examples(
@@ -122,7 +122,7 @@ def train_ears(arguments: argparse.Namespace) -> None:
     save_file(network.audio.head.state_dict(), arguments.run / "hearing.safetensors")
 
 
-def train_eyes(arguments: argparse.Namespace) -> None:
+def train_segmenter(arguments: argparse.Namespace) -> None:
     torch.manual_seed(0)
     network = network_of(new_segmenter(arguments.encoders))
     if arguments.start:
@@ -134,7 +134,7 @@ def train_eyes(arguments: argparse.Namespace) -> None:
     bank = ScoreBank(*cross_fitted_answers(network.audio, sounds_of(network, arguments)))
     options = steps_of(arguments)
     train_grounding(network, library, bank, arguments.run / "grounding.pt", **options)
-    settle_refinement(network, library, bank, arguments.run / "settling.pt")
+    settle_decoder(network, library, bank, arguments.run / "settling.pt")
 
 
 def steps_of(arguments: argparse.Namespace) -> dict[str, int]:
@@ -267,8 +267,8 @@ def main() -> None:
         torch.set_num_threads(arguments.threads)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     jobs = {
-        "hearing": train_ears,
-        "grounding": train_eyes,
+        "hearing": train_hearing,
+        "grounding": train_segmenter,
         "novelty": train_detector,
         "propagation": train_propagator,
         "export": export,

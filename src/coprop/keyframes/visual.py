@@ -161,7 +161,7 @@ class VisualRecognizer(nn.Module):
 
 
 class _PatchClassifier(nn.Module):
-    """The classifier of places: it looks at half the distance, and at what surrounds each place."""
+    """Classifies places at half the stride, by what surrounds each."""
 
     def __init__(self, outcomes: int, width: int = 96) -> None:
         super().__init__()
