@@ -141,12 +141,12 @@ class KeyframeSegmenter(PretrainedModel):
         return {f"network.{name}": tensor for name, tensor in released().items()} | state
 
     def text_guided(self) -> TextGuidedSegmenter:
-        """The same network told in words what sounds, in place of hearing it (paper table 4).
+        """The same network guided by words for what sounds, in place of the sound (paper table 4).
 
         Words that name none of the groups it knows leave the mask empty.
 
         Raises:
-            CoPropError: an architecture that cannot be told.
+            CoPropError: an architecture that knows no words.
         """
         network = self.network
         if not isinstance(network, GroundedNetwork):
@@ -158,9 +158,9 @@ class KeyframeSegmenter(PretrainedModel):
         @torch.inference_mode()
         def segment(frames: Tensor, categories: tuple[str, ...]) -> Tensor:
             named = groups_named(categories)
-            told = frames.new_tensor([group in named for group in network.groups])
-            told = told.expand(len(frames), -1)
-            return self._at_working_size(frames, lambda small: network.segment(small, told))
+            groups = frames.new_tensor([group in named for group in network.groups])
+            groups = groups.expand(len(frames), -1)
+            return self._at_working_size(frames, lambda small: network.segment(small, groups))
 
         return TextGuidedSegmenter(segment)
 
