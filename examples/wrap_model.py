@@ -1,4 +1,4 @@
-"""Keeps a model of your own in time: coprop calls it once a segment and propagates its mask.
+"""Keeps a model of your own in time: coprop calls it at keyframes and propagates its masks.
 
 python examples/wrap_model.py [VIDEO] [FOLDER]
 """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import re
 import shlex
 from pathlib import Path
@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "tools" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 DOTTED = re.compile(r"`((?:coprop|tools)(?:\.\w+)+)")
 IMPORTED = re.compile(r"^from ((?:coprop|tools)[.\w]*) import ([^(\n]+|\([^)]*\))", re.MULTILINE)
+RUN = re.compile(r"python -m (tools(?:\.\w+)*)")
 COMMAND = re.compile(r"(?:^|`)(coprop [a-z][^`\n\\|]*)", re.MULTILINE)
 
 
@@ -47,6 +48,12 @@ def named(page: Path) -> set[str]:
 def test_names_are_there(page: Path) -> None:
     for name in sorted(named(page)):
         resolved(name)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_modules_that_are_run_are_there(page: Path) -> None:
+    for name in sorted(set(RUN.findall(page.read_text(encoding="utf-8")))):
+        assert importlib.util.find_spec(name) is not None, name
 
 
 def test_pages_name_what_they_are_about() -> None:

@@ -114,6 +114,18 @@ def index(name: str, value: object) -> int:
     return found
 
 
+def check_choice(
+    name: str,
+    value: object,
+    choices: tuple[object, ...],
+    *,
+    error: type[CoPropError] = CoPropError,
+) -> None:
+    """Raise ``error`` where an option called ``name`` is none of its choices."""
+    if value not in choices:
+        raise error(f"{name} must be one of {choices}, got {value!r}.")
+
+
 def array_of(name: str, value: Any, *, error: type[CoPropError] = CoPropError) -> NDArray[Any]:
     """Numbers or truth values as an array of numpy; tensors are detached, bfloat16 is widened.
 

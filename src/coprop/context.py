@@ -5,19 +5,82 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
 from torch import Tensor
 
-from coprop.keyframes.model import FrameContext
+from coprop.checks import check_choice, number, whole
 from coprop.types import AudioTrack, Segment
 
 if TYPE_CHECKING:
     from coprop.media.reader import Frame
 
+Placement = Literal["centre", "last", "block"]
+
+_MOST_FRAMES = 1000  # at a time, far beyond published networks, which take 5 or 10
 _LONGEST_S = 10.0  # of a segment's sound: as long as the clips of AudioSet, and told by less
 _EXAMPLE_S = 0.96  # from one VGGish example to the next
+
+
+@dataclass(frozen=True)
+class FrameContext:
+    """The frames that a keyframe model is given beside the keyframe.
+
+    Args:
+        frames: T, how many it takes at a time, the keyframe included, 1 to 1000.
+        spacing_s: seconds between them, above 0.
+        placement: where the keyframe lies among them. "centre" or "last": as it says. "block": the
+            video is cut into blocks of T spacings, and the keyframe lies where it falls, as in the
+            benchmark's clips of T frames.
+
+    Raises:
+        CoPropError: fewer than one frame, a spacing that is not positive, an unknown placement.
+
+    Example:
+        >>> FrameContext(3, 0.5, "last").times_s(4.0)
+        (3.0, 3.5, 4.0)
+    """
+
+    frames: int = 1
+    spacing_s: float = 1.0
+    placement: Placement = "centre"
+
+    def __post_init__(self) -> None:
+        wanted = f"1 to {_MOST_FRAMES} at a time"
+        frames = whole("frames", self.frames, wanted, low=1, high=_MOST_FRAMES)
+        spacing = number("spacing_s", self.spacing_s, "a positive number of seconds", above=0)
+        object.__setattr__(self, "frames", frames)
+        object.__setattr__(self, "spacing_s", spacing)
+        check_choice("placement", self.placement, get_args(Placement))
+
+    def position(self, time_s: float) -> int:
+        """Which of the T frames the keyframe at a time is."""
+        if self.placement == "block":
+            return math.floor(time_s / self.spacing_s) % self.frames
+        return self.frames - 1 if self.placement == "last" else self.frames // 2
+
+    def times_s(self, time_s: float) -> tuple[float, ...]:
+        """(T,) times of the frames around a keyframe; some may lie beyond the video's ends."""
+        position = self.position(time_s)
+        return tuple(time_s + (i - position) * self.spacing_s for i in range(self.frames))
+
+    @property
+    def before_s(self) -> float:
+        """How far the frames may reach back from the keyframe, in seconds."""
+        most = self.frames - 1 if self.placement != "centre" else self.frames // 2
+        return most * self.spacing_s
+
+    @property
+    def after_s(self) -> float:
+        """How far they may reach ahead, in seconds."""
+        after = {"centre": (self.frames - 1) // 2, "last": 0, "block": self.frames - 1}
+        return after[self.placement] * self.spacing_s
+
+
+ALONE = FrameContext()
+"""The keyframe and nothing else."""
 
 
 def stretch(segment: Segment, time_s: float) -> Segment:

@@ -51,9 +51,9 @@ class CoProp:
     Args:
         segmenter: makes the mask of a keyframe from the frame and its sound.
         detector: finds where the sounding objects change.
-        propagator: carries a keyframe's mask through its segment.
-        max_segment_s: longest time between keyframes, in seconds: a longer segment is cut, and each
-            piece gets a keyframe, which catches what came into view. None for the paper's: one
+        propagator: carries a keyframe's mask on, frame by frame, until the next keyframe.
+        max_segment_s: longest time between keyframes, in seconds: a longer segment gets several, at
+            equal distances, which catch what came into view. None for the paper's: one
             keyframe from control point to control point.
         working_edge: frames with a longer side are shown to the parts reduced to this, in pixels;
             masks still have the frame's own size.

@@ -40,7 +40,7 @@ def keyframe_spans(
     longest_s: float | None = None,
     silent: Callable[[Segment], bool] = lambda _: False,
 ) -> list[KeyframeSpan]:
-    """The segments: from control point to control point, without silences, in equal pieces.
+    """The segments, without silences, cut into equal spans with one keyframe each.
 
     Args:
         points: the control points.
@@ -51,9 +51,9 @@ def keyframe_spans(
         silent: whether nothing is heard between two control points, in a pause that would belong to
             the sound around it if the control points did not say otherwise.
     """
-    parts = []
-    for span in heard:
-        first, last = span.start_s, span.end_s
+    spans = []
+    for sound in heard:
+        first, last = sound.start_s, sound.end_s
         after = first + (_EXACT_S if first > 0 else _SAME_S)
         before = last - (_EXACT_S if last < end_s - _SAME_S else _SAME_S)
         inside = [t for t in points.change_times_s if after <= t <= before]
@@ -68,45 +68,45 @@ def keyframe_spans(
             count = 1 if longest_s is None else max(int(np.ceil(length / longest_s - _SAME_S)), 1)
             edges = [*np.linspace(start, start + length, count + 1).tolist()[:-1], end]
             sources = Segment(start, end)
-            parts += [KeyframeSpan(a, b, sources) for a, b in pairwise(edges)]
-    return parts
+            spans += [KeyframeSpan(a, b, sources) for a, b in pairwise(edges)]
+    return spans
 
 
 class Schedule:
-    """Tells the part of one frame after another; frames come in order of time.
+    """Tells the span of one frame after another; frames come in order of time.
 
     Args:
-        parts: in order, of `keyframe_spans`.
+        spans: in order, of `keyframe_spans`.
     """
 
-    def __init__(self, parts: Sequence[KeyframeSpan]) -> None:
-        self._parts = parts
+    def __init__(self, spans: Sequence[KeyframeSpan]) -> None:
+        self._spans = spans
         self._current = 0
         self._served = False
 
     def at(self, time_s: float, duration_s: float) -> tuple[KeyframeSpan | None, bool]:
-        """The frame's part, and whether it is the part's first frame; None in silence.
+        """The frame's span, and whether it is the span's keyframe; None in silence.
 
-        The first frame at or after a part's start is its keyframe, also where a short sound has
+        The first frame at or after a span's start is its keyframe, also where a short sound has
         ended before it. Where frames are few, each stands for the sound around its time.
 
         Args:
             time_s: when the frame is shown.
             duration_s: for how long.
         """
-        if not self._parts:
+        if not self._spans:
             return None, False
         reach_s = max(duration_s / 2 - _WATCHED_S, 0.0)
-        while self._current + 1 < len(self._parts):
-            part, upcoming = self._parts[self._current], self._parts[self._current + 1]
+        while self._current + 1 < len(self._spans):
+            span, upcoming = self._spans[self._current], self._spans[self._current + 1]
             begun = time_s >= upcoming.start_s - _SAME_S
-            nearer = time_s >= part.end_s + reach_s and time_s >= upcoming.start_s - reach_s
+            nearer = time_s >= span.end_s + reach_s and time_s >= upcoming.start_s - reach_s
             if not (begun or nearer):
                 break
             self._current, self._served = self._current + 1, False
-        part = self._parts[self._current]
+        span = self._spans[self._current]
         late_s = reach_s if self._served else max(_LATE_S, reach_s)
-        if not part.start_s - reach_s - _SAME_S <= time_s < part.end_s + late_s - _SAME_S:
+        if not span.start_s - reach_s - _SAME_S <= time_s < span.end_s + late_s - _SAME_S:
             return None, False
         first, self._served = not self._served, True
-        return part, first
+        return span, first

@@ -41,8 +41,8 @@ _GAP_S = END_S  # heard before and after: between the strokes of a drill, the pe
 _RHYTHM = 5  # pauses; fewer may be chance
 _SAME_S = 1e-9  # times that differ by less, by rounding, are the same
 _SCENE_S = 20.0  # the background is that of this stretch: as long as AVSBench's clips and more
-_SCENE_STEP_S = 5.0
-_PIECE_S = 5  # read at a time
+_SCENE_STEP_S = 5.0  # from one stretch to the next; between their middles it is interpolated
+_PIECE_S = 5  # seconds read at a time
 
 
 def quiet_blocks(track: GivenSound) -> NDArray[np.bool_]:

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from coprop.brief import Brief
-from coprop.context import AudioWindows, nearest, stretch, with_neighbours
+from coprop.context import AudioWindows, FrameContext, nearest, stretch, with_neighbours
 from coprop.errors import ModelOutputError
 from coprop.frame_masks import (
     as_probabilities,
@@ -24,7 +24,7 @@ from coprop.frame_masks import (
     whole_mask,
 )
 from coprop.keyframes.adapters.registry import KeyframePredictor
-from coprop.keyframes.model import FrameContext, KeyframeModel
+from coprop.keyframes.model import KeyframeModel
 from coprop.keyframes.naming import SoundNamer, name_sound
 from coprop.propagation.checks import checked_step, warn_of_step_probabilities
 from coprop.propagation.propagator import Propagator
@@ -41,12 +41,12 @@ _ALONE_S = 1 / 25  # how long a frame lasts that is the only one, or the first s
 
 @dataclass(frozen=True, repr=False)
 class SegmentState(Brief):
-    """How far a segment has been tracked.
+    """How far a keyframe's mask has been carried.
 
     Args:
         mask: of the last frame.
         memory: the propagator's state; None where nothing visible sounds, so that nothing is
-            propagated until the next segment.
+            propagated until the next keyframe.
     """
 
     mask: FrameMask
@@ -96,7 +96,7 @@ class Tracking:
     ) -> Iterator[tuple[Frame, FrameMask]]:
         quiet = quiet_blocks(clip.audio)
         sound_s, video_s = clip.audio.duration_s, clip.duration_s
-        parts = keyframe_spans(
+        spans = keyframe_spans(
             points,
             heard_spans(quiet),
             sound_s,
@@ -104,7 +104,7 @@ class Tracking:
             longest_s=longest_s,
             silent=lambda span: is_silent(quiet, span),
         )
-        schedule = Schedule(parts)
+        schedule = Schedule(spans)
         state: SegmentState | None = None
         begun: Segment | None = None
         duration_s, before_s = _ALONE_S, math.nan
@@ -112,18 +112,18 @@ class Tracking:
             # The next frame is not waited for: each is taken to last as long as the one before.
             duration_s = duration_s if math.isnan(before_s) else frame.time_s - before_s
             before_s = frame.time_s
-            part, is_first = schedule.at(frame.time_s, duration_s)
-            if part is None:
+            span, is_keyframe = schedule.at(frame.time_s, duration_s)
+            if span is None:
                 mask = tracker.silent(frame, state.mask if state else None)
-            elif state is None or is_first:
-                words = points.categories_at(_middle_s(part.sources, sound_s))
-                state = tracker.start(frame, part.sources, around, words)
+            elif state is None or is_keyframe:
+                words = points.categories_at(_middle_s(span.sources, sound_s))
+                state = tracker.start(frame, span.sources, around, words)
                 mask = state.mask
-                if part.sources != begun:
-                    begun = part.sources
+                if span.sources != begun:
+                    begun = span.sources
                     self.segments.append(self._named(begun, frame.time_s))
                 # A short sound between two frames has ended when it is shown.
-                if part.end_s <= frame.time_s:
+                if span.end_s <= frame.time_s:
                     self._lengthen(frame.time_s + duration_s)
             else:
                 state = tracker.step(frame, state)
@@ -146,7 +146,7 @@ class Tracking:
 
 
 class SegmentTracker:
-    """Runs the keyframe model at a segment's first frame and the propagator after it.
+    """Runs the keyframe model at keyframes and the propagator after them.
 
     Args:
         keyframes: the keyframe model.

@@ -31,8 +31,11 @@ from coprop.checks import (
 from coprop.errors import AudioError, CoPropError, ShapeError
 from coprop.mixdown import to_mono
 
-_HIGHEST_RATE = 10_000_000  # Hz; FFmpeg counts in 32 bits
 _SAME_S = 1e-6  # times that differ by less, by rounding, are the same
+
+HIGHEST_RATE = 10_000_000
+"""Hz. FFmpeg counts in 32 bits; no sound is recorded so, and its windows would fill the memory."""
+
 LOUDEST = 8.0
 """18 dB over full scale: float recordings overshoot, integers that were not scaled are beyond."""
 
@@ -155,7 +158,7 @@ class Audio(Sealed):
 
 def _rate(name: str, value: object) -> int:
     wanted = "a whole number of samples per second, from 1 to 10,000,000"
-    return whole(name, value, wanted, low=1, high=_HIGHEST_RATE, error=AudioError)
+    return whole(name, value, wanted, low=1, high=HIGHEST_RATE, error=AudioError)
 
 
 def _check_samples(samples: NDArray[Any], rate: int) -> None:

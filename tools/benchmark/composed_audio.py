@@ -6,16 +6,15 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from coprop.brief import Brief
 from coprop.errors import CoPropError, DatasetError
-from coprop.files import parse_json
 from coprop.inputs import AnyPath, as_path
 from coprop.types import Audio
+from tools.benchmark.manifest import MANIFEST, read_rows
 from tools.benchmark.mixing import Samples, random_schedule, render, shorten_pauses
 
 _NUMBERING = re.compile(r"([._-]\d+)+$")
@@ -58,7 +57,7 @@ def load_sounds(folder: AnyPath, split: str, sample_rate: int) -> list[Sound]:
     import soundfile
 
     folder = as_path("folder", folder, error=DatasetError)
-    entries = _entries(folder / "manifest.jsonl")
+    entries = [entry for _, entry in read_rows(folder / MANIFEST, ("kind", "path", "split"))]
     sounds = []
     for entry in entries:
         if entry["kind"] == "sound" and entry["split"] == split:
@@ -77,32 +76,6 @@ def load_sounds(folder: AnyPath, split: str, sample_rate: int) -> list[Sound]:
             f"{len(entries)} entries, and those with kind 'sound' and that split are used."
         )
     return sounds
-
-
-def _entries(manifest: Path) -> list[dict[str, Any]]:
-    """The lines of a manifest, each with what is needed here."""
-    try:
-        lines = manifest.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{manifest} cannot be read: {error}; give a sources folder.") from error
-    entries = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            entry = parse_json(line)
-            texts = [entry[name] for name in ("kind", "path", "split")]
-            right = all(isinstance(t, str) for t in texts)
-            right = right and isinstance(entry["group"], str | None)
-        except (ValueError, KeyError, TypeError):
-            right = False
-        if not right:
-            raise DatasetError(
-                f"{manifest}, line {number} is {line.strip()[:80]!r}; each line must be a JSON "
-                "object with kind, path, group and split."
-            )
-        entries.append(entry)
-    return entries
 
 
 def fourier_resample(samples: Samples, from_rate: float, to_rate: float) -> Samples:

@@ -14,9 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coprop.errors import CoPropError, DatasetError
-from coprop.files import parse_json
 from coprop.inputs import AnyPath, as_path
-from tools.benchmark.manifest import KINDS, is_inside
+from tools.benchmark.manifest import KINDS, MANIFEST, is_inside, read_rows
 from tools.benchmark.mixing import shorten_pauses
 
 SOURCE_RATE = 44_100
@@ -28,7 +27,7 @@ class Source:
 
     Args:
         path: the file: RGBA PNG with the object's mask as alpha, or mono 44.1 kHz sound.
-        group: what it shows or what sounds (a name of `coprop.keyframes.grounded`), or None for
+        group: what it shows or what sounds (a name of `coprop.keyframes.groups`), or None for
             things that make no sound and sounds that show nowhere.
         origin: the collection it comes from.
     """
@@ -42,7 +41,7 @@ class Library:
     """A sources folder: ``manifest.jsonl`` and the files it names.
 
     Args:
-        folder: made by ``tools/sources``. Rows of the kind "music" are recordings that
+        folder: made by `tools.sources`. Rows of the kind "music" are recordings that
             may play softly behind others.
         split: "train", "validation" or "test"; no two share a file.
         shipping: leave out what may not train weights that are passed on.
@@ -52,13 +51,13 @@ class Library:
     """
 
     def __init__(self, folder: AnyPath, split: str, *, shipping: bool = False) -> None:
-        manifest = as_path("folder", folder, error=DatasetError) / "manifest.jsonl"
+        manifest = as_path("folder", folder, error=DatasetError) / MANIFEST
         if not manifest.is_file():
             raise CoPropError(
                 f"{manifest} does not exist; build the sources with python -m tools.sources."
             )
         kinds: dict[str, dict[str | None, list[Source]]] = defaultdict(lambda: defaultdict(list))
-        for row in manifest_rows(manifest):
+        for row in _rows(manifest):
             if row["split"] == split and (row["ships"] or not shipping):
                 source = Source(manifest.parent / row["path"], row["group"], row["source"])
                 kinds[row["kind"]][row["group"]].append(source)
@@ -119,31 +118,16 @@ class Library:
         return other
 
 
-def manifest_rows(manifest: Path) -> list[dict[str, Any]]:
+def _rows(manifest: Path) -> list[dict[str, Any]]:
     """The lines of a sources folder's manifest, each checked to be one.
 
     Raises:
         DatasetError: it cannot be read, or a line of it, which is named by its number.
     """
-    try:
-        lines = manifest.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(
-            f"{manifest} cannot be read: {error}; build the sources anew."
-        ) from error
     rows = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            row = parse_json(line)
-            texts = [row[name] for name in ("kind", "path", "split", "source")]
-            right = all(isinstance(t, str) for t in texts) and isinstance(row["group"], str | None)
-            right = right and isinstance(row["ships"], bool)
-            right = right and row["kind"] in KINDS and is_inside(row["path"])
-        except (ValueError, KeyError, TypeError):
-            right = False
-        if not right:
+    for number, row in read_rows(manifest, ("kind", "path", "split", "source")):
+        right = isinstance(row.get("ships"), bool)
+        if not (right and row["kind"] in KINDS and is_inside(row["path"])):
             raise DatasetError(
                 f"{manifest}, line {number} is no line of a manifest; build the sources anew with "
                 "python -m tools.sources."

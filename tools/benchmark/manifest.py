@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from coprop.errors import DatasetError
 from coprop.files import parse_json
@@ -23,7 +24,7 @@ class SourceRow:
         kind: one of `KINDS`; "music" is what plays softly behind others.
         path: of the file, from the folder, with forward slashes.
         group: what it shows or what sounds; None for what makes no sound or shows nowhere.
-        split: "train" or "test".
+        split: one of `SPLITS`.
         source: the collection it comes from.
         licence: under which it may be used.
         sha256: of the file's content, in hexadecimal digits.
@@ -45,6 +46,22 @@ def read_manifest(folder: AnyPath) -> tuple[SourceRow, ...]:
         DatasetError: no manifest, none that can be read, or a line of another form.
     """
     path = as_path("folder", folder, error=DatasetError) / MANIFEST
+    rows = [_row(path, number, row) for number, row in read_rows(path, _TEXTS)]
+    if not rows:
+        raise DatasetError(f"{path} names no picture and no recording; build the sources anew.")
+    return tuple(rows)
+
+
+def read_rows(path: Path, texts: tuple[str, ...]) -> list[tuple[int, dict[str, Any]]]:
+    """The objects of a manifest with the numbers of their lines, each with a group or null.
+
+    Args:
+        path: of the manifest.
+        texts: names of what each object must have as text.
+
+    Raises:
+        DatasetError: it cannot be read, or a line of it, which is named by its number.
+    """
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
@@ -52,39 +69,47 @@ def read_manifest(folder: AnyPath) -> tuple[SourceRow, ...]:
             f"{path} cannot be read: {error}. Give a sources folder, as python -m tools.sources "
             "builds it."
         ) from error
-    rows = [_row(path, i, line) for i, line in enumerate(lines, start=1) if line.strip()]
-    if not rows:
-        raise DatasetError(f"{path} names no picture and no recording; build the sources anew.")
-    return tuple(rows)
+    numbered = enumerate(lines, start=1)
+    return [
+        (number, _object(path, number, line, texts)) for number, line in numbered if line.strip()
+    ]
 
 
-def _row(path: Path, number: int, line: str) -> SourceRow:
+def _object(path: Path, number: int, line: str, texts: tuple[str, ...]) -> dict[str, Any]:
     try:
-        content = parse_json(line)
-        values = {name: content[name] for name in (*_TEXTS, "group")}
+        content: dict[str, Any] = parse_json(line)
+        wrong = [name for name in texts if not isinstance(content[name], str)]
+        group = content["group"]
     except (ValueError, KeyError, TypeError) as error:
         raise DatasetError(
             f"{path}, line {number} is {line.strip()[:80]!r}; each line must be a JSON object with "
-            f"{', '.join(_TEXTS)} and group."
+            f"{', '.join(texts)} and group."
         ) from error
-    wrong = [name for name in _TEXTS if not isinstance(values[name], str)]
-    if wrong or values["split"] not in SPLITS:
+    if wrong:
         raise DatasetError(
-            f"{path}, line {number}: {', '.join(wrong) or 'split'} must be "
-            f"{'text' if wrong else 'train or test'}, got "
-            f"{[values[name] for name in wrong] or values['split']!r}."
+            f"{path}, line {number}: {', '.join(wrong)} must be text, got "
+            f"{[content[name] for name in wrong]}."
         )
-    if not (isinstance(values["group"], str | None) and values["kind"] in KINDS):
+    if not isinstance(group, str | None):
+        raise DatasetError(f"{path}, line {number}: group must be text or null, got {group!r}.")
+    return content
+
+
+def _row(path: Path, number: int, row: dict[str, Any]) -> SourceRow:
+    if row["split"] not in SPLITS:
         raise DatasetError(
-            f"{path}, line {number}: kind must be one of {KINDS} and group text or null, got "
-            f"{values['kind']!r} and {values['group']!r}."
+            f"{path}, line {number}: split must be train or test, got {row['split']!r}."
         )
-    if not is_inside(values["path"]):
+    if row["kind"] not in KINDS:
+        raise DatasetError(
+            f"{path}, line {number}: kind must be one of {KINDS}, got {row['kind']!r}."
+        )
+    if not is_inside(row["path"]):
         raise DatasetError(
             f"{path}, line {number}: path must lead to a file in the folder, got "
-            f"{values['path'][:80]!r}."
+            f"{row['path'][:80]!r}."
         )
-    return SourceRow(**values)
+    return SourceRow(**{name: row[name] for name in (*_TEXTS, "group")})
 
 
 def is_inside(path: str) -> bool:

@@ -31,6 +31,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tools.benchmark.disjoint import check_disjoint
+from tools.benchmark.manifest import MANIFEST, read_rows
 from tools.sources import pictures, sounds
 from tools.sources.tables import Entry
 
@@ -44,7 +45,7 @@ def main() -> None:
     out: Path = arguments.out
     out.mkdir(parents=True, exist_ok=True)
     entries: list[Entry] = []
-    first_time = not (out / "manifest.jsonl").exists()
+    first_time = not (out / MANIFEST).exists()
     for collected in _collectors(arguments, out):
         entries += collected
         if first_time:  # the folder is of use before everything is there
@@ -123,16 +124,15 @@ def _write_manifest(out: Path, entries: list[Entry]) -> list[dict[str, object]]:
 
 
 def _replace_manifest(out: Path, rows: list[dict[str, object]]) -> None:
-    partial = out / "manifest.jsonl.partial"
+    partial = out / f"{MANIFEST}.partial"
     partial.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    partial.replace(out / "manifest.jsonl")
+    partial.replace(out / MANIFEST)
 
 
 def _without_likenesses(out: Path) -> list[dict[str, object]]:
     """Drops test files that training has a likeness of: renders that share samples, one face."""
     alike = {pair.test for pair in check_disjoint(out).shared}
-    lines = (out / "manifest.jsonl").read_text(encoding="utf-8").splitlines()
-    rows: list[dict[str, object]] = [json.loads(line) for line in lines]
+    rows = [row for _, row in read_rows(out / MANIFEST, ("path",))]
     kept = [row for row in rows if row["path"] not in alike]
     _replace_manifest(out, kept)
     sys.stdout.write(f"{len(rows) - len(kept)} test files left out: training has their like.\n")

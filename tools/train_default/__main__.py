@@ -6,8 +6,8 @@
     python -m tools.train_default propagation --sources SOURCES --encoders ENCODERS --run RUN
     python -m tools.train_default export      --encoders ENCODERS --run RUN --out WEIGHTS
 
-WEIGHTS is src/coprop/weights. SOURCES is made by tools/sources, ENCODERS by
-tools/train_default/convert_backbones.py. Each training continues from the checkpoint in
+WEIGHTS is src/coprop/weights. SOURCES is made by tools.sources, ENCODERS by
+tools.train_default.convert_backbones. Each training continues from the checkpoint in
 RUN where it was stopped. They can run side by side.
 """
 
@@ -37,7 +37,7 @@ from tools.train_default.grounding import (
     ScoreBank,
     fit_sources,
     parts_of_grounding,
-    settle_refinement,
+    settle_decoder,
     train_grounding,
 )
 from tools.train_default.hearing import (
@@ -72,7 +72,7 @@ def network_of(segmenter: KeyframeSegmenter) -> GroundedNetwork:
 
 
 def start_from(network: GroundedNetwork, folder: Path) -> None:
-    """Takes the refinement, and as much as there is of the second classifier, of other weights."""
+    """Takes the mask decoder, and as much as there is of the patch classifier, of other weights."""
     weights = load_file(folder / "keyframe_segmenter" / "model.safetensors")
     learned = {
         name.removeprefix("network."): tensor.float()
@@ -93,7 +93,7 @@ def new_propagator(encoders: Path, config: PropagatorConfig) -> AudioInsertPropa
 
 def sounds_of(network: GroundedNetwork, arguments: argparse.Namespace) -> list[EmbeddedSounds]:
     """Sounds of the two halves of the recordings, made once."""
-    library = Library(arguments.selector, "train", shipping=True)
+    library = Library(arguments.sources, "train", shipping=True)
     return [
         cached_examples(
             arguments.run / f"heard_{half}.pt",
@@ -106,13 +106,13 @@ def sounds_of(network: GroundedNetwork, arguments: argparse.Namespace) -> list[E
     ]
 
 
-def train_ears(arguments: argparse.Namespace) -> None:
+def train_hearing(arguments: argparse.Namespace) -> None:
     torch.manual_seed(0)
     network = network_of(new_segmenter(arguments.encoders))
     unheard = cached_examples(
         arguments.run / "heard_validation.pt",
         network.audio,
-        Library(arguments.selector, "validation", shipping=True),
+        Library(arguments.sources, "validation", shipping=True),
         np.random.default_rng(2),
         arguments.sounds // 5,
     )
@@ -122,19 +122,19 @@ def train_ears(arguments: argparse.Namespace) -> None:
     save_file(network.audio.head.state_dict(), arguments.run / "hearing.safetensors")
 
 
-def train_eyes(arguments: argparse.Namespace) -> None:
+def train_segmenter(arguments: argparse.Namespace) -> None:
     torch.manual_seed(0)
     network = network_of(new_segmenter(arguments.encoders))
     if arguments.start:
         start_from(network, arguments.start)
-    library = Library(arguments.selector, "train", shipping=True)
+    library = Library(arguments.sources, "train", shipping=True)
     entropy = fit_sources(network, library, np.random.default_rng(0), arguments.scenes)
     logging.info("sources: cross-entropy %.4f", entropy)
     save_file(network.selector.state_dict(), arguments.run / "sources.safetensors")
     bank = ScoreBank(*cross_fitted_answers(network.audio, sounds_of(network, arguments)))
     options = steps_of(arguments)
     train_grounding(network, library, bank, arguments.run / "grounding.pt", **options)
-    settle_refinement(network, library, bank, arguments.run / "settling.pt")
+    settle_decoder(network, library, bank, arguments.run / "settling.pt")
 
 
 def steps_of(arguments: argparse.Namespace) -> dict[str, int]:
@@ -146,7 +146,7 @@ def train_detector(arguments: argparse.Namespace) -> None:
     encoder = SoundEffectsEncoder()
     load_state_dict(encoder, load_file(arguments.encoders / "aisfx.safetensors"), "aisfx")
     encoder.eval()
-    library = Library(arguments.selector, "train", shipping=True)
+    library = Library(arguments.sources, "train", shipping=True)
     recordings = [s.path for sources in library.sounds.values() for s in sources]
     held_out = set(recordings[::10])
     parts = {"kept": library.without(held_out), "held": library.without(set(recordings) - held_out)}
@@ -171,7 +171,7 @@ def train_propagator(arguments: argparse.Namespace) -> None:
     torch.manual_seed(0)
     # Training clips are short, so memory is written more often than in use.
     propagator = new_propagator(arguments.encoders, replace(PROPAGATOR, long_term_gap=2))
-    library = Library(arguments.selector, "train", shipping=True)
+    library = Library(arguments.sources, "train", shipping=True)
     checkpoint = arguments.run / "propagation.pt"
     train_propagation(propagator, library, checkpoint, **steps_of(arguments))
 
@@ -267,8 +267,8 @@ def main() -> None:
         torch.set_num_threads(arguments.threads)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     jobs = {
-        "hearing": train_ears,
-        "grounding": train_eyes,
+        "hearing": train_hearing,
+        "grounding": train_segmenter,
         "novelty": train_detector,
         "propagation": train_propagator,
         "export": export,

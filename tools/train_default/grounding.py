@@ -39,7 +39,7 @@ def train_grounding(
     steps: int = 2000,
     batch: int = 4,
 ) -> None:
-    """Fits the refinement, the second classifier and, slowly, the backbone's upper stages.
+    """Fits the mask decoder, the patch classifier and, slowly, the backbone's upper stages.
 
     Args:
         network: with its encoders pretrained.
@@ -64,7 +64,7 @@ def train_grounding(
     train("grounding", learned, loss, options, checkpoint)
 
 
-def settle_refinement(
+def settle_decoder(
     network: GroundedNetwork,
     library: Library,
     bank: ScoreBank,
@@ -73,7 +73,7 @@ def settle_refinement(
     steps: int = 400,
     batch: int = 4,
 ) -> None:
-    """Fits the refinement alone to what the trained classifiers show, trusted as in use.
+    """Fits the mask decoder alone to what the trained classifiers show, trusted as in use.
 
     The arguments are those of `train_grounding`, which comes before.
     """
@@ -94,11 +94,15 @@ def settle_refinement(
 
 
 def parts_of_grounding(network: GroundedNetwork) -> nn.ModuleDict:
-    """What `train_grounding` changes: the refinement, the second classifier, and "upper" stages."""
+    """What `train_grounding` changes: mask decoder, patch classifier, and "upper" stages."""
     visual = network.visual.backbone
     upper = nn.ModuleList([*visual.blocks[_FROZEN_STAGES:], visual.conv_head, visual.bn2])
     return nn.ModuleDict(
-        {"decoder": network.decoder, "looks": network.visual.patch_classifier, "upper": upper}
+        {
+            "decoder": network.decoder,
+            "patch_classifier": network.visual.patch_classifier,
+            "upper": upper,
+        }
     )
 
 
@@ -112,7 +116,7 @@ def fit_sources(
     photographs, drawn towards that of all groups together.
 
     Args:
-        network: whose sources are fitted; its eyes do not change.
+        network: whose `SourceSelector` is fitted; what it sees does not change.
         library: pictures to compose scenes from, and photographs.
         rng: draws them.
         count: how many.
@@ -237,7 +241,7 @@ class ScoreBank:
             alone = [self._examples[(group,)] for group in groups if (group,) in self._examples]
             parts = [self._one(examples, rng) for examples in alone or [self._examples[()]]]
             answers = torch.stack(parts).amax(dim=0)
-        if rng.random() < 0.3:  # what a better ear would say, which refinement should rely on
+        if rng.random() < 0.3:  # what better ears would say, which the decoder should rely on
             clean = torch.zeros_like(answers)
             clean[list(groups)] = 1
             answers = torch.lerp(answers, clean, float(rng.uniform(0.3, 1)))
@@ -324,7 +328,7 @@ def _composed(
 def _natural(
     library: Library, rng: np.random.Generator, size: tuple[int, int]
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_], list[str]]:
-    """A photograph as it was taken: its object in its own ambient."""
+    """A photograph as it was taken: its object in its own surroundings."""
     from PIL import Image
 
     source = library.photographs[rng.integers(len(library.photographs))]

@@ -45,16 +45,18 @@ class EmbeddedSounds:
 
 
 def make_examples(
-    ears: SoundRecognizer, library: Library, rng: np.random.Generator, count: int
+    recognizer: SoundRecognizer, library: Library, rng: np.random.Generator, count: int
 ) -> EmbeddedSounds:
     """Random sounds of 0.3 to 6 s: up to three sources, or one that belongs to no group."""
-    embeddings = torch.zeros(count, _MOST_PATCHES, ears.yamnet.embedding_dim, dtype=torch.half)
+    embeddings = torch.zeros(
+        count, _MOST_PATCHES, recognizer.yamnet.embedding_dim, dtype=torch.half
+    )
     patches, groups = torch.zeros(count, dtype=torch.long), []
     for number in range(count):
         samples, sounding = _random_sound(library, rng)
-        low = torch.from_numpy(resample(samples, SOURCE_RATE, ears.sample_rate)).unsqueeze(0)
+        low = torch.from_numpy(resample(samples, SOURCE_RATE, recognizer.sample_rate)).unsqueeze(0)
         with torch.inference_mode():
-            found = ears.yamnet.embeddings(low)[0, :_MOST_PATCHES]
+            found = recognizer.yamnet.embeddings(low)[0, :_MOST_PATCHES]
         embeddings[number, : len(found)], patches[number] = found.half(), len(found)
         groups.append(sounding)
         if (number + 1) % 500 == 0:
@@ -63,7 +65,7 @@ def make_examples(
 
 
 def cached_examples(
-    path: Path, ears: SoundRecognizer, library: Library, rng: np.random.Generator, count: int
+    path: Path, recognizer: SoundRecognizer, library: Library, rng: np.random.Generator, count: int
 ) -> EmbeddedSounds:
     """`make_examples`, kept in a file so that a restarted training does not repeat it.
 
@@ -75,29 +77,31 @@ def cached_examples(
     """
 
     def make() -> dict[str, Any]:
-        return vars(make_examples(ears, library, rng, count))
+        return vars(make_examples(recognizer, library, rng, count))
 
-    return EmbeddedSounds(**cached(path, ears.yamnet.state_dict(), library, rng, count, make))
+    return EmbeddedSounds(**cached(path, recognizer.yamnet.state_dict(), library, rng, count, make))
 
 
-def fit_hearing(ears: SoundRecognizer, examples: EmbeddedSounds, *, steps: int = 1500) -> None:
+def fit_hearing(
+    recognizer: SoundRecognizer, examples: EmbeddedSounds, *, steps: int = 1500
+) -> None:
     """Fits the head that corrects what YAMNet's names tell, as if it alone were asked.
 
     Args:
-        ears: whose head learns.
+        recognizer: whose head learns.
         examples: to learn from.
         steps: batches.
     """
-    ears.requires_grad_(False)
-    ears.head.requires_grad_(True).train()
-    ears.head.reset()
-    optimizer = torch.optim.Adam(ears.head.parameters(), weight_decay=_DECAY)
+    recognizer.requires_grad_(False)
+    recognizer.head.requires_grad_(True).train()
+    recognizer.head.reset()
+    optimizer = torch.optim.Adam(recognizer.head.parameters(), weight_decay=_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=3e-3, total_steps=steps)
-    named, embeddings = _summaries(ears, examples)
+    named, embeddings = _summaries(recognizer, examples)
     generator = torch.Generator().manual_seed(0)
     for step in range(steps):
         chosen = torch.randint(len(examples.groups), (_BATCH,), generator=generator)
-        heard = ears.corrected(named[chosen], embeddings[chosen])
+        heard = recognizer.corrected(named[chosen], embeddings[chosen])
         loss = F.binary_cross_entropy(heard, examples.groups[chosen])
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -105,16 +109,16 @@ def fit_hearing(ears: SoundRecognizer, examples: EmbeddedSounds, *, steps: int =
         schedule.step()
         if step % 500 == 0:
             _log.info("hearing: step %d, loss %.4f", step, loss.item())
-    ears.eval()
+    recognizer.eval()
 
 
 @torch.no_grad()
-def _summaries(ears: SoundRecognizer, examples: EmbeddedSounds) -> tuple[Tensor, Tensor]:
+def _summaries(recognizer: SoundRecognizer, examples: EmbeddedSounds) -> tuple[Tensor, Tensor]:
     """(N, G) by name, and (N, 1024) mean embeddings: what the head is given, which is frozen."""
     named, embeddings = [], []
     for chosen in torch.split(torch.arange(len(examples.groups)), _BATCH):
         patches, sounding = _patches(examples, chosen)
-        named.append(ears.named(over_time(ears.yamnet.classify(patches), sounding)))
+        named.append(recognizer.named(over_time(recognizer.yamnet.classify(patches), sounding)))
         embeddings.append((patches * mean_weights(sounding).to(patches)).sum(dim=1))
     return torch.cat(named), torch.cat(embeddings)
 
@@ -126,7 +130,7 @@ def join(examples: Sequence[EmbeddedSounds]) -> EmbeddedSounds:
 
 
 def cross_fitted_answers(
-    ears: SoundRecognizer, halves: Sequence[EmbeddedSounds], *, steps: int = 1500
+    recognizer: SoundRecognizer, halves: Sequence[EmbeddedSounds], *, steps: int = 1500
 ) -> tuple[Tensor, Tensor]:
     """What is heard in each example by a head that was trained on the other half's recordings.
 
@@ -138,16 +142,16 @@ def cross_fitted_answers(
     """
     answers = []
     for own, other in (halves, halves[::-1]):
-        fit_hearing(ears, own, steps=steps)
+        fit_hearing(recognizer, own, steps=steps)
         with torch.no_grad():
             parts = torch.split(torch.arange(len(other.groups)), _BATCH)
-            answers += [predict_groups(ears, other, part) for part in parts]
+            answers += [predict_groups(recognizer, other, part) for part in parts]
     return torch.cat(answers), join(halves[::-1]).groups
 
 
-def predict_groups(ears: SoundRecognizer, examples: EmbeddedSounds, chosen: Tensor) -> Tensor:
+def predict_groups(recognizer: SoundRecognizer, examples: EmbeddedSounds, chosen: Tensor) -> Tensor:
     """(n, G) probabilities of the groups in some of the examples."""
-    return ears.interpret(*_patches(examples, chosen)).groups
+    return recognizer.interpret(*_patches(examples, chosen)).groups
 
 
 def _patches(examples: EmbeddedSounds, chosen: Tensor) -> tuple[Tensor, Tensor]:
@@ -157,11 +161,13 @@ def _patches(examples: EmbeddedSounds, chosen: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def hearing_accuracy(ears: SoundRecognizer, examples: EmbeddedSounds) -> float:
+def hearing_accuracy(recognizer: SoundRecognizer, examples: EmbeddedSounds) -> float:
     """Share of the examples of one source whose most probable group is the true one."""
     single = torch.nonzero(examples.groups.sum(dim=1) == 1).flatten()
     parts = torch.split(single, _BATCH)
-    guesses = torch.cat([predict_groups(ears, examples, part).argmax(dim=1) for part in parts])
+    guesses = torch.cat(
+        [predict_groups(recognizer, examples, part).argmax(dim=1) for part in parts]
+    )
     return float((guesses == examples.groups[single].argmax(dim=1)).float().mean())
 
 

@@ -144,10 +144,10 @@ def _detector(options: DetectOptions) -> tuple[ControlPointDetector | RCPGDetect
     about: dict[str, Any] = {"method": "rcpg", "llm": model.name, "steps": steps}
     if options.examples is not None:
         about["examples"] = str(options.examples)
-    asking = ControlPointDetector.rcpg(
+    rcpg = ControlPointDetector.rcpg(
         model,
         steps=1 if steps == 1 else 3,
         examples=options.examples,
         on_failure="raise" if options.on_failure is OnFailure.error else "novelty",
     )
-    return asking, about
+    return rcpg, about

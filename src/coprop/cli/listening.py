@@ -85,7 +85,7 @@ def listen(
 
     if isinstance(detector, RCPGDetector):
         tracks = _opened(files, LLM_SAMPLE_RATE, audio_track, failed, progress)
-        yield from _asking(tracks, detector, windows)
+        yield from _with_model(tracks, detector, windows)
         return
     for track in _opened(files, None, audio_track, failed, progress):
         with track:
@@ -94,7 +94,7 @@ def listen(
             yield Listened(track.path, track.duration_s, points, None)
 
 
-def _asking(
+def _with_model(
     opened: Iterator[AudioFile], detector: RCPGDetector, windows: int | None
 ) -> Iterator[Listened]:
     waiting: deque[AudioFile] = deque()

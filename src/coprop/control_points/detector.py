@@ -44,10 +44,10 @@ EdgeChances = Callable[
 ]
 """``chances(levels_db, quiet, edges_s, scores)``, as `coprop.control_points.levels` has them."""
 
-NOVELTY_THRESHOLD = 0.5
-COSINE_THRESHOLD = 0.025
+NOVELTY_THRESHOLD = 0.5  # a chance: its score is calibrated to that of a change
+COSINE_THRESHOLD = 0.025  # a cosine distance, fitted to the log-mel bands
+EMBEDDING_THRESHOLD = 0.3  # a cosine distance, of embeddings that are given
 _SAME_S = 1e-6  # times that differ by less, by rounding, are the same
-EMBEDDING_THRESHOLD = 0.3
 
 
 class ControlPointDetector:
@@ -102,8 +102,8 @@ class ControlPointDetector:
         ``min_gap_s`` says; what changes less than that from it is explained by it. Its score is the
         chance that the sources change there, or 1 with ``embed``.
 
-        Without ``embed``, a small network that comes with the library compares what the default's
-        audio encoder makes of the sound; the score is the chance of a change. With it, the
+        Without ``embed``, a small network that comes with the library compares what its sound
+        effects encoder makes of the sound; the score is the chance of a change. With it, the
         embeddings of windows of ``window_s`` are averaged over up to two seconds on either side,
         and the score is the cosine distance.
 

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from coprop.checks import array_of, number, shown, whole
 from coprop.control_points.features import FRAMES_PER_STEP, STEP_S, log_mel, num_steps
 from coprop.errors import CoPropError
-from coprop.types import AudioTrack
+from coprop.types import HIGHEST_RATE, AudioTrack
 
 Embed = Callable[[NDArray[np.float32]], ArrayLike]
 """(n, m) float32 samples of n windows to (n, d) finite embeddings."""
@@ -18,7 +18,6 @@ Embed = Callable[[NDArray[np.float32]], ArrayLike]
 _BATCH_S = 30.0
 _CONTEXT_S = 2.0
 LONGEST_WINDOW_S = 3600
-_HIGHEST_RATE = 10_000_000  # Hz, as of sound
 
 
 class Embedding:
@@ -40,8 +39,8 @@ class Embedding:
         wanted = f"a positive number of seconds, from {STEP_S:g} to {LONGEST_WINDOW_S}"
         window_s = number("window_s", window_s, wanted, low=STEP_S, high=LONGEST_WINDOW_S)
         if sample_rate is not None:
-            wanted = f"positive Hz, whole, {_HIGHEST_RATE} at most, or None for the track's own"
-            sample_rate = whole("sample_rate", sample_rate, wanted, low=1, high=_HIGHEST_RATE)
+            wanted = f"positive Hz, whole, {HIGHEST_RATE} at most, or None for the track's own"
+            sample_rate = whole("sample_rate", sample_rate, wanted, low=1, high=HIGHEST_RATE)
         self.embed = embed
         self.sample_rate = sample_rate
         self.window_s = window_s

@@ -21,9 +21,9 @@ MOST_WINDOWS = 1_000_000
 
 FRAMES_PER_STEP = 2
 NUM_BANDS = 64
-LOWEST_HZ, HIGHEST_HZ = 50.0, 7600.0
-FLOOR_DB = -100.0
-_WINDOW_S = 0.05
+LOWEST_HZ, HIGHEST_HZ = 50.0, 7600.0  # below the Nyquist frequency of 16 kHz
+FLOOR_DB = -100.0  # of full scale; digital silence counts as this
+_WINDOW_S = 0.05  # two hops: neighbouring frames overlap by half
 _FRAMES_PER_BLOCK = 400  # ten seconds of sound
 
 

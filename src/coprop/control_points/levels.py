@@ -63,7 +63,7 @@ def _measured(
     quarter = max(len(pause) // 4, 1)
     falls_db = float(np.median(pause[:quarter]) - np.median(pause[-quarter:]))
     return [
-        float(np.log((score + 0.02) / (1.02 - score))) / 3,
+        float(np.log((score + 0.02) / (1.02 - score))) / 3,  # finite at 0 and 1
         min(step_db, 30.0) / 10,
         float(np.log(max(pause_end_s - pause_start_s, END_S) / SHORTEST_SILENCE_S)),
         float(np.clip(falls_db, -5.0, 20.0)) / 10,  # what rings out

@@ -1,6 +1,6 @@
-"""Change scores from sound alone: what the default hears before and after each moment, compared.
+"""Change scores from sound alone: what is heard before and after each moment, compared.
 
-A step of 46 ms is described by what the stages of the default's audio encoder make of it; the
+A step of 46 ms is described by what the stages of the sound effects encoder make of it; the
 descriptions before and after it are compared by their means over 0.2 to 2.5 s and their maxima over
 0.3 to 0.9 s, so that a bark that returns, a drum pattern or a melody looks the same on both sides
 while another source does not. The idea is Foote's novelty (2000), with a learned description in
@@ -24,14 +24,15 @@ from coprop.control_points.features import STEP_S, num_steps
 from coprop.encoders.sound_effects import SoundEffectsEncoder
 from coprop.types import AudioTrack
 
-MIN_GAP_S = 0.5
+MIN_GAP_S = 0.5  # seconds from one change to the next, at least
 _PACKAGE = Path(__file__).parents[1]
 _ENCODER = _PACKAGE / "weights" / "sound_effects" / "model.safetensors"
 _NETWORK = Path(__file__).parent / "novelty.safetensors"
+# In steps of 46 ms: how far before and after it a step is compared, by means and by maxima.
 _MEAN_RADII = (4, 12, 24, 54)
 _MAX_RADII = (6, 20)
-_BLOCK_STEPS = 384  # 18 s
-_REACH_STEPS = 64  # steps on either side that a step's score depends on, at most
+_BLOCK_STEPS = 384  # 18 s, computed at once: memory does not grow with the track
+_REACH_STEPS = 64  # on either side: a score depends on 63, by convolutions (7, 2) and means (54)
 
 
 class NoveltyNetwork(nn.Module):

@@ -10,6 +10,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from coprop.checks import check_choice
 from coprop.data.avsbench import SPLIT, check_split
 from coprop.data.avsbench_files import ClipFiles, Column, find_folder, read_sound, read_table
 from coprop.data.benchmark_record import RECORD, ClipRecord, read_record
@@ -53,8 +54,7 @@ class ComposedBenchmark:
         subset: str | None = None,
         classes: Classes = "all",
     ) -> None:
-        if classes not in get_args(Classes):
-            raise DatasetError(f"classes must be one of {get_args(Classes)}, got {classes!r}.")
+        check_choice("classes", classes, get_args(Classes), error=DatasetError)
         self._folder, self._split = find_folder(root, "benchmark.json", _LAYOUT), split
         table = self._folder / "metadata.csv"
         if not table.is_file():

@@ -1,4 +1,4 @@
-"""The default's audio encoder: a convolutional network that names sound effects.
+"""The audio encoder of the default detector: a convolutional network that names sound effects.
 
 The network, its front end and its weights are those of aiSFX (Ma et al., "Representation learning
 for the automatic indexing of sound effects libraries", ISMIR 2022; weights CC BY 4.0).

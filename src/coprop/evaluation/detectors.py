@@ -55,7 +55,7 @@ class Comparison:
 def compare_detectors(
     dataset: LabelledDataset,
     detectors: Mapping[str, WindowDetector],
-    asking: Mapping[str, RCPGDetector] | None = None,
+    rcpg: Mapping[str, RCPGDetector] | None = None,
     *,
     limit: int | None = None,
     progress: Progress | None = None,
@@ -68,7 +68,7 @@ def compare_detectors(
     Args:
         dataset: the clips; dense video is divided into windows of about a second.
         detectors: by name.
-        asking: those that ask a language model, by name; they are asked about many clips at once.
+        rcpg: those that ask a language model, by name; they are asked about many clips at once.
         limit: only so many of the first clips; None for all.
         progress: called as ``progress(name, clips so far, clips in all)``.
 
@@ -97,7 +97,7 @@ def compare_detectors(
             "nothing to compare with. Give the dataset its control points, or take another split."
         )
     instead: dict[str, int] = {}
-    for name, asked in (asking or {}).items():
+    for name, asked in (rcpg or {}).items():
         found[name], instead[name] = _ask(dataset, truth, name, asked, progress)
     true = list(truth.values())
     rows = [

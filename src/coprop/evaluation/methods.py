@@ -121,7 +121,7 @@ def text_guided(pipeline: CoProp) -> Method:
             "another model guided by words as --model module:factory, a factory that returns "
             "CoProp.wrap(TextGuidedSegmenter(fn), detector=...), with the method coprop."
         )
-    told = CoProp(
+    guided = CoProp(
         model.text_guided(),
         detector=pipeline.detector,
         propagator=pipeline.propagator,
@@ -136,7 +136,7 @@ def text_guided(pipeline: CoProp) -> Method:
         points = found(clip)
         return points if points.categories is not None else name_sounds(points, clip.audio)
 
-    return propagated(told, points_of, "coprop, guided by text")
+    return propagated(guided, points_of, "coprop, guided by text")
 
 
 def detected(detector: Detector) -> PointsFunction:

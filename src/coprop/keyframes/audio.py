@@ -12,7 +12,7 @@ from coprop.encoders import yamnet
 from coprop.encoders.yamnet import YAMNet
 from coprop.keyframes.groups import families, sounding_groups
 
-_HOP_S = 0.48
+_HOP_S = 0.48  # seconds from patch to patch: they overlap by half, as in the release
 _FAMILY = 0.15  # how far a group is heard where only what it shares with others is
 _POWER = 4  # of the mean over time: a bark in a second of quiet counts, a single slip does not
 _SURE = 2  # power; at 1 the head spoils what is known of real animals, chosen on recordings of such

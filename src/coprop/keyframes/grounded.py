@@ -23,8 +23,8 @@ from coprop.keyframes.selection import OFF_SCREEN, SEEN, Selection, SourceSelect
 from coprop.keyframes.visual import VisualEvidence, VisualRecognizer
 from coprop.weights import read_state_dict
 
-_ABSENT_LOGIT = -10.0
-_LEAST = 1e-4
+_ABSENT_LOGIT = -10.0  # a probability below 1e-4
+_LEAST = 1e-4  # of a divisor, where nothing that is seen is heard
 
 
 class GroundedNetwork(nn.Module):

@@ -111,7 +111,7 @@ class _Spread(nn.Module):
 
 
 def in_the_picture(visual: VisualEvidence, sounding: Tensor) -> Tensor:
-    """The evidence of a visual, in which groups that seem not to be there are something else.
+    """The evidence at each place, in which groups that seem not to be there are something else.
 
     Args:
         visual: of K frames.

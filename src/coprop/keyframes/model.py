@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import math
 import warnings
-from dataclasses import dataclass
-from typing import Literal, Protocol, get_args, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
-from coprop.checks import is_plain, looks_like_probabilities, number, whole
-from coprop.errors import CoPropError, ModelOutputError
+from coprop.checks import is_plain, looks_like_probabilities
+
+# Part of the contract, so that it can be had from here too.
+from coprop.context import ALONE as ALONE
+from coprop.context import FrameContext as FrameContext
+from coprop.context import Placement as Placement
+from coprop.errors import ModelOutputError, ShapeError
 
 AudioSpan = Literal["frame", "segment", "whole", "example"]
 """Which sound goes with a frame, of the model's own length ``window_s``.
@@ -26,8 +29,6 @@ AudioSpan = Literal["frame", "segment", "whole", "example"]
   behind the frame by 40 ms every second, so it is for clips of five or ten seconds.
 """
 
-Placement = Literal["centre", "last", "block"]
-
 Outputs = Literal["logits", "probabilities", "mask"]
 """What a function returns.
 
@@ -37,75 +38,9 @@ Outputs = Literal["logits", "probabilities", "mask"]
   ids up to 254, 0 being background.
 """
 
-_MOST_FRAMES = 1000  # at a time, far beyond published networks, which take 5 or 10
 _LEAST = 1e-6  # of a probability: its logit is finite in single precision
 _ROUNDING = 1e-3  # as much do resizing and half precision leave [0, 1]
 _WHITE = 255  # of binary masks as image files hold them
-
-
-def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
-    """Raise CoPropError where an option called ``name`` is none of its choices."""
-    if value not in [*choices]:
-        raise CoPropError(f"{name} must be one of {choices}, got {value!r}.")
-
-
-@dataclass(frozen=True)
-class FrameContext:
-    """The frames that a keyframe model is given beside the keyframe.
-
-    Args:
-        frames: T, how many it takes at a time, the keyframe included, 1 to 1000.
-        spacing_s: seconds between them, above 0.
-        placement: where the keyframe lies among them. "centre" or "last": as it says. "block": the
-            video is cut into blocks of T spacings, and the keyframe lies where it falls, as in the
-            benchmark's clips of T frames.
-
-    Raises:
-        CoPropError: fewer than one frame, a spacing that is not positive, an unknown placement.
-
-    Example:
-        >>> FrameContext(3, 0.5, "last").times_s(4.0)
-        (3.0, 3.5, 4.0)
-    """
-
-    frames: int = 1
-    spacing_s: float = 1.0
-    placement: Placement = "centre"
-
-    def __post_init__(self) -> None:
-        wanted = f"1 to {_MOST_FRAMES} at a time"
-        frames = whole("frames", self.frames, wanted, low=1, high=_MOST_FRAMES)
-        spacing = number("spacing_s", self.spacing_s, "a positive number of seconds", above=0)
-        object.__setattr__(self, "frames", frames)
-        object.__setattr__(self, "spacing_s", spacing)
-        check_choice("placement", self.placement, get_args(Placement))
-
-    def position(self, time_s: float) -> int:
-        """Which of the T frames the keyframe at a time is."""
-        if self.placement == "block":
-            return math.floor(time_s / self.spacing_s) % self.frames
-        return self.frames - 1 if self.placement == "last" else self.frames // 2
-
-    def times_s(self, time_s: float) -> tuple[float, ...]:
-        """(T,) times of the frames around a keyframe; some may lie beyond the video's ends."""
-        position = self.position(time_s)
-        return tuple(time_s + (i - position) * self.spacing_s for i in range(self.frames))
-
-    @property
-    def before_s(self) -> float:
-        """How far the frames may reach back from the keyframe, in seconds."""
-        most = self.frames - 1 if self.placement != "centre" else self.frames // 2
-        return most * self.spacing_s
-
-    @property
-    def after_s(self) -> float:
-        """How far they may reach ahead, in seconds."""
-        after = {"centre": (self.frames - 1) // 2, "last": 0, "block": self.frames - 1}
-        return after[self.placement] * self.spacing_s
-
-
-ALONE = FrameContext()
-"""The keyframe and nothing else."""
 
 
 @runtime_checkable
@@ -146,6 +81,16 @@ class KeyframeFunction(Protocol):
     """``fn(frames (K, 3, H, W), audio (K, samples)) -> logits (K, C, H, W)``."""
 
     def __call__(self, frames: Tensor, audio: Tensor, /) -> Tensor: ...
+
+
+def check_input(frames: Tensor, audio: Tensor) -> None:
+    """Raise ShapeError unless frames (K, 3, H, W) with their sound (K, samples), K at least 1."""
+    matched = audio.ndim == 2 and len(audio) == len(frames) and 0 not in audio.shape
+    if frames.ndim != 4 or frames.shape[1] != 3 or 0 in frames.shape or not matched:
+        raise ShapeError(
+            "a keyframe model takes frames (K, 3, H, W) and audio (K, samples), got "
+            f"{tuple(frames.shape)} and {tuple(audio.shape)}."
+        )
 
 
 def as_logits(values: Tensor, outputs: Outputs, name: str) -> Tensor:

@@ -10,11 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from coprop.checks import number, shown, whole
-from coprop.errors import CoPropError, ShapeError
+from coprop.checks import check_choice, number, shown, whole
+from coprop.context import ALONE, FrameContext
+from coprop.errors import CoPropError
 from coprop.keyframes.audio_queried import AudioQueriedConfig, AudioQueriedNetwork
 from coprop.keyframes.grounded import GroundedNetwork, released
-from coprop.keyframes.model import ALONE, AudioSpan, FrameContext
+from coprop.keyframes.model import AudioSpan, check_input
 from coprop.keyframes.selection import OFF_SCREEN
 from coprop.keyframes.text_guided import TextGuidedSegmenter
 from coprop.keyframes.vocabulary import groups_named
@@ -44,10 +45,7 @@ class SegmenterConfig:
     off_screen: float = OFF_SCREEN
 
     def __post_init__(self) -> None:
-        if self.architecture not in [*get_args(Architecture)]:
-            raise CoPropError(
-                f"architecture must be one of {get_args(Architecture)}, got {self.architecture!r}."
-            )
+        check_choice("architecture", self.architecture, get_args(Architecture))
         wanted = "a probability, in [0, 1]"
         off_screen = number("off_screen", self.off_screen, wanted, low=0, high=1)
         object.__setattr__(self, "off_screen", off_screen)
@@ -120,12 +118,7 @@ class KeyframeSegmenter(PretrainedModel):
         Raises:
             ShapeError: other shapes.
         """
-        matched = audio.ndim == 2 and len(audio) == len(frames) and 0 not in audio.shape
-        if frames.ndim != 4 or frames.shape[1] != 3 or 0 in frames.shape or not matched:
-            raise ShapeError(
-                "the keyframe segmenter takes frames (K, 3, H, W) and audio (K, samples), got "
-                f"{tuple(frames.shape)} and {tuple(audio.shape)}."
-            )
+        check_input(frames, audio)
         return self._at_working_size(frames, lambda small: self.network(small, audio))
 
     def set_off_screen(self, probability: float) -> None:
@@ -148,12 +141,12 @@ class KeyframeSegmenter(PretrainedModel):
         return {f"network.{name}": tensor for name, tensor in released().items()} | state
 
     def text_guided(self) -> TextGuidedSegmenter:
-        """The same network told in words what sounds, in place of hearing it (paper table 4).
+        """The same network guided by words for what sounds, in place of the sound (paper table 4).
 
         Words that name none of the groups it knows leave the mask empty.
 
         Raises:
-            CoPropError: an architecture that cannot be told.
+            CoPropError: an architecture that knows no words.
         """
         network = self.network
         if not isinstance(network, GroundedNetwork):
@@ -165,9 +158,9 @@ class KeyframeSegmenter(PretrainedModel):
         @torch.inference_mode()
         def segment(frames: Tensor, categories: tuple[str, ...]) -> Tensor:
             named = groups_named(categories)
-            told = frames.new_tensor([group in named for group in network.groups])
-            told = told.expand(len(frames), -1)
-            return self._at_working_size(frames, lambda small: network.segment(small, told))
+            groups = frames.new_tensor([group in named for group in network.groups])
+            groups = groups.expand(len(frames), -1)
+            return self._at_working_size(frames, lambda small: network.segment(small, groups))
 
         return TextGuidedSegmenter(segment)
 

@@ -64,7 +64,7 @@ class SourceSelector(nn.Module):
     def __init__(self, groups: int, off_screen: float = OFF_SCREEN) -> None:
         super().__init__()
         self.off_screen = off_screen
-        # Of a logistic model: of the kinds of evidence, and at last what is added.
+        # Weights of a logistic model, one for each kind of evidence, and what is added; untrained.
         self.register_buffer("presence", torch.tensor([4.0] * PRESENCE_CUES + [-4.0]))
         self.register_buffer("overlooked", torch.full((groups,), 0.1))
 

@@ -9,17 +9,10 @@ from typing import get_args
 from torch import Tensor
 
 from coprop.categories import as_words
-from coprop.checks import shown
+from coprop.checks import check_choice, shown
+from coprop.context import ALONE, FrameContext
 from coprop.errors import CoPropError
-from coprop.keyframes.model import (
-    ALONE,
-    AudioSpan,
-    FrameContext,
-    KeyframeModel,
-    Outputs,
-    as_logits,
-    check_choice,
-)
+from coprop.keyframes.model import AudioSpan, KeyframeModel, Outputs, as_logits
 
 TextFunction = Callable[[Tensor, tuple[str, ...]], Tensor]
 """``fn(frames (K, 3, H, W) in [0, 1], categories) -> logits (K, C, H, W)`` of what they name."""
@@ -27,7 +20,7 @@ TextFunction = Callable[[Tensor, tuple[str, ...]], Tensor]
 
 @dataclass(frozen=True)
 class TextGuidedSegmenter:
-    """A keyframe model that is told in words what sounds, and hears nothing.
+    """A keyframe model that is guided by words for what sounds, and hears nothing.
 
     The words are its own, or else those that `ControlPoints.categories` of the pipeline's detector
     has for what is heard around the keyframe.
@@ -66,7 +59,7 @@ class TextGuidedSegmenter:
         check_choice("outputs", self.outputs, get_args(Outputs))
 
     def guided_by(self, categories: tuple[str, ...] | None) -> TextGuidedSegmenter:
-        """The same model, told what sounds."""
+        """The same model, with words for what sounds."""
         return replace(self, categories=categories)
 
     def __call__(self, frames: Tensor, audio: Tensor) -> Tensor:

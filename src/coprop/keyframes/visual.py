@@ -31,7 +31,7 @@ PATCH_WEIGHT = 0.25
 """How much it counts that the trained copy sees a group: it sees much that is not there, but also
 small, drawn and cut out things that the others miss. Of 0.1 to 0.8 the best on composed clips."""
 
-_FINAL = 1280
+_FINAL = 1280  # channels of its last map
 _IMAGENET_CLASSES = 1000
 _STRIDE = 32  # of the classifier's last map
 _SMALL_SIDE = 256  # pixels of the small frame's shorter side: a window sees nearly all of it
@@ -39,7 +39,7 @@ _WINDOWS = (7, 3)  # places of 32 pixels along a window's side
 _NEARBY = 3  # places: what is seen at one alone may be an accident
 _DEEPLAB_EDGE = 513  # the longer side it was trained on
 _TRUST = 0.5  # in the trained classifier: it has seen few pictures, and is too sure on real video
-_TINY = 1e-30
+_TINY = 1e-30  # its logarithm is finite
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,7 +161,7 @@ class VisualRecognizer(nn.Module):
 
 
 class _PatchClassifier(nn.Module):
-    """The classifier of places: it looks at half the distance, and at what surrounds each place."""
+    """Classifies places at half the stride, by what surrounds each."""
 
     def __init__(self, outcomes: int, width: int = 96) -> None:
         super().__init__()

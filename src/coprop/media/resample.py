@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coprop.errors import AudioError
+from coprop.types import HIGHEST_RATE
 
-HIGHEST_RATE = 10_000_000  # Hz; FFmpeg counts in 32 bits
 BLOCK = 1 << 16
 """Samples handled at once where sound is processed piece by piece."""
 

@@ -234,7 +234,7 @@ def _legend(figure: Any) -> None:
     handles = {
         "control point": Line2D([], [], color=CHANGE, linewidth=1.1, linestyle=DASHED),
         "keyframe": Line2D([], [], color=INK, marker="v", linestyle=""),
-        "segment, one keyframe each; none in silence": two,
+        "segment; none in silence": two,
     }
     figure.legend(
         handles.values(),

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 
+from coprop.checks import check_choice
 from coprop.errors import CoPropError
 from coprop.extras import needs
 from coprop.metrics.functional import ClassCounts
-from coprop.metrics.functional.checks import BoolSeries, as_tensor, check_choice, series_of
+from coprop.metrics.functional.checks import BoolSeries, as_tensor, series_of
 
 with needs("torchmetrics", "coprop[eval]", "coprop.metrics"):
     from torchmetrics import Metric
@@ -68,7 +69,7 @@ class FrameMetric(SummedMetric):
 
     def __init__(self, *, selection: FrameSelection = "all", **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        check_choice(selection, FrameSelection, "selection")
+        check_choice("selection", selection, get_args(FrameSelection))
         self.selection = selection
 
     def _selected(self, key_frames: BoolSeries | None, *values: Tensor) -> tuple[Tensor, ...]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
 
+from coprop.checks import check_choice
 from coprop.errors import CoPropError
 from coprop.metrics.base import FrameMetric, FrameSelection
 from coprop.metrics.functional import (
@@ -19,7 +20,7 @@ from coprop.metrics.functional import (
     frame_jaccard,
     near_changes,
 )
-from coprop.metrics.functional.checks import BoolSeries, as_tensor, check_choice
+from coprop.metrics.functional.checks import BoolSeries, as_tensor
 from coprop.metrics.functional.thresholds import check_frames_per_batch, check_no_batches
 
 
@@ -28,7 +29,7 @@ class _JaccardSums(FrameMetric):
 
     def __init__(self, protocol: JaccardProtocol, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        check_choice(protocol, JaccardProtocol, "protocol")
+        check_choice("protocol", protocol, get_args(JaccardProtocol))
         self.protocol = protocol
         if protocol == "dataset":
             self._add_count_states(2)
@@ -146,7 +147,7 @@ class FMeasure(FrameMetric):
         **kwargs: Any,
     ) -> None:
         super().__init__(selection=selection, **kwargs)
-        check_choice(protocol, FProtocol, "protocol")
+        check_choice("protocol", protocol, get_args(FProtocol))
         check_frames_per_batch(frames_per_batch)
         self.protocol, self.frames_per_batch = protocol, frames_per_batch
         self._tell_apart(protocol, frames_per_batch, selection)

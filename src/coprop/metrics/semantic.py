@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
 
+from coprop.checks import check_choice
 from coprop.metrics.base import FrameMetric, FrameSelection
 from coprop.metrics.functional import (
     ClassCounts,
@@ -16,7 +17,7 @@ from coprop.metrics.functional import (
     class_counts,
     semantic_sums,
 )
-from coprop.metrics.functional.checks import BoolSeries, check_choice
+from coprop.metrics.functional.checks import BoolSeries
 from coprop.metrics.functional.counts import check_num_classes
 
 
@@ -49,8 +50,8 @@ class _SemanticMetric(FrameMetric):
         **kwargs: Any,
     ) -> None:
         super().__init__(selection=selection, **kwargs)
-        check_choice(protocol, FProtocol, "protocol")
-        check_choice(classes, Classes, "classes")
+        check_choice("protocol", protocol, get_args(FProtocol))
+        check_choice("classes", classes, get_args(Classes))
         check_num_classes(num_classes)
         self.num_classes, self.protocol = num_classes, protocol
         self._tell_apart(num_classes, protocol, selection)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from torch import Tensor
 
+from coprop.checks import check_choice
 from coprop.errors import CoPropError
 from coprop.metrics.base import FrameMean, FrameMetric, FrameSelection
 from coprop.metrics.functional import (
@@ -19,7 +20,6 @@ from coprop.metrics.functional import (
 )
 from coprop.metrics.functional.checks import (
     BoolSeries,
-    check_choice,
     check_pair,
     check_probabilities,
 )
@@ -42,7 +42,7 @@ class AlignmentRate(FrameMetric):
         self, form: AlignmentForm, *, selection: FrameSelection = "all", **kwargs: Any
     ) -> None:
         super().__init__(selection=selection, **kwargs)
-        check_choice(form, AlignmentForm, "form")
+        check_choice("form", form, get_args(AlignmentForm))
         self.form = form
         self._tell_apart(form, selection)
         self._add_mean_state()

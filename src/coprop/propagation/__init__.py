@@ -1,4 +1,4 @@
-"""Carrying masks from a keyframe through its segment, led by sound (paper section 3.4)."""
+"""Carrying masks from a keyframe to the frames after it, led by sound (paper section 3.4)."""
 
 from __future__ import annotations
 

@@ -17,12 +17,12 @@ from coprop.errors import AudioError, CoPropError, ModelOutputError, ShapeError
 from coprop.propagation.config import PropagatorConfig
 from coprop.propagation.masks import VOID, Size
 from coprop.propagation.memory import PropagationState
+from coprop.types import HIGHEST_RATE
 
 _WHOLE = frozenset({torch.uint8, torch.int16, torch.int32, torch.int64})  # that hold 255
 # How far values may lie beyond [0, 1]: resizing overshoots, sums of a softmax are not exact. The
 # mistakes to tell, 8-bit values and normalised colours, lie far beyond.
 _OVERSHOOT = 0.01
-_HIGHEST_RATE = 10_000_000  # Hz; no sound is recorded so, and windows of it would fill the memory
 _LONGEST_WINDOW = 3600  # seconds of sound for one frame: an hour, likewise
 
 
@@ -118,7 +118,7 @@ def check_propagator(propagator: object) -> None:
     kind = type(propagator).__name__
     rate = getattr(propagator, "sample_rate", None)
     wanted = "a whole number of Hz, 1 or more, at which the propagator takes its sound"
-    whole(f"sample_rate of {kind}", rate, wanted, low=1, high=_HIGHEST_RATE)
+    whole(f"sample_rate of {kind}", rate, wanted, low=1, high=HIGHEST_RATE)
     window_s = getattr(propagator, "window_s", None)
     wanted = "a positive number of seconds of sound that the propagator takes, at most 3600"
     number(f"window_s of {kind}", window_s, wanted, above=0, high=_LONGEST_WINDOW)

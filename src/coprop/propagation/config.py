@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
-from coprop.checks import number, shown, whole
+from coprop.checks import check_choice, number, shown, whole
 from coprop.errors import CoPropError
 from coprop.propagation.backbones import EncoderName
 
@@ -102,10 +102,7 @@ class PropagatorConfig:
         # JSON has no tuples, so a stored configuration brings a list.
         object.__setattr__(self, "insert_levels", tuple(levels))
         for name, names in (("encoder", EncoderName), ("audio_encoder", AudioEncoderName)):
-            _require(
-                getattr(self, name) in [*get_args(names)],
-                f"{name} must be one of {get_args(names)}, got {getattr(self, name)!r}.",
-            )
+            check_choice(name, getattr(self, name), get_args(names))
 
     def _check_sizes(self) -> None:
         for name, high in _HIGHEST.items():

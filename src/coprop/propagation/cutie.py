@@ -32,10 +32,10 @@ class _Memory:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class CutieState(Brief):
-    """Where in a segment Cutie is. It can be stepped from once, since that changes its memory.
+    """How far from a keyframe Cutie is. It can be stepped from once, since that changes its memory.
 
     Args:
-        memory: the segment's inference core; all states of a segment share it.
+        memory: the inference core; all states after one `start` share it.
         frames: how many frames it had seen; the keyframe is the first.
         num_objects: K.
         size: (height, width) of the keyframe, at which all frames are processed.
@@ -54,7 +54,7 @@ class CutiePropagator(nn.Module):
     labels (1, H, W), 0 for background and 255 for void, or probabilities (1, K + 1, H, W), which
     Cutie takes as they are. Masks and frames of other sizes are resized to the keyframe's.
 
-    Each `start` makes a new inference core; several segments may be followed side by side. A state
+    Each `start` makes a new inference core; several may be followed side by side. A state
     can be stepped from once: the core is changed by each frame.
 
     Args:
@@ -91,7 +91,7 @@ class CutiePropagator(nn.Module):
 
     @torch.inference_mode()
     def start(self, frame: Tensor, audio: Tensor | None, mask: Tensor) -> CutieState:
-        """Begin a segment at its keyframe.
+        """Begin at a keyframe.
 
         Args:
             frame: the keyframe, (1, 3, H, W).

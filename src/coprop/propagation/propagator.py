@@ -202,7 +202,7 @@ class AudioInsertPropagator(PretrainedModel):
     def start(
         self, frame: Tensor, audio: Tensor | None, mask: Tensor, *, num_objects: int | None = None
     ) -> PropagationState:
-        """Begin a segment at its keyframe, which is the reference frame of those after it.
+        """Begin at a keyframe, which is the reference frame of those after it.
 
         Args:
             frame: the keyframe, (B, 3, H, W).

@@ -34,7 +34,7 @@ Outputs = Mapping[str, Tensor]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Sam2State(Brief):
-    """A segment's memory: a value, which steps share and never change.
+    """Memory since a keyframe: a value, which steps share and never change.
 
     Args:
         keyframe: for each of the K objects, what is remembered of it in the keyframe.
@@ -55,7 +55,7 @@ class Sam2Propagator(nn.Module):
     any size; of these the model sees the likeliest object at each place. Frames and masks are
     shown to it resized to the square of its configuration, 1024 pixels for the official weights.
 
-    States are values: any may be stepped from again. Memory does not grow with the segment. For
+    States are values: any may be stepped from again. Memory does not grow with time. For
     each object it holds the keyframe, feature maps of the last ``num_maskmem`` - 1 frames and one
     vector for each of the last ``max_object_pointers_in_encoder`` - 1, the numbers being the
     model's configuration's: all that its memory attention looks at, so that masks are the same as
@@ -116,7 +116,7 @@ class Sam2Propagator(nn.Module):
 
     @torch.inference_mode()
     def start(self, frame: Tensor, audio: Tensor | None, mask: Tensor) -> Sam2State:
-        """Begin a segment at its keyframe.
+        """Begin at a keyframe.
 
         Args:
             frame: the keyframe, (1, 3, H, W).

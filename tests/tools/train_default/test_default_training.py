@@ -15,7 +15,7 @@ from coprop.keyframes.groups import sounding_groups
 from coprop.propagation.config import PropagatorConfig
 from coprop.propagation.propagator import AudioInsertPropagator
 from tools.benchmark.library import Library
-from tools.train_default.grounding import ScoreBank, fit_sources, settle_refinement, train_grounding
+from tools.train_default.grounding import ScoreBank, fit_sources, settle_decoder, train_grounding
 from tools.train_default.hearing import (
     EmbeddedSounds,
     cross_fitted_answers,
@@ -57,7 +57,7 @@ def test_hearing_and_grounding(library: Library, tmp_path: Path) -> None:
     train_grounding(
         network, library, ScoreBank(answers, truth), tmp_path / "g.pt", steps=1, batch=1
     )
-    assert changed(before, network) == {"decoder", "eyes"}
+    assert changed(before, network) == {"decoder", "visual"}
     for part in ("classifier", "deeplab", "u2net"):  # these stay as they were released
         own = [name for name in before if name.startswith(f"visual.{part}.")]
         assert own
@@ -99,18 +99,18 @@ def test_sources_are_fitted_to_what_is_seen(library: Library) -> None:
     before = copied(network)
     entropy = fit_sources(network, library, np.random.default_rng(0), 4)
     assert 0 < entropy < 3
-    assert changed(before, network) == {"sources"}
+    assert changed(before, network) == {"selector"}
     assert (network.selector.presence[:-1] >= 0).all()
     assert ((network.selector.overlooked >= 0) & (network.selector.overlooked <= 1)).all()
 
 
-def test_settling_changes_the_refinement_alone(library: Library, tmp_path: Path) -> None:
+def test_settling_changes_the_decoder_alone(library: Library, tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = GroundedNetwork().eval()
     before = copied(network)
     answers = torch.rand(3, len(network.groups))
     bank = ScoreBank(answers, torch.eye(len(network.groups))[:3] * 0)  # sounds that show nowhere
-    settle_refinement(network, library, bank, tmp_path / "s.pt", steps=1, batch=1)
+    settle_decoder(network, library, bank, tmp_path / "s.pt", steps=1, batch=1)
     assert changed(before, network) == {"decoder"}
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, get_args
 from urllib.parse import urlsplit
 
-from coprop.checks import number, whole
+from coprop.checks import check_choice, number, whole
 from coprop.control_points.language_models.base import Answer, Dialogue, messages
 from coprop.control_points.language_models.client import Server, check_client
 from coprop.control_points.language_models.replies import read_answer, read_model_names
@@ -79,8 +79,9 @@ class ServerModel:
         audio_part: AudioPart | None = None,
         max_tokens: int = 512,
     ) -> None:
-        _check_choice("dialect", dialect, get_args(DialectName))
-        _check_choice("audio_part", audio_part, (None, *get_args(AudioPart)))
+        check_choice("dialect", dialect, get_args(DialectName), error=LanguageModelError)
+        accepted = (None, *get_args(AudioPart))
+        check_choice("audio_part", audio_part, accepted, error=LanguageModelError)
         timeout_s = _seconds("timeout_s", timeout_s)
         retries = _count("retries", retries, 0)
         self.max_audio_s = _seconds("max_audio_s", max_audio_s)
@@ -249,8 +250,3 @@ def _as_json(fields: Mapping[str, Any]) -> str:
         return json.dumps(fields, sort_keys=True, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise LanguageModelError(f"extra_body must be what JSON can hold; {error}.") from error
-
-
-def _check_choice(name: str, value: object, accepted: tuple[object, ...]) -> None:
-    if value not in [*accepted]:
-        raise LanguageModelError(f"{name} must be one of {accepted}, got {value!r}.")

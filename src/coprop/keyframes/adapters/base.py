@@ -9,13 +9,14 @@ from typing import ClassVar, get_args
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from coprop.checks import is_plain
+from coprop.checks import check_choice, is_plain
+from coprop.context import FrameContext
 from coprop.encoders.log_mel import SAMPLE_RATE
 from coprop.errors import CoPropError, ModelOutputError
 from coprop.keyframes.adapters import inference, inputs
 from coprop.keyframes.adapters.batching import Batching, Mode, WindowPlacement
 from coprop.keyframes.adapters.inputs import Resize, Size
-from coprop.keyframes.model import AudioSpan, FrameContext, check_choice
+from coprop.keyframes.model import AudioSpan, check_input
 
 _SPANS = ("frame", "segment", "example")  # those of a fixed length, which published networks take
 
@@ -114,7 +115,7 @@ class NetworkAdapter(ABC):
             ShapeError: other shapes, or a K that the mode cannot serve.
             ModelOutputError: the network returned something else than it should.
         """
-        inputs.check_input(frames, audio)
+        check_input(frames, audio)
         device, dtype = inference.device_of(self.model), inference.dtype_of(self.model)
         with inference.evaluation_mode(self.model), inference.failures_explained(self._name):
             images = self._preprocess(frames.to(device).float())

@@ -9,8 +9,9 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
+from coprop.checks import check_choice
+from coprop.context import ALONE, FrameContext
 from coprop.errors import CoPropError, ShapeError
-from coprop.keyframes.model import ALONE, FrameContext, check_choice
 
 Mode = Literal["replicate", "window", "native"]
 """What a network for T frames is given.

@@ -9,7 +9,8 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from coprop.checks import number, whole
+from coprop.checks import check_choice, number, whole
+from coprop.context import ALONE, FrameContext
 from coprop.encoders.log_mel import SAMPLE_RATE
 from coprop.encoders.vggish import VGGish
 from coprop.errors import CoPropError
@@ -17,14 +18,8 @@ from coprop.keyframes.adapters import inference, inputs
 from coprop.keyframes.adapters.base import check_output, resize_logits
 from coprop.keyframes.adapters.batching import Batching, Mode, WindowPlacement
 from coprop.keyframes.adapters.inputs import Resize, Size, VGGishSource
-from coprop.keyframes.model import (
-    ALONE,
-    AudioSpan,
-    FrameContext,
-    Outputs,
-    as_logits,
-    check_choice,
-)
+from coprop.keyframes.model import AudioSpan, Outputs, as_logits, check_input
+from coprop.types import HIGHEST_RATE
 
 AudioForm = Literal["samples", "log_mel", "embedding", "wav_path"]
 """The form in which a function takes the sound of N frames.
@@ -38,7 +33,6 @@ AudioForm = Literal["samples", "log_mel", "embedding", "wav_path"]
 AdaptedFunction = Callable[[Tensor, Any], Tensor]
 """``fn(frames (N, 3, h, w), sound) -> logits (N, C, h', w')``."""
 
-_HIGHEST_RATE = 10_000_000  # Hz, as of sound: FFmpeg counts in 32 bits
 _LONGEST_WINDOW_S = 3600  # an hour, far beyond any model's window
 
 
@@ -105,8 +99,8 @@ class CallableSegmenter:
             raise CoPropError(f"fn must be a function of frames and sound, got {fn!r}.")
         if not isinstance(context, FrameContext):
             raise CoPropError(f"context must be a FrameContext, got {context!r}.")
-        wanted = f"a whole number of Hz from 1 to {_HIGHEST_RATE}"
-        sample_rate = whole("sample_rate", sample_rate, wanted, low=1, high=_HIGHEST_RATE)
+        wanted = f"a whole number of Hz from 1 to {HIGHEST_RATE}"
+        sample_rate = whole("sample_rate", sample_rate, wanted, low=1, high=HIGHEST_RATE)
         wanted = f"a length of sound from one sample to {_LONGEST_WINDOW_S} s, usually 1"
         least = 1 / sample_rate
         window_s = number("window_s", window_s, wanted, low=least, high=_LONGEST_WINDOW_S)
@@ -147,7 +141,7 @@ class CallableSegmenter:
             ModelOutputError: frames were to be resized or repeated, and the function returned
                 something else than logits of each.
         """
-        inputs.check_input(frames, audio)
+        check_input(frames, audio)
         network = inference.network_of(self)
         if network is None:
             with torch.set_grad_enabled(self.gradients), _cuda_without_gpu(frames.device):

@@ -22,7 +22,7 @@ from coprop.encoders.audio import fit_window
 from coprop.encoders.log_mel import EXAMPLE_SAMPLES, SAMPLE_RATE, vggish_examples
 from coprop.encoders.vggish import VGGish
 from coprop.encoders.visual import normalised
-from coprop.errors import CoPropError, ShapeError
+from coprop.errors import CoPropError
 from coprop.inputs import AnyPath
 
 Size: TypeAlias = tuple[int, int]
@@ -47,16 +47,6 @@ VGGishSource: TypeAlias = VGGish | AnyPath
 
 _PEAK = 255  # of a byte
 _OPENCV_BITS = 11  # of OpenCV's fixed-point weights
-
-
-def check_input(frames: Tensor, audio: Tensor) -> None:
-    """Raise ShapeError unless frames (K, 3, H, W) with their sound (K, samples), K at least 1."""
-    matched = audio.ndim == 2 and len(audio) == len(frames) and 0 not in audio.shape
-    if frames.ndim != 4 or frames.shape[1] != 3 or 0 in frames.shape or not matched:
-        raise ShapeError(
-            "a keyframe model takes frames (K, 3, H, W) and audio (K, samples), got "
-            f"{tuple(frames.shape)} and {tuple(audio.shape)}."
-        )
 
 
 def check_size(size: Size | None) -> None:

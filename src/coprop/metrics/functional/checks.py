@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -74,12 +73,6 @@ def check_same_shape(first: Tensor, second: Tensor, names: str) -> None:
             f"{names} must have one shape, got {tuple(first.shape)} and {tuple(second.shape)}; "
             "resize the prediction to the target's size."
         )
-
-
-def check_choice(value: str, choices: Any, name: str) -> None:
-    """One of the words of a ``Literal``."""
-    if value not in get_args(choices):
-        raise CoPropError(f"{name} must be one of {get_args(choices)}, got {value!r}.")
 
 
 def check_pair(probabilities: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:

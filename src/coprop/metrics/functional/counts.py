@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
 from coprop.brief import Brief
-from coprop.checks import whole
+from coprop.checks import check_choice, whole
 from coprop.errors import CoPropError
-from coprop.metrics.functional.checks import as_tensor, check_choice, check_frames, check_same_shape
+from coprop.metrics.functional.checks import as_tensor, check_frames, check_same_shape
 
 _MOST_CLASSES = 65_536  # as many as 16-bit labels tell; counts are kept of each in each frame
 Classes = Literal["all", "last_dropped", "true_no_background"]
@@ -145,7 +145,7 @@ def mean_over_classes(
         >>> mean_over_classes(scores, seen, include_unseen=False)
         tensor(0.7500, dtype=torch.float64)
     """
-    check_choice(classes, Classes, "classes")
+    check_choice("classes", classes, get_args(Classes))
     kept = torch.ones_like(seen)
     if classes != "all":
         kept[-1 if classes == "last_dropped" else 0] = False

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
 
-from coprop.metrics.functional.checks import as_tensor, check_choice, check_pair
+from coprop.checks import check_choice
+from coprop.metrics.functional.checks import as_tensor, check_pair
 from coprop.metrics.functional.counts import ClassCounts
 
 EmptyRule = Literal["avsbench", "strict"]
@@ -98,7 +99,7 @@ def frame_jaccard(
         >>> frame_jaccard(torch.tensor([[[0.9, 0.1]]]), torch.tensor([[[1, 1]]]))
         tensor([0.5000], dtype=torch.float64)
     """
-    check_choice(empty, EmptyRule, "empty")
+    check_choice("empty", empty, get_args(EmptyRule))
     counts = region_counts(probabilities, target)
     silent = counts.target == 0
     if empty == "strict":
@@ -135,7 +136,7 @@ def jaccard(
         >>> jaccard(torch.tensor([[[0.9, 0.1]]]), torch.tensor([[[1, 1]]]), protocol="strict")
         tensor(0.5000, dtype=torch.float64)
     """
-    check_choice(protocol, JaccardProtocol, "protocol")
+    check_choice("protocol", protocol, get_args(JaccardProtocol))
     if protocol == "dataset":
         return binary_class_counts(probabilities, target).mean_jaccard()
     return frame_jaccard(probabilities, target, empty=protocol).mean()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
 
-from coprop.checks import whole
+from coprop.checks import check_choice, whole
 from coprop.errors import CoPropError
-from coprop.metrics.functional.checks import as_tensor, check_choice, check_pair
+from coprop.metrics.functional.checks import as_tensor, check_pair
 from coprop.metrics.functional.counts import f_score
 from coprop.metrics.functional.regions import binary_class_counts
 
@@ -192,7 +192,7 @@ def f_measure(
         >>> f_measure(torch.tensor([[[0.9, 0.1]]]), torch.tensor([[[1, 0]]]))
         tensor(1., dtype=torch.float64)
     """
-    check_choice(protocol, FProtocol, "protocol")
+    check_choice("protocol", protocol, get_args(FProtocol))
     if protocol == "dataset":
         check_no_batches(frames_per_batch)
         return binary_class_counts(probabilities, target).mean_f_measure()

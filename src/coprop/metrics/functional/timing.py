@@ -6,16 +6,16 @@ import sys
 from collections.abc import Sequence
 from itertools import pairwise
 from math import isfinite
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from coprop.checks import array_of, number, shown, whole
+from coprop.checks import array_of, check_choice, number, shown, whole
 from coprop.errors import CoPropError
-from coprop.metrics.functional.checks import BoolSeries, check_choice, series_of
+from coprop.metrics.functional.checks import BoolSeries, series_of
 
 TIME_SLACK_S = 1e-9
 """Times of this difference count as equal, so that 0.3 lies within 0.1 of 0.2 in floating point."""
@@ -183,7 +183,7 @@ def event_errors(
         >>> event_errors([False, True], [False, True], [0.0, 0.5], kind="onset")
         EventErrors(errors_s=(0.0,), missed=0, false=0)
     """
-    check_choice(kind, EventKind, "kind")
+    check_choice("kind", kind, get_args(EventKind))
     limit_s = check_seconds(limit_s, "limit_s")
     clock = seconds_of(times_s, "times_s")
     found = _events(series_of(predicted, "predicted"), clock, kind)
