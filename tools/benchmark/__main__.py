@@ -14,7 +14,15 @@ import typer
 
 from coprop.__main__ import SIGNALS
 from coprop.cli.app import exit_code
-from coprop.cli.common import FAILED, DebugOption, JsonOption, reported
+from coprop.cli.common import (
+    FAILED,
+    DebugOption,
+    JsonOption,
+    QuietOption,
+    out_option,
+    path_option,
+    reported,
+)
 from coprop.cli.data import print_some
 from coprop.cli.dataset_options import SubsetName
 from coprop.cli.progress import ProgressBars
@@ -43,24 +51,11 @@ class Split(str, Enum):
 
 
 SourcesOption = Annotated[
-    Path,
-    typer.Option(
-        metavar="DIR",
-        readable=False,
-        show_default=False,
-        help="The sources folder that python -m tools.sources built.",
-    ),
+    Path, path_option(metavar="DIR", help="The sources folder that python -m tools.sources built.")
 ]
 OutOption = Annotated[
     Path,
-    typer.Option(
-        "--out",
-        "-o",
-        metavar="DIR",
-        readable=False,
-        show_default=False,
-        help="Folder for the clips; those that an earlier run left there are kept.",
-    ),
+    out_option("DIR", "Folder for the clips; those that an earlier run left there are kept."),
 ]
 SubsetOption = Annotated[
     SubsetName,
@@ -84,7 +79,6 @@ UnseenOption = Annotated[
         help="Groups that training clips keep out, with commas between them.",
     ),
 ]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
 
 
 @app.command()

@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from coprop.cli.common import DebugOption, checked_device, reported, say
+from coprop.cli.common import (
+    DebugOption,
+    QuietOption,
+    checked_device,
+    out_option,
+    reported,
+    say,
+)
 from coprop.cli.dataset_options import (
     DatasetOption,
     LimitOption,
@@ -74,15 +81,7 @@ ConfigOption = Annotated[
     ),
 ]
 OutOption = Annotated[
-    Path,
-    typer.Option(
-        "--out",
-        "-o",
-        metavar="DIR",
-        readable=False,
-        show_default=False,
-        help="Folder for checkpoints, logs and, in the end, the models (final/).",
-    ),
+    Path, out_option("DIR", "Folder for checkpoints, logs and, in the end, the models (final/).")
 ]
 ChangesOption = Annotated[
     list[str] | None,
@@ -100,7 +99,6 @@ SplitOption = Annotated[str, typer.Option(help="Part of the dataset to train on.
 DeviceOption = Annotated[
     str, typer.Option(metavar="NAME", show_default="a GPU, if any", help="cpu, cuda or mps.")
 ]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
 
 
 def train(
