@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from coprop.keyframes.audio import SoundRecognizer, mean_weights, over_time
+from coprop.keyframes.audio import SoundRecognizer
 from coprop.keyframes.groups import sounding_groups
 from coprop.media.resample import resample
 from tools.benchmark.library import SOURCE_RATE, Library, Source, load_sound
@@ -117,9 +117,9 @@ def _summaries(recognizer: SoundRecognizer, examples: EmbeddedSounds) -> tuple[T
     """(N, G) by name, and (N, 1024) mean embeddings: what the head is given, which is frozen."""
     named, embeddings = [], []
     for chosen in torch.split(torch.arange(len(examples.groups)), _BATCH):
-        patches, sounding = _patches(examples, chosen)
-        named.append(recognizer.named(over_time(recognizer.yamnet.classify(patches), sounding)))
-        embeddings.append((patches * mean_weights(sounding).to(patches)).sum(dim=1))
+        classes, embedding = recognizer.pooled(*_patches(examples, chosen))
+        named.append(recognizer.named(classes))
+        embeddings.append(embedding)
     return torch.cat(named), torch.cat(embeddings)
 
 

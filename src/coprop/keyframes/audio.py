@@ -88,13 +88,18 @@ class SoundRecognizer(nn.Module):
             embeddings: (K, T, 1024), see `YAMNet.embeddings`.
             sounding: (K, T) bool, which of the patches hold sound at all; at least one.
         """
-        weights = mean_weights(sounding).to(embeddings)
-        pooled = over_time(self.yamnet.classify(embeddings), sounding)
+        pooled, embedding = self.pooled(embeddings, sounding)
         named, confidence = self.named(pooled), (pooled * self.telling).amax(dim=1)
-        corrected = self.corrected(named, (embeddings * weights).sum(dim=1))
+        corrected = self.corrected(named, embedding)
         unsure = (1 - confidence).unsqueeze(1) ** _SURE
         ambient = 1 - (1 - pooled * self.around).prod(dim=1)
         return AudioEvidence(torch.lerp(named, corrected, unsure), pooled, ambient, confidence)
+
+    def pooled(self, embeddings: Tensor, sounding: Tensor) -> tuple[Tensor, Tensor]:
+        """(K, 521) probabilities of the classes and (K, 1024), over time, of `interpret`'s."""
+        weights = _mean_weights(sounding).to(embeddings)
+        classes = over_time(self.yamnet.classify(embeddings), sounding)
+        return classes, (embeddings * weights).sum(dim=1)
 
     def corrected(self, named: Tensor, embedding: Tensor) -> Tensor:
         """(K, G) by name and (K, 1024), the mean of the embeddings -> (K, G) by the head."""
@@ -137,7 +142,7 @@ def classes_heard(yamnet: YAMNet, samples: Tensor) -> Tensor:
 
 def over_time(classes: Tensor, sounding: Tensor) -> Tensor:
     """(K, T, C) probabilities in patches -> (K, C), over those (K, T) that hold sound."""
-    return (classes.pow(_POWER) * mean_weights(sounding).to(classes)).sum(dim=1).pow(1 / _POWER)
+    return (classes.pow(_POWER) * _mean_weights(sounding).to(classes)).sum(dim=1).pow(1 / _POWER)
 
 
 def sounding_patches(samples: Tensor, count: int) -> Tensor:
@@ -149,7 +154,7 @@ def sounding_patches(samples: Tensor, count: int) -> Tensor:
     return sounding
 
 
-def mean_weights(sounding: Tensor) -> Tensor:
+def _mean_weights(sounding: Tensor) -> Tensor:
     """(K, T, 1): of a mean over the patches that hold sound."""
     return (sounding / sounding.sum(dim=1, keepdim=True)).unsqueeze(-1)
 
