@@ -98,7 +98,7 @@ def _without_audio(config: PropagatorConfig, state: dict[str, Tensor]) -> AudioI
 
 
 def build_small(**changes: object) -> AudioInsertPropagator:
-    """A propagator with weights drawn from a fixed seed, its audio gates shut."""
+    """A propagator with weights drawn from a fixed seed, its audio modules silent."""
     config = PropagatorConfig.from_dict(
         {"embedding_dim": 32, "num_layers": 1, "num_heads": 4, "decoder_dim": 32, "insert_dim": 32}
         | {"long_term_gap": 2}
@@ -109,6 +109,17 @@ def build_small(**changes: object) -> AudioInsertPropagator:
         propagator = AudioInsertPropagator(config).eval()
         # As initialised, identities are too faint for masks to matter.
         torch.nn.init.normal_(propagator.network.patch_wise_id_bank.weight, std=0.1)
+    return propagator
+
+
+def listening(propagator: AudioInsertPropagator) -> AudioInsertPropagator:
+    """The propagator with audio modules that are not silent any more."""
+    generator = torch.Generator().manual_seed(2)
+    insert = propagator.network.audio_insert
+    assert insert is not None
+    for name, parameter in insert.named_parameters():
+        if "projection" in name:
+            torch.nn.init.normal_(parameter, std=0.1, generator=generator)
     return propagator
 
 
@@ -124,12 +135,8 @@ def small() -> AudioInsertPropagator:
 
 @pytest.fixture(scope="session")
 def hearing() -> AudioInsertPropagator:
-    """The small propagator with its gates open, as after training."""
-    propagator = build_small()
-    for name, parameter in propagator.named_parameters():
-        if name.endswith("gate"):
-            torch.nn.init.ones_(parameter)
-    return propagator
+    """The small propagator, listening, as after training."""
+    return listening(build_small())
 
 
 @pytest.fixture

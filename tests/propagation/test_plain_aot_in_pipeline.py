@@ -14,11 +14,11 @@ SECONDS = 1.2
 
 
 def propagator(insert_levels: tuple[int, ...]) -> AudioInsertPropagator:
-    """A small one with random weights, whose gates are open where it hears."""
+    """A small one with random weights, whose audio modules are not silent."""
     built = small_propagator(insert_levels)
     for name, parameter in built.named_parameters():
-        if "gate" in name:
-            torch.nn.init.ones_(parameter)
+        if "audio_insert" in name and "projection" in name:
+            torch.nn.init.normal_(parameter)
     return built
 
 

@@ -57,17 +57,21 @@ def test_safetensors_and_aot_t(aot_t_state: State, tmp_path: Path) -> None:
     )
 
 
-def test_audio_starts_shut_and_comes_back_from_a_trained_file(
+def test_audio_starts_silent_and_comes_back_from_a_trained_file(
     aot_t_state: State, tmp_path: Path
 ) -> None:
     path = tmp_path / "aott.pth"
     torch.save(aot_t_state, path)
     settings: dict[str, Any] = {"insert_levels": (4,), "audio_encoder": "small"}
     propagator = load(path, **settings)
-    gates = [p for name, p in propagator.named_parameters() if name.endswith("gate")]
-    assert len(gates) == 2
-    assert not any(gate.any() for gate in gates)
-    torch.nn.init.ones_(gates[0])
+    last = [
+        p
+        for name, p in propagator.named_parameters()
+        if "audio_insert" in name and "projection" in name
+    ]
+    assert len(last) == 4
+    assert not any(parameter.any() for parameter in last)
+    torch.nn.init.normal_(last[0])
     torch.save(propagator.state_dict(), path)
     again = load(path, **settings).state_dict()
     assert all(torch.equal(value, again[key]) for key, value in propagator.state_dict().items())
@@ -75,6 +79,35 @@ def test_audio_starts_shut_and_comes_back_from_a_trained_file(
         load(path, insert_levels=(3, 4), audio_encoder="small")
     with pytest.raises(CheckpointError, match="audio_insert"):
         load(path)
+
+
+def test_files_of_earlier_versions_mean_the_same(tmp_path: Path) -> None:
+    """Their audio modules had gates; the small encoder, and no other, told tokens their place."""
+    propagator = AudioInsertPropagator(PropagatorConfig(insert_levels=(2, 4))).eval()
+    new = propagator.state_dict()
+    old = {name: tensor.clone() for name, tensor in new.items()}
+    generator = torch.Generator().manual_seed(0)
+    modules = ["levels.2", "levels.4", "identity"]
+    for module in modules:
+        for part in ("weight", "bias"):
+            name = f"audio_insert.{module}.projection.{part}"
+            old[name] = torch.randn(new[name].shape, generator=generator)
+        gate = torch.randn(len(old[name]), generator=generator)
+        old[f"audio_insert.{module}.gate"] = gate
+    position = torch.randn(24, 128, generator=generator)
+    old["audio_insert.encoder.position"] = position
+    del old["audio_insert.position"]
+    propagator.save_pretrained(tmp_path / "model")
+    save_file(old, tmp_path / "model" / "model.safetensors")
+    read = AudioInsertPropagator.from_pretrained(tmp_path / "model").state_dict()
+    assert torch.equal(read["audio_insert.position"], position)
+    for module in modules:
+        gate = old[f"audio_insert.{module}.gate"]
+        weight, bias = (old[f"audio_insert.{module}.projection.{p}"] for p in ("weight", "bias"))
+        torch.testing.assert_close(
+            read[f"audio_insert.{module}.projection.weight"], gate[:, None] * weight
+        )
+        torch.testing.assert_close(read[f"audio_insert.{module}.projection.bias"], gate * bias)
 
 
 def test_audio_encoder_from_its_own_file(aot_t_state: State, tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def test_fresh_audio_changes_nothing(
     )
 
 
-def test_open_gates_hear(small: AudioInsertPropagator, hearing: Any, clip: Clip) -> None:
+def test_trained_audio_modules_hear(small: AudioInsertPropagator, hearing: Any, clip: Clip) -> None:
     frames, audio, mask = clip
     deaf = follow(small, frames, audio, mask)
     heard = follow(hearing, frames, audio, mask)
@@ -71,11 +71,11 @@ def test_open_gates_hear(small: AudioInsertPropagator, hearing: Any, clip: Clip)
 
 
 def test_identities_hear_at_the_keyframe(small_factory: Factory, clip: Clip) -> None:
-    """With the identity's gate alone open, only what memory holds of a frame can tell sounds."""
+    """With the identity's sound alone, only what memory holds of a frame can tell sounds."""
     frames, audio, mask = clip
     propagator = small_factory()
     assert propagator.network.audio_insert is not None
-    torch.nn.init.constant_(propagator.network.audio_insert.identity.gate, 5.0)
+    torch.nn.init.normal_(propagator.network.audio_insert.identity.projection.weight)
     state = propagator.start(frames[:, 0], audio[:, 0], mask)
     other = propagator.start(frames[:, 0], audio[:, 1], mask)
     logits, _ = propagator.step(frames[:, 1], audio[:, 1], state)
@@ -279,9 +279,13 @@ def test_unroll_equals_steps_and_trains_all_that_trains(small_factory: Factory, 
     for name, parameter in propagator.network.named_parameters():
         frozen = name.startswith("encoder.")
         assert (parameter.grad is None) == frozen == (not parameter.requires_grad), name
-    gates = [p.grad for n, p in propagator.named_parameters() if n.endswith("gate")]
-    assert len(gates) == 5
-    assert all(grad is not None and grad.abs().max() > 0 for grad in gates)
+    last = [
+        p.grad
+        for n, p in propagator.named_parameters()
+        if "audio_insert" in n and n.endswith("projection.weight")
+    ]
+    assert len(last) == 5
+    assert all(grad is not None and grad.abs().max() > 0 for grad in last)
 
 
 def test_unroll_can_be_told_the_masks(small_factory: Factory, clip: Clip) -> None:

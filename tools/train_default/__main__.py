@@ -49,9 +49,16 @@ from tools.train_default.hearing import (
     join,
 )
 from tools.train_default.novelty import cached_sounds, calibrate, train_novelty
-from tools.train_default.propagation import train_propagation
+from tools.train_default.propagation import (
+    PropagationOptions,
+    learned_parts,
+    spread_identities,
+    train_propagation,
+)
 
-PROPAGATOR = PropagatorConfig(insert_dim=64, max_long_edge=448)
+PROPAGATOR = PropagatorConfig(insert_dim=64, max_long_edge=448, audio_encoder="yamnet")
+
+_SLOWER = 2.5  # what was trained before learns that much slower than the new audio modules
 
 
 def new_segmenter(encoders: Path) -> KeyframeSegmenter:
@@ -83,12 +90,20 @@ def start_from(network: GroundedNetwork, folder: Path) -> None:
 
 
 def new_propagator(encoders: Path, config: PropagatorConfig) -> AudioInsertPropagator:
-    """The small propagator with its pretrained image encoder and nothing else learned."""
+    """The small propagator with its pretrained encoders and nothing else learned."""
     propagator = AudioInsertPropagator(config)
     weights = load_file(encoders / "efficientnet_lite0.safetensors")
     net = propagator.network.encoder.get_submodule("net")
     net.load_state_dict({key: weights[key] for key in net.state_dict()})
+    spread_identities(propagator)
     return propagator
+
+
+def see_as(propagator: AudioInsertPropagator, folder: Path) -> None:
+    """Takes all but the audio modules, which begin anew, of other weights."""
+    weights = load_file(folder / "propagator" / "model.safetensors")
+    seen = {n: x.float() for n, x in weights.items() if not n.startswith("audio_insert.")}
+    propagator.network.load_state_dict(seen, strict=False)
 
 
 def sounds_of(network: GroundedNetwork, arguments: argparse.Namespace) -> list[EmbeddedSounds]:
@@ -170,10 +185,19 @@ def train_detector(arguments: argparse.Namespace) -> None:
 def train_propagator(arguments: argparse.Namespace) -> None:
     torch.manual_seed(0)
     # Training clips are short, so memory is written more often than in use.
-    propagator = new_propagator(arguments.encoders, replace(PROPAGATOR, long_term_gap=2))
+    config = replace(PROPAGATOR, long_term_gap=2)
+    if arguments.plain:
+        config = replace(config, insert_levels=())
+    propagator = new_propagator(arguments.encoders, config)
+    options = PropagationOptions(batch=arguments.batch, workers=arguments.workers)
+    if arguments.start:
+        see_as(propagator, arguments.start)
+        options = replace(options, slower=_SLOWER)
+    if arguments.steps is not None:
+        options = replace(options, steps=arguments.steps)
     library = Library(arguments.sources, "train", shipping=True)
-    checkpoint = arguments.run / "propagation.pt"
-    train_propagation(propagator, library, checkpoint, **steps_of(arguments))
+    checkpoint = arguments.run / ("plain.pt" if arguments.plain else "propagation.pt")
+    train_propagation(propagator.to(arguments.device), library, checkpoint, options)
 
 
 def export(arguments: argparse.Namespace) -> None:
@@ -214,9 +238,13 @@ def export_segmenter(arguments: argparse.Namespace) -> None:
 def export_propagator(arguments: argparse.Namespace) -> None:
     propagator = new_propagator(arguments.encoders, PROPAGATOR)
     propagation = torch.load(arguments.run / "propagation.pt", weights_only=True)
-    learned = nn.ModuleDict({"all": propagator})
-    learned.load_state_dict(propagation["learned"])
-    write(propagator, arguments.out / "propagator")
+    learned_parts(propagator).load_state_dict(propagation["learned"])
+    folder = arguments.out / "propagator"
+    write(propagator, folder)
+    file = folder / "model.safetensors"
+    # YAMNet's weights are in the package already.
+    own = {n: x for n, x in load_file(file).items() if not n.startswith("audio_insert.encoder.")}
+    save_file(own, file, metadata={"format": "pt"})
     logging.info("propagation step %d", propagation["step"])
 
 
@@ -258,8 +286,12 @@ def main() -> None:
     parser.add_argument("--steps", type=int, help="of the training, if not the usual number")
     parser.add_argument("--sounds", type=int, default=6000, help="to learn hearing from")
     parser.add_argument("--scenes", type=int, default=1400, help="to fit what is seen to")
-    parser.add_argument("--start", type=Path, help="weights whose grounding is trained further")
+    parser.add_argument("--start", type=Path, help="weights to go on from, but for hearing")
     parser.add_argument("--composed", type=int, default=2600, help="sounds to learn changes from")
+    parser.add_argument("--plain", action="store_true", help="a propagator that does not listen")
+    parser.add_argument("--batch", type=int, default=2, help="sequences in a batch")
+    parser.add_argument("--workers", type=int, default=0, help="processes that compose sequences")
+    parser.add_argument("--device", default="cpu", help="of the propagator's training")
     parser.add_argument("--threads", type=int)
     arguments = parser.parse_args()
     arguments.run.mkdir(parents=True, exist_ok=True)

@@ -55,13 +55,15 @@ def train_grounding(
     network.eval()
     network.visual.backbone.to(memory_format=torch.channels_last)  # twice as fast on CPUs
 
-    def loss(rng: np.random.Generator) -> Tensor:
-        scenes = _batch(network, library, bank, rng, batch)
+    def draw(rng: np.random.Generator) -> _Scenes:
+        return _batch(network, library, bank, rng, batch)
+
+    def loss(scenes: _Scenes) -> Tensor:
         evidence, pyramid = _seen(network, scenes, trust=1.0)
         return _mask_loss(network, evidence, pyramid, scenes) + _evidence_loss(evidence, scenes)
 
     options = LoopOptions(steps, learning_rate=2e-3, weight_decay=1e-2, slower={"upper": 10.0})
-    train("grounding", learned, loss, options, checkpoint)
+    train("grounding", learned, draw, loss, options, checkpoint)
 
 
 def settle_decoder(
@@ -82,15 +84,17 @@ def settle_decoder(
     network.eval()
     network.visual.backbone.to(memory_format=torch.channels_last)
 
-    def loss(rng: np.random.Generator) -> Tensor:
-        scenes = _batch(network, library, bank, rng, batch)
+    def draw(rng: np.random.Generator) -> _Scenes:
+        return _batch(network, library, bank, rng, batch)
+
+    def loss(scenes: _Scenes) -> Tensor:
         with torch.no_grad():
             evidence, pyramid = _seen(network, scenes)
         return _mask_loss(network, evidence, pyramid, scenes)
 
     learned = nn.ModuleDict({"decoder": network.decoder})
     options = LoopOptions(steps, learning_rate=1e-3, weight_decay=1e-2, seed=1)
-    train("settling", learned, loss, options, checkpoint)
+    train("settling", learned, draw, loss, options, checkpoint)
 
 
 def parts_of_grounding(network: GroundedNetwork) -> nn.ModuleDict:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import logging
 import math
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
 
 from coprop.training.losses import soft_areas
 from coprop.training.run_folder import read_checkpoint, write_checkpoint
 
 _log = logging.getLogger(__name__)
 _WARM_UP = 100  # steps
+Batch = TypeVar("Batch")
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,7 @@ class LoopOptions:
         checkpoint_every: steps between checkpoints.
         seed: of everything random; step k draws from the seed (seed, k).
         slower: by which factor parts learn slower than the others, by their names.
+        workers: processes that draw batches; none where 0.
     """
 
     steps: int
@@ -38,12 +43,14 @@ class LoopOptions:
     checkpoint_every: int = 100
     seed: int = 0
     slower: Mapping[str, float] = field(default_factory=dict)
+    workers: int = 0
 
 
 def train(
     name: str,
     learned: nn.ModuleDict,
-    loss_of: Callable[[np.random.Generator], Tensor],
+    draw: Callable[[np.random.Generator], Batch],
+    loss_of: Callable[[Batch], Tensor],
     options: LoopOptions,
     checkpoint: Path,
 ) -> None:
@@ -54,7 +61,9 @@ def train(
     Args:
         name: for the log.
         learned: the modules whose parameters (those that require gradients) are changed.
-        loss_of: draws a batch from a generator and returns its loss.
+        draw: a batch, all that is random in it from the generator. With workers it is called in
+            other processes, ahead of time.
+        loss_of: of a batch.
         options: how long.
         checkpoint: file of parameters, optimizer and step, replaced atomically.
     """
@@ -73,9 +82,16 @@ def train(
     )
     stored = {"learned": learned, "optimizer": optimizer, "schedule": schedule}
     done = read_checkpoint(checkpoint, stored) if checkpoint.exists() else 0
-    average = 0.0
-    for step in range(done, options.steps):
-        loss = loss_of(np.random.default_rng((options.seed, step)))
+    average, began_s = 0.0, time.monotonic()
+    drawn = DataLoader(
+        _Draws(draw, options.seed),
+        batch_size=None,
+        sampler=range(done, options.steps),
+        num_workers=options.workers,
+        multiprocessing_context="fork" if options.workers else None,
+    )
+    for step, batch in enumerate(drawn, start=done):
+        loss = loss_of(batch)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(parameters, 1.0)
@@ -83,9 +99,23 @@ def train(
         schedule.step()
         average += (loss.item() - average) / min(step - done + 1, 100)
         if (step + 1) % 20 == 0:
-            _log.info("%s: step %d of %d, loss %.4f", name, step + 1, options.steps, average)
+            pace = (step + 1 - done) / (time.monotonic() - began_s)
+            _log.info(
+                "%s: step %d of %d, loss %.4f, %.2f steps/s",
+                *(name, step + 1, options.steps, average, pace),
+            )
         if (step + 1) % options.checkpoint_every == 0 or step + 1 == options.steps:
             write_checkpoint(checkpoint, step + 1, stored)
+
+
+class _Draws(Dataset[Any]):
+    """Batch k is drawn from the seed (seed, k), in whichever process."""
+
+    def __init__(self, draw: Callable[[np.random.Generator], Any], seed: int) -> None:
+        self._draw, self._seed = draw, seed
+
+    def __getitem__(self, step: int) -> Any:
+        return self._draw(np.random.default_rng((self._seed, step)))
 
 
 def soft_jaccard_loss(probability: Tensor, target: Tensor) -> Tensor:

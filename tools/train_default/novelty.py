@@ -102,19 +102,22 @@ def train_novelty(
     network.spread.copy_(some.std(dim=0).clamp_min(1e-3))
     network.train()
 
-    def loss(rng: np.random.Generator) -> Tensor:
+    def draw(rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         chosen = torch.from_numpy(rng.integers(len(sounds.steps), size=_BATCH))
         described = sounds.steps[chosen].float()
         # Recorded otherwise throughout, and partly unknown: no channel is to be relied on.
         noise = torch.from_numpy(rng.standard_normal((_BATCH, 1, described.shape[2]))).float()
         known = torch.from_numpy(rng.random((_BATCH, 1, described.shape[2])) < 0.7)
         described = torch.where(known, described + 0.1 * network.spread * noise, network.mean)
-        target = sounds.changes[chosen]
+        return described, sounds.changes[chosen]
+
+    def loss(batch: tuple[Tensor, Tensor]) -> Tensor:
+        described, target = batch
         errors = F.binary_cross_entropy_with_logits(network(described), target, reduction="none")
         return (errors * (1 + 3 * target)).mean()
 
     options = LoopOptions(steps, learning_rate=1.5e-3, weight_decay=0.05)
-    train("novelty", nn.ModuleDict({"novelty": network}), loss, options, checkpoint)
+    train("novelty", nn.ModuleDict({"novelty": network}), draw, loss, options, checkpoint)
     network.eval()
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Protocol
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -42,7 +41,7 @@ class SmallAudioEncoder(nn.Module):
     """About a second of sound as 24 tokens; 0.25 M parameters.
 
     The log-mel spectrogram (96 frames x 64 bands) becomes a map of 6 x 4 places in time and
-    frequency, each a token of width 128 that knows its place.
+    frequency, each a token of width 128.
     """
 
     sample_rate = SAMPLE_RATE
@@ -60,7 +59,6 @@ class SmallAudioEncoder(nn.Module):
             layers.append(nn.GroupNorm(8, out_channels))
             layers.append(nn.GELU())
         self.convs = nn.Sequential(*layers)
-        self.position = nn.Parameter(0.02 * torch.randn(24, self.token_dim))
 
     def tokens(self, samples: Tensor) -> Tensor:
         """(B, n) mono samples at 16 kHz in [-1, 1] to (B, 24, 128).
@@ -68,9 +66,9 @@ class SmallAudioEncoder(nn.Module):
         Of longer sound the middle is heard; shorter sound is followed by silence.
         """
         spectrogram = self.log_mel(fit_window(samples, EXAMPLE_SAMPLES))
-        features = self.convs(spectrogram[:, None].to(self.position.dtype))
-        tokens: Tensor = features.flatten(2).transpose(1, 2) + self.position
-        return tokens
+        first = self.convs[0].weight
+        features: Tensor = self.convs(spectrogram[:, None].to(first.dtype))
+        return features.flatten(2).transpose(1, 2)
 
     def embedding(self, samples: Tensor) -> Tensor:
         """(B, n) samples to one vector each, (B, 128): the mean of the tokens."""

@@ -26,6 +26,7 @@ _FRAME_SAMPLES = 160  # from one column of the spectrogram to the next: 10 ms
 _OFFSET, _VGGISH_OFFSET = 0.001, 0.01
 # Channels and stride of each depthwise-separable block.
 _BLOCKS = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *[(512, 1)] * 5, (1024, 2))
+_FINE_LAYERS = 13  # up to the first map at stride 16: later ones have seen the whole window
 _PATCHES_AT_ONCE = 64  # bounds memory at 0.1 GB, and is as fast as more
 
 
@@ -131,6 +132,27 @@ class YAMNet(ReleasedNetwork):
 
     def forward(self, samples: Tensor) -> Tensor:
         return self.scores(samples)
+
+
+class FineYAMNet(YAMNet):
+    """YAMNet for whoever asks what sounds just now: more and finer tokens of the same window.
+
+    A token sees 0.6 s of the sound around it in a middle map, and all of the window in the last
+    one. The middle map tells one moment from the next, the last one what it is that sounds.
+    """
+
+    token_dim: int = 512 + 1024
+
+    def tokens(self, samples: Tensor) -> Tensor:
+        """(B, n) -> (B, 24, 1536), at least 0: 6 steps in time by 4 in frequency, time first.
+
+        Of longer sound the middle `window_s` is heard; zeros follow shorter sound.
+        """
+        _check_samples(samples)
+        patches = self.log_mel(fit_window(samples, EXAMPLE_SAMPLES))
+        middle = self.layers[:_FINE_LAYERS](patches.unsqueeze(1).to(self.classifier.weight.dtype))
+        last = F.interpolate(self.layers[_FINE_LAYERS:](middle), scale_factor=2.0, mode="nearest")
+        return torch.cat((middle, last), dim=1).flatten(2).transpose(1, 2)
 
 
 @functools.cache

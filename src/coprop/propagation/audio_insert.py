@@ -3,11 +3,11 @@
 Equation 6 embeds a frame's sound in its image features by cross-attention: with video features V at
 one of four levels and tokens A of the frame's sound,
 
-    V' = V + g * softmax((V W_q) (A W_k)^T / sqrt(d)) (A W_v) W_o
+    V' = V + softmax((V W_q) (A W_k)^T / sqrt(d)) (A W_v) W_o
 
-where W_q, W_k, W_v and W_o are learnt. The gate g is coprop's own. It starts at zero, for each
-insertion: a network that has just been given audio is exactly what it was without, so that AOT's
-weights stay useful, and training opens the gates (gradients reach them at once).
+where W_q, W_k, W_v and W_o are learnt. W_o starts at zero, as a zero convolution does (Zhang et al.
+2023): a network that has just been given audio is exactly what it was without, so that AOT's
+weights stay useful, and gradients reach all of W_o in the first step and the others in the second.
 
 The paper has sound in the identification embedding too, beside the mask; `AudioIdentity` is that.
 """
@@ -25,6 +25,8 @@ from coprop.propagation.attention import attend, to_grid, to_tokens
 from coprop.propagation.config import AudioEncoderName, PropagatorConfig
 from coprop.propagation.masks import PATCH, STRIDE
 
+_TOKENS = 6 * 4  # of every encoder here: steps in time by bands of frequency
+
 
 class AudioInsertBlock(nn.Module):
     """Cross-attention from a video feature map to the frame's audio tokens (equation 6).
@@ -41,7 +43,7 @@ class AudioInsertBlock(nn.Module):
     Example:
         >>> block = AudioInsertBlock(channels=24, audio_dim=128, width=64, num_heads=8)
         >>> video, audio = torch.rand(1, 24, 9, 13), torch.rand(1, 24, 128)
-        >>> bool((block(video, audio) == video).all())  # the gate is shut until training opens it
+        >>> bool((block(video, audio) == video).all())  # until training changes W_o
         True
     """
 
@@ -53,8 +55,7 @@ class AudioInsertBlock(nn.Module):
         self.query = nn.Linear(channels, width)
         self.key = nn.Linear(audio_dim, width)
         self.value = nn.Linear(audio_dim, width)
-        self.projection = nn.Linear(width, channels)
-        self.gate = nn.Parameter(torch.zeros(channels))
+        self.projection = _silent(nn.Linear(width, channels))
 
     def forward(self, video: Tensor, audio: Tensor) -> Tensor:
         """(B, C, h, w) video features and (B, N, audio_dim) tokens to (B, C, h, w)."""
@@ -62,7 +63,7 @@ class AudioInsertBlock(nn.Module):
         tokens = self.video_norm(to_tokens(video))
         audio = self.audio_norm(audio)
         q, k, v = self.query(tokens), self.key(audio), self.value(audio)
-        inserted = self.gate * self.projection(attend(q, k, v, self.num_heads))
+        inserted: Tensor = self.projection(attend(q, k, v, self.num_heads))
         return video + to_grid(inserted, height, width)
 
 
@@ -80,8 +81,7 @@ class AudioIdentity(nn.Module):
     def __init__(self, channels: int, audio_dim: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(audio_dim)
-        self.projection = nn.Linear(audio_dim, channels)
-        self.gate = nn.Parameter(torch.zeros(channels))
+        self.projection = _silent(nn.Linear(audio_dim, channels))
 
     def forward(self, identity: Tensor, objects: Tensor, audio: Tensor) -> Tensor:
         """The identification embedding with sound.
@@ -92,7 +92,7 @@ class AudioIdentity(nn.Module):
             audio: (B, N, audio_dim) tokens.
         """
         coverage = F.avg_pool2d(objects, PATCH, STRIDE, padding=PATCH // 2, count_include_pad=False)
-        sound: Tensor = self.gate * self.projection(self.norm(audio).mean(1))
+        sound: Tensor = self.projection(self.norm(audio).mean(1))
         return identity + coverage * sound[:, :, None, None]
 
 
@@ -117,6 +117,8 @@ class AudioInsert(nn.Module):
     ) -> None:
         super().__init__()
         self.encoder = encoder
+        # A token's place in time and frequency, which attention does not see by itself.
+        self.position = nn.Parameter(torch.zeros(_TOKENS, encoder.token_dim))
         self.levels = nn.ModuleDict(
             {
                 str(level): AudioInsertBlock(dim, encoder.token_dim, width, num_heads)
@@ -127,7 +129,7 @@ class AudioInsert(nn.Module):
 
     @classmethod
     def of(cls, config: PropagatorConfig, level_channels: Sequence[int]) -> AudioInsert:
-        """The modules that a configuration asks for, with random weights and shut gates.
+        """The modules that a configuration asks for, with random weights, and silent until trained.
 
         Args:
             config: which levels hear, and through what.
@@ -141,6 +143,10 @@ class AudioInsert(nn.Module):
             num_heads=config.num_heads,
         )
 
+    def tokens(self, samples: Tensor) -> Tensor:
+        """(B, n) samples around a frame to (B, N, token_dim) tokens that know their place."""
+        return self.encoder.tokens(samples) + self.position
+
     def insert(self, level: int, video: Tensor, audio: Tensor) -> Tensor:
         """The (B, C, h, w) feature map of a level, with audio where that level was chosen."""
         if str(level) not in self.levels:
@@ -150,9 +156,9 @@ class AudioInsert(nn.Module):
 
 
 def build_audio_encoder(name: AudioEncoderName) -> AudioEncoder:
-    """The audio encoder of that name, with random weights.
+    """The audio encoder of that name; YAMNet as it was released, the others with random weights.
 
-    Both give 24 tokens for about a second of sound: 6 steps in time by 4 bands of frequency.
+    All give 24 tokens for about a second of sound.
 
     >>> build_audio_encoder("small").tokens(torch.zeros(1, 16_000)).shape
     torch.Size([1, 24, 128])
@@ -161,6 +167,17 @@ def build_audio_encoder(name: AudioEncoderName) -> AudioEncoder:
         from coprop.encoders.audio import SmallAudioEncoder
 
         return SmallAudioEncoder()
+    if name == "yamnet":
+        from coprop.encoders.yamnet import FineYAMNet
+
+        return FineYAMNet.from_pretrained()
     from coprop.encoders.vggish import VGGish
 
     return VGGish(embeddings=False)
+
+
+def _silent(projection: nn.Linear) -> nn.Linear:
+    """The projection at zero: what comes out of it is nothing, until training changes it."""
+    nn.init.zeros_(projection.weight)
+    nn.init.zeros_(projection.bias)
+    return projection

@@ -11,11 +11,14 @@ from torch import Tensor, nn
 from coprop.errors import CheckpointError
 from coprop.inputs import AnyPath
 from coprop.propagation.backbones import EncoderName, ResNet50
-from coprop.propagation.config import PropagatorConfig
+from coprop.propagation.config import AudioEncoderName, PropagatorConfig
 from coprop.weights import load_state_dict, read_state_dict
 
 _UNUSED = "LSTT.mask_token"  # a parameter of later official code that no computation reads
 _AUDIO = "audio_insert."
+_AUDIO_ENCODER = "audio_insert.encoder."
+_POSITION, _FORMER_POSITION = "audio_insert.position", "audio_insert.encoder.position"
+_GATE = ".gate"
 _DEAOT = re.compile(r"LSTT\.layers\.\d+\.(linear_QV|linear_U|linear_ID|\w+\.dw_conv)")
 _MOBILENETV2_STEM = 32  # channels of its first convolution; MobileNetV3's, of like names, has 16
 _NAMES_SHOWN = 5  # in a message: enough to see whose names they are
@@ -32,6 +35,44 @@ def read_weights(path: AnyPath) -> dict[str, Tensor]:
         for name, tensor in read_state_dict(path).items()
         if name != _UNUSED and not name.endswith("num_batches_tracked")
     }
+
+
+def upgraded(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors of any version of coprop under today's names, with the very same meaning.
+
+    Audio modules had a gate after their projection, and of the audio encoders only the small one
+    told its tokens their position.
+
+    >>> old = {"a.gate": torch.tensor([2.0]), "a.projection.weight": torch.tensor([[3.0]])}
+    >>> upgraded(old)
+    {'a.projection.weight': tensor([[6.]])}
+    """
+    new = dict(state)
+    for name in [name for name in state if name.endswith(_GATE)]:
+        gate = new.pop(name)
+        for part in ("weight", "bias"):
+            projection = name.removesuffix(_GATE) + f".projection.{part}"
+            if projection in new:
+                tensor = new[projection]
+                rows = gate.float().view(-1, *[1] * (tensor.ndim - 1))
+                new[projection] = (rows * tensor.float()).to(tensor.dtype)
+    if _FORMER_POSITION in new:
+        new[_POSITION] = new.pop(_FORMER_POSITION)
+    return new
+
+
+def completed(
+    state: Mapping[str, Tensor], own: Mapping[str, Tensor], audio_encoder: AudioEncoderName
+) -> dict[str, Tensor]:
+    """Tensors of any version of coprop, with those that a module has without their being stored.
+
+    Args:
+        state: as read.
+        own: a fresh module's.
+        audio_encoder: its audio encoder; the package has YAMNet's weights already.
+    """
+    known = (_POSITION, _AUDIO_ENCODER) if audio_encoder == "yamnet" else (_POSITION,)
+    return {n: x for n, x in own.items() if n.startswith(known)} | upgraded(state)
 
 
 def infer_config(state: Mapping[str, Tensor], source: AnyPath) -> PropagatorConfig:
@@ -98,7 +139,9 @@ def _unsupported(source: AnyPath, what: str) -> CheckpointError:
     )
 
 
-def load_weights(module: nn.Module, state: Mapping[str, Tensor], source: AnyPath) -> None:
+def load_weights(
+    module: nn.Module, state: Mapping[str, Tensor], config: PropagatorConfig, source: AnyPath
+) -> None:
     """Copy tensors into a module of the very same names and shapes, at the module's precision.
 
     Where the state has no audio module at all, the module's own stay as they are.
@@ -106,8 +149,10 @@ def load_weights(module: nn.Module, state: Mapping[str, Tensor], source: AnyPath
     Raises:
         CheckpointError: tensors that are missing, unknown or of another shape.
     """
-    if not any(name.startswith(_AUDIO) for name in state):
-        own = module.state_dict()
+    own = module.state_dict()
+    if any(name.startswith(_AUDIO) for name in state):
+        state = completed(state, own, config.audio_encoder)
+    else:
         state = {**state, **{name: x for name, x in own.items() if name.startswith(_AUDIO)}}
     load_state_dict(module, state, str(source))
 

@@ -10,7 +10,7 @@ from coprop.checks import check_choice, number, shown, whole
 from coprop.errors import CoPropError
 from coprop.propagation.backbones import EncoderName
 
-AudioEncoderName = Literal["small", "vggish"]
+AudioEncoderName = Literal["small", "vggish", "yamnet"]
 
 # The highest value of each: far beyond any published network (AOT-L: width 256, 3 blocks, 8 heads).
 # A damaged file's sizes are refused before memory is asked for.
@@ -51,7 +51,8 @@ class PropagatorConfig:
         insert_levels: feature levels into which the frame's audio is inserted, out of 1 to 4
             (strides 4, 8 and 16, and the projected tokens). Empty is AOT, without audio modules.
         insert_dim: width of the audio cross-attention; the paper's is 256 (section 4.2).
-        audio_encoder: what turns a window of sound into tokens; the paper's is VGGish.
+        audio_encoder: what turns a window of sound into tokens; the paper's is VGGish. The weights
+            of YAMNet, which the default hears through, are those inside the package.
         long_term_gap: frames between two that long-term memory takes; 5 as in AOT-L.
         max_memory_frames: bound of long-term memory; None lets it grow, as in AOT and the paper.
             Eight are the keyframe and, with a gap of 5, the last 35 frames; a frame takes AOT-L

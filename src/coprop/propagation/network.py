@@ -113,7 +113,7 @@ class PropagationNetwork(nn.Module):
         deep_is_third = deep is maps[2]
         if self.audio_insert is None or samples is None:
             return FrameFeatures((maps[0], maps[1], maps[2]), self.encoder_projector(deep), None)
-        audio = self.audio_insert.encoder.tokens(samples)
+        audio = self.audio_insert.tokens(samples)
         x4, x8, x16 = (
             self.audio_insert.insert(level, maps[level - 1], audio) for level in (1, 2, 3)
         )

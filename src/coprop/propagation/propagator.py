@@ -20,6 +20,7 @@ from torch import Tensor
 
 from coprop.inputs import AnyPath
 from coprop.propagation.checkpoints import (
+    completed,
     infer_config,
     load_audio_encoder,
     load_weights,
@@ -153,7 +154,7 @@ class AudioInsertPropagator(PretrainedModel):
     ) -> AudioInsertPropagator:
         """The propagator of an official AOT file, or of one trained from it.
 
-        A file without audio modules leaves these at their start: the gates are shut, and the
+        A file without audio modules leaves these at their start, where they are silent: the
         propagator is AOT until it is trained. Encoder, depth and widths come from the file.
 
         Args:
@@ -179,12 +180,16 @@ class AudioInsertPropagator(PretrainedModel):
             audio_encoder=audio_encoder,
         )
         model = cls(config)
-        load_weights(model, state, path)
+        load_weights(model, state, config, path)
         if audio_checkpoint is not None and model.network.audio_insert is not None:
             load_audio_encoder(
                 model.network.audio_insert.get_submodule("encoder"), audio_checkpoint
             )
         return model.float().eval()
+
+    def completed(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Stored tensors of any version of coprop, with YAMNet's, which the package holds."""
+        return completed(state, self.state_dict(), self.config.audio_encoder)
 
     @property
     def sample_rate(self) -> int:

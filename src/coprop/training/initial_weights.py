@@ -154,7 +154,8 @@ def build_propagator(recipe: PropagatorRecipe) -> AudioInsertPropagator:
             "these out, or start from others."
         )
     insert = propagator.network.audio_insert
-    if insert is not None and not hears and recipe.audio_weights is None:
+    released = propagator.config.audio_encoder == "yamnet"  # with the package
+    if insert is not None and not hears and not released and recipe.audio_weights is None:
         raise CoPropError(
             "audio_weights is missing: the propagator hears through a pretrained encoder. Give its "
             f'file (--set audio_weights=FILE), or "{RANDOM}".'
@@ -232,7 +233,7 @@ def _from_file(recipe: PropagatorRecipe, path: str) -> AudioInsertPropagator:
 def _with_fresh_insert(
     propagator: AudioInsertPropagator, recipe: PropagatorRecipe
 ) -> AudioInsertPropagator:
-    """The propagator with new audio modules, shut, at the recipe's levels; its encoders stay."""
+    """The propagator with new, silent audio modules at the recipe's levels; its encoders stay."""
     chosen = {name: value for name, value in recipe.model.items() if name in _OF_INSERT}
     config = PropagatorConfig.from_dict({**propagator.config.to_dict(), **chosen})
     fresh = AudioInsertPropagator(config).eval()

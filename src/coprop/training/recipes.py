@@ -169,7 +169,7 @@ class PropagatorRecipe(Recipe):
 
     Args:
         fresh_insert: the audio modules of ``start``'s folder begin anew at ``model``'s
-            ``insert_levels``, their gates shut, so that whatever the levels, training begins with
+            ``insert_levels``, silent at first, so that whatever the levels, training begins with
             the same masks. The audio encoder stays as it is there; other weights do too.
         architecture: what ``model`` changes, where ``start`` is "random": AOT-L or the small one.
         lowest_learning_rate: the rate at which the schedule begins and ends.

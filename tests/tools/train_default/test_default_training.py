@@ -23,7 +23,7 @@ from tools.train_default.hearing import (
     make_examples,
 )
 from tools.train_default.novelty import cached_sounds, calibrate, train_novelty
-from tools.train_default.propagation import train_propagation
+from tools.train_default.propagation import PropagationOptions, train_propagation
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +139,8 @@ def test_propagation(library: Library, tmp_path: Path) -> None:
     config = PropagatorConfig(embedding_dim=32, num_layers=1, decoder_dim=32, insert_dim=32)
     propagator = AudioInsertPropagator(config)
     before = copied(propagator)
-    train_propagation(propagator, library, tmp_path / "p.pt", steps=1, batch=1, frames=2)
+    options = PropagationOptions(steps=1, batch=1, fewest=2, most=2)
+    train_propagation(propagator, library, tmp_path / "p.pt", options)
     moved = changed(before, propagator)
     assert "encoder" not in moved
     assert {"LSTT", "decoder", "patch_wise_id_bank", "audio_insert"} <= moved

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,19 +15,23 @@ class StoppedError(Exception):
     pass
 
 
-def run(path: Path, stop_at: int | None = None) -> tuple[nn.Linear, list[float]]:
+def run(
+    path: Path, stop_at: int | None = None, options: LoopOptions = OPTIONS
+) -> tuple[nn.Linear, list[float]]:
     torch.manual_seed(1)
     layer, losses = nn.Linear(3, 1), []
 
-    def loss_of(rng: np.random.Generator) -> Tensor:
+    def draw(rng: np.random.Generator) -> Tensor:
+        return torch.from_numpy(rng.standard_normal((8, 3))).float()
+
+    def loss_of(x: Tensor) -> Tensor:
         if len(losses) == stop_at:
             raise StoppedError
-        x = torch.from_numpy(rng.standard_normal((8, 3))).float()
         loss = (layer(x) - x.sum(dim=1, keepdim=True)).square().mean()
         losses.append(loss.item())
         return loss
 
-    train("test", nn.ModuleDict({"layer": layer}), loss_of, OPTIONS, path)
+    train("test", nn.ModuleDict({"layer": layer}), draw, loss_of, options, path)
     return layer, losses
 
 
@@ -37,6 +42,12 @@ def test_resumed_training_equals_an_uninterrupted_one(tmp_path: Path) -> None:
     resumed, rest = run(tmp_path / "cut.pt")
     assert rest == losses[4:]
     assert torch.equal(whole.weight, resumed.weight)
+
+
+def test_workers_draw_the_same_batches(tmp_path: Path) -> None:
+    _, alone = run(tmp_path / "alone.pt")
+    _, drawn = run(tmp_path / "drawn.pt", options=replace(OPTIONS, workers=2))
+    assert drawn == alone
 
 
 def test_finished_training_does_nothing_more(tmp_path: Path) -> None:

@@ -1,0 +1,219 @@
+"""Sequences in which only sound can tell: what a keyframe shows falls silent, and sounds again.
+
+A sequence begins with a keyframe in which some of the things in the picture sound. Control points
+would say when that changes; here none of them is known. So the propagator has to hear it: followed
+things fall silent one by one or together, others take over, silent look-alikes stand by.
+What counts is the change since the keyframe.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from coprop.context import AudioWindows
+from coprop.types import Audio
+from tools.benchmark.library import SOURCE_RATE, Library, random_picture, random_recording
+from tools.benchmark.mixing import Schedule, render
+from tools.benchmark.scene import Scene, random_scene
+
+VOID = 255
+_SIZES = ((145, 257), (193, 257), (241, 241), (193, 337), (257, 337), (257, 449))  # h, w in pixels
+_SIZE_SHARES = (0.2, 0.25, 0.15, 0.2, 0.12, 0.08)  # large frames are what is used, but cost most
+_LEAD_S = 1.0  # of sound before the keyframe: windows are centred
+_AMBIGUOUS_S = 0.06  # at a change a window holds as much of the one as of the other
+_BLUR_S = 0.04  # the longest exposure
+
+Course = Literal["stays", "falls silent", "returns"]
+_COURSES: tuple[Course, ...] = ("stays", "falls silent", "returns")
+_COURSE_SHARES = (0.45, 0.25, 0.3)
+# Keyframes may be wrong, or what sounds be out of the picture, or nothing be heard: as long as the
+# sound stays what it was at the keyframe, its mask is to stay too.
+_UNRELATED, _SILENT = 0.2, 0.4
+
+
+@dataclass(frozen=True, eq=False)
+class Sequence:
+    """A keyframe and the frames after it.
+
+    Args:
+        frames: (T, 3, h, w) in [0, 1], the keyframe first.
+        sounds: (T, n), around each frame.
+        labels: (T, h, w), the identities of followed things while they sound; 255 for void.
+        keyframe_mask: (h, w) labels as a segmenter would give them, not quite true.
+    """
+
+    frames: Tensor
+    sounds: Tensor
+    labels: Tensor
+    keyframe_mask: Tensor
+
+
+@dataclass(frozen=True)
+class SequenceOptions:
+    """What sequences are like.
+
+    Args:
+        sample_rate: of the sound, in Hz.
+        window_s: of the sound with each frame, in seconds.
+        num_frames: T, the keyframe included.
+        identities: the most that may be asked for.
+    """
+
+    sample_rate: int
+    window_s: float
+    num_frames: int
+    identities: int
+
+
+def random_size(rng: np.random.Generator) -> tuple[int, int]:
+    """(height, width) of a batch's frames, in pixels."""
+    return _SIZES[int(rng.choice(len(_SIZES), p=_SIZE_SHARES))]
+
+
+def random_sequence(
+    library: Library, rng: np.random.Generator, size: tuple[int, int], options: SequenceOptions
+) -> Sequence:
+    """A sequence over 0.3 to 6 s, composed of the library's pictures and recordings."""
+    groups = [str(g) for g in rng.choice(library.groups, rng.integers(2, 4), replace=False)]
+    if rng.random() < 0.25:
+        groups.append(groups[0])  # a look-alike, which has another voice or none
+    pictures = [random_picture(library, rng, group) for group in groups]
+    scene = random_scene(library, rng, pictures, size=size, motion=float(rng.uniform(0.3, 4)))
+    followed = rng.permutation(len(groups))[: int(rng.integers(1, 3))].tolist()
+    times_s = _LEAD_S + np.r_[0.0, np.cumsum(_intervals_s(rng, options.num_frames - 1))]
+    duration_s = float(times_s[-1]) + _LEAD_S
+    planned = _schedule(rng, len(groups), followed, float(times_s[-1]), duration_s)
+    heard = groups
+    if rng.random() < _UNRELATED:
+        planned = Schedule((0.0, duration_s), (frozenset(followed),))
+        heard = [str(g) for g in rng.choice(library.groups, len(groups))]
+    recordings = [random_recording(library, rng, group) for group in heard]
+    samples, schedule = render(recordings, planned, SOURCE_RATE, rng)
+    if heard is not groups and rng.random() < _SILENT:
+        samples *= 10 ** rng.uniform(-5, -2)
+    windows = AudioWindows(Audio(samples, SOURCE_RATE), options.sample_rate, options.window_s)
+    identities = np.zeros(len(groups), dtype=np.uint8)
+    # One for all, as binary keyframes ask for, or one each.
+    identities[followed] = 1
+    if rng.random() < 0.3:
+        identities[followed] = rng.permutation(options.identities)[: len(followed)] + 1
+    exposure_s = float(rng.uniform(0.01, _BLUR_S)) if rng.random() < 0.2 else 0.0
+    shown = [_show(scene, float(t), exposure_s) for t in times_s]
+    labels = [
+        _label(masks, identities, schedule, float(t))
+        for (_, masks), t in zip(shown, times_s, strict=True)
+    ]
+    keyframe_mask = _paint(shown[0][1], identities)
+    if rng.random() < 0.6:
+        keyframe_mask = _as_segmented(keyframe_mask, shown[0][1], rng)
+    return Sequence(
+        torch.stack([torch.from_numpy(frame).permute(2, 0, 1) for frame, _ in shown]).float() / 255,
+        torch.stack([windows.centred(float(t))[0] for t in times_s]),
+        torch.from_numpy(np.stack(labels)).long(),
+        torch.from_numpy(keyframe_mask).long(),
+    )
+
+
+def _intervals_s(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
+    """Steps of one video mostly, of 0.04 to 1 s, with a few that are longer."""
+    step = float(np.exp(rng.uniform(np.log(0.04), np.log(1.0))))
+    return step * rng.choice([1.0, 1.0, 1.0, 2.0], size=count)
+
+
+def _schedule(
+    rng: np.random.Generator, count: int, followed: list[int], last_s: float, end_s: float
+) -> Schedule:
+    """Followed things sound at the keyframe, and take their course; the others come and go."""
+    together = rng.random() < 0.6
+    courses = rng.choice(_COURSES, size=len(followed), p=_COURSE_SHARES).tolist()
+    spans: dict[int, list[tuple[float, float]]] = {}
+    cuts = np.sort(rng.uniform(_LEAD_S + 0.02, max(last_s, _LEAD_S + 0.1), 2)).tolist()
+    for index, course in zip(followed, courses, strict=True):
+        if not together:
+            cuts = np.sort(rng.uniform(_LEAD_S + 0.02, max(last_s, _LEAD_S + 0.1), 2)).tolist()
+        course = courses[0] if together else course
+        spans[index] = {
+            "stays": [(0.0, end_s)],
+            "falls silent": [(0.0, cuts[0])],
+            "returns": [(0.0, cuts[0]), (cuts[1], end_s)],
+        }[course]
+    takes_over = rng.random() < 0.7
+    for index in set(range(count)) - set(followed):
+        if takes_over and rng.random() < 0.6:
+            spans[index] = [(cuts[0] if rng.random() < 0.6 else 0.0, end_s)]
+    edges = sorted({0.0, end_s, *(t for own in spans.values() for span in own for t in span)})
+    states = [
+        frozenset(i for i, own in spans.items() if any(a <= t < b for a, b in own))
+        for t in edges[:-1]
+    ]
+    kept = [0, *(k for k in range(1, len(states)) if states[k] != states[k - 1])]
+    return Schedule((*(edges[k] for k in kept), end_s), tuple(states[k] for k in kept))
+
+
+def _show(
+    scene: Scene, time_s: float, exposure_s: float
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """The frame and the visible masks; with an exposure, blurred by what moves in it."""
+    frame, masks = scene.render(time_s)
+    if exposure_s == 0:
+        return frame, masks
+    before, after = (scene.render(time_s + shift)[0] for shift in (-exposure_s / 2, exposure_s / 2))
+    mean = (frame.astype(np.float32) + before + after) / 3
+    return mean.astype(np.uint8), masks
+
+
+def _paint(masks: NDArray[np.bool_], identities: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    label = np.zeros(masks.shape[1:], dtype=np.uint8)
+    for mask, identity in zip(masks, identities, strict=True):
+        label[mask] = identity
+    return label
+
+
+def _label(
+    masks: NDArray[np.bool_], identities: NDArray[np.uint8], schedule: Schedule, time_s: float
+) -> NDArray[np.uint8]:
+    """What is followed and sounds; void where that changes just now."""
+    states = [schedule.at(time_s + shift) for shift in (-_AMBIGUOUS_S, 0.0, _AMBIGUOUS_S)]
+    sounding = np.array([i in states[1] for i in range(len(identities))])
+    changing = np.array([len({i in state for state in states}) > 1 for i in range(len(identities))])
+    label = _paint(masks, identities * sounding)
+    for index in np.flatnonzero(changing & (identities > 0)):
+        label[masks[index]] = VOID
+    return label
+
+
+def _as_segmented(
+    label: NDArray[np.uint8], masks: NDArray[np.bool_], rng: np.random.Generator
+) -> NDArray[np.uint8]:
+    """The mask as a segmenter would give it: too small or too large, with holes, with a bit more.
+
+    Errors are smooth: a mask from a map at stride 8 to 16 has no finer ones.
+    """
+    height, width = label.shape
+    coarse = (max(height // int(rng.integers(8, 25)), 4), max(width // int(rng.integers(8, 25)), 4))
+    noise = torch.from_numpy(rng.normal(0, rng.uniform(0.05, 0.3), (1, 1, *coarse))).float()
+    bias = float(rng.normal(0, 0.12))
+    error = F.interpolate(noise, (height, width), mode="bicubic")[0, 0] + bias
+    wrong = np.zeros_like(label)
+    if rng.random() < 0.2:  # a part of a neighbour
+        other = masks[rng.integers(len(masks))]
+        rows = np.flatnonzero(other.any(axis=1))
+        if len(rows):
+            middle = int(rng.choice(rows))
+            part = other & (np.arange(height)[:, None] < middle)
+            wrong[part] = int(label.max())
+    result = np.zeros_like(label)
+    for identity in np.unique(label[label > 0]):
+        own = torch.from_numpy(((label == identity) | (wrong == identity)).astype(np.float32))
+        radius = int(rng.integers(1, max(min(height, width) // 24, 2)))
+        soft = F.avg_pool2d(own[None, None], 2 * radius + 1, 1, radius)[0, 0]
+        result[((soft + error) > 0.5).numpy()] = identity
+    # A keyframe without any mask is none: nothing would be propagated.
+    return result if all((result == i).any() for i in np.unique(label[label > 0])) else label
