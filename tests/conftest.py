@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from pathlib import Path
 
 for folder in ("media", "data", "tools/benchmark"):
     sys.path.insert(0, str(Path(__file__).parent / folder))
+
+# Tests that run side by side share the cores; each process with all of them is slower than one.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Shells start what runs in the background with Ctrl-C ignored; the tests of interrupts need it.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -5,10 +5,16 @@
     python -m tools.train_default novelty     --sources SOURCES --encoders ENCODERS --run RUN
     python -m tools.train_default propagation --sources SOURCES --encoders ENCODERS --run RUN
     python -m tools.train_default export      --encoders ENCODERS --run RUN --out WEIGHTS
+    python -m tools.train_default package     --sources SOURCES --out PACKAGE
 
 WEIGHTS is src/coprop/weights. SOURCES is made by tools.sources, ENCODERS by
 tools.train_default.convert_backbones. Each training continues from the checkpoint in
 RUN where it was stopped. They can run side by side.
+
+PACKAGE is a copy of SOURCES of at most 64 MB, to train on another machine, which may have a GPU:
+
+    python -m tools.train_default propagation --sources PACKAGE --encoders ENCODERS --run RUN \
+        --start WEIGHTS --device cuda --bfloat16 --batch 16 --workers 14 --steps 3000
 """
 
 from __future__ import annotations
@@ -49,6 +55,7 @@ from tools.train_default.hearing import (
     join,
 )
 from tools.train_default.novelty import cached_sounds, calibrate, train_novelty
+from tools.train_default.package import write_package
 from tools.train_default.propagation import (
     PropagationOptions,
     learned_parts,
@@ -189,7 +196,9 @@ def train_propagator(arguments: argparse.Namespace) -> None:
     if arguments.plain:
         config = replace(config, insert_levels=())
     propagator = new_propagator(arguments.encoders, config)
-    options = PropagationOptions(batch=arguments.batch, workers=arguments.workers)
+    options = PropagationOptions(
+        batch=arguments.batch, workers=arguments.workers, bfloat16=arguments.bfloat16
+    )
     if arguments.start:
         see_as(propagator, arguments.start)
         options = replace(options, slower=_SLOWER)
@@ -198,6 +207,11 @@ def train_propagator(arguments: argparse.Namespace) -> None:
     library = Library(arguments.sources, "train", shipping=True)
     checkpoint = arguments.run / ("plain.pt" if arguments.plain else "propagation.pt")
     train_propagation(propagator.to(arguments.device), library, checkpoint, options)
+
+
+def package(arguments: argparse.Namespace) -> None:
+    size = write_package(arguments.sources, arguments.out)
+    logging.info("package: %.1f MB in %s", size / 1e6, arguments.out)
 
 
 def export(arguments: argparse.Namespace) -> None:
@@ -277,11 +291,11 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "what", choices=["hearing", "grounding", "novelty", "propagation", "export"]
+        "what", choices=["hearing", "grounding", "novelty", "propagation", "export", "package"]
     )
     parser.add_argument("--sources", type=Path)
-    parser.add_argument("--encoders", type=Path, required=True)
-    parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument("--encoders", type=Path)
+    parser.add_argument("--run", type=Path)
     parser.add_argument("--out", type=Path)
     parser.add_argument("--steps", type=int, help="of the training, if not the usual number")
     parser.add_argument("--sounds", type=int, default=6000, help="to learn hearing from")
@@ -291,10 +305,17 @@ def main() -> None:
     parser.add_argument("--plain", action="store_true", help="a propagator that does not listen")
     parser.add_argument("--batch", type=int, default=2, help="sequences in a batch")
     parser.add_argument("--workers", type=int, default=0, help="processes that compose sequences")
+    parser.add_argument("--bfloat16", action="store_true", help="half precision where it pays")
     parser.add_argument("--device", default="cpu", help="of the propagator's training")
     parser.add_argument("--threads", type=int)
     arguments = parser.parse_args()
-    arguments.run.mkdir(parents=True, exist_ok=True)
+    if arguments.what == "package":
+        if arguments.sources is None or arguments.out is None:
+            parser.error("package needs --sources and --out")
+    elif arguments.encoders is None or arguments.run is None:
+        parser.error(f"{arguments.what} needs --encoders and --run")
+    else:
+        arguments.run.mkdir(parents=True, exist_ok=True)
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
@@ -304,6 +325,7 @@ def main() -> None:
         "novelty": train_detector,
         "propagation": train_propagator,
         "export": export,
+        "package": package,
     }
     jobs[arguments.what](arguments)
 

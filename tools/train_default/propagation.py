@@ -32,6 +32,8 @@ class PropagationOptions:
         slower: by which factor all else learns slower: 1 from nothing, more from trained weights.
         teacher_forcing: how often memory takes in the true masks instead of the predicted ones.
         workers: processes that compose sequences.
+        bfloat16: whether matrix products are in half precision; where the hardware has it, that is
+            some four times faster.
     """
 
     steps: int = 4000
@@ -42,6 +44,7 @@ class PropagationOptions:
     slower: float = 1.0
     teacher_forcing: float = 0.35
     workers: int = 0
+    bfloat16: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +82,7 @@ def train_propagation(
         "propagation",
         learned,
         partial(_draw, library, propagator.sample_rate, propagator.window_s, options),
-        partial(_loss, propagator),
+        partial(_loss, propagator, options.bfloat16),
         LoopOptions(
             options.steps,
             learning_rate=options.learning_rate,
@@ -137,17 +140,18 @@ def _draw(
     )
 
 
-def _loss(propagator: AudioInsertPropagator, batch: SequenceBatch) -> Tensor:
+def _loss(propagator: AudioInsertPropagator, bfloat16: bool, batch: SequenceBatch) -> Tensor:
     """Cross-entropy of the worst pixels and soft Jaccard over the frames after the keyframe."""
     device = next(propagator.parameters()).device
     later = batch.labels[:, 1:].to(device).unbind(1)
-    outputs = propagator.unroll(
-        batch.frames.to(device),
-        batch.sounds.to(device),
-        batch.keyframe_masks.to(device),
-        num_objects=propagator.config.max_objects,
-        masks=list(later) if batch.teacher_forcing else None,
-    )
+    with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
+        outputs = propagator.unroll(
+            batch.frames.to(device),
+            batch.sounds.to(device),
+            batch.keyframe_masks.to(device),
+            num_objects=propagator.config.max_objects,
+            masks=list(later) if batch.teacher_forcing else None,
+        )
     losses = [
         bootstrapped_cross_entropy(logits, target, _WORST) + soft_jaccard(logits, target)
         for logits, target in zip(outputs, later, strict=True)
