@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from released_golden import golden, samples
 
-from coprop.encoders.yamnet import YAMNet, class_ids, class_names
+from coprop.encoders.yamnet import FineYAMNet, YAMNet, class_ids, class_names
 from coprop.errors import CoPropError, ShapeError
 
 WINDOW, RATE = 15_600, 16_000
@@ -90,6 +90,22 @@ def test_shapes_without_memory() -> None:
     assert encoder.embeddings(long).shape == (2, 20, encoder.embedding_dim)
     assert encoder.tokens(long).shape == (2, 6, encoder.token_dim)
     assert encoder.embedding(long).shape == (2, encoder.embedding_dim)
+
+
+def test_fine_tokens_tell_moments_apart_and_hold_what_sounds() -> None:
+    """A beep at the end of the window changes the middle map's last tokens, not its first ones."""
+    fine = FineYAMNet.from_pretrained()
+    quiet, beep = torch.zeros(1, WINDOW), torch.zeros(1, WINDOW)
+    beep[:, -2400:] = sound(0.15)
+    tokens = torch.cat([fine.tokens(quiet), fine.tokens(beep)])
+    assert tokens.shape == (2, 24, fine.token_dim)
+    difference = (tokens[1] - tokens[0]).abs().view(6, 4, -1)[..., :512].amax(dim=(1, 2))
+    assert float(difference[0]) < 1e-5
+    assert float(difference[-1]) > 0.5
+    coarse = YAMNet.from_pretrained().tokens(beep).view(3, 2, 1024)
+    last = tokens[1].view(6, 4, -1)[..., 512:]
+    torch.testing.assert_close(last[::2, ::2], coarse, rtol=0, atol=1e-5)
+    torch.testing.assert_close(last[1::2, 1::2], coarse, rtol=0, atol=1e-5)
 
 
 def test_a_finer_hop_agrees_where_patches_are_the_same(yamnet: YAMNet) -> None:
