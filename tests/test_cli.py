@@ -433,6 +433,21 @@ class TestDoctor:
         assert not report["ok"]
         assert {file["state"] for file in report["files"]} == {"changed"}
 
+    def test_extras_and_what_they_lack(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        needed = [
+            "numpy>=1",
+            'numpy>=1; extra == "have"',
+            "no-such-package>=1; python_version > '3' and extra == 'lack'",
+            "coprop[have,lack]; extra == 'all'",
+            "pytest; extra == 'dev'",
+        ]
+        monkeypatch.setattr(importlib.metadata, "requires", lambda name: needed)
+        report = json.loads(coprop_command("doctor", "--json").stdout)
+        assert report["extras"] == {"have": [], "lack": ["no-such-package"]}
+        assert report["ok"]
+        text = coprop_command("doctor").stdout
+        assert 'needs no-such-package: pip install "coprop[lack]"' in text
+
     def test_module_that_does_not_import(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "timm", None)
         result = coprop_command("doctor")

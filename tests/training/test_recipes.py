@@ -128,6 +128,7 @@ def test_what_is_wrong_is_told(tmp_path: Path, change: str, message: str) -> Non
         ({"told": 1.5}, "teacher_forcing must lie in"),
         ({"warm_up": -0.1}, "warm_up must lie in"),
         ({"encoder_ratio": 2}, "encoder_ratio must lie in"),
+        ({"insert_ratio": 0}, "insert_ratio must be above 0"),
         ({"lowest_learning_rate": 1.0}, "lowest_learning_rate <= learning_rate"),
         ({"weight_decay": -1}, "weight_decay >= 0"),
         ({"frozen": [3]}, "each of frozen must be a string"),

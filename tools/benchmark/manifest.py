@@ -98,7 +98,7 @@ def _object(path: Path, number: int, line: str, texts: tuple[str, ...]) -> dict[
 def _row(path: Path, number: int, row: dict[str, Any]) -> SourceRow:
     if row["split"] not in SPLITS:
         raise DatasetError(
-            f"{path}, line {number}: split must be train or test, got {row['split']!r}."
+            f"{path}, line {number}: split must be one of {SPLITS}, got {row['split']!r}."
         )
     if row["kind"] not in KINDS:
         raise DatasetError(

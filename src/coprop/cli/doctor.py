@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 from dataclasses import asdict, dataclass
 from importlib import import_module, metadata
 from pathlib import Path
@@ -20,6 +21,10 @@ NEEDED_FILES = (
     "weights/keyframe_segmenter/model.safetensors",
     "weights/propagator/config.json",
     "weights/propagator/model.safetensors",
+    "weights/yamnet/model.safetensors",
+    "weights/imagenet/model.safetensors",
+    "weights/deeplab/model.safetensors",
+    "weights/u2net/model.safetensors",
     "control_points/novelty.safetensors",
     "keyframes/groups.json",
 )
@@ -34,6 +39,7 @@ MODULES = {  # distribution -> the module that must import
     "pillow": "PIL",
     "matplotlib": "matplotlib",
 }
+_OF_EXTRA = re.compile(r"""(?P<package>[\w.-]+).*extra == ['"](?P<extra>[\w-]+)['"]""")
 _REINSTALL = "pip install --force-reinstall --no-deps coprop (from a checkout: with . for coprop)"
 
 
@@ -74,6 +80,7 @@ def examine() -> dict[str, Any]:
         "versions": versions,
         "devices": available_devices(),
         "video_encoder": encoder,
+        "extras": _extras(),
         "files": files,
         "problems": [asdict(problem) for problem in problems],
     }
@@ -92,6 +99,29 @@ def _versions() -> tuple[dict[str, str], list[Problem]]:
             reason = f"{distribution} cannot be imported: {type(error).__name__}: {error}"
             problems.append(Problem(reason, f"pip install --upgrade {distribution}"))
     return {**versions, **_ffmpeg_versions()}, problems
+
+
+def _extras() -> dict[str, list[str]]:
+    """What each of coprop's extras would install that is not there."""
+    try:
+        requirements = metadata.requires("coprop") or []
+    except metadata.PackageNotFoundError:  # only a folder on the path
+        return {}
+    extras: dict[str, list[str]] = {}
+    for found in filter(None, map(_OF_EXTRA.match, requirements)):
+        package, extra = found["package"], found["extra"]
+        if extra != "dev" and package != "coprop":  # coprop[...] stands for other extras
+            missing = extras.setdefault(extra, [])
+            missing += [] if _is_installed(package) else [package]
+    return extras
+
+
+def _is_installed(distribution: str) -> bool:
+    try:
+        metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 def _ffmpeg_versions() -> dict[str, str]:
@@ -170,7 +200,11 @@ def _text(report: dict[str, Any]) -> str:
     lines.append(f"{'devices':<16} {', '.join(report['devices'])}")
     encoder = report["video_encoder"] or "none"
     note = "" if encoder in ("libx264", "none") else " (browsers do not play it; libx264 is absent)"
-    lines += [f"{'video encoder':<16} {encoder}{note}", ""]
+    lines.append(f"{'video encoder':<16} {encoder}{note}")
+    for extra, missing in report["extras"].items():
+        told = f'needs {", ".join(missing)}: pip install "coprop[{extra}]"' if missing else "there"
+        lines.append(f"{f'[{extra}]':<16} {told}")
+    lines.append("")
     for file in report["files"]:
         checksum = (file["sha256"] or "")[:12]
         lines.append(f"{file['file']:<46} {file['bytes']:>10,} B  {checksum:<12}  {file['state']}")

@@ -26,7 +26,7 @@ from coprop.training.session import TrainingTask
 from coprop.training.validation import Validation
 
 # By their parameters' names, which are AOT's.
-_IMAGE_ENCODER, _IDENTITY_BANK = "encoder.", "patch_wise_id_bank."
+_IMAGE_ENCODER, _AUDIO_INSERT, _IDENTITY_BANK = "encoder.", "audio_insert.", "patch_wise_id_bank."
 _NO_DECAY = ("relative_emb_v", "conv_out")  # AOT exempts them
 
 
@@ -119,16 +119,18 @@ def parameter_groups(
 ) -> list[dict[str, Any]]:
     """The parameters that learn, by rate and weight decay.
 
-    The image encoder learns slower. Biases, norms and gates do not decay, nor do the parameters
-    that AOT exempts. New audio modules learn as fast as the rest: neither paper has a rate of
-    their own for them.
+    The image encoder learns slower, and the audio modules, which begin from nothing, faster: at the
+    rate of the rest a short training leaves them silent. Biases and norms do not decay, nor do the
+    parameters that AOT exempts.
     """
     lowest = recipe.lowest_learning_rate
     slow = lowest + (recipe.learning_rate - lowest) * recipe.encoder_ratio
+    peaks = {_IMAGE_ENCODER: slow, _AUDIO_INSERT: recipe.learning_rate * recipe.insert_ratio}
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in propagator.network.named_parameters():
         if parameter.requires_grad:
-            peak = slow if name.startswith(_IMAGE_ENCODER) else recipe.learning_rate
+            own = (peak for part, peak in peaks.items() if name.startswith(part))
+            peak = next(own, recipe.learning_rate)
             bare = parameter.ndim < 2 or any(part in name for part in _NO_DECAY)
             decay = 0.0 if bare else recipe.weight_decay
             groups.setdefault((peak, decay), []).append(parameter)

@@ -174,6 +174,7 @@ class PropagatorRecipe(Recipe):
         architecture: what ``model`` changes, where ``start`` is "random": AOT-L or the small one.
         lowest_learning_rate: the rate at which the schedule begins and ends.
         encoder_ratio: how much slower the image encoder learns.
+        insert_ratio: how much faster the audio modules learn, which begin from nothing.
         warm_up: part of the training in which the rate rises.
         power: of the polynomial by which it falls.
         weight_decay: of AdamW, on matrices and convolutions.
@@ -190,6 +191,7 @@ class PropagatorRecipe(Recipe):
     learning_rate: float = 2e-4
     lowest_learning_rate: float = 1e-5
     encoder_ratio: float = 0.1
+    insert_ratio: float = 5.0
     warm_up: float = 0.05
     power: float = 0.9
     weight_decay: float = 0.07
@@ -214,6 +216,8 @@ class PropagatorRecipe(Recipe):
                 "needed are 0 < lowest_learning_rate <= learning_rate and weight_decay >= 0, got "
                 f"{self.lowest_learning_rate}, {self.learning_rate} and {self.weight_decay}."
             )
+        if not 0 < self.insert_ratio < math.inf:
+            raise CoPropError(f"insert_ratio must be above 0, got {self.insert_ratio}.")
 
 
 _Recipe = TypeVar("_Recipe", bound=Recipe)
