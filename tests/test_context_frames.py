@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor
 
 from coprop import CoProp, CoPropError
 from coprop.context import nearest, with_neighbours
@@ -70,6 +71,7 @@ def test_only_frames_in_reach_are_held() -> None:
     [
         ("centre", 7.5, (5.5, 6.5, 7.5, 8.5, 9.5)),
         ("last", 7.5, (3.5, 4.5, 5.5, 6.5, 7.5)),
+        ("first", 7.5, (7.5, 8.5, 9.5, 10.5, 11.5)),
         ("block", 7.5, (5.5, 6.5, 7.5, 8.5, 9.5)),
         ("block", 5.5, (5.5, 6.5, 7.5, 8.5, 9.5)),
         ("block", 9.5, (5.5, 6.5, 7.5, 8.5, 9.5)),
@@ -122,6 +124,28 @@ def test_each_neighbour_comes_with_its_own_sound() -> None:
         for number, samples in zip(numbers, heard, strict=True):
             start = round(number / 2 * 16_000) - 4000
             assert torch.equal(samples, torch.from_numpy(sound.read(start, start + 8000)))
+
+
+def test_a_model_may_look_at_what_is_around_the_frame_that_it_takes() -> None:
+    """Ten frames a second: of each keyframe the one 0.2 s after it; at the end the last."""
+    seen: list[tuple[Tensor, Tensor]] = []
+
+    class Looker(CallableSegmenter):
+        surroundings = FrameContext(2, 0.2, "first")
+
+        def __call__(self, frames: Tensor, audio: Tensor, around: Tensor | None = None) -> Tensor:
+            assert around is not None
+            seen.append((frames, around))
+            return super().__call__(frames, audio)
+
+    pipeline = CoProp(Looker(Recorder()), detector=changes_at(0.5), propagator=Shifter())
+    pipeline(clip_of(10), noise(1.0), fps=10)
+    numbers = [(f[:, 0, 0, 0] * 255, a[..., 0, 0, 0] * 255) for f, a in seen]
+    assert [f.round().tolist() for f, _ in numbers] == [[0], [5]]
+    assert [a.round().tolist() for _, a in numbers] == [[[0, 2]], [[5, 7]]]
+    with Clip(clip_of(10), noise(1.0), fps=10) as clip:
+        assert len(list(pipeline.every_frame(clip))) == 10
+    assert (seen[-1][1][0, :, 0, 0, 0] * 255).round().tolist() == [9, 9]
 
 
 def test_alone_needs_no_look_ahead() -> None:

@@ -17,7 +17,7 @@ from coprop.types import AudioTrack, Segment
 if TYPE_CHECKING:
     from coprop.media.reader import Frame
 
-Placement = Literal["centre", "last", "block"]
+Placement = Literal["first", "centre", "last", "block"]
 
 _MOST_FRAMES = 1000  # at a time, far beyond published networks, which take 5 or 10
 _LONGEST_S = 10.0  # of a segment's sound: as long as the clips of AudioSet, and told by less
@@ -31,9 +31,9 @@ class FrameContext:
     Args:
         frames: T, how many it takes at a time, the keyframe included, 1 to 1000.
         spacing_s: seconds between them, above 0.
-        placement: where the keyframe lies among them. "centre" or "last": as it says. "block": the
-            video is cut into blocks of T spacings, and the keyframe lies where it falls, as in the
-            benchmark's clips of T frames.
+        placement: where the keyframe lies among them. "first", "centre" or "last": as it says.
+            "block": the video is cut into blocks of T spacings, and the keyframe lies where it
+            falls, as in the benchmark's clips of T frames.
 
     Raises:
         CoPropError: fewer than one frame, a spacing that is not positive, an unknown placement.
@@ -59,7 +59,7 @@ class FrameContext:
         """Which of the T frames the keyframe at a time is."""
         if self.placement == "block":
             return math.floor(time_s / self.spacing_s) % self.frames
-        return self.frames - 1 if self.placement == "last" else self.frames // 2
+        return {"first": 0, "centre": self.frames // 2, "last": self.frames - 1}[self.placement]
 
     def times_s(self, time_s: float) -> tuple[float, ...]:
         """(T,) times of the frames around a keyframe; some may lie beyond the video's ends."""
@@ -69,14 +69,14 @@ class FrameContext:
     @property
     def before_s(self) -> float:
         """How far the frames may reach back from the keyframe, in seconds."""
-        most = self.frames - 1 if self.placement != "centre" else self.frames // 2
-        return most * self.spacing_s
+        before = {"first": 0, "centre": self.frames // 2}.get(self.placement, self.frames - 1)
+        return before * self.spacing_s
 
     @property
     def after_s(self) -> float:
         """How far they may reach ahead, in seconds."""
-        after = {"centre": (self.frames - 1) // 2, "last": 0, "block": self.frames - 1}
-        return after[self.placement] * self.spacing_s
+        after = {"centre": (self.frames - 1) // 2, "last": 0}.get(self.placement, self.frames - 1)
+        return after * self.spacing_s
 
 
 ALONE = FrameContext()

@@ -292,7 +292,7 @@ class CoProp:
             points: where a text-guided model takes its words from.
         """
         tracker = self._tracker(clip)
-        for frame, around in with_neighbours(clip.frames, self.segmenter.context):
+        for frame, around in with_neighbours(clip.frames, tracker.context):
             words = None if points is None else points.categories_at(frame.time_s)
             yield tracker.alone(frame, around, words)
 

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from coprop.brief import Brief
-from coprop.context import AudioWindows, FrameContext, nearest, stretch, with_neighbours
+from coprop.context import ALONE, AudioWindows, FrameContext, nearest, stretch, with_neighbours
 from coprop.errors import ModelOutputError
 from coprop.frame_masks import (
     as_probabilities,
@@ -167,6 +167,7 @@ class SegmentTracker:
     ) -> None:
         self._keyframes = keyframes
         self._predict = KeyframePredictor(keyframes)
+        self._surroundings: FrameContext = getattr(keyframes, "surroundings", ALONE)
         self._propagator = propagator
         self._working_edge = working_edge
         self._device = device
@@ -175,8 +176,9 @@ class SegmentTracker:
 
     @property
     def context(self) -> FrameContext:
-        """The frames around a keyframe that the keyframe model takes."""
-        return self._keyframes.context
+        """The frames around a keyframe that the keyframe model takes, or looks at as well."""
+        taken = self._keyframes.context
+        return self._surroundings if taken.frames == 1 else taken
 
     # Not inference_mode: what a wrapped model keeps of these calls must stay usable in training.
     @torch.no_grad()
@@ -252,7 +254,7 @@ class SegmentTracker:
         frames = nearest(frame, around, context)
         images = torch.cat([self._image(each) for each in frames])
         sound = torch.cat([self._keyframe_sound(each.time_s, sources) for each in frames])
-        logits = self._predict(images, sound.to(self._device), words)
+        logits = self._predict(images, sound.to(self._device), words, self._near(frame, around))
         check_logits(logits, images)
         position = context.position(frame.time_s)
         logits = logits[position : position + 1]
@@ -262,6 +264,13 @@ class SegmentTracker:
                 "check its weights, and in half precision its range."
             )
         return logits.to(self._device, torch.float32)
+
+    def _near(self, frame: Frame, around: Sequence[Frame]) -> Tensor | None:
+        """(1, T, 3, h, w) for a model that looks at a keyframe's surroundings."""
+        if self._surroundings.frames == 1:
+            return None
+        near = nearest(frame, around, self._surroundings)
+        return torch.cat([self._image(each) for each in near]).unsqueeze(0)
 
     def _keyframe_sound(self, time_s: float, sources: Segment | None) -> Tensor:
         span = self._keyframes.audio_span

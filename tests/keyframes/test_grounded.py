@@ -42,7 +42,13 @@ def scripted_evidence(**seen: float) -> VisualEvidence:
     pyramid = tuple(torch.zeros(1, c, side, side) for c, side in ((24, 32), (40, 16), (112, 8)))
     voc, saliency = torch.zeros(1, len(GROUPS), 32, 32), torch.zeros(1, 1, 32, 32)
     return VisualEvidence(
-        pyramid, evidence, presence_scores, presence_scores[..., 0], voc, saliency
+        pyramid,
+        evidence,
+        presence_scores,
+        presence_scores[..., 0],
+        voc,
+        saliency,
+        torch.zeros_like(saliency),
     )
 
 
@@ -265,6 +271,42 @@ def test_what_is_not_recognised_is_what_stands_out() -> None:
     mask = fused(visual, (), learned=torch.tensor(0.2), other=1.0)
     torch.testing.assert_close(mask[:8, :8], torch.full((8, 8), 0.9))
     assert float(mask[8:].max()) < 0.01
+
+
+def test_what_is_not_recognised_is_drawn_by_what_stands_out_or_moves() -> None:
+    visual = scripted_evidence()
+    visual.saliency[..., :8, :8] = 0.9
+    visual.motion[..., 16:, :] = 0.8
+    given: list[torch.Tensor] = []
+    decoder = MaskDecoder()
+
+    def decode(pyramid: object, seen: torch.Tensor, heard: torch.Tensor) -> torch.Tensor:
+        given.append(seen)
+        return torch.full((1, 1, 32, 32), 0.7).logit()
+
+    decoder.decode = decode  # type: ignore[method-assign,assignment]
+    mask = decoder(visual, torch.zeros(1, len(GROUPS)), torch.ones(1)).sigmoid()
+    torch.testing.assert_close(mask, torch.full((1, 1, 32, 32), 0.7))
+    seen = given[-1][0]
+    torch.testing.assert_close(seen.sum(dim=0), torch.ones(8, 8))
+    torch.testing.assert_close(seen[0, :2, :2], torch.full((2, 2), 0.9))
+    torch.testing.assert_close(seen[0, 4:], torch.full((4, 8), 0.8))
+    assert not seen[0, :4, 2:].any()
+
+
+def test_a_network_is_told_what_moves_by_what_is_around_a_frame(network: GroundedNetwork) -> None:
+    """A patch of noise that falls through a plain picture."""
+    torch.manual_seed(0)
+    frames = torch.full((4, 3, 128, 160), 0.5)
+    for number in range(4):
+        at = 24 + 12 * number
+        frames[number, :, at : at + 40, 96:136] = torch.rand(3, 40, 40)
+    with torch.no_grad():
+        seen = network.visual(frames[:1], frames[None])
+        unmoved = network.visual(frames[:1])
+    assert seen.motion[..., 6:20, 24:34].mean() > 0.4
+    assert seen.motion[..., :20].max() < 0.1
+    assert not unmoved.motion.any()
 
 
 def test_nothing_is_masked_where_nothing_in_the_picture_sounds(

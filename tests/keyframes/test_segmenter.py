@@ -46,6 +46,16 @@ def test_keyframes_of_a_batch_do_not_see_each_other(segmenter: KeyframeSegmenter
     torch.testing.assert_close(together, alone, rtol=1e-3, atol=1e-4)
 
 
+def test_what_is_around_a_frame_has_its_shape(segmenter: KeyframeSegmenter) -> None:
+    frames, audio = torch.rand(2, 3, 48, 64), torch.zeros(2, 8000)
+    around = torch.rand(2, 4, 3, 48, 64)
+    assert segmenter(frames, audio, around).shape[-2:] == (48, 64)
+    if segmenter.surroundings.frames > 1:
+        for wrong in (around[:1], around[:, :3], around[..., :32]):
+            with pytest.raises(ShapeError, match=r"around must hold .*\(2, 4, 3, 48, 64\)"):
+                segmenter(frames, audio, wrong)
+
+
 def test_frames_are_worked_on_at_the_working_edge(
     segmenter: KeyframeSegmenter, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -30,8 +30,9 @@ _LEAST = 1e-4  # of a divisor, where nothing that is seen is heard
 class GroundedNetwork(nn.Module):
     """Frames and the sound around them -> logits of "this pixel sounds", at stride 4.
 
-    ``forward`` takes ``(K, 3, h, w)`` RGB in [0, 1] with sides that are multiples of 32, and
-    ``(K, n)`` samples at 16 kHz of any length; it returns ``(K, 1, h / 4, w / 4)`` logits, -10
+    ``forward`` takes ``(K, 3, h, w)`` RGB in [0, 1] with sides that are multiples of 32, ``(K, n)``
+    samples at 16 kHz of any length, and where they are known ``(K, T, 3, h, w)``, the frames of
+    `coprop.keyframes.motion.SURROUNDINGS`; it returns ``(K, 1, h / 4, w / 4)`` logits, -10
     throughout where nothing that is seen is heard.
 
     Args:
@@ -49,8 +50,8 @@ class GroundedNetwork(nn.Module):
         self.selector = SourceSelector(len(self.groups), off_screen)
         self.decoder = MaskDecoder()
 
-    def forward(self, frames: Tensor, audio: Tensor) -> Tensor:
-        visual = self.visual(frames)
+    def forward(self, frames: Tensor, audio: Tensor, around: Tensor | None = None) -> Tensor:
+        visual = self.visual(frames, around)
         return self._mask(visual, self.selector(visual, self.audio(audio)))
 
     def segment(self, frames: Tensor, groups: Tensor) -> Tensor:

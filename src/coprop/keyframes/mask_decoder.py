@@ -56,8 +56,22 @@ class MaskDecoder(nn.Module):
         saliency = visual.saliency.float()
         mask = torch.lerp(mask, *_known(visual, groups.float()))
         mask = torch.lerp(mask, saliency, _HALF * _is_same(mask, saliency))
-        mask = torch.where(other[:, None, None, None] > 0, saliency, mask)
+        unknown = self._unrecognised(visual)
+        mask = torch.where(other[:, None, None, None] > 0, unknown, mask)
         return mask.logit(eps=_LEAST)
+
+    def _unrecognised(self, visual: VisualEvidence) -> Tensor:
+        """(K, 1, h / 4, w / 4) in [0, 1], the thing that stands out, by its look or as it moves.
+
+        Where nothing moves, what stands out is drawn sharply already.
+        """
+        evidence = torch.maximum(visual.saliency, visual.motion.to(visual.saliency))
+        height, width = visual.pyramid[-1].shape[-2:]
+        seen = F.adaptive_avg_pool2d(evidence, (height, width))
+        one = seen.new_ones(len(seen), 1)
+        mask = self.decode(visual.pyramid, torch.cat([seen, 1 - seen], dim=1), one)
+        moves = visual.motion.amax(dim=(2, 3), keepdim=True) > _SHOWN
+        return torch.where(moves, mask.float().sigmoid(), visual.saliency.float())
 
     def decode(self, pyramid: Sequence[Tensor], seen: Tensor, heard: Tensor) -> Tensor:
         """(K, 1, h / 4, w / 4) logits, as learned.

@@ -45,7 +45,12 @@ _WHITE = 255  # of binary masks as image files hold them
 
 @runtime_checkable
 class KeyframeModel(Protocol):
-    """What fills the keyframe slot of the pipeline."""
+    """What fills the keyframe slot of the pipeline.
+
+    One that takes a single frame may look at those around it as well: if it has an attribute
+    ``surroundings``, a `FrameContext` of T frames, it is called with a third argument, (K, T, 3, H,
+    W), which holds them for each of the K frames.
+    """
 
     @property
     def sample_rate(self) -> int:

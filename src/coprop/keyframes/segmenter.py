@@ -8,14 +8,16 @@ from typing import Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor
 
 from coprop.checks import check_choice, number, shown, whole
 from coprop.context import ALONE, FrameContext
-from coprop.errors import CoPropError
+from coprop.errors import CoPropError, ShapeError
 from coprop.keyframes.audio_queried import AudioQueriedConfig, AudioQueriedNetwork
 from coprop.keyframes.grounded import GroundedNetwork, released
 from coprop.keyframes.model import AudioSpan, check_input
+from coprop.keyframes.motion import SURROUNDINGS
 from coprop.keyframes.selection import OFF_SCREEN
 from coprop.keyframes.text_guided import TextGuidedSegmenter
 from coprop.keyframes.vocabulary import groups_named
@@ -104,13 +106,20 @@ class KeyframeSegmenter(PretrainedModel):
         self.sample_rate = int(self.network.sample_rate)
         self.window_s = float(self.network.window_s)
 
+    @property
+    def surroundings(self) -> FrameContext:
+        """Which frames ``around`` each keyframe are looked at as well, for what moves in them."""
+        return SURROUNDINGS if isinstance(self.network, GroundedNetwork) else ALONE
+
     @torch.inference_mode()
-    def forward(self, frames: Tensor, audio: Tensor) -> Tensor:
+    def forward(self, frames: Tensor, audio: Tensor, around: Tensor | None = None) -> Tensor:
         """Logits of what sounds, at the frames' size.
 
         Args:
             frames: (K, 3, H, W) RGB in [0, 1].
             audio: (K, samples) mono sound around each frame, at `sample_rate`.
+            around: (K, T, 3, H, W), for each frame those that `surroundings` names, itself
+                included; None where they are not known. Looked at by the default's network alone.
 
         Returns:
             (K, C, H, W) logits; C = 1 for binary networks.
@@ -119,7 +128,14 @@ class KeyframeSegmenter(PretrainedModel):
             ShapeError: other shapes.
         """
         check_input(frames, audio)
-        return self._at_working_size(frames, lambda small: self.network(small, audio))
+        network = self.network
+        if around is None or not isinstance(network, GroundedNetwork):
+            return self._at_working_size(frames, lambda small: network(small, audio))
+        _check_around(around, frames)
+        near = rearrange(
+            self._small(around.flatten(0, 1)), "(k t) c h w -> k t c h w", k=len(frames)
+        )
+        return self._at_working_size(frames, lambda small: network(small, audio, near))
 
     def set_off_screen(self, probability: float) -> None:
         """Changes `SegmenterConfig.off_screen`, of the default's network.
@@ -166,14 +182,26 @@ class KeyframeSegmenter(PretrainedModel):
 
     def _at_working_size(self, frames: Tensor, network: Callable[[Tensor], Tensor]) -> Tensor:
         size = (frames.shape[2], frames.shape[3])
-        small = F.interpolate(
-            frames, self._working_size(*size), mode="bilinear", antialias=True, align_corners=False
-        )
-        return F.interpolate(network(small), size, mode="bilinear", align_corners=False)
+        logits = network(self._small(frames))
+        return F.interpolate(logits, size, mode="bilinear", align_corners=False)
+
+    def _small(self, frames: Tensor) -> Tensor:
+        """(K, 3, H, W) at the working size."""
+        size = self._working_size(frames.shape[2], frames.shape[3])
+        return F.interpolate(frames, size, mode="bilinear", antialias=True, align_corners=False)
 
     def _working_size(self, height: int, width: int) -> tuple[int, int]:
         scale = self.config.working_edge / max(height, width)
         return (
             max(round(height * scale / _STRIDE), 1) * _STRIDE,
             max(round(width * scale / _STRIDE), 1) * _STRIDE,
+        )
+
+
+def _check_around(around: Tensor, frames: Tensor) -> None:
+    expected = (len(frames), SURROUNDINGS.frames, *frames.shape[1:])
+    if around.shape != expected:
+        raise ShapeError(
+            f"around must hold for each frame the {SURROUNDINGS.frames} of surroundings, "
+            f"{expected}, got {tuple(around.shape)}."
         )

@@ -22,6 +22,7 @@ from coprop.encoders.deeplab import DeepLab
 from coprop.encoders.u2net import U2Net
 from coprop.keyframes.groups import sounding_groups
 from coprop.keyframes.layers import conv_block, resized
+from coprop.keyframes.motion import motion_map
 
 PYRAMID = (24, 40, 112)  # channels of EfficientNet-Lite0 at strides 4, 8 and 16
 PRESENCE_CUES = 3
@@ -57,6 +58,7 @@ class VisualEvidence:
         voc: (K, G, h / 4, w / 4) in [0, 1], DeepLab's map of each group; 0 for those it does not
             know.
         saliency: (K, 1, h / 4, w / 4) in [0, 1], of an object of any kind.
+        motion: (K, 1, h / 4, w / 4) in [0, 1], how surely each place moves; 0 where nobody knows.
     """
 
     pyramid: tuple[Tensor, ...]
@@ -65,10 +67,14 @@ class VisualEvidence:
     patch_scores: Tensor
     voc: Tensor
     saliency: Tensor
+    motion: Tensor
 
 
 class VisualRecognizer(nn.Module):
-    """(K, 3, h, w) RGB in [0, 1], sides multiples of 32 -> `VisualEvidence`."""
+    """(K, 3, h, w) RGB in [0, 1], sides multiples of 32 -> `VisualEvidence`.
+
+    Motion is told by ``around``, (K, T, 3, h, w): the frames that `SURROUNDINGS` names.
+    """
 
     membership: Tensor
     voc_membership: Tensor
@@ -94,7 +100,7 @@ class VisualRecognizer(nn.Module):
         self.register_buffer("voc_membership", voc, persistent=False)
         self.to(memory_format=torch.channels_last)  # a third faster on CPUs
 
-    def forward(self, frames: Tensor) -> VisualEvidence:
+    def forward(self, frames: Tensor, around: Tensor | None = None) -> VisualEvidence:
         frames = frames.contiguous(memory_format=torch.channels_last)
         features, pyramid = self.backbone.forward_intermediates(frames * 2 - 1, indices=(1, 2, 3))
         voc = self._voc(frames)
@@ -102,13 +108,16 @@ class VisualRecognizer(nn.Module):
         patches = self.classify_patches(features, pyramid[-1])
         patch_scores = _strongest(patches[:, :-1])
         saliency = self.u2net.saliency(frames).unsqueeze(1)
+        saliency = F.adaptive_avg_pool2d(saliency, pyramid[0].shape[-2:])
+        motion = torch.zeros_like(saliency) if around is None else motion_map(around)
         return VisualEvidence(
             tuple(pyramid),
             patches,
             presence_scores,
             patch_scores,
             resized(voc, pyramid[0]),
-            F.adaptive_avg_pool2d(saliency, pyramid[0].shape[-2:]),
+            saliency,
+            motion,
         )
 
     def presence_scores(self, frames: Tensor) -> Tensor:

@@ -137,21 +137,27 @@ class KeyframePredictor:
         self._watched = not known and getattr(model, "outputs", "logits") == "logits"
 
     def __call__(
-        self, frames: Tensor, audio: Tensor, words: tuple[str, ...] | None = None
+        self,
+        frames: Tensor,
+        audio: Tensor,
+        words: tuple[str, ...] | None = None,
+        around: Tensor | None = None,
     ) -> Tensor:
         """The model's logits, as `KeyframeModel` describes them.
 
         Args:
             frames, audio: what the model is given.
             words: for what is heard, for a model that is guided by them; None where nobody said.
+            around: (K, T, 3, H, W), for a model that has ``surroundings``; else None.
         """
         model = guided(self._model, words)
+        given = [frames, audio] if around is None else [frames, audio, around]
         if isinstance(model, nn.Module):
             device = device_of(model)
             with evaluation_mode(model):
-                logits: Tensor = model(frames.to(device), audio.to(device))
+                logits: Tensor = model(*(each.to(device) for each in given))
         else:
-            logits = model(frames, audio)
+            logits = model(*given)
         if self._watched and warn_of_probabilities(logits, "the keyframe model"):
             self._watched = False
         return logits
