@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from coprop.brief import Brief
+from coprop.propagation.attention import Places
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -155,12 +156,14 @@ class PropagationState(Brief):
         num_objects: K, the objects being followed.
         step_index: frames since the keyframe.
         size: (height, width) in pixels at which the network sees the frames.
+        places: of their tokens.
     """
 
     memories: tuple[GroupMemory, ...]
     num_objects: int
     step_index: int
     size: tuple[int, int]
+    places: Places
 
     def with_reference(
         self, entries: Sequence[KeysValues], capacity: int | None

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from coprop.inputs import AnyPath
+from coprop.propagation.attention import Places
 from coprop.propagation.checkpoints import (
     infer_config,
     load_audio_encoder,
@@ -39,6 +40,7 @@ from coprop.propagation.masks import (
     Size,
     aggregate,
     count_objects,
+    likeliest,
     resize_frame,
     resize_logits,
     split_groups,
@@ -322,7 +324,8 @@ class AudioInsertPropagator(PretrainedModel):
     ) -> PropagationState:
         height, width = frame.shape[-2:]
         size = working_size(height, width, self.config.max_long_edge)
-        state = PropagationState((), num_objects, step_index=0, size=size)
+        places = Places.of(size, like=self._bias)
+        state = PropagationState((), num_objects, step_index=0, size=size, places=places)
         return self._add(frame, audio, mask, state)
 
     def _add(
@@ -330,7 +333,8 @@ class AudioInsertPropagator(PretrainedModel):
     ) -> PropagationState:
         features = self._encode(frame, audio, state.size)
         entries = [
-            self.network.memorise_reference(features, group) for group in self._groups(mask, state)
+            self.network.memorise_reference(features, group, state.places)
+            for group in self._groups(mask, state)
         ]
         return state.with_reference(entries, self.config.max_memory_frames)
 
@@ -345,15 +349,14 @@ class AudioInsertPropagator(PretrainedModel):
         features = self._encode(frame, audio, state.size)
         groups, queries = [], []
         for i, memory in enumerate(state.memories):
-            logits, query = self.network.propagate(
-                features, memory.long_term.tokens, memory.short_term
-            )
-            # Identities that stand for no object take no part in the softmax.
             own = min(self.config.max_objects, state.num_objects - i * self.config.max_objects)
-            groups.append(resize_logits(logits[:, : 1 + own].float(), output_size))
+            logits, query = self.network.propagate(
+                features, memory.long_term.tokens, memory.short_term, state.places, own
+            )
+            groups.append(resize_logits(logits.float(), output_size))
             queries.append(query)
         logits = aggregate(groups)
-        mask = logits.argmax(1) if forced_mask is None else forced_mask
+        mask = likeliest(logits, state.size) if forced_mask is None else forced_mask
         entries = [
             self.network.memorise(query, features, group)
             for query, group in zip(queries, self._groups(mask, state), strict=True)
@@ -361,16 +364,23 @@ class AudioInsertPropagator(PretrainedModel):
         return logits, state.with_prediction(entries, self.config.long_term_gap)
 
     def _encode(self, frame: Tensor, audio: Tensor | None, size: Size) -> FrameFeatures:
-        weight = self.network.encoder_projector.weight  # frames go where it is, at its precision
-        samples = None if audio is None else audio.to(weight.device)
-        return self.network.encode(resize_frame(frame.to(weight), size), samples)
+        samples = None if audio is None else audio.to(self._bias.device)
+        image = resize_frame(frame.to(self._bias), size)
+        # Convolutions of maps whose channels come last are faster, and their tokens need no copies.
+        return self.network.encode(image.to(memory_format=torch.channels_last), samples)
 
     def _groups(self, mask: Tensor, state: PropagationState) -> list[Tensor]:
         """The mask as the identity bank takes it, for each group of objects."""
-        weight = self.network.encoder_projector.weight
-        mask = mask.to(weight.device)
-        probabilities = to_probabilities(mask, state.num_objects, state.size, weight.dtype)
+        mask, dtype = mask.to(self._bias.device), self._bias.dtype
+        probabilities = to_probabilities(mask, state.num_objects, state.size, dtype)
         return split_groups(probabilities, self.config.max_objects)
+
+    @property
+    def _bias(self) -> Tensor:
+        """(C,), where frames and masks go, and at whose precision."""
+        bias = self.network.encoder_projector.bias
+        assert bias is not None
+        return bias
 
     def _check(
         self, frame: Tensor, audio: Tensor | None, state: PropagationState | None = None
