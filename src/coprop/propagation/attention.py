@@ -246,13 +246,13 @@ class ShortTermAttention(nn.Module):
         q = window.tiled(query, heads)
         k, v = (window.tiled(x.to(query.dtype), heads, margin=r) for x in (key, value))
         dense = (q / math.sqrt(q.shape[-1])) @ k.transpose(-1, -2)
-        scores = self._relative_scores(q)
-        scores = scores + window.band(dense).reshape(scores.shape)
-        weights = scores.masked_fill_(window.outside, -math.inf).softmax(-1)
-        dense = torch.zeros_like(dense, dtype=weights.dtype)
         band = window.band(dense)
-        band.copy_(weights.view(band.shape))
-        out = dense @ v.to(weights.dtype) + self._relative_values(weights)
+        scores = self._relative_scores(q)
+        scores.view(band.shape).add_(band)
+        weights = scores.masked_fill_(window.outside, -math.inf).softmax(-1)
+        # The scores are read; the weights take their place.
+        window.band(dense.zero_()).copy_(weights.view(band.shape))
+        out = (dense @ v).add_(self._relative_values(weights))
         projected: Tensor = self.projection(window.untiled(out))
         return projected
 
@@ -264,8 +264,8 @@ class ShortTermAttention(nn.Module):
         weight = self.relative_emb_k.weight.view(self.num_heads, -1, query.shape[-1])
         assert self.relative_emb_k.bias is not None
         bias = self.relative_emb_k.bias.view(self.num_heads, 1, -1)
-        scores = query.flatten(2, 3) @ weight.to(query.dtype).transpose(1, 2) + bias
-        return scores.unflatten(2, query.shape[2:4])
+        scores = query.flatten(2, 3) @ weight.to(query.dtype).transpose(1, 2)
+        return scores.add_(bias).unflatten(2, query.shape[2:4])
 
     def _relative_values(self, weights: Tensor) -> Tensor:
         """(B, h, tiles, a b, (2r+1)^2) to (B, h, tiles, a b, d)."""
