@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -42,6 +43,7 @@ _BLOCK_GROUPS = 32  # groups of the normalisation inside a block's MLP
 _DECODER_GROUPS = 8  # groups of the decoder's normalisations
 _MLP_RATIO = 4  # hidden width of a block's MLP over the width of its tokens
 _MLP_KERNEL = 5  # side of the depthwise convolution in it, in tokens
+_STAGES = ("encode", "propagate", "memorise", "memorise_reference")  # what runs in frames
 
 
 class IdentityBank(nn.Conv2d):
@@ -101,6 +103,16 @@ class PropagationNetwork(nn.Module):
         self._initialise()
         level_channels = (*self.encoder.channels[:3], dim)
         self.audio_insert = AudioInsert.of(config, level_channels) if config.insert_levels else None
+
+    def compile(self, **options: Any) -> None:  # type: ignore[override]
+        """Compile what runs in each frame; ``options`` are `torch.compile`'s."""
+        for name in _STAGES:
+            stage = getattr(type(self), name).__get__(self)
+            self.__dict__[name] = torch.compile(stage, fullgraph=True, **options)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Copies, and what is pickled, are as before `compile`."""
+        return {name: value for name, value in self.__dict__.items() if name not in _STAGES}
 
     def encode(self, frame: Tensor, samples: Tensor | None) -> FrameFeatures:
         """Features of a frame with its sound inserted (equation 6).

@@ -319,6 +319,22 @@ class AudioInsertPropagator(PretrainedModel):
             outputs.append(logits)
         return outputs
 
+    def compile(self, **options: Any) -> None:  # type: ignore[override]
+        """Compile what runs in each frame, for many frames of one size.
+
+        It is compiled when the first frames of a size are seen, which takes a minute or more, and
+        again for the second length of long-term memory, for any length from then on. Further clips
+        of the size take no time. Copies of the propagator are not compiled.
+
+        Args:
+            options: of `torch.compile`, such as ``mode`` or ``backend``.
+
+        Example:
+            >>> propagator = AudioInsertPropagator().eval()
+            >>> propagator.compile(backend="eager")  # which compiles nothing: to try it out
+        """
+        self.network.compile(**options)
+
     def _start(
         self, frame: Tensor, audio: Tensor | None, mask: Tensor, num_objects: int
     ) -> PropagationState:
