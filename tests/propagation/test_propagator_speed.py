@@ -1,4 +1,4 @@
-"""What keeps the frame loop fast: no waiting for the device, no work for nothing, one compilation."""
+"""What keeps the frame loop fast: no waiting for a device, no work for nothing, compiled once."""
 
 from __future__ import annotations
 
