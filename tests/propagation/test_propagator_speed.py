@@ -279,6 +279,11 @@ def test_half_precision_weights(dtype: torch.dtype, small_factory: Factory, clip
     for x, y in zip(follow(half, frames, mask), follow(full, frames, mask), strict=True):
         assert x.dtype == torch.float32
         assert (x.argmax(1) == y.argmax(1)).float().mean() > 0.97
+    odd = F.interpolate(frames[:1, 0], size=(50, 70))  # frame and mask of sizes of their own
+    soft = torch.rand(1, 3, 40, 30).softmax(1)
+    for given in (odd, odd.to(dtype)):
+        state = half.start(given, None, soft.to(given.dtype))
+        assert half.step(given, None, state)[0].isfinite().all()
 
 
 def test_windows_are_told_once_for_a_segment(hearing: AudioInsertPropagator, clip: Clip) -> None:

@@ -381,9 +381,10 @@ class AudioInsertPropagator(PretrainedModel):
 
     def _encode(self, frame: Tensor, audio: Tensor | None, size: Size) -> FrameFeatures:
         samples = None if audio is None else audio.to(self._bias.device)
-        image = resize_frame(frame.to(self._bias), size)
+        image = resize_frame(frame.to(self._bias.device), size)
         # Convolutions of maps whose channels come last are faster, and their tokens need no copies.
-        return self.network.encode(image.to(memory_format=torch.channels_last), samples)
+        image = image.to(self._bias.dtype, memory_format=torch.channels_last)
+        return self.network.encode(image, samples)
 
     def _groups(self, mask: Tensor, state: PropagationState) -> list[Tensor]:
         """The mask as the identity bank takes it, for each group of objects."""
