@@ -192,7 +192,7 @@ def compare(options: argparse.Namespace) -> dict[str, Any]:
             outputs.append(step(frame))
             if t >= options.from_frame:
                 contender.seconds.append(time.process_time() - before)
-        mine, peer = (x.argmax(1) for x in outputs)
+        mine, peer = (x.max(1).indices for x in outputs)
         equal.append(float((mine == peer).float().mean()))
         difference = max(difference, float((outputs[0] - outputs[1]).abs().max()))
         overlaps += [jaccard(mine == k, peer == k) for k in range(1, options.objects + 1)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from einops import rearrange
@@ -208,7 +209,7 @@ class Places(Brief):
 
         Args:
             size: multiples of 16 plus 1.
-            like: has C channels in its first axis, as the identity bank's bias has.
+            like: has C channels in its first axis, as the identity bank's weight has.
         """
         height, width = ((side - 1) // STRIDE + 1 for side in size)
         position = sine_position(height, width, like.shape[0], like)
@@ -262,10 +263,9 @@ class ShortTermAttention(nn.Module):
         Its channels are those of the heads, one after the other.
         """
         weight = self.relative_emb_k.weight.view(self.num_heads, -1, query.shape[-1])
-        assert self.relative_emb_k.bias is not None
-        bias = self.relative_emb_k.bias.view(self.num_heads, 1, -1)
+        bias: Any = self.relative_emb_k.bias
         scores = query.flatten(2, 3) @ weight.to(query.dtype).transpose(1, 2)
-        return scores.add_(bias).unflatten(2, query.shape[2:4])
+        return scores.add_(bias.view(self.num_heads, 1, -1)).unflatten(2, query.shape[2:4])
 
     def _relative_values(self, weights: Tensor) -> Tensor:
         """(B, h, tiles, a b, (2r+1)^2) to (B, h, tiles, a b, d)."""

@@ -24,7 +24,10 @@ EncoderName = Literal["resnet50", "resnet101", "mobilenetv2", "efficientnet_lite
 
 
 class FrozenBatchNorm2d(nn.Module):
-    """Batch normalisation whose statistics and affine terms are buffers, never updated."""
+    """Batch normalisation whose statistics and affine terms are buffers, never updated.
+
+    It holds them; `convolve` applies them.
+    """
 
     weight: Tensor
     bias: Tensor

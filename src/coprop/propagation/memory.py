@@ -3,7 +3,11 @@
 Everything here is a value: a write makes a new memory and leaves the old one as it was. So a state
 may be stepped from twice, two branches of a video may share their past, and gradients flow through
 a whole clip. The price is one copy of the long-term memory for each frame that it takes, which is
-every fifth; reading, which every frame does, copies nothing.
+every fifth: for AOT-L with 8 frames of 465 x 465, 44 MB in 5 frames, about half a hundredth of
+their time. Writing slots in place would save that, and the second copy while it is made; but then
+old states would change, or would have to be copied by whoever keeps them. Reading, which every
+frame does, copies nothing. Its length grows up to the capacity and stays; masking empty slots would
+keep it the same from the start, at the price of a full memory's attention in each frame.
 """
 
 from __future__ import annotations

@@ -340,7 +340,7 @@ class AudioInsertPropagator(PretrainedModel):
     ) -> PropagationState:
         height, width = frame.shape[-2:]
         size = working_size(height, width, self.config.max_long_edge)
-        places = Places.of(size, like=self._bias)
+        places = Places.of(size, like=self._weight)
         state = PropagationState((), num_objects, step_index=0, size=size, places=places)
         return self._add(frame, audio, mask, state)
 
@@ -380,24 +380,22 @@ class AudioInsertPropagator(PretrainedModel):
         return logits, state.with_prediction(entries, self.config.long_term_gap)
 
     def _encode(self, frame: Tensor, audio: Tensor | None, size: Size) -> FrameFeatures:
-        samples = None if audio is None else audio.to(self._bias.device)
-        image = resize_frame(frame.to(self._bias.device), size)
+        samples = None if audio is None else audio.to(self._weight.device)
+        image = resize_frame(frame.to(self._weight.device), size)
         # Convolutions of maps whose channels come last are faster, and their tokens need no copies.
-        image = image.to(self._bias.dtype, memory_format=torch.channels_last)
+        image = image.to(self._weight.dtype, memory_format=torch.channels_last)
         return self.network.encode(image, samples)
 
     def _groups(self, mask: Tensor, state: PropagationState) -> list[Tensor]:
         """The mask as the identity bank takes it, for each group of objects."""
-        mask, dtype = mask.to(self._bias.device), self._bias.dtype
+        mask, dtype = mask.to(self._weight.device), self._weight.dtype
         probabilities = to_probabilities(mask, state.num_objects, state.size, dtype)
         return split_groups(probabilities, self.config.max_objects)
 
     @property
-    def _bias(self) -> Tensor:
-        """(C,), where frames and masks go, and at whose precision."""
-        bias = self.network.encoder_projector.bias
-        assert bias is not None
-        return bias
+    def _weight(self) -> Tensor:
+        """(C, ...), where frames and masks go, and at whose precision."""
+        return self.network.patch_wise_id_bank.weight
 
     def _check(
         self, frame: Tensor, audio: Tensor | None, state: PropagationState | None = None
