@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -49,56 +49,14 @@ from coprop.propagation.masks import (
 )
 from coprop.propagation.memory import PropagationState
 from coprop.propagation.network import FrameFeatures, PropagationNetwork
+from coprop.propagation.slot import Propagator
 from coprop.weights import PretrainedModel
+
+__all__ = ["AudioInsertPropagator", "Propagator"]
 
 # Of a propagator without audio modules, which is given sound all the same: about what VGGish takes.
 _DEFAULT_RATE = 16_000  # Hz
 _DEFAULT_WINDOW_S = 1.0
-
-
-class Propagator(Protocol):
-    """What carries a keyframe's mask through the frames after it. Any object with these will do.
-
-    The pipeline follows one clip, so B = 1, and gives frames of one size between one `start` and
-    the next, their longer side at most its ``working_edge``.
-    """
-
-    @property
-    def sample_rate(self) -> int:
-        """Sample rate of the audio that it takes, in Hz."""
-        ...
-
-    @property
-    def window_s(self) -> float:
-        """How much sound it takes with each frame, in seconds."""
-        ...
-
-    def start(self, frame: Tensor, audio: Tensor | None, mask: Tensor) -> Any:
-        """A state that knows the keyframe.
-
-        Args:
-            frame: (1, 3, h, w) float RGB in [0, 1].
-            audio: (1, n) float samples, ``window_s`` around the frame at ``sample_rate``.
-            mask: (1, K + 1, h, w) float probabilities, background first, K >= 1.
-        """
-        ...
-
-    def step(
-        self, frame: Tensor, audio: Tensor | None, state: Any, *, output_size: Size | None = None
-    ) -> tuple[Tensor, Any]:
-        """The next frame's objects.
-
-        Args:
-            frame: (1, 3, h, w), as in `start`.
-            audio: (1, n), as in `start`.
-            state: what `start`, or the step before, returned.
-            output_size: (height, width) of the logits where it is not the frame's; the pipeline
-                leaves it out.
-
-        Returns:
-            Finite logits (1, K + 1, h, w), before the softmax, and the state after the frame.
-        """
-        ...
 
 
 class AudioInsertPropagator(PretrainedModel):
