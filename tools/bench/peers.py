@@ -56,8 +56,9 @@ class Contender:
     seconds: list[float] = field(default_factory=list)
 
 
-def scene(height: int, width: int, objects: int, count: int) -> Iterator[tuple[Tensor, Tensor]]:
+def scene(options: argparse.Namespace) -> Iterator[tuple[Tensor, Tensor]]:
     """Frames (1, 3, H, W) of textured discs on a textured ground that move, and labels."""
+    (height, width), objects = options.size, options.objects
     generator = torch.Generator().manual_seed(0)
     textures = torch.rand(objects + 1, 3, height // 8 + 1, width // 8 + 1, generator=generator)
     textures = F.interpolate(textures, (height, width), mode="bicubic").clamp(0, 1)
@@ -65,7 +66,7 @@ def scene(height: int, width: int, objects: int, count: int) -> Iterator[tuple[T
     speeds = (torch.rand(objects, 2, generator=generator) - 0.5) / 40
     y = torch.linspace(0, 1, height)[:, None]
     x = torch.linspace(0, 1, width)
-    for t in range(count):
+    for t in range(options.frames + 1):
         frame, labels = textures[0].roll(t, dims=-1).clone(), torch.zeros(height, width).long()
         for k, centre in enumerate(centres + t * speeds, start=1):
             disc = (y - centre[0] % 1).square() + (x - centre[1] % 1).square() < 0.02
@@ -181,7 +182,7 @@ def contenders(options: argparse.Namespace) -> list[Contender]:
 def compare(options: argparse.Namespace) -> dict[str, Any]:
     """Both, frame by frame, in turns."""
     pair = contenders(options)
-    frames = scene(*options.size, options.objects, options.frames + 1)
+    frames = scene(options)
     first, labels = next(frames)
     steps = [contender.begin(first, labels) for contender in pair]
     equal, difference, overlaps = [], 0.0, []
@@ -221,7 +222,7 @@ def jaccard(first: Tensor, second: Tensor) -> float:
 def peak(options: argparse.Namespace, which: int) -> float:
     """MiB that one of the two takes beyond what it took before the first frame."""
     contender = contenders(options)[which]
-    frames = scene(*options.size, options.objects, options.frames + 1)
+    frames = scene(options)
     first, labels = next(frames)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     step = contender.begin(first, labels)

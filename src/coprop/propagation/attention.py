@@ -158,17 +158,20 @@ class Window(Brief):
     def tiled(self, tokens: Tensor, num_heads: int, margin: int = 0) -> Tensor:
         """(B, H W, C) tokens in tiles, with those around: (B, h, tiles, (a+2m) (b+2m), d)."""
         (rows, a), (columns, b) = _tiles(self.height), _tiles(self.width)
-        grid = tokens.unflatten(1, (self.height, self.width))
+        grid = tokens.reshape(tokens.shape[0], self.height, self.width, -1)
         below, right = rows * a - self.height, columns * b - self.width
         if margin or below or right:
             grid = F.pad(grid, (0, 0, margin, margin + right, margin, margin + below))
         tiles = grid.unfold(1, a + 2 * margin, a).unfold(2, b + 2 * margin, b)
-        return rearrange(tiles, "n y x (h d) a b -> n h (y x) (a b) d", h=num_heads)
+        out: Tensor = rearrange(tiles, "n y x (h d) a b -> n h (y x) (a b) d", h=num_heads)
+        return out
 
     def untiled(self, tiles: Tensor) -> Tensor:
         """(B, h, tiles, a b, d) to tokens (B, H W, C)."""
         (rows, a), (columns, _) = _tiles(self.height), _tiles(self.width)
-        grid = rearrange(tiles, "n h (y x) (a b) d -> n (y a) (x b) (h d)", y=rows, x=columns, a=a)
+        grid: Tensor = rearrange(
+            tiles, "n h (y x) (a b) d -> n (y a) (x b) (h d)", y=rows, x=columns, a=a
+        )
         return grid[:, : self.height, : self.width].flatten(1, 2)
 
     def band(self, dense: Tensor) -> Tensor:
@@ -265,9 +268,10 @@ class ShortTermAttention(nn.Module):
         weight = self.relative_emb_k.weight.view(self.num_heads, -1, query.shape[-1])
         bias: Any = self.relative_emb_k.bias
         scores = query.flatten(2, 3) @ weight.to(query.dtype).transpose(1, 2)
-        return scores.add_(bias.view(self.num_heads, 1, -1)).unflatten(2, query.shape[2:4])
+        scores.add_(bias.view(self.num_heads, 1, -1))
+        return scores.view(*query.shape[:4], -1)
 
     def _relative_values(self, weights: Tensor) -> Tensor:
         """(B, h, tiles, a b, (2r+1)^2) to (B, h, tiles, a b, d)."""
         values = self.relative_emb_v.to(weights.dtype).transpose(1, 2)
-        return (weights.flatten(2, 3) @ values).unflatten(2, weights.shape[2:4])
+        return (weights.flatten(2, 3) @ values).view(*weights.shape[:4], -1)

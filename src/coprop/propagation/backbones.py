@@ -102,7 +102,8 @@ class ConvNorm(nn.Sequential):
         super().__init__(conv, FrozenBatchNorm2d(out_channels), *more)
 
     def forward(self, x: Tensor) -> Tensor:
-        conv, norm, *more = self
+        layers: list[Any] = [*self]
+        conv, norm, *more = layers
         x = convolve(conv, norm, x)
         for activation in more:
             x = activation(x)
@@ -202,7 +203,8 @@ class InvertedResidual(nn.Module):
         self.residual = stride == 1 and in_channels == out_channels
 
     def forward(self, x: Tensor) -> Tensor:
-        *layers, narrow, norm = self.conv
+        modules: list[Any] = [*self.conv]
+        *layers, narrow, norm = modules
         y = x
         for layer in layers:
             y = layer(y)

@@ -104,7 +104,7 @@ class PropagationNetwork(nn.Module):
         level_channels = (*self.encoder.channels[:3], dim)
         self.audio_insert = AudioInsert.of(config, level_channels) if config.insert_levels else None
 
-    def compile(self, **options: Any) -> None:  # type: ignore[override]
+    def compile(self, **options: Any) -> None:
         """Compile what runs in each frame; ``options`` are `torch.compile`'s."""
         for name in _STAGES:
             stage = getattr(type(self), name).__get__(self)

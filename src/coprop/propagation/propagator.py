@@ -277,7 +277,7 @@ class AudioInsertPropagator(PretrainedModel):
             outputs.append(logits)
         return outputs
 
-    def compile(self, **options: Any) -> None:  # type: ignore[override]
+    def compile(self, **options: Any) -> None:
         """Compile what runs in each frame, for many frames of one size.
 
         It is compiled when the first frames of a size are seen, which takes a minute or more, and
