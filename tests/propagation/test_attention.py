@@ -11,13 +11,17 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from coprop.propagation.attention import ShortTermAttention, attend, sine_position
+from coprop.propagation.attention import ShortTermAttention, Window, attend, sine_position
 
 
 def random_short_term(channels: int = 8, heads: int = 2) -> ShortTermAttention:
     attention = ShortTermAttention(channels, heads).requires_grad_(False)
     torch.nn.init.normal_(attention.relative_emb_v)
     return attention
+
+
+def window_of(height: int, width: int, device: str = "cpu") -> Window:
+    return Window.of(height, width, device=torch.device(device))
 
 
 def dense_reference(
@@ -61,7 +65,7 @@ def test_short_term_equals_dense_attention(height: int, width: int, seed: int) -
     attention = random_short_term(4).double()
     q, k, v = torch.randn(3, 1, height * width, 4, dtype=torch.float64)
     expected = dense_reference(attention, q, k, v, height, width)
-    torch.testing.assert_close(attention(q, k, v, height, width), expected)
+    torch.testing.assert_close(attention(q, k, v, window_of(height, width)), expected)
 
 
 def test_short_term_of_a_single_row_and_column() -> None:
@@ -70,14 +74,14 @@ def test_short_term_of_a_single_row_and_column() -> None:
     for height, width in ((1, 20), (20, 1), (1, 1)):
         q, k, v = torch.randn(3, 2, height * width, 8, dtype=torch.float64)
         expected = dense_reference(attention, q, k, v, height, width)
-        torch.testing.assert_close(attention(q, k, v, height, width), expected)
+        torch.testing.assert_close(attention(q, k, v, window_of(height, width)), expected)
 
 
 def test_short_term_gradients() -> None:
     torch.manual_seed(0)
     attention = random_short_term(4, 1).double()
     inputs = tuple(torch.randn(3, 1, 6, 4, dtype=torch.float64).requires_grad_().unbind(0))
-    assert torch.autograd.gradcheck(lambda q, k, v: attention(q, k, v, 2, 3), inputs)
+    assert torch.autograd.gradcheck(lambda q, k, v: attention(q, k, v, window_of(2, 3)), inputs)
 
 
 class LargestTensor(TorchDispatchMode):
@@ -96,7 +100,7 @@ def test_short_term_makes_no_tensor_like_the_unfolded_one() -> None:
         attention = ShortTermAttention(channels, 8)
         tokens = torch.empty(1, height * width, channels)
     with torch.no_grad(), LargestTensor() as largest:
-        attention(tokens, tokens, tokens, height, width)
+        attention(tokens, tokens, tokens, window_of(height, width, "meta"))
     assert 0 < largest.elements < channels * 225 * height * width / 5
 
 

@@ -7,15 +7,23 @@ heads, each of which has d = C / num_heads channels. Parameter names follow the 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from typing import Any
 
 import torch
-from einops import einsum, rearrange
+from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from coprop.brief import Brief
+from coprop.propagation.masks import STRIDE, Size
 
 _LONGEST_PERIOD = 10_000.0  # of the sines, as in Vaswani et al. 2017; AOT's weights expect it
 _NOT_ZERO = 1e-6  # keeps a grid of one row or column, whose last index is 0, from 0 / 0; as in AOT
 _WINDOW_RADIUS = 7  # tokens of stride 16: AOT's 15 x 15 window, 112 pixels to each side
+# Sides of the blocks of queries that short-term attention takes at once, in tokens. Of 4 to 16, on
+# a CPU, 8 takes the least time: smaller blocks copy more keys, larger ones score more in vain.
+_TILE = 8
 
 
 def sine_position(height: int, width: int, channels: int, like: Tensor) -> Tensor:
@@ -107,11 +115,119 @@ class LongTermAttention(nn.Module):
         return out
 
 
+@dataclass(frozen=True, eq=False, repr=False)
+class Window(Brief):
+    """A square window around each token of a grid, and the tiles in which tokens are taken.
+
+    Args:
+        height: H, rows of the grid.
+        width: W, its columns.
+        radius: r, tokens to each side; a window has (2r+1)^2 places.
+        outside: (tiles, a b, (2r+1)^2) bool, which places lie outside the grid. Tiles of a x b
+            tokens cover the grid, row by row; those at its end may reach beyond it.
+
+    >>> Window.of(17, 29, device=torch.device("cpu")).outside.shape
+    torch.Size([12, 48, 225])
+    """
+
+    height: int
+    width: int
+    radius: int
+    outside: Tensor
+
+    @classmethod
+    def of(
+        cls, height: int, width: int, *, device: torch.device, radius: int = _WINDOW_RADIUS
+    ) -> Window:
+        """The windows of a grid."""
+        (rows, a), (columns, b) = _tiles(height), _tiles(width)
+        offset = torch.arange(-radius, radius + 1, device=device)
+
+        def beyond(tiles: int, side: int, length: int) -> Tensor:
+            token = torch.arange(tiles * side, device=device)[:, None]
+            place = token + offset
+            # Tokens beyond the grid are cut off in the end. Until then they have to see something:
+            # a softmax over nothing is NaN, and NaN spreads in gradients.
+            outside = ((place < 0) | (place >= length)) & (token < length)
+            return outside.view(tiles, side, -1)
+
+        y, x = beyond(rows, a, height), beyond(columns, b, width)
+        outside = y[:, None, :, None, :, None] | x[None, :, None, :, None, :]
+        return cls(height, width, radius, outside.reshape(rows * columns, a * b, -1))
+
+    def tiled(self, tokens: Tensor, num_heads: int, margin: int = 0) -> Tensor:
+        """(B, H W, C) tokens in tiles, with those around: (B, h, tiles, (a+2m) (b+2m), d)."""
+        (rows, a), (columns, b) = _tiles(self.height), _tiles(self.width)
+        grid = tokens.reshape(tokens.shape[0], self.height, self.width, -1)
+        below, right = rows * a - self.height, columns * b - self.width
+        if margin or below or right:
+            grid = F.pad(grid, (0, 0, margin, margin + right, margin, margin + below))
+        tiles = grid.unfold(1, a + 2 * margin, a).unfold(2, b + 2 * margin, b)
+        out: Tensor = rearrange(tiles, "n y x (h d) a b -> n h (y x) (a b) d", h=num_heads)
+        return out
+
+    def untiled(self, tiles: Tensor) -> Tensor:
+        """(B, h, tiles, a b, d) to tokens (B, H W, C)."""
+        (rows, a), (columns, _) = _tiles(self.height), _tiles(self.width)
+        grid: Tensor = rearrange(
+            tiles, "n h (y x) (a b) d -> n (y a) (x b) (h d)", y=rows, x=columns, a=a
+        )
+        return grid[:, : self.height, : self.width].flatten(1, 2)
+
+    def band(self, dense: Tensor) -> Tensor:
+        """Of (..., a b, (a+2r) (b+2r)), all keys around a tile, each token's own (2r+1)^2; a view.
+
+        The token in row i and column j of a tile sees rows i to i + 2r and columns j to j + 2r.
+        """
+        side, (_, a), (_, b) = 2 * self.radius + 1, _tiles(self.height), _tiles(self.width)
+        keys, reach = dense.shape[-1], b + 2 * self.radius
+        leading = dense.shape[:-2].numel()
+        return dense.as_strided(
+            (leading, a, b, side, side),
+            (a * b * keys, b * keys + reach, keys + 1, reach, 1),
+        )
+
+
+def _tiles(length: int) -> tuple[int, int]:
+    """How many tiles cover a side of the grid, and how long each is."""
+    count = -(-length // _TILE)
+    return count, -(-length // count)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Places(Brief):
+    """What the transformer has to know of where tokens are: the same for all frames of a size.
+
+    Args:
+        position: (1, h w, C) position embedding.
+        window: around each token, for short-term attention.
+    """
+
+    position: Tensor
+    window: Window
+
+    @classmethod
+    def of(cls, size: Size, like: Tensor) -> Places:
+        """Those of frames of (height, width) pixels, at the device and precision of ``like``.
+
+        Args:
+            size: multiples of 16 plus 1.
+            like: has C channels in its first axis, as the identity bank's weight has.
+        """
+        height, width = ((side - 1) // STRIDE + 1 for side in size)
+        position = sine_position(height, width, like.shape[0], like)
+        return cls(position, Window.of(height, width, device=like.device))
+
+
 class ShortTermAttention(nn.Module):
     """Readout of a square window of the previous frame around the same place: objects move little.
 
     Scores carry a learnt relative term from the unscaled query, and each place in the window has
     a learnt relative value. Places outside the image take no part.
+
+    Each tile of queries is multiplied with all keys around it; a query's own window is a band in
+    these scores, which is read, and written, in place: no index tensors, and a fiftieth of the
+    memory that unfolding 256 channels would take.
 
     Args:
         channels: C of the tokens.
@@ -121,63 +237,41 @@ class ShortTermAttention(nn.Module):
 
     def __init__(self, channels: int, num_heads: int, radius: int = _WINDOW_RADIUS) -> None:
         super().__init__()
-        self.num_heads, self.radius = num_heads, radius
+        self.num_heads = num_heads
         places = (2 * radius + 1) ** 2
         head_dim = channels // num_heads
         self.relative_emb_k = nn.Conv2d(channels, num_heads * places, 1, groups=num_heads)
         self.relative_emb_v = nn.Parameter(torch.zeros(num_heads, head_dim, places))
         self.projection = nn.Linear(channels, channels)
 
-    def forward(self, query: Tensor, key: Tensor, value: Tensor, height: int, width: int) -> Tensor:
-        """Attend from (B, H * W, C) to a grid of the same size."""
-        grid = {"y": height, "x": width}
-        relative = self.relative_emb_k(to_grid(query, height, width))
-        relative = rearrange(relative, "b (h w) y x -> b h y x w", h=self.num_heads)
-        q, k, v = (
-            rearrange(t, "b (y x) (h d) -> b h y x d", h=self.num_heads, **grid)
-            for t in (query, key.to(query.dtype), value.to(query.dtype))
-        )
-        scores = self._scores(q / math.sqrt(q.shape[-1]), k) + relative
-        outside = ~self._inside(height, width, query.device)
-        weights = scores.masked_fill(outside, -math.inf).softmax(-1)
-        out = self._gather(weights, v) + einsum(
-            weights, self.relative_emb_v.to(weights.dtype), "b h y x w, h d w -> b h y x d"
-        )
-        projected: Tensor = self.projection(rearrange(out, "b h y x d -> b (y x) (h d)"))
+    def forward(self, query: Tensor, key: Tensor, value: Tensor, window: Window) -> Tensor:
+        """Attend from tokens (B, N, C) to those of a frame of the same size."""
+        heads, r = self.num_heads, window.radius
+        q = window.tiled(query, heads)
+        k, v = (window.tiled(x.to(query.dtype), heads, margin=r) for x in (key, value))
+        dense = (q / math.sqrt(q.shape[-1])) @ k.transpose(-1, -2)
+        band = window.band(dense)
+        scores = self._relative_scores(q)
+        scores.view(band.shape).add_(band)
+        weights = scores.masked_fill_(window.outside, -math.inf).softmax(-1)
+        # The scores are read; the weights take their place.
+        window.band(dense.zero_()).copy_(weights.view(band.shape))
+        out = (dense @ v).add_(self._relative_values(weights))
+        projected: Tensor = self.projection(window.untiled(out))
         return projected
 
-    # One matrix product for each row of queries covers the 2r+1 rows of keys around it; the window
-    # is a band along its diagonal. The band is read, and written, by a change of row length: no
-    # index tensors, and (W + 2r) / 480 of the memory that unfolding 256 channels would take.
+    def _relative_scores(self, query: Tensor) -> Tensor:
+        """(B, h, tiles, a b, d) to (B, h, tiles, a b, (2r+1)^2): the 1x1 convolution, as product.
 
-    def _rows(self, grid: Tensor) -> Tensor:
-        """(B, h, H, W, d) to the rows around each row, (B, h, H, (2r+1) (W+2r), d), zero-padded."""
-        r = self.radius
-        rows = F.pad(grid, (0, 0, r, r, r, r)).unfold(2, 2 * r + 1, 1)
-        return rows.movedim(-1, 3).flatten(3, 4)
+        Its channels are those of the heads, one after the other.
+        """
+        weight = self.relative_emb_k.weight.view(self.num_heads, -1, query.shape[-1])
+        bias: Any = self.relative_emb_k.bias
+        scores = query.flatten(2, 3) @ weight.to(query.dtype).transpose(1, 2)
+        scores.add_(bias.view(self.num_heads, 1, -1))
+        return scores.view(*query.shape[:4], -1)
 
-    def _scores(self, query: Tensor, key: Tensor) -> Tensor:
-        """Dot products with every place of the window: (B, h, H, W, (2r+1)^2)."""
-        side = 2 * self.radius + 1
-        dense = query @ self._rows(key).transpose(-1, -2)
-        width, reach = dense.shape[-2:]
-        band = F.pad(dense.flatten(-2), (0, width)).view(*dense.shape[:-1], reach + 1)
-        rows = band[..., :reach].view(*dense.shape[:-1], side, reach // side)
-        return rows[..., :side].flatten(-2)
-
-    def _gather(self, weights: Tensor, value: Tensor) -> Tensor:
-        """Weighted sum of the window's values: (B, h, H, W, d)."""
-        side, width = 2 * self.radius + 1, weights.shape[-2]
-        rows = weights.view(*weights.shape[:-1], side, side)
-        band = F.pad(rows, (0, width - 1)).flatten(-2)
-        reach = band.shape[-1]
-        dense = F.pad(band, (0, 1)).flatten(-2)[..., : width * reach]
-        return dense.view(band.shape) @ self._rows(value).to(weights.dtype)
-
-    def _inside(self, height: int, width: int, device: torch.device) -> Tensor:
-        """Which places of each window lie in the image: (H, W, (2r+1)^2) bool."""
-        offset = torch.arange(-self.radius, self.radius + 1, device=device)
-        y = torch.arange(height, device=device)[:, None] + offset
-        x = torch.arange(width, device=device)[:, None] + offset
-        y_inside, x_inside = (y >= 0) & (y < height), (x >= 0) & (x < width)
-        return (y_inside[:, None, :, None] & x_inside[None, :, None, :]).flatten(-2)
+    def _relative_values(self, weights: Tensor) -> Tensor:
+        """(B, h, tiles, a b, (2r+1)^2) to (B, h, tiles, a b, d)."""
+        values = self.relative_emb_v.to(weights.dtype).transpose(1, 2)
+        return (weights.flatten(2, 3) @ values).view(*weights.shape[:4], -1)

@@ -2,13 +2,15 @@
 
 The numbers in the networks below (widths, kernels, strides, blocks) are those of their papers, and
 parameter names of ResNet and MobileNetV2 are torchvision's, which the official AOT files keep;
-batch normalisation is frozen into buffers there as here.
+batch normalisation is frozen into buffers there as here. It is folded into the convolution before
+it, frame by frame: scaling the weights costs a hundredth of a pass over the maps, and neither
+``state_dict`` nor training knows of it. Activations and sums are written over the map they are of.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +24,10 @@ EncoderName = Literal["resnet50", "resnet101", "mobilenetv2", "efficientnet_lite
 
 
 class FrozenBatchNorm2d(nn.Module):
-    """Batch normalisation whose statistics and affine terms are buffers, never updated."""
+    """Batch normalisation whose statistics and affine terms are buffers, never updated.
+
+    It holds them; `convolve` applies them.
+    """
 
     weight: Tensor
     bias: Tensor
@@ -36,8 +41,21 @@ class FrozenBatchNorm2d(nn.Module):
         for name, value in (("running_mean", 0.0), ("running_var", 1.0)):
             self.register_buffer(name, torch.full((channels,), value))
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias)
+    eps = 1e-5
+
+
+def convolve(conv: nn.Conv2d, norm: Any, x: Tensor) -> Tensor:
+    """A convolution without bias and the frozen batch normalisation after it, in one.
+
+    >>> conv, norm = nn.Conv2d(3, 8, 1, bias=False), FrozenBatchNorm2d(8)
+    >>> x = torch.rand(1, 3, 4, 4)
+    >>> torch.allclose(convolve(conv, norm, x), conv(x), atol=1e-4)
+    True
+    """
+    scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
+    weight, bias = conv.weight * scale[:, None, None, None], norm.bias - norm.running_mean * scale
+    padding: Any = conv.padding
+    return F.conv2d(x, weight, bias, conv.stride, padding, conv.dilation, conv.groups)
 
 
 class Backbone(nn.Module):
@@ -64,6 +82,34 @@ class Backbone(nn.Module):
         return (frame - self.mean) / self.std
 
 
+class ConvNorm(nn.Sequential):
+    """A convolution, numbered 0, and its normalisation, numbered 1; then nothing or ReLU6."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int,
+        stride: int,
+        *more: nn.Module,
+        groups: int = 1,
+        dilation: int = 1,
+    ) -> None:
+        padding = (kernel - 1) // 2 * dilation
+        conv = nn.Conv2d(
+            in_channels, out_channels, kernel, stride, padding, dilation, groups, bias=False
+        )
+        super().__init__(conv, FrozenBatchNorm2d(out_channels), *more)
+
+    def forward(self, x: Tensor) -> Tensor:
+        layers: list[Any] = [*self]
+        conv, norm, *more = layers
+        x = convolve(conv, norm, x)
+        for activation in more:
+            x = activation(x)
+        return x
+
+
 class Bottleneck(nn.Module):
     """ResNet's block of 1x1, 3x3 and 1x1 convolutions; the 3x3 has the stride, as torchvision's."""
 
@@ -78,13 +124,13 @@ class Bottleneck(nn.Module):
         self.bn3 = FrozenBatchNorm2d(out_channels)
         self.downsample = nn.Sequential()
         if stride != 1 or in_channels != out_channels:
-            self.downsample.append(nn.Conv2d(in_channels, out_channels, 1, stride, bias=False))
-            self.downsample.append(FrozenBatchNorm2d(out_channels))
+            self.downsample = ConvNorm(in_channels, out_channels, 1, stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = F.relu(self.bn1(self.conv1(x)))
-        y = F.relu(self.bn2(self.conv2(y)))
-        return F.relu(self.bn3(self.conv3(y)) + self.downsample(x))
+        y = F.relu(convolve(self.conv1, self.bn1, x), inplace=True)
+        y = F.relu(convolve(self.conv2, self.bn2, y), inplace=True)
+        y = convolve(self.conv3, self.bn3, y)
+        return F.relu(y.add_(self.downsample(x)), inplace=True)
 
 
 def _bottlenecks(in_channels: int, width: int, count: int, stride: int) -> nn.Sequential:
@@ -111,7 +157,8 @@ class ResNet50(Backbone):
             stage.requires_grad_(False)
 
     def forward(self, frame: Tensor) -> list[Tensor]:
-        x = F.relu(self.bn1(self.conv1(self.normalise(frame))))
+        x = convolve(self.conv1, self.bn1, self.normalise(frame))
+        x = F.relu(x, inplace=True)
         x = self.layer1(F.max_pool2d(x, 3, 2, padding=1))
         y = self.layer2(x)
         z = self.layer3(y)
@@ -124,19 +171,18 @@ class ResNet101(ResNet50):
     DEPTH = 23
 
 
-def _conv_bn(
+def _relu6(
     in_channels: int,
     out_channels: int,
     kernel: int,
     stride: int,
     groups: int = 1,
     dilation: int = 1,
-) -> nn.Sequential:
-    padding = (kernel - 1) // 2 * dilation
-    conv = nn.Conv2d(
-        in_channels, out_channels, kernel, stride, padding, dilation, groups, bias=False
+) -> ConvNorm:
+    activation = nn.ReLU6(inplace=True)
+    return ConvNorm(
+        in_channels, out_channels, kernel, stride, activation, groups=groups, dilation=dilation
     )
-    return nn.Sequential(conv, FrozenBatchNorm2d(out_channels), nn.ReLU6())
 
 
 class InvertedResidual(nn.Module):
@@ -147,18 +193,23 @@ class InvertedResidual(nn.Module):
     ) -> None:
         super().__init__()
         width = in_channels * expansion
-        expand = [_conv_bn(in_channels, width, 1, 1)] if expansion > 1 else []
+        expand = [_relu6(in_channels, width, 1, 1)] if expansion > 1 else []
         self.conv = nn.Sequential(
             *expand,
-            _conv_bn(width, width, 3, stride, groups=width, dilation=dilation),
+            _relu6(width, width, 3, stride, groups=width, dilation=dilation),
             nn.Conv2d(width, out_channels, 1, bias=False),
             FrozenBatchNorm2d(out_channels),
         )
         self.residual = stride == 1 and in_channels == out_channels
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.conv(x)
-        return x + y if self.residual else y
+        modules: list[Any] = [*self.conv]
+        *layers, narrow, norm = modules
+        y = x
+        for layer in layers:
+            y = layer(y)
+        y = convolve(narrow, norm, y)
+        return y.add_(x) if self.residual else y
 
 
 class MobileNetV2(Backbone):
@@ -179,7 +230,7 @@ class MobileNetV2(Backbone):
 
     def __init__(self) -> None:
         super().__init__(IMAGENET_MEAN, IMAGENET_STD)
-        layers: list[nn.Module] = [_conv_bn(3, 32, 3, 2)]
+        layers: list[nn.Module] = [_relu6(3, 32, 3, 2)]
         width = 32
         for expansion, channels, blocks, stride, first_dilation, dilation in self.STAGES:
             for i in range(blocks):
@@ -187,7 +238,7 @@ class MobileNetV2(Backbone):
                 step = 1 if i else stride
                 layers.append(InvertedResidual(width, channels, expansion, step, rate))
                 width = channels
-        layers.append(_conv_bn(width, self.channels[-1], 1, 1))
+        layers.append(_relu6(width, self.channels[-1], 1, 1))
         self.features = nn.Sequential(*layers)
 
     def forward(self, frame: Tensor) -> list[Tensor]:
@@ -208,6 +259,8 @@ class EfficientNetLite0(Backbone):
 
     channels = (24, 40, 112, 112)
 
+    TAPS = (1, 2, 4)  # the last stages at strides 4, 8 and 16
+
     def __init__(self) -> None:
         import timm
         from timm.layers import freeze_batch_norm_2d
@@ -215,13 +268,32 @@ class EfficientNetLite0(Backbone):
         super().__init__(_HALF, _HALF)
         net = timm.create_model(
             "tf_efficientnet_lite0", pretrained=False, features_only=True, out_indices=(1, 2, 3)
-        )  # whose outputs are at strides 4, 8 and 16
-        net.blocks = net.blocks[:5]  # the two stages after these are at stride 32
+        )
+        net.blocks = net.blocks[: self.TAPS[-1] + 1]  # the two stages after these are at stride 32
         self.net = freeze_batch_norm_2d(net).requires_grad_(False)
+        for module in self.net.modules():
+            if isinstance(module, nn.Conv2d):
+                # TensorFlow's "same" padding is as much on both sides where sides are odd.
+                module.padding = (module.kernel_size[0] // 2, module.kernel_size[1] // 2)
 
     def forward(self, frame: Tensor) -> list[Tensor]:
-        x, y, z = self.net(self.normalise(frame))
-        return [x, y, z, z]
+        net: Any = self.net
+        x = net.bn1.act(convolve(net.conv_stem, net.bn1, self.normalise(frame)))
+        maps = []
+        for i, stage in enumerate(net.blocks):
+            for block in stage:
+                x = self._block(block, x)
+            if i in self.TAPS:
+                maps.append(x)
+        return [*maps, x]
+
+    def _block(self, block: Any, x: Tensor) -> Tensor:
+        """timm's block: convolutions and normalisations in turn, each of these its activation."""
+        layers = [layer for layer in block.children() if hasattr(layer, "weight")]
+        y = x
+        for conv, norm in zip(layers[::2], layers[1::2], strict=True):
+            y = norm.act(convolve(conv, norm, y))
+        return y.add_(x) if block.has_skip else y
 
 
 def build_backbone(name: EncoderName) -> Backbone:

@@ -1,12 +1,16 @@
 """What propagators say of input that they cannot use, and of output that is no logits.
 
 Functions ``as_...`` turn what users have into tensors; functions ``check_...`` raise. Of tensors on
-the meta device only shapes and types are checked: they have no values.
+the meta device only shapes and types are checked: they have no values. Those of tensors whose
+values are known to be right are not read either, where `values_known` says so.
 """
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import torch
@@ -24,6 +28,30 @@ _WHOLE = frozenset({torch.uint8, torch.int16, torch.int32, torch.int64})  # that
 # mistakes to tell, 8-bit values and normalised colours, lie far beyond.
 _OVERSHOOT = 0.01
 _LONGEST_WINDOW = 3600  # seconds of sound for one frame: an hour, likewise
+
+_values_known = ContextVar("values_known", default=False)
+
+
+@contextmanager
+def values_known() -> Iterator[None]:
+    """Within it, ``start`` and ``step`` of propagators check shapes and types, and read no values.
+
+    Reading one makes the host wait for the device. A loop that makes its frames from 8-bit pictures
+    and has checked its sound once has nothing to look for in each frame.
+
+    >>> with values_known():
+    ...     check_frame(torch.full((1, 3, 4, 4), 255.0))  # this loop's own mistake to make
+    """
+    token = _values_known.set(True)
+    try:
+        yield
+    finally:
+        _values_known.reset(token)
+
+
+def _readable(tensor: Tensor) -> bool:
+    """Whether to look at its values."""
+    return not tensor.is_meta and not _values_known.get()
 
 
 def as_tensor(value: object, name: str) -> Tensor:
@@ -92,7 +120,7 @@ def check_frame(frame: Tensor) -> None:
         raise ShapeError(
             f"a frame must be float RGB in [0, 1], got {frame.dtype}; use frame.float() / 255."
         )
-    if frame.is_meta:
+    if not _readable(frame):
         return
     low, high = (float(x) for x in torch.aminmax(frame))
     if not (low >= -_OVERSHOOT and high <= 1 + _OVERSHOOT):
@@ -203,7 +231,7 @@ def check_audio(audio: Tensor | None, batch: int, sample_rate: int) -> None:
         )
     if not audio.is_floating_point():
         raise AudioError(f"audio must be {wanted}, got {audio.dtype}; scale integers to [-1, 1].")
-    if not audio.is_meta and not bool(torch.isfinite(audio).all()):
+    if _readable(audio) and not bool(torch.isfinite(audio).all()):
         raise AudioError("audio has NaN or infinite samples; replace them with torch.nan_to_num().")
 
 
@@ -230,7 +258,7 @@ def _check_labels(mask: Tensor) -> None:
             f"labels must be integers, got {mask.dtype}; use mask.long(), or give probabilities "
             "as (B, K + 1, H, W) with the background first."
         )
-    if mask.dtype != torch.bool and not mask.is_meta and int(mask.min()) < 0:
+    if mask.dtype != torch.bool and _readable(mask) and int(mask.min()) < 0:
         raise ShapeError(f"labels must not be negative, got {int(mask.min())}; void is {VOID}.")
 
 
@@ -244,7 +272,7 @@ def _check_probabilities(mask: Tensor, num_objects: int | None) -> None:
             f"the mask has {mask.shape[1]} channels, but background and num_objects = "
             f"{num_objects} objects make {num_objects + 1}."
         )
-    if mask.is_meta:
+    if not _readable(mask):
         return
     low, high = (float(x) for x in torch.aminmax(mask))
     if not (low >= -_OVERSHOOT and high <= 1 + _OVERSHOOT):

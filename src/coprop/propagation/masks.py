@@ -54,8 +54,13 @@ def resize_frame(frame: Tensor, size: Size) -> Tensor:
     """
     if frame.shape[-2:] == size:
         return frame
-    resized = F.interpolate(frame, size=size, mode="bicubic", antialias=True)
-    return resized.clamp(0, 1)  # bicubic overshoots at edges
+    resized = F.interpolate(_full(frame), size=size, mode="bicubic", antialias=True)
+    return resized.clamp(0, 1).to(frame.dtype)  # bicubic overshoots at edges
+
+
+def _full(x: Tensor) -> Tensor:
+    """At single precision at least: CPUs do not resize with antialiasing in less."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def count_objects(mask: Tensor, num_objects: int | None) -> int:
@@ -87,22 +92,24 @@ def to_probabilities(mask: Tensor, num_objects: int, size: Size, dtype: torch.dt
             mask = F.interpolate(mask[:, None].float(), size=size, mode="nearest")[:, 0]
         labels = torch.arange(num_objects + 1, device=mask.device)
         return (mask[:, None] == labels.view(1, -1, 1, 1)).to(dtype)
-    mask = mask.to(dtype)
     if mask.shape[-2:] != size:
-        mask = F.interpolate(mask, size=size, mode="bilinear", antialias=True)
-    return _pad_channels(mask, num_objects + 1)
+        mask = F.interpolate(_full(mask), size=size, mode="bilinear", antialias=True)
+    mask = mask.to(dtype)
+    return F.pad(mask, (0, 0, 0, 0, 0, num_objects + 1 - mask.shape[1]))
 
 
 def split_groups(probabilities: Tensor, group_size: int) -> list[Tensor]:
-    """The objects of (B, 1 + K, H, W) in groups, each (B, 1 + group_size, H, W).
+    """The objects of (B, 1 + K, H, W) in groups, each (B, 1 + n, H, W), n at most ``group_size``.
 
     To a group, the objects of all others are background. There is always one group, if empty.
 
     >>> groups = split_groups(torch.rand(1, 13, 8, 8).softmax(1), group_size=10)  # 12 objects
     >>> [group.shape[1] for group in groups]
-    [11, 11]
+    [11, 3]
     """
     num_objects = probabilities.shape[1] - 1
+    if num_objects <= group_size:
+        return [probabilities]
     firsts = range(1, max(num_objects, 1) + 1, group_size)
     return [_group(probabilities, first, group_size) for first in firsts]
 
@@ -111,11 +118,19 @@ def _group(probabilities: Tensor, first: int, group_size: int) -> Tensor:
     own = probabilities[:, first : first + group_size]
     others = (probabilities[:, 1:first], probabilities[:, first + group_size :])
     background = probabilities[:, :1] + sum(x.sum(1, keepdim=True) for x in others)
-    return torch.cat((background, _pad_channels(own, group_size)), dim=1)
+    return torch.cat((background, own), dim=1)
 
 
-def _pad_channels(x: Tensor, channels: int) -> Tensor:
-    return F.pad(x, (0, 0, 0, 0, 0, channels - x.shape[1]))
+def likeliest(logits: Tensor, size: Size) -> Tensor:
+    """Labels (B, H, W) of logits (B, C, h, w), at another (height, width): of the nearest pixels.
+
+    >>> likeliest(torch.tensor([0.0, 3.0, 1.0]).view(1, 3, 1, 1), (1, 2))
+    tensor([[[1, 1]]])
+    """
+    if logits.shape[-2:] != size:
+        logits = F.interpolate(logits, size=size, mode="nearest")
+    # Not argmax: over the channels of a map it takes 15 times as long on a CPU.
+    return logits.max(dim=1).indices
 
 
 def aggregate(groups: Sequence[Tensor]) -> Tensor:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,9 +25,10 @@ from torch.nn import functional as F
 from coprop.brief import Brief
 from coprop.propagation.attention import (
     LongTermAttention,
+    Places,
     SelfAttention,
     ShortTermAttention,
-    sine_position,
+    Window,
     to_grid,
     to_tokens,
 )
@@ -41,9 +43,18 @@ _BLOCK_GROUPS = 32  # groups of the normalisation inside a block's MLP
 _DECODER_GROUPS = 8  # groups of the decoder's normalisations
 _MLP_RATIO = 4  # hidden width of a block's MLP over the width of its tokens
 _MLP_KERNEL = 5  # side of the depthwise convolution in it, in tokens
+_STAGES = ("encode", "propagate", "memorise", "memorise_reference")  # what runs in frames
 
-Grid = tuple[int, int]
-"""(h, w) of a map at stride 16."""
+
+class IdentityBank(nn.Conv2d):
+    """A learnt vector for the background and each object at each place of a patch.
+
+    It takes masks of fewer objects as well, whose channels after the last would be empty.
+    """
+
+    def forward(self, mask: Tensor) -> Tensor:
+        weight = self.weight[:, : mask.shape[1]]
+        return F.conv2d(mask, weight, self.bias, self.stride, PATCH // 2)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -59,11 +70,6 @@ class FrameFeatures(Brief):
     shortcuts: tuple[Tensor, Tensor, Tensor]
     projected: Tensor
     audio: Tensor | None
-
-    @property
-    def grid(self) -> Grid:
-        height, width = self.projected.shape[-2:]
-        return height, width
 
     @property
     def tokens(self) -> Tensor:
@@ -82,7 +88,7 @@ class PropagationNetwork(nn.Module):
         dim = config.embedding_dim
         self.encoder = build_backbone(config.encoder)
         self.encoder_projector = nn.Conv2d(self.encoder.channels[3], dim, 1)
-        self.patch_wise_id_bank = nn.Conv2d(
+        self.patch_wise_id_bank = IdentityBank(
             1 + config.max_objects, dim, PATCH, STRIDE, padding=PATCH // 2
         )
         self.LSTT = LongShortTermTransformer(
@@ -97,6 +103,16 @@ class PropagationNetwork(nn.Module):
         self._initialise()
         level_channels = (*self.encoder.channels[:3], dim)
         self.audio_insert = AudioInsert.of(config, level_channels) if config.insert_levels else None
+
+    def compile(self, **options: Any) -> None:
+        """Compile what runs in each frame; ``options`` are `torch.compile`'s."""
+        for name in _STAGES:
+            stage = getattr(type(self), name).__get__(self)
+            self.__dict__[name] = torch.compile(stage, fullgraph=True, **options)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Copies, and what is pickled, are as before `compile`."""
+        return {name: value for name, value in self.__dict__.items() if name not in _STAGES}
 
     def encode(self, frame: Tensor, samples: Tensor | None) -> FrameFeatures:
         """Features of a frame with its sound inserted (equation 6).
@@ -127,7 +143,8 @@ class PropagationNetwork(nn.Module):
         a patch; a token gets the sum over its patch. The sound is added where objects are.
 
         Args:
-            mask: (B, 1 + max_objects, H, W) probabilities at the frame's size, background first.
+            mask: (B, 1 + n, H, W) probabilities at the frame's size, background first, of n
+                objects, at most ``max_objects``.
             features: of the frame that the mask is of.
 
         Returns:
@@ -140,7 +157,12 @@ class PropagationNetwork(nn.Module):
         return to_tokens(identity)
 
     def propagate(
-        self, features: FrameFeatures, long_term: KeysValues, short_term: KeysValues
+        self,
+        features: FrameFeatures,
+        long_term: KeysValues,
+        short_term: KeysValues,
+        places: Places,
+        num_objects: int,
     ) -> tuple[Tensor, QueryFrame]:
         """Find the objects that memory holds in the frame (equation 7), and decode their mask.
 
@@ -148,24 +170,28 @@ class PropagationNetwork(nn.Module):
             features: of the frame.
             long_term: (L, B, S * N, C), of S reference and memory frames.
             short_term: (L, B, N, C), of the frame before.
+            places: of the tokens.
+            num_objects: n, the identities in use; the others take no part.
 
         Returns:
-            Logits (B, 1 + max_objects, H', W') at stride 4, and the frame on its way into memory.
+            Logits (B, 1 + n, H', W') at stride 4, and the frame on its way into memory.
         """
-        embeddings, query = self.LSTT(features.tokens, long_term, short_term, features.grid)
-        maps = [to_grid(x, *features.grid) for x in embeddings]
+        embeddings, query = self.LSTT(features.tokens, long_term, short_term, places)
+        maps = [to_grid(x, *features.projected.shape[-2:]) for x in embeddings]
         pyramid_top = torch.cat([features.projected, *maps], dim=1)
-        logits: Tensor = self.decoder(pyramid_top, features.shortcuts)
+        logits: Tensor = self.decoder(pyramid_top, features.shortcuts, 1 + num_objects)
         return logits, query
 
     def memorise(self, query: QueryFrame, features: FrameFeatures, mask: Tensor) -> KeysValues:
         """Memory of a frame that was propagated to; the mask is as `identify` takes it."""
         return self.LSTT.memorise(query, self.identify(mask, features))
 
-    def memorise_reference(self, features: FrameFeatures, mask: Tensor) -> KeysValues:
+    def memorise_reference(
+        self, features: FrameFeatures, mask: Tensor, places: Places
+    ) -> KeysValues:
         """Memory of a reference frame, whose mask is given; it is as `identify` takes it."""
         identity = self.identify(mask, features)
-        return self.LSTT.memorise_reference(features.tokens, identity, features.grid)
+        return self.LSTT.memorise_reference(features.tokens, identity, places)
 
     def _initialise(self) -> None:
         """AOT's initial weights: identities orthogonal, the transformer's matrices Xavier."""
@@ -187,19 +213,18 @@ class LongShortTermTransformer(nn.Module):
         self.decoder_norms = nn.ModuleList(nn.LayerNorm(channels) for _ in range(num_layers))
 
     def forward(
-        self, tokens: Tensor, long_term: KeysValues, short_term: KeysValues, grid: Grid
+        self, tokens: Tensor, long_term: KeysValues, short_term: KeysValues, places: Places
     ) -> tuple[Sequence[Tensor], QueryFrame]:
         """Carry identities from memory to a frame's tokens (B, N, C).
 
         Returns:
             Each block's embedding (B, N, C), and the frame on its way into memory.
         """
-        position = sine_position(*grid, tokens.shape[-1], like=tokens)
         embeddings, keys, contents = [], [], []
         for i, (block, norm) in enumerate(zip(self._blocks(), self.decoder_norms, strict=True)):
-            tokens, key, content = block.attend_self(tokens, position)
+            tokens, key, content = block.attend_self(tokens, places.position)
             tokens = block.attend_memory(
-                tokens, key, long_term.of_layer(i), short_term.of_layer(i), grid
+                tokens, key, long_term.of_layer(i), short_term.of_layer(i), places.window
             )
             embeddings.append(norm(tokens))
             keys.append(key)
@@ -214,14 +239,13 @@ class LongShortTermTransformer(nn.Module):
         ]
         return KeysValues(query.keys, torch.stack(values))
 
-    def memorise_reference(self, tokens: Tensor, identity: Tensor, grid: Grid) -> KeysValues:
+    def memorise_reference(self, tokens: Tensor, identity: Tensor, places: Places) -> KeysValues:
         """Memory (L, B, N, C) of a frame whose identity is given; it is its own memory."""
-        position = sine_position(*grid, tokens.shape[-1], like=tokens)
         layers = []
         for block in self._blocks():
-            tokens, key, content = block.attend_self(tokens, position)
+            tokens, key, content = block.attend_self(tokens, places.position)
             own = KeysValues(key, block.value(content, identity))
-            tokens = block.attend_memory(tokens, key, own, own, grid)
+            tokens = block.attend_memory(tokens, key, own, own, places.window)
             layers.append(own)
         return KeysValues.of_layers(layers)
 
@@ -267,12 +291,17 @@ class PropagatorBlock(nn.Module):
         return value
 
     def attend_memory(
-        self, x: Tensor, query: Tensor, long_term: KeysValues, short_term: KeysValues, grid: Grid
+        self,
+        x: Tensor,
+        query: Tensor,
+        long_term: KeysValues,
+        short_term: KeysValues,
+        window: Window,
     ) -> Tensor:
         """The tokens with the readout of long- and short-term memory, after the MLP."""
         readout = self.long_term_attn(query, long_term.keys, long_term.values)
-        x = x + readout + self.short_term_attn(query, short_term.keys, short_term.values, *grid)
-        hidden = self.activation(self.linear1(self.norm3(x)), grid)
+        x = x + readout + self.short_term_attn(query, short_term.keys, short_term.values, window)
+        hidden = self.activation(self.linear1(self.norm3(x)), window.height, window.width)
         return x + self._drop(self.linear2(hidden))
 
     def _drop(self, residual: Tensor) -> Tensor:
@@ -293,8 +322,8 @@ class DepthwiseActivation(nn.Module):
             channels, channels, _MLP_KERNEL, padding=_MLP_KERNEL // 2, groups=channels, bias=False
         )
 
-    def forward(self, tokens: Tensor, grid: Grid) -> Tensor:
-        return to_tokens(self.conv(F.gelu(self.gn(to_grid(tokens, *grid)))))
+    def forward(self, tokens: Tensor, height: int, width: int) -> Tensor:
+        return to_tokens(self.conv(F.gelu(self.gn(to_grid(tokens, height, width)))))
 
 
 class ConvGN(nn.Module):
@@ -306,7 +335,7 @@ class ConvGN(nn.Module):
         self.gn = nn.GroupNorm(_DECODER_GROUPS, out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.gn(self.conv(x)))
+        return F.relu(self.gn(self.conv(x)), inplace=True)
 
 
 class Decoder(nn.Module):
@@ -330,11 +359,11 @@ class Decoder(nn.Module):
         self.adapter_4x = nn.Conv2d(channels_4x, half, 1)
         self.conv_out = nn.Conv2d(half, out_channels, 1)
 
-    def forward(self, x: Tensor, shortcuts: tuple[Tensor, Tensor, Tensor]) -> Tensor:
-        """(B, in_channels, h, w) and the shortcuts to logits (B, out_channels, H', W')."""
+    def forward(self, x: Tensor, shortcuts: tuple[Tensor, Tensor, Tensor], channels: int) -> Tensor:
+        """(B, in_channels, h, w) and the shortcuts to the first logits, (B, channels, H', W')."""
         x4, x8, x16 = shortcuts
         x = self.conv_16x(self.conv_in(x) + self.adapter_16x(x16))
         x = self.conv_8x(resize_logits(x, x8.shape[-2:]) + self.adapter_8x(x8))
         x = self.conv_4x(resize_logits(x, x4.shape[-2:]) + self.adapter_4x(x4))
-        logits: Tensor = self.conv_out(x)
-        return logits
+        weight, bias = self.conv_out.weight[:channels], self.conv_out.bias
+        return F.conv2d(x, weight, None if bias is None else bias[:channels])

@@ -13,12 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from coprop.inputs import AnyPath
+from coprop.propagation.attention import Places
 from coprop.propagation.checkpoints import (
     completed,
     infer_config,
@@ -40,6 +41,7 @@ from coprop.propagation.masks import (
     Size,
     aggregate,
     count_objects,
+    likeliest,
     resize_frame,
     resize_logits,
     split_groups,
@@ -48,56 +50,14 @@ from coprop.propagation.masks import (
 )
 from coprop.propagation.memory import PropagationState
 from coprop.propagation.network import FrameFeatures, PropagationNetwork
+from coprop.propagation.slot import Propagator
 from coprop.weights import PretrainedModel
+
+__all__ = ["AudioInsertPropagator", "Propagator"]
 
 # Of a propagator without audio modules, which is given sound all the same: about what VGGish takes.
 _DEFAULT_RATE = 16_000  # Hz
 _DEFAULT_WINDOW_S = 1.0
-
-
-class Propagator(Protocol):
-    """What carries a keyframe's mask through the frames after it. Any object with these will do.
-
-    The pipeline follows one clip, so B = 1, and gives frames of one size between one `start` and
-    the next, their longer side at most its ``working_edge``.
-    """
-
-    @property
-    def sample_rate(self) -> int:
-        """Sample rate of the audio that it takes, in Hz."""
-        ...
-
-    @property
-    def window_s(self) -> float:
-        """How much sound it takes with each frame, in seconds."""
-        ...
-
-    def start(self, frame: Tensor, audio: Tensor | None, mask: Tensor) -> Any:
-        """A state that knows the keyframe.
-
-        Args:
-            frame: (1, 3, h, w) float RGB in [0, 1].
-            audio: (1, n) float samples, ``window_s`` around the frame at ``sample_rate``.
-            mask: (1, K + 1, h, w) float probabilities, background first, K >= 1.
-        """
-        ...
-
-    def step(
-        self, frame: Tensor, audio: Tensor | None, state: Any, *, output_size: Size | None = None
-    ) -> tuple[Tensor, Any]:
-        """The next frame's objects.
-
-        Args:
-            frame: (1, 3, h, w), as in `start`.
-            audio: (1, n), as in `start`.
-            state: what `start`, or the step before, returned.
-            output_size: (height, width) of the logits where it is not the frame's; the pipeline
-                leaves it out.
-
-        Returns:
-            Finite logits (1, K + 1, h, w), before the softmax, and the state after the frame.
-        """
-        ...
 
 
 class AudioInsertPropagator(PretrainedModel):
@@ -322,12 +282,29 @@ class AudioInsertPropagator(PretrainedModel):
             outputs.append(logits)
         return outputs
 
+    def compile(self, **options: Any) -> None:
+        """Compile what runs in each frame, for many frames of one size.
+
+        It is compiled when the first frames of a size are seen, which takes a minute or more, and
+        again for the second length of long-term memory, for any length from then on. Further clips
+        of the size take no time. Copies of the propagator are not compiled.
+
+        Args:
+            options: of `torch.compile`, such as ``mode`` or ``backend``.
+
+        Example:
+            >>> propagator = AudioInsertPropagator().eval()
+            >>> propagator.compile(backend="eager")  # which compiles nothing: to try it out
+        """
+        self.network.compile(**options)
+
     def _start(
         self, frame: Tensor, audio: Tensor | None, mask: Tensor, num_objects: int
     ) -> PropagationState:
         height, width = frame.shape[-2:]
         size = working_size(height, width, self.config.max_long_edge)
-        state = PropagationState((), num_objects, step_index=0, size=size)
+        places = Places.of(size, like=self._weight)
+        state = PropagationState((), num_objects, step_index=0, size=size, places=places)
         return self._add(frame, audio, mask, state)
 
     def _add(
@@ -335,7 +312,8 @@ class AudioInsertPropagator(PretrainedModel):
     ) -> PropagationState:
         features = self._encode(frame, audio, state.size)
         entries = [
-            self.network.memorise_reference(features, group) for group in self._groups(mask, state)
+            self.network.memorise_reference(features, group, state.places)
+            for group in self._groups(mask, state)
         ]
         return state.with_reference(entries, self.config.max_memory_frames)
 
@@ -350,15 +328,14 @@ class AudioInsertPropagator(PretrainedModel):
         features = self._encode(frame, audio, state.size)
         groups, queries = [], []
         for i, memory in enumerate(state.memories):
-            logits, query = self.network.propagate(
-                features, memory.long_term.tokens, memory.short_term
-            )
-            # Identities that stand for no object take no part in the softmax.
             own = min(self.config.max_objects, state.num_objects - i * self.config.max_objects)
-            groups.append(resize_logits(logits[:, : 1 + own].float(), output_size))
+            logits, query = self.network.propagate(
+                features, memory.long_term.tokens, memory.short_term, state.places, own
+            )
+            groups.append(resize_logits(logits.float(), output_size))
             queries.append(query)
         logits = aggregate(groups)
-        mask = logits.argmax(1) if forced_mask is None else forced_mask
+        mask = likeliest(logits, state.size) if forced_mask is None else forced_mask
         entries = [
             self.network.memorise(query, features, group)
             for query, group in zip(queries, self._groups(mask, state), strict=True)
@@ -366,16 +343,22 @@ class AudioInsertPropagator(PretrainedModel):
         return logits, state.with_prediction(entries, self.config.long_term_gap)
 
     def _encode(self, frame: Tensor, audio: Tensor | None, size: Size) -> FrameFeatures:
-        weight = self.network.encoder_projector.weight  # frames go where it is, at its precision
-        samples = None if audio is None else audio.to(weight.device)
-        return self.network.encode(resize_frame(frame.to(weight), size), samples)
+        samples = None if audio is None else audio.to(self._weight.device)
+        image = resize_frame(frame.to(self._weight.device), size)
+        # Convolutions of maps whose channels come last are faster, and their tokens need no copies.
+        image = image.to(self._weight.dtype, memory_format=torch.channels_last)
+        return self.network.encode(image, samples)
 
     def _groups(self, mask: Tensor, state: PropagationState) -> list[Tensor]:
         """The mask as the identity bank takes it, for each group of objects."""
-        weight = self.network.encoder_projector.weight
-        mask = mask.to(weight.device)
-        probabilities = to_probabilities(mask, state.num_objects, state.size, weight.dtype)
+        mask, dtype = mask.to(self._weight.device), self._weight.dtype
+        probabilities = to_probabilities(mask, state.num_objects, state.size, dtype)
         return split_groups(probabilities, self.config.max_objects)
+
+    @property
+    def _weight(self) -> Tensor:
+        """(C, ...), where frames and masks go, and at whose precision."""
+        return self.network.patch_wise_id_bank.weight
 
     def _check(
         self, frame: Tensor, audio: Tensor | None, state: PropagationState | None = None

@@ -226,7 +226,7 @@ class Sam2Propagator(nn.Module):
         """(K, S, S) of 0 and 1 at the model's size."""
         mask = mask.to(self.model.device)
         num_objects = count_objects(mask, None)
-        labels = mask.argmax(1) if mask.ndim == 4 else mask
+        labels = mask.max(dim=1).indices if mask.ndim == 4 else mask
         size = (mask.shape[-2], mask.shape[-1])
         objects = to_probabilities(labels, num_objects, size, torch.float32)[:, 1:]
         # Hard, since a trace of probability anywhere makes the model think that the object shows.
