@@ -9,13 +9,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from coprop.brief import Brief
 from coprop.context import AudioWindows, FrameContext, nearest, stretch, with_neighbours
 from coprop.errors import ModelOutputError
+from coprop.frame_images import bounded_size, image_of, own_size, small_image_of
 from coprop.frame_masks import (
+    SoftMask,
     as_probabilities,
     check_logits,
     empty_mask,
@@ -201,7 +202,8 @@ class SegmentTracker:
         if len(mask.classes) == 1 or not mask.labels.any():
             return SegmentState(mask, None)
         sound = self._frame_windows.centred(frame.time_s).to(self._device)
-        return SegmentState(mask, self._propagator.start(self._image(frame), sound, kept))
+        image, _ = self._propagator_image(frame)
+        return SegmentState(mask, self._propagator.start(image, sound, kept))
 
     @torch.no_grad()
     def alone(
@@ -222,24 +224,33 @@ class SegmentTracker:
         if state.memory is None:
             return SegmentState(empty_mask(frame, state.mask.classes), None)
         sound = self._frame_windows.centred(frame.time_s).to(self._device)
-        image, classes = self._image(frame), state.mask.classes
+        (image, is_own_size), classes = self._propagator_image(frame), state.mask.classes
         returned = self._propagator.step(image, sound, state.memory)
         logits, memory = checked_step(returned, image, len(classes), frame.time_s)
         if state.mask.is_keyframe:
             warn_of_step_probabilities(logits)
-        soft = logits.to(self._device, torch.float32).softmax(dim=1)
-        mask = frame_mask(frame, soft, classes, is_keyframe=False)
-        return SegmentState(mask, memory)
+        soft = SoftMask(
+            logits.to(self._device, torch.float32),
+            (frame.image.shape[0], frame.image.shape[1]),
+            are_logits=True,
+            corners_aligned=is_own_size,
+        )
+        return SegmentState(frame_mask(frame, soft, classes, is_keyframe=False), memory)
 
     def _image(self, frame: Frame) -> Tensor:
         """(1, 3, h, w) in [0, 1], with its longer side at most the working edge."""
-        image = torch.tensor(frame.image, device=self._device)  # a copy: arrays may be read-only
-        image = image.permute(2, 0, 1).unsqueeze(0).float() / 255
-        scale = self._working_edge / max(image.shape[-2:])
-        if scale >= 1:
-            return image
-        size = [max(round(side * scale), 1) for side in image.shape[-2:]]
-        return F.interpolate(image, size, mode="bilinear", antialias=True, align_corners=False)
+        return image_of(frame, self._device, self._bounded_size(frame))
+
+    def _propagator_image(self, frame: Frame) -> tuple[Tensor, bool]:
+        """The same for the propagator, and whether it has the size at which that works."""
+        size = own_size(self._propagator, self._bounded_size(frame))
+        if size is None:
+            return self._image(frame), False
+        return small_image_of(frame, self._device, size), True
+
+    def _bounded_size(self, frame: Frame) -> tuple[int, int]:
+        height, width = frame.image.shape[:2]
+        return bounded_size(height, width, self._working_edge)
 
     def _keyframe_logits(
         self,
