@@ -16,6 +16,7 @@ from coprop.checks import sealed
 from coprop.errors import MediaError
 from coprop.inputs import AnyPath
 from coprop.media.clip import AudioSource, Clip, ClipSource
+from coprop.media.painting import labels_in
 from coprop.types import ControlPoints, FrameMask, Segment
 
 if TYPE_CHECKING:
@@ -37,14 +38,13 @@ class Report:
     def add(self, mask: FrameMask) -> None:
         """Notes one frame's mask."""
         self.size = (mask.labels.shape[0], mask.labels.shape[1])
-        labels = [int(label) for label in np.unique(mask.labels) if label]
         self.frames.append(
             {
                 "index": mask.index,
                 "time_s": round(mask.time_s, 6),
                 "keyframe": mask.is_keyframe,
                 "area": round(mask.area, 6),
-                "labels": labels,
+                "labels": labels_in(mask.labels),
             }
         )
 
