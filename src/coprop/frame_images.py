@@ -56,6 +56,16 @@ def small_image_of(frame: Frame, device: torch.device, size: Size) -> Tensor:
     return image.clamp_(0, 1)  # bicubic overshoots at edges
 
 
+def mask_at(mask: Tensor, image: Tensor) -> Tensor:
+    """(1, C, H, W) probabilities at the size of an image, as the propagator resizes them itself.
+
+    Here that is done in float32, in whatever precision the propagator computes.
+    """
+    if mask.shape[-2:] == image.shape[-2:]:
+        return mask
+    return F.interpolate(mask, image.shape[-2:], mode="bilinear", antialias=True)
+
+
 def _pixels(frame: Frame, device: torch.device) -> Tensor:
     """(1, 3, H, W) uint8 on the device: a quarter of what floats would take to get there."""
     image = torch.tensor(frame.image, device=device)  # a copy: arrays may be read-only

@@ -14,7 +14,7 @@ from torch import Tensor
 from coprop.brief import Brief
 from coprop.context import AudioWindows, FrameContext, nearest, stretch, with_neighbours
 from coprop.errors import ModelOutputError
-from coprop.frame_images import bounded_size, image_of, own_size, small_image_of
+from coprop.frame_images import bounded_size, image_of, mask_at, own_size, small_image_of
 from coprop.frame_masks import (
     SoftMask,
     as_probabilities,
@@ -24,9 +24,11 @@ from coprop.frame_masks import (
     keyframe_mask,
     whole_mask,
 )
+from coprop.keyframes.adapters.inference import network_of
 from coprop.keyframes.adapters.registry import KeyframePredictor
 from coprop.keyframes.model import KeyframeModel
 from coprop.keyframes.naming import SoundNamer, name_sound
+from coprop.precision import computing_in
 from coprop.propagation.checks import checked_step, warn_of_step_probabilities
 from coprop.propagation.propagator import Propagator
 from coprop.schedule import Schedule, keyframe_spans
@@ -155,6 +157,7 @@ class SegmentTracker:
         audio: the clip's sound.
         working_edge: longer side of the frames shown to both, in pixels, at most.
         device: where they run.
+        dtype: the precision that they compute in.
     """
 
     def __init__(
@@ -165,12 +168,14 @@ class SegmentTracker:
         *,
         working_edge: int,
         device: torch.device,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
         self._keyframes = keyframes
         self._predict = KeyframePredictor(keyframes)
         self._propagator = propagator
         self._working_edge = working_edge
         self._device = device
+        self._computing = partial(computing_in, dtype)
         self._keyframe_windows = AudioWindows(audio, keyframes.sample_rate, keyframes.window_s)
         self._frame_windows = AudioWindows(audio, propagator.sample_rate, propagator.window_s)
 
@@ -202,8 +207,10 @@ class SegmentTracker:
         if len(mask.classes) == 1 or not mask.labels.any():
             return SegmentState(mask, None)
         sound = self._frame_windows.centred(frame.time_s).to(self._device)
-        image, _ = self._propagator_image(frame)
-        return SegmentState(mask, self._propagator.start(image, sound, kept))
+        image, is_own_size = self._propagator_image(frame)
+        kept = mask_at(kept, image) if is_own_size else kept
+        with self._computing(self._device, network_of(self._propagator)):
+            return SegmentState(mask, self._propagator.start(image, sound, kept))
 
     @torch.no_grad()
     def alone(
@@ -225,7 +232,8 @@ class SegmentTracker:
             return SegmentState(empty_mask(frame, state.mask.classes), None)
         sound = self._frame_windows.centred(frame.time_s).to(self._device)
         (image, is_own_size), classes = self._propagator_image(frame), state.mask.classes
-        returned = self._propagator.step(image, sound, state.memory)
+        with self._computing(self._device, network_of(self._propagator)):
+            returned = self._propagator.step(image, sound, state.memory)
         logits, memory = checked_step(returned, image, len(classes), frame.time_s)
         if state.mask.is_keyframe:
             warn_of_step_probabilities(logits)
@@ -263,7 +271,8 @@ class SegmentTracker:
         frames = nearest(frame, around, context)
         images = torch.cat([self._image(each) for each in frames])
         sound = torch.cat([self._keyframe_sound(each.time_s, sources) for each in frames])
-        logits = self._predict(images, sound.to(self._device), words)
+        with self._computing(self._device, network_of(self._keyframes)):
+            logits = self._predict(images, sound.to(self._device), words)
         check_logits(logits, images)
         position = context.position(frame.time_s)
         logits = logits[position : position + 1]

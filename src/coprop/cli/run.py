@@ -19,6 +19,8 @@ from coprop.cli.common import (
     DeviceOption,
     JsonOption,
     MinGapOption,
+    PrecisionName,
+    PrecisionOption,
     ThresholdOption,
     VideoTrackOption,
     checked_device,
@@ -57,6 +59,7 @@ class RunOptions:
         bool, typer.Option("--force", help="Replace an earlier result in DIR; other files stay.")
     ] = False
     device: DeviceOption = ""
+    precision: PrecisionOption = PrecisionName.float32
     model: Annotated[
         Path | None,
         path_option(
@@ -180,7 +183,13 @@ def _pipeline(options: RunOptions) -> CoProp:
             )
     given = options.max_segment
     longest_s = DEFAULT_MAX_SEGMENT_S if given is None else given or None
-    return CoProp.from_pretrained(model, detector=detector, max_segment_s=longest_s, device=device)
+    return CoProp.from_pretrained(
+        model,
+        detector=detector,
+        max_segment_s=longest_s,
+        device=device,
+        dtype=options.precision.value,
+    )
 
 
 def _process(options: RunOptions, pipeline: CoProp, bars: ProgressBars) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from coprop.encoders.deeplab import DeepLab
 from coprop.encoders.u2net import U2Net
 from coprop.keyframes.groups import sounding_groups
 from coprop.keyframes.layers import conv_block, resized
+from coprop.precision import in_float32
 
 PYRAMID = (24, 40, 112)  # channels of EfficientNet-Lite0 at strides 4, 8 and 16
 PRESENCE_CUES = 3
@@ -104,7 +105,8 @@ class VisualRecognizer(nn.Module):
         presence_scores = self._presence(frames, voc)
         patches = self.classify_patches(features, pyramid[-1])
         patch_scores = _strongest(patches[:, :-1])
-        saliency = self.u2net.saliency(frames, size=_SALIENCY_SIZE).unsqueeze(1)
+        with in_float32(frames.device):  # bfloat16 has too few digits for it
+            saliency = self.u2net.saliency(frames.float(), size=_SALIENCY_SIZE).unsqueeze(1)
         return VisualEvidence(
             tuple(pyramid),
             patches,
