@@ -9,7 +9,7 @@ the segment's other frames, one by one, with their sound --propagator--> their m
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -233,7 +233,8 @@ class CoProp:
             audio: the sound: an audio file's path, an `Audio`, ``(waveform, sample_rate)`` or a
                 dict with ``array`` and ``sampling_rate``. By default the video's own.
             fps: frames per second; needed where ``frames`` is not a file.
-            keep_probabilities: keep the soft masks too (they take 8 times the memory).
+            keep_probabilities: keep the soft masks too, as small as networks gave them until
+                somebody asks for one (then it takes 8 times the memory of its labels).
             video_track: number of the file's track of pictures, from 0; by default the film.
             audio_track: number of the file's track of sound, from 0; by default the default one.
             progress: called as the work proceeds.
@@ -247,11 +248,8 @@ class CoProp:
         tracks = {"video_track": video_track, "audio_track": audio_track}
         with Clip(frames, audio, fps=fps, **tracks, progress=progress) as clip:
             points = self.detect(clip.audio)
-            tracked = self.track(clip, points, progress=progress)
-            masks = tuple(
-                mask if keep_probabilities else replace(mask, probabilities=None)
-                for _, mask in tracked
-            )
+            with closing(self.track(clip, points, progress=progress)) as tracked:
+                masks = tuple(self._kept(mask, keep_probabilities) for _, mask in tracked)
         return Result(masks, points, tuple(tracked.segments), frames, audio, fps, **tracks)
 
     def stream(
@@ -313,6 +311,13 @@ class CoProp:
             words = None if points is None else points.categories_at(frame.time_s)
             yield tracker.alone(frame, around, words)
 
+    def _kept(self, mask: FrameMask, soft: bool) -> FrameMask:
+        if not soft:
+            return replace(mask, probabilities=None)
+        if self.device.type != "cpu":
+            _ = mask.probabilities  # or a long video's would fill the device
+        return mask
+
     def _tracker(self, clip: Clip) -> SegmentTracker:
         return SegmentTracker(
             self.segmenter,
@@ -325,7 +330,7 @@ class CoProp:
 
 
 def _masks_of(clip: Clip, tracking: Tracking) -> Iterator[FrameMask]:
-    with clip:
+    with clip, closing(tracking):
         for _, mask in tracking:
             yield mask
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -89,6 +90,10 @@ class Tracking:
     def __iter__(self) -> Iterator[tuple[Frame, FrameMask]]:
         return self._frames
 
+    def close(self) -> None:
+        """Ends it before the last frame, and the thread that decodes."""
+        self._frames.close()
+
     def _go(
         self,
         tracker: SegmentTracker,
@@ -96,7 +101,7 @@ class Tracking:
         points: ControlPoints,
         longest_s: float | None,
         progress: Progress | None,
-    ) -> Iterator[tuple[Frame, FrameMask]]:
+    ) -> Generator[tuple[Frame, FrameMask], None, None]:
         quiet = quiet_blocks(clip.audio)
         sound_s, video_s = clip.audio.duration_s, clip.duration_s
         spans = keyframe_spans(
@@ -111,29 +116,30 @@ class Tracking:
         state: SegmentState | None = None
         begun: Segment | None = None
         duration_s, before_s = _ALONE_S, math.nan
-        for frame, around in with_neighbours(clip.frames, tracker.context):
-            # The next frame is not waited for: each is taken to last as long as the one before.
-            duration_s = duration_s if math.isnan(before_s) else frame.time_s - before_s
-            before_s = frame.time_s
-            span, is_keyframe = schedule.at(frame.time_s, duration_s)
-            if span is None:
-                mask = tracker.silent(frame, state.mask if state else None)
-            elif state is None or is_keyframe:
-                words = points.categories_at(_middle_s(span.sources, sound_s))
-                state = tracker.start(frame, span.sources, around, words)
-                mask = state.mask
-                if span.sources != begun:
-                    begun = span.sources
-                    self.segments.append(self._named(begun, frame.time_s))
-                # A short sound between two frames has ended when it is shown.
-                if span.end_s <= frame.time_s:
-                    self._lengthen(frame.time_s + duration_s)
-            else:
-                state = tracker.step(frame, state)
-                mask = state.mask
-            yield frame, mask
-            if progress is not None:
-                progress("frames", frame.index + 1, clip.num_frames)
+        with closing(clip.frames_ahead()) as frames:
+            for frame, around in with_neighbours(frames, tracker.context):
+                # The next frame is not waited for: each is taken to last as long as the one before.
+                duration_s = duration_s if math.isnan(before_s) else frame.time_s - before_s
+                before_s = frame.time_s
+                span, is_keyframe = schedule.at(frame.time_s, duration_s)
+                if span is None:
+                    mask = tracker.silent(frame, state.mask if state else None)
+                elif state is None or is_keyframe:
+                    words = points.categories_at(_middle_s(span.sources, sound_s))
+                    state = tracker.start(frame, span.sources, around, words)
+                    mask = state.mask
+                    if span.sources != begun:
+                        begun = span.sources
+                        self.segments.append(self._named(begun, frame.time_s))
+                    # A short sound between two frames has ended when it is shown.
+                    if span.end_s <= frame.time_s:
+                        self._lengthen(frame.time_s + duration_s)
+                else:
+                    state = tracker.step(frame, state)
+                    mask = state.mask
+                yield frame, mask
+                if progress is not None:
+                    progress("frames", frame.index + 1, clip.num_frames)
         if self.segments:
             last = self.segments[-1]
             self.segments[-1] = replace(last, end_s=min(last.end_s, before_s + duration_s))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -200,8 +201,8 @@ def _process(options: RunOptions, pipeline: CoProp, bars: ProgressBars) -> dict[
     with Clip(options.video, options.audio, **tracks, progress=bars) as clip:
         bars("control points", 0, None)
         points = pipeline.detect(clip.audio)
-        tracked = pipeline.track(clip, points, progress=bars)
-        return save(options.out, clip, tracked, points, tracked.segments, force=options.force)
+        with closing(pipeline.track(clip, points, progress=bars)) as tracked:
+            return save(options.out, clip, tracked, points, tracked.segments, force=options.force)
 
 
 def _what_stays(options: RunOptions, frames: int) -> str:
