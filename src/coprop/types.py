@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -93,6 +93,8 @@ class Audio(Sealed):
     samples: NDArray[np.float32]
     sample_rate: int
 
+    never_changes: ClassVar[bool] = True  # so that what is made of it may be kept
+
     def __post_init__(self) -> None:
         rate = _rate("sample_rate", self.sample_rate)
         samples = array_of("samples", self.samples, error=AudioError)
@@ -146,9 +148,19 @@ class Audio(Sealed):
         return window
 
     def resampled(self, sample_rate: int) -> Audio:
+        """The same sound at another sample rate; each rate is made once, and kept with it."""
         rate = _rate("sample_rate", sample_rate)
         if rate == self.sample_rate:
             return self
+        copies: dict[int, Audio] = vars(self).setdefault("_copies", {})
+        if rate not in copies:
+            copies[rate] = self._converted(rate)
+        return copies[rate]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"samples": self.samples, "sample_rate": self.sample_rate}
+
+    def _converted(self, rate: int) -> Audio:
         from coprop.media.resample import resample  # PyAV is loaded only where it is needed
 
         samples = resample(self.samples, self.sample_rate, rate)
