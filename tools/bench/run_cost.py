@@ -21,6 +21,7 @@ import tempfile
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -116,7 +117,7 @@ def resized(video: Path, path: Path, width: int, height: int) -> Path:
     return path
 
 
-def compare(before: Path, video: Path, folder: Path, turns: int) -> dict[str, object]:
+def compare(before: Path, video: Path, folder: Path, turns: int) -> dict[str, Any]:
     """Both versions on a video, in turns."""
     costs: dict[str, list[Cost]] = {"before": [], "after": []}
     for turn in range(turns):
@@ -139,7 +140,7 @@ def compare(before: Path, video: Path, folder: Path, turns: int) -> dict[str, ob
     }
 
 
-def line(row: dict[str, object]) -> str:
+def line(row: dict[str, Any]) -> str:
     """A row of the table."""
     return (
         "| {video} | {work_before:.3f} | {work_after:.3f} | {work_ratio:.2f} | {whole_before:.3f} "
