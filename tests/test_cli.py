@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -334,13 +335,15 @@ def test_interrupted_in_a_terminal(tmp_path: Path, number: signal.Signals) -> No
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parent), "TERM": "xterm"},
     )
     os.close(stderr)
+    # Read all the time: the progress bar waits for ever once a terminal has 4 kB that nobody reads.
+    reading = ThreadPoolExecutor(1).submit(read_all, terminal)
     deadline = time.monotonic() + 120
     while not (out / "masks" / "000004.png").exists() and time.monotonic() < deadline:
         if process.poll() is not None:
-            pytest.fail(f"it ended by itself: {read_all(terminal)}")
+            pytest.fail(f"it ended by itself: {reading.result(60)}")
         time.sleep(0.05)
     process.send_signal(number)
-    said = read_all(terminal)
+    said = reading.result(60)
     stdout, _ = process.communicate(timeout=60)
     assert process.returncode == 130, said
     assert stdout == b""

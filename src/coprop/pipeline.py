@@ -9,17 +9,15 @@ the segment's other frames, one by one, with their sound --propagator--> their m
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
 
 from coprop.brief import brief
-from coprop.checks import number, shown, whole
 from coprop.context import with_neighbours
 from coprop.control_points.detector import ControlPointDetector
 from coprop.errors import CheckpointError, CoPropError
@@ -30,9 +28,10 @@ from coprop.keyframes.model import KeyframeFunction, KeyframeModel, Outputs
 from coprop.keyframes.naming import AUDIOSET, SoundNamer
 from coprop.keyframes.segmenter import KeyframeSegmenter
 from coprop.media.clip import AudioSource, Clip, ClipSource
-from coprop.propagation.checks import check_propagator
+from coprop.precision import Precision, as_dtype
 from coprop.propagation.propagator import AudioInsertPropagator, Propagator
 from coprop.result import Result
+from coprop.slots import CHECKS, checked_device
 from coprop.tracking import SegmentTracker, Tracking
 from coprop.types import AudioTrack, ControlPoints, FrameMask, Progress
 from coprop.weights import has_file
@@ -42,7 +41,6 @@ Detector = Callable[[AudioTrack], ControlPoints]
 
 WEIGHTS = Path(__file__).parent / "weights"
 DEFAULT_MAX_SEGMENT_S = 2.0  # the default's masks drift, and what comes into view must be found
-_SHORTEST_SEGMENT_S = 0.001  # no video shows more frames in a second
 
 
 class CoProp:
@@ -60,6 +58,8 @@ class CoProp:
         namer: says what sounds in each segment, by default in AudioSet's names; None for nobody.
         device: where frames and sound are put; by default where the propagator's, or else the
             keyframe model's, parameters are.
+        dtype: the precision that networks compute in, see `coprop.precision.Precision`. Their
+            weights stay as they are.
     """
 
     def __init__(
@@ -72,6 +72,7 @@ class CoProp:
         working_edge: int = 1040,
         namer: SoundNamer | None = AUDIOSET,
         device: torch.device | str | None = None,
+        dtype: Precision | torch.dtype = "float32",
     ) -> None:
         self.segmenter = segmenter
         self.detector = detector
@@ -80,7 +81,9 @@ class CoProp:
         self.working_edge = working_edge
         self.namer = namer
         found = _device_of(propagator, segmenter) if device is None else device
-        self.device: torch.device = _device(found)
+        self.device: torch.device = checked_device(found)
+        self.dtype: torch.dtype
+        self.dtype = dtype  # type: ignore[assignment]  # checked, and turned into one
 
     def __repr__(self) -> str:
         names = ("segmenter", "detector", "propagator", "max_segment_s")
@@ -89,7 +92,9 @@ class CoProp:
 
     def __setattr__(self, name: str, value: object) -> None:
         """Whatever is set, now or later, is checked."""
-        check = _CHECKS.get(name)
+        if name == "dtype":
+            value = as_dtype(value, self.device)
+        check = CHECKS.get(name)
         super().__setattr__(name, value if check is None else check(value))
 
     @classmethod
@@ -104,6 +109,7 @@ class CoProp:
         off_screen: float | None = None,
         namer: SoundNamer | None = AUDIOSET,
         device: torch.device | str | None = None,
+        dtype: Precision | torch.dtype = "float32",
     ) -> CoProp:
         """The default pipeline, with the weights inside the package; no network is used.
 
@@ -117,6 +123,9 @@ class CoProp:
                 is surely seen and heard; None for what it was saved with, 0.1.
             namer: see `CoProp`.
             device: where to run; the CPU by default.
+            dtype: "float32", by default; "bfloat16" or "float16", which are faster on what has them
+                in hardware; or "auto", bfloat16 there and float32 elsewhere. What half precision
+                would spoil stays in float32.
 
         Raises:
             CheckpointError: no such folder, or not with these models in it.
@@ -124,7 +133,8 @@ class CoProp:
         """
         named = folder is not None and folder != ""
         folder = as_path("folder", folder, error=CheckpointError) if named else WEIGHTS
-        device = None if device is None else _device(device)
+        device = None if device is None else checked_device(device)
+        dtype = as_dtype(dtype, device or torch.device("cpu"))
         if segmenter is None:
             loaded = KeyframeSegmenter.from_pretrained(_part(folder, "keyframe_segmenter"))
             if off_screen is not None:
@@ -134,7 +144,7 @@ class CoProp:
             raise CoPropError("off_screen is for the default's segmenter; another was given.")
         if propagator is None:
             path = _part(folder, "propagator")
-            propagator = AudioInsertPropagator.from_pretrained(path).to(device)
+            propagator = AudioInsertPropagator.from_pretrained(path).to(device, dtype)
         return cls(
             segmenter,
             detector=ControlPointDetector.novelty() if detector is None else detector,
@@ -142,6 +152,7 @@ class CoProp:
             max_segment_s=max_segment_s,
             namer=namer,
             device=device,
+            dtype=dtype,
         )
 
     @classmethod
@@ -157,6 +168,7 @@ class CoProp:
         max_segment_s: float | None = None,
         namer: SoundNamer | None = AUDIOSET,
         device: torch.device | str | None = None,
+        dtype: Precision | torch.dtype = "float32",
     ) -> CoProp:
         """Keeps any audio-visual segmentation model in time.
 
@@ -178,16 +190,20 @@ class CoProp:
                 (`coprop.keyframes.model.Outputs`).
             max_segment_s, namer: see `CoProp`.
             device: see `CoProp`; the default propagator goes to the model's.
+            dtype: as of `from_pretrained`. The model computes in it by torch's autocast.
 
         Raises:
             CoPropError: a network that is not recognised and has no adapter, something that cannot
                 be called, or an option out of range.
         """
         segmenter = as_keyframe_model(model, adapter, window_s=window_s, outputs=outputs)
-        device = _device_of(propagator, model, adapter) if device is None else _device(device)
+        device = (
+            _device_of(propagator, model, adapter) if device is None else checked_device(device)
+        )
+        dtype = as_dtype(dtype, device)
         if propagator is None:
             default = AudioInsertPropagator.from_pretrained(WEIGHTS / "propagator")
-            propagator = default.to(device)
+            propagator = default.to(device, dtype)
         return cls(
             segmenter,
             detector=ControlPointDetector.novelty() if detector is None else detector,
@@ -195,6 +211,7 @@ class CoProp:
             max_segment_s=max_segment_s,
             namer=namer,
             device=device,
+            dtype=dtype,
         )
 
     def __call__(
@@ -216,7 +233,8 @@ class CoProp:
             audio: the sound: an audio file's path, an `Audio`, ``(waveform, sample_rate)`` or a
                 dict with ``array`` and ``sampling_rate``. By default the video's own.
             fps: frames per second; needed where ``frames`` is not a file.
-            keep_probabilities: keep the soft masks too (they take 8 times the memory).
+            keep_probabilities: keep the soft masks too, as small as networks gave them until
+                somebody asks for one (then it takes 8 times the memory of its labels).
             video_track: number of the file's track of pictures, from 0; by default the film.
             audio_track: number of the file's track of sound, from 0; by default the default one.
             progress: called as the work proceeds.
@@ -230,11 +248,8 @@ class CoProp:
         tracks = {"video_track": video_track, "audio_track": audio_track}
         with Clip(frames, audio, fps=fps, **tracks, progress=progress) as clip:
             points = self.detect(clip.audio)
-            tracked = self.track(clip, points, progress=progress)
-            masks = tuple(
-                mask if keep_probabilities else replace(mask, probabilities=None)
-                for _, mask in tracked
-            )
+            with closing(self.track(clip, points, progress=progress)) as tracked:
+                masks = tuple(self._kept(mask, keep_probabilities) for _, mask in tracked)
         return Result(masks, points, tuple(tracked.segments), frames, audio, fps, **tracks)
 
     def stream(
@@ -296,6 +311,13 @@ class CoProp:
             words = None if points is None else points.categories_at(frame.time_s)
             yield tracker.alone(frame, around, words)
 
+    def _kept(self, mask: FrameMask, soft: bool) -> FrameMask:
+        if not soft:
+            return replace(mask, probabilities=None)
+        if self.device.type != "cpu":
+            _ = mask.probabilities  # or a long video's would fill the device
+        return mask
+
     def _tracker(self, clip: Clip) -> SegmentTracker:
         return SegmentTracker(
             self.segmenter,
@@ -303,11 +325,12 @@ class CoProp:
             clip.audio,
             working_edge=self.working_edge,
             device=self.device,
+            dtype=self.dtype,
         )
 
 
 def _masks_of(clip: Clip, tracking: Tracking) -> Iterator[FrameMask]:
-    with clip:
+    with clip, closing(tracking):
         for _, mask in tracking:
             yield mask
 
@@ -319,62 +342,6 @@ def _part(folder: Path, name: str) -> Path:
             "propagator, each written by save_pretrained()."
         )
     return folder / name
-
-
-def _longest(value: object) -> float | None:
-    wanted = f"a number of seconds, at least {_SHORTEST_SEGMENT_S}, or None for no limit"
-    if value is None:
-        return None
-    return number("max_segment_s", value, wanted, low=_SHORTEST_SEGMENT_S)
-
-
-def _edge(value: object) -> int:
-    return whole("working_edge", value, "at least 1 pixel, a whole number", low=1, high=2**31)
-
-
-def _propagator(value: Any) -> Any:
-    check_propagator(value)
-    return value
-
-
-def _detector(value: Any) -> Any:
-    if not callable(value):
-        raise CoPropError(
-            "the detector must be a function of the sound that returns ControlPoints, got "
-            f"{shown(value)}."
-        )
-    return value
-
-
-def _namer(value: Any) -> Any:
-    if value is not None and not callable(value):
-        raise CoPropError(
-            "the namer must be a function of the sound and a segment of it that returns a tuple of "
-            f"Category, or None for no names, got {shown(value)}."
-        )
-    return value
-
-
-def _device(value: Any) -> torch.device:
-    try:
-        device = torch.device(value)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
-        raise CoPropError(
-            f"device {shown(value)} cannot be used here: {str(error).splitlines()[0]} "
-            'Give "cpu", or a device that torch finds.'
-        ) from error
-    return device
-
-
-_CHECKS: dict[str, Callable[[Any], Any]] = {
-    "max_segment_s": _longest,
-    "working_edge": _edge,
-    "propagator": _propagator,
-    "detector": _detector,
-    "namer": _namer,
-    "device": _device,
-}
 
 
 def _device_of(*parts: object) -> torch.device:

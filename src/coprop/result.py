@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import zip_longest
@@ -16,6 +17,8 @@ from coprop.checks import sealed
 from coprop.errors import MediaError
 from coprop.inputs import AnyPath
 from coprop.media.clip import AudioSource, Clip, ClipSource
+from coprop.media.painting import labels_in
+from coprop.overlap import Behind
 from coprop.types import ControlPoints, FrameMask, Segment
 
 if TYPE_CHECKING:
@@ -37,14 +40,13 @@ class Report:
     def add(self, mask: FrameMask) -> None:
         """Notes one frame's mask."""
         self.size = (mask.labels.shape[0], mask.labels.shape[1])
-        labels = [int(label) for label in np.unique(mask.labels) if label]
         self.frames.append(
             {
                 "index": mask.index,
                 "time_s": round(mask.time_s, 6),
                 "keyframe": mask.is_keyframe,
                 "area": round(mask.area, 6),
-                "labels": labels,
+                "labels": labels_in(mask.labels),
             }
         )
 
@@ -154,14 +156,15 @@ class Result:
             )
 
     def _pairs(self, clip: Clip) -> Iterator[tuple[Frame, FrameMask]]:
-        for frame, mask in zip_longest(clip.frames, self.masks):
-            if frame is None or mask is None:
-                raise MediaError(
-                    f"there are {len(self.masks)} masks, but {clip.name or 'the video'} has "
-                    f"{'fewer' if frame is None else 'more'} frames now; it has changed since. Run "
-                    "the pipeline again."
-                )
-            yield frame, mask
+        with closing(clip.frames_ahead()) as frames:
+            for frame, mask in zip_longest(frames, self.masks):
+                if frame is None or mask is None:
+                    fewer = "fewer" if frame is None else "more"
+                    raise MediaError(
+                        f"there are {len(self.masks)} masks, but {clip.name or 'the video'} has "
+                        f"{fewer} frames now; it has changed since. Run the pipeline again."
+                    )
+                yield frame, mask
 
 
 def save(
@@ -174,6 +177,9 @@ def save(
     force: bool = False,
 ) -> dict[str, Any]:
     """Writes a result folder frame by frame, so that its length costs no memory.
+
+    A thread writes while the next frames are worked on; an exception that ends the work leaves the
+    masks of all frames that came before it.
 
     Args:
         directory: where to write.
@@ -190,9 +196,14 @@ def save(
 
     report = Report()
     with ResultWriter(directory, sound=clip.sound, force=force) as writer:
-        for frame, mask in masked_frames:
-            writer.write(frame, mask)
-            report.add(mask)
+
+        def write(masked: tuple[Any, FrameMask]) -> None:
+            writer.write(*masked)
+            report.add(masked[1])
+
+        with Behind(write) as behind:
+            for masked in masked_frames:
+                behind.give(masked)
         content = report.to_dict(clip.name, points, segments)
         writer.finish(
             content,

@@ -7,9 +7,12 @@ threshold between them (Otsu, 1979); where they do not, all of it is one or the 
 
 from __future__ import annotations
 
+from weakref import WeakKeyDictionary
+
 import numpy as np
 from numpy.typing import NDArray
 
+from coprop.checks import sealed
 from coprop.inputs import GivenSound, as_track
 from coprop.types import AudioTrack, Segment
 
@@ -43,6 +46,9 @@ _SAME_S = 1e-9  # times that differ by less, by rounding, are the same
 _SCENE_S = 20.0  # the background is that of this stretch: as long as AVSBench's clips and more
 _SCENE_STEP_S = 5.0  # from one stretch to the next; between their middles it is interpolated
 _PIECE_S = 5  # seconds read at a time
+
+# Of tracks that never change, as long as they live.
+_LEVELS_DB: WeakKeyDictionary[AudioTrack, NDArray[np.float64]] = WeakKeyDictionary()
 
 
 def quiet_blocks(track: GivenSound) -> NDArray[np.bool_]:
@@ -124,8 +130,16 @@ def is_silent(quiet: NDArray[np.bool_], segment: Segment) -> bool:
 def block_levels_db(track: GivenSound) -> NDArray[np.float64]:
     """(T,) levels of the 25 ms that end with each block, in dB of full scale, offset taken out."""
     track = as_track(track)
-    pieces = range(0, track.num_samples, _PIECE_S * track.sample_rate)
-    return np.concatenate([_levels_db(track, start) for start in pieces] or [np.zeros(0)])
+    # Detector, schedule and namer all ask, and an hour of sound takes seconds.
+    keeps = getattr(track, "never_changes", False) is True
+    kept = _LEVELS_DB.get(track) if keeps else None
+    if kept is None:
+        pieces = range(0, track.num_samples, _PIECE_S * track.sample_rate)
+        levels_db = [_levels_db(track, start) for start in pieces]
+        kept = sealed(np.concatenate(levels_db or [np.zeros(0)]))
+        if keeps:
+            _LEVELS_DB[track] = kept
+    return kept
 
 
 def _levels_db(track: AudioTrack, start: int) -> NDArray[np.float64]:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from coprop.brief import Brief
 from coprop.context import ALONE, AudioWindows, FrameContext, nearest, stretch, with_neighbours
 from coprop.errors import ModelOutputError
+from coprop.frame_images import bounded_size, image_of, mask_at, own_size, small_image_of
 from coprop.frame_masks import (
+    SoftMask,
     as_probabilities,
     check_logits,
     empty_mask,
@@ -23,10 +25,12 @@ from coprop.frame_masks import (
     keyframe_mask,
     whole_mask,
 )
+from coprop.keyframes.adapters.inference import network_of
 from coprop.keyframes.adapters.registry import KeyframePredictor
 from coprop.keyframes.model import KeyframeModel
 from coprop.keyframes.naming import SoundNamer, name_sound
-from coprop.propagation.checks import checked_step, warn_of_step_probabilities
+from coprop.precision import computing_in
+from coprop.propagation.checks import checked_step, values_known, warn_of_step_probabilities
 from coprop.propagation.propagator import Propagator
 from coprop.schedule import Schedule, keyframe_spans
 from coprop.silence import heard_spans, is_silent, quiet_blocks
@@ -86,6 +90,10 @@ class Tracking:
     def __iter__(self) -> Iterator[tuple[Frame, FrameMask]]:
         return self._frames
 
+    def close(self) -> None:
+        """Ends it before the last frame, and the thread that decodes."""
+        self._frames.close()
+
     def _go(
         self,
         tracker: SegmentTracker,
@@ -93,7 +101,7 @@ class Tracking:
         points: ControlPoints,
         longest_s: float | None,
         progress: Progress | None,
-    ) -> Iterator[tuple[Frame, FrameMask]]:
+    ) -> Generator[tuple[Frame, FrameMask], None, None]:
         quiet = quiet_blocks(clip.audio)
         sound_s, video_s = clip.audio.duration_s, clip.duration_s
         spans = keyframe_spans(
@@ -108,29 +116,30 @@ class Tracking:
         state: SegmentState | None = None
         begun: Segment | None = None
         duration_s, before_s = _ALONE_S, math.nan
-        for frame, around in with_neighbours(clip.frames, tracker.context):
-            # The next frame is not waited for: each is taken to last as long as the one before.
-            duration_s = duration_s if math.isnan(before_s) else frame.time_s - before_s
-            before_s = frame.time_s
-            span, is_keyframe = schedule.at(frame.time_s, duration_s)
-            if span is None:
-                mask = tracker.silent(frame, state.mask if state else None)
-            elif state is None or is_keyframe:
-                words = points.categories_at(_middle_s(span.sources, sound_s))
-                state = tracker.start(frame, span.sources, around, words)
-                mask = state.mask
-                if span.sources != begun:
-                    begun = span.sources
-                    self.segments.append(self._named(begun, frame.time_s))
-                # A short sound between two frames has ended when it is shown.
-                if span.end_s <= frame.time_s:
-                    self._lengthen(frame.time_s + duration_s)
-            else:
-                state = tracker.step(frame, state)
-                mask = state.mask
-            yield frame, mask
-            if progress is not None:
-                progress("frames", frame.index + 1, clip.num_frames)
+        with closing(clip.frames_ahead()) as frames:
+            for frame, around in with_neighbours(frames, tracker.context):
+                # The next frame is not waited for: each is taken to last as long as the one before.
+                duration_s = duration_s if math.isnan(before_s) else frame.time_s - before_s
+                before_s = frame.time_s
+                span, is_keyframe = schedule.at(frame.time_s, duration_s)
+                if span is None:
+                    mask = tracker.silent(frame, state.mask if state else None)
+                elif state is None or is_keyframe:
+                    words = points.categories_at(_middle_s(span.sources, sound_s))
+                    state = tracker.start(frame, span.sources, around, words)
+                    mask = state.mask
+                    if span.sources != begun:
+                        begun = span.sources
+                        self.segments.append(self._named(begun, frame.time_s))
+                    # A short sound between two frames has ended when it is shown.
+                    if span.end_s <= frame.time_s:
+                        self._lengthen(frame.time_s + duration_s)
+                else:
+                    state = tracker.step(frame, state)
+                    mask = state.mask
+                yield frame, mask
+                if progress is not None:
+                    progress("frames", frame.index + 1, clip.num_frames)
         if self.segments:
             last = self.segments[-1]
             self.segments[-1] = replace(last, end_s=min(last.end_s, before_s + duration_s))
@@ -154,6 +163,7 @@ class SegmentTracker:
         audio: the clip's sound.
         working_edge: longer side of the frames shown to both, in pixels, at most.
         device: where they run.
+        dtype: the precision that they compute in.
     """
 
     def __init__(
@@ -164,6 +174,7 @@ class SegmentTracker:
         *,
         working_edge: int,
         device: torch.device,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
         self._keyframes = keyframes
         self._predict = KeyframePredictor(keyframes)
@@ -171,6 +182,7 @@ class SegmentTracker:
         self._propagator = propagator
         self._working_edge = working_edge
         self._device = device
+        self._computing = partial(computing_in, dtype)
         self._keyframe_windows = AudioWindows(audio, keyframes.sample_rate, keyframes.window_s)
         self._frame_windows = AudioWindows(audio, propagator.sample_rate, propagator.window_s)
 
@@ -203,7 +215,10 @@ class SegmentTracker:
         if len(mask.classes) == 1 or not mask.labels.any():
             return SegmentState(mask, None)
         sound = self._frame_windows.centred(frame.time_s).to(self._device)
-        return SegmentState(mask, self._propagator.start(self._image(frame), sound, kept))
+        image, is_own_size = self._propagator_image(frame)
+        kept = mask_at(kept, image) if is_own_size else kept
+        with self._computing(self._device, network_of(self._propagator)):
+            return SegmentState(mask, self._propagator.start(image, sound, kept))
 
     @torch.no_grad()
     def alone(
@@ -224,24 +239,34 @@ class SegmentTracker:
         if state.memory is None:
             return SegmentState(empty_mask(frame, state.mask.classes), None)
         sound = self._frame_windows.centred(frame.time_s).to(self._device)
-        image, classes = self._image(frame), state.mask.classes
-        returned = self._propagator.step(image, sound, state.memory)
+        (image, is_own_size), classes = self._propagator_image(frame), state.mask.classes
+        with self._computing(self._device, network_of(self._propagator)), values_known():
+            returned = self._propagator.step(image, sound, state.memory)
         logits, memory = checked_step(returned, image, len(classes), frame.time_s)
         if state.mask.is_keyframe:
             warn_of_step_probabilities(logits)
-        soft = logits.to(self._device, torch.float32).softmax(dim=1)
-        mask = frame_mask(frame, soft, classes, is_keyframe=False)
-        return SegmentState(mask, memory)
+        soft = SoftMask(
+            logits.to(self._device, torch.float32),
+            (frame.image.shape[0], frame.image.shape[1]),
+            are_logits=True,
+            corners_aligned=is_own_size,
+        )
+        return SegmentState(frame_mask(frame, soft, classes, is_keyframe=False), memory)
 
     def _image(self, frame: Frame) -> Tensor:
         """(1, 3, h, w) in [0, 1], with its longer side at most the working edge."""
-        image = torch.tensor(frame.image, device=self._device)  # a copy: arrays may be read-only
-        image = image.permute(2, 0, 1).unsqueeze(0).float() / 255
-        scale = self._working_edge / max(image.shape[-2:])
-        if scale >= 1:
-            return image
-        size = [max(round(side * scale), 1) for side in image.shape[-2:]]
-        return F.interpolate(image, size, mode="bilinear", antialias=True, align_corners=False)
+        return image_of(frame, self._device, self._bounded_size(frame))
+
+    def _propagator_image(self, frame: Frame) -> tuple[Tensor, bool]:
+        """The same for the propagator, and whether it has the size at which that works."""
+        size = own_size(self._propagator, self._bounded_size(frame))
+        if size is None:
+            return self._image(frame), False
+        return small_image_of(frame, self._device, size), True
+
+    def _bounded_size(self, frame: Frame) -> tuple[int, int]:
+        height, width = frame.image.shape[:2]
+        return bounded_size(height, width, self._working_edge)
 
     def _keyframe_logits(
         self,
@@ -254,7 +279,9 @@ class SegmentTracker:
         frames = nearest(frame, around, context)
         images = torch.cat([self._image(each) for each in frames])
         sound = torch.cat([self._keyframe_sound(each.time_s, sources) for each in frames])
-        logits = self._predict(images, sound.to(self._device), words, self._near(frame, around))
+        near = self._near(frame, around)
+        with self._computing(self._device, network_of(self._keyframes)):
+            logits = self._predict(images, sound.to(self._device), words, near)
         check_logits(logits, images)
         position = context.position(frame.time_s)
         logits = logits[position : position + 1]

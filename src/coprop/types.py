@@ -10,25 +10,25 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from coprop.brief import Brief, counted, numbers
+from coprop.brief import counted, numbers
 from coprop.categories import Category, as_categories, words_of_spans
 from coprop.checks import (
     Sealed,
     array_of,
     as_number,
-    index,
     number,
     read_only,
     sealed,
     shown,
     whole,
 )
-from coprop.errors import AudioError, CoPropError, ShapeError
+from coprop.errors import AudioError, CoPropError
+from coprop.masks import FrameMask as FrameMask
 from coprop.mixdown import to_mono
 
 _SAME_S = 1e-6  # times that differ by less, by rounding, are the same
@@ -93,6 +93,8 @@ class Audio(Sealed):
     samples: NDArray[np.float32]
     sample_rate: int
 
+    never_changes: ClassVar[bool] = True  # so that what is made of it may be kept
+
     def __post_init__(self) -> None:
         rate = _rate("sample_rate", self.sample_rate)
         samples = array_of("samples", self.samples, error=AudioError)
@@ -146,9 +148,19 @@ class Audio(Sealed):
         return window
 
     def resampled(self, sample_rate: int) -> Audio:
+        """The same sound at another sample rate; each rate is made once, and kept with it."""
         rate = _rate("sample_rate", sample_rate)
         if rate == self.sample_rate:
             return self
+        copies: dict[int, Audio] = vars(self).setdefault("_copies", {})
+        if rate not in copies:
+            copies[rate] = self._converted(rate)
+        return copies[rate]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"samples": self.samples, "sample_rate": self.sample_rate}
+
+    def _converted(self, rate: int) -> Audio:
         from coprop.media.resample import resample  # PyAV is loaded only where it is needed
 
         samples = resample(self.samples, self.sample_rate, rate)
@@ -328,60 +340,3 @@ class WindowDetector(Protocol):
     """
 
     def __call__(self, audio: AudioTrack, /, *, windows: int | None) -> ControlPoints: ...
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class FrameMask(Brief, Sealed):
-    """What sounds in one frame. Its arrays are read-only; copy them to change them.
-
-    Args:
-        index: the frame's number, from 0.
-        time_s: when it is shown.
-        labels: (H, W) uint8 at the frame's own size: 0 is background; 1 is "sounding" (binary
-            models) or the class id (semantic models).
-        probabilities: (C, H, W) float32 in [0, 1], summing to one over C. None where they were
-            not kept.
-        classes: the label that each of the C channels stands for; the first is 0, background.
-        is_keyframe: True where the mask is the keyframe segmenter's own, False where propagated.
-
-    Raises:
-        CoPropError: an index below 0 or a time that is not finite.
-        ShapeError: other shapes or types, or another number of channels than of classes.
-    """
-
-    index: int
-    time_s: float
-    labels: NDArray[np.uint8]
-    probabilities: NDArray[np.float32] | None
-    classes: tuple[int, ...]
-    is_keyframe: bool
-
-    def __post_init__(self) -> None:
-        index("index", self.index)
-        time_s = number("time_s", self.time_s, "a finite number of seconds")
-        labels = np.asarray(self.labels)
-        if labels.ndim != 2 or labels.dtype != np.uint8:
-            raise ShapeError(f"labels must be (H, W) uint8, got {shown(self.labels)}.")
-        if not isinstance(self.classes, (tuple, list)) or not self.classes:
-            raise CoPropError(
-                f"classes must be the label of each channel, 0 first, got {shown(self.classes)}."
-            )
-        for label in self.classes:
-            whole("each of classes", label, "a label from 0 to 255", low=0, high=255)
-        object.__setattr__(self, "time_s", time_s)
-        object.__setattr__(self, "labels", sealed(labels))
-        if self.probabilities is None:
-            return
-        soft = np.asarray(self.probabilities)
-        wanted = (len(self.classes), *labels.shape)
-        if soft.shape != wanted or soft.dtype != np.float32:
-            raise ShapeError(
-                f"probabilities must be {wanted} float32, a channel for each class, got "
-                f"{shown(self.probabilities)}."
-            )
-        object.__setattr__(self, "probabilities", sealed(soft))
-
-    @property
-    def area(self) -> float:
-        """Share of the frame that sounds, in [0, 1]."""
-        return float(np.count_nonzero(self.labels) / max(self.labels.size, 1))

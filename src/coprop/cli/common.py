@@ -70,6 +70,24 @@ def max_segment_option(default: str) -> Any:
     )
 
 
+class PrecisionName(str, Enum):
+    """Of `coprop.precision.Precision`."""
+
+    auto = "auto"
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+    float16 = "float16"
+
+
+PrecisionOption = Annotated[
+    PrecisionName,
+    typer.Option(
+        help="What networks compute in. auto: bfloat16 where the GPU or the processor has it in "
+        "hardware, else float32. Only float32 gives the same masks everywhere."
+    ),
+]
+
+
 class DetectorName(str, Enum):
     """Detectors of control points that need nothing but the package."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,6 +20,8 @@ from coprop.cli.common import (
     DeviceOption,
     JsonOption,
     MinGapOption,
+    PrecisionName,
+    PrecisionOption,
     ThresholdOption,
     VideoTrackOption,
     checked_device,
@@ -57,6 +60,7 @@ class RunOptions:
         bool, typer.Option("--force", help="Replace an earlier result in DIR; other files stay.")
     ] = False
     device: DeviceOption = ""
+    precision: PrecisionOption = PrecisionName.float32
     model: Annotated[
         Path | None,
         path_option(
@@ -180,7 +184,13 @@ def _pipeline(options: RunOptions) -> CoProp:
             )
     given = options.max_segment
     longest_s = DEFAULT_MAX_SEGMENT_S if given is None else given or None
-    return CoProp.from_pretrained(model, detector=detector, max_segment_s=longest_s, device=device)
+    return CoProp.from_pretrained(
+        model,
+        detector=detector,
+        max_segment_s=longest_s,
+        device=device,
+        dtype=options.precision.value,
+    )
 
 
 def _process(options: RunOptions, pipeline: CoProp, bars: ProgressBars) -> dict[str, Any]:
@@ -191,8 +201,8 @@ def _process(options: RunOptions, pipeline: CoProp, bars: ProgressBars) -> dict[
     with Clip(options.video, options.audio, **tracks, progress=bars) as clip:
         bars("control points", 0, None)
         points = pipeline.detect(clip.audio)
-        tracked = pipeline.track(clip, points, progress=bars)
-        return save(options.out, clip, tracked, points, tracked.segments, force=options.force)
+        with closing(pipeline.track(clip, points, progress=bars)) as tracked:
+            return save(options.out, clip, tracked, points, tracked.segments, force=options.force)
 
 
 def _what_stays(options: RunOptions, frames: int) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import threading
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import torch
 import torch.nn.functional as F
@@ -25,6 +28,10 @@ _AMBIENT = (
     *("Mains hum", "Sine wave", "Silence"),
 )
 _LEAST = 1e-4  # probability: its logit is finite
+_MOST_HEARD = 4  # sounds whose embeddings are kept, 80 kB each
+_HEARD: dict[tuple[object, ...], Tensor] = {}
+_HEARD_LOCK = threading.Lock()
+_FINGERPRINTS: WeakKeyDictionary[YAMNet, tuple[object, bytes]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +85,7 @@ class SoundRecognizer(nn.Module):
         self.register_buffer("telling", own.amax(dim=0).maximum(around), persistent=False)
 
     def forward(self, samples: Tensor) -> AudioEvidence:
-        embeddings = self.yamnet.embeddings(samples, hop_s=_HOP_S).float()
+        embeddings = embeddings_of(self.yamnet, samples).float()
         return self.interpret(embeddings, sounding_patches(samples, embeddings.shape[1]))
 
     def interpret(self, embeddings: Tensor, sounding: Tensor) -> AudioEvidence:
@@ -136,8 +143,44 @@ class _Head(nn.Module):
 
 def classes_heard(yamnet: YAMNet, samples: Tensor) -> Tensor:
     """(K, n) samples at 16 kHz -> (K, 521) probabilities, the `classes` of `AudioEvidence`."""
-    scores = yamnet.scores(samples, hop_s=_HOP_S)
+    scores = yamnet.classify(embeddings_of(yamnet, samples))
     return over_time(scores, sounding_patches(samples, scores.shape[1]))
+
+
+def embeddings_of(yamnet: YAMNet, samples: Tensor) -> Tensor:
+    """(K, n) samples at 16 kHz -> (K, T, 1024); those of the last few sounds are kept.
+
+    All keyframes of a segment hear the same sound, and so does who names it.
+    """
+    first = next(yamnet.parameters())
+    # In training weights change; of the others named here nobody can tell whether they do.
+    if torch.is_grad_enabled() or samples.is_meta or first.is_inference():
+        return yamnet.embeddings(samples, hop_s=_HOP_S)
+    key = (_fingerprint(yamnet), samples.device, samples.shape, _digest(samples))
+    with _HEARD_LOCK:
+        kept = _HEARD.get(key)
+    if kept is None:
+        kept = yamnet.embeddings(samples, hop_s=_HOP_S)
+        with _HEARD_LOCK:
+            _HEARD[key] = kept
+            while len(_HEARD) > _MOST_HEARD:
+                del _HEARD[next(iter(_HEARD))]
+    return kept
+
+
+def _fingerprint(yamnet: YAMNet) -> bytes:
+    """Of the weights, by which two that are equal are told from others; found out once."""
+    state = tuple((x.data_ptr(), x._version, x.dtype, x.device) for x in yamnet.parameters())
+    known = _FINGERPRINTS.get(yamnet)
+    if known is None or known[0] != state:
+        digests = b"".join(_digest(x) for x in yamnet.parameters())
+        _FINGERPRINTS[yamnet] = known = (state, hashlib.blake2b(digests).digest())
+    return known[1]
+
+
+def _digest(tensor: Tensor) -> bytes:
+    values = tensor.detach().contiguous().cpu().view(torch.uint8)
+    return hashlib.blake2b(values.numpy().data, digest_size=16).digest()
 
 
 def over_time(classes: Tensor, sounding: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ from coprop.keyframes.groups import sounding_groups
 from coprop.keyframes.mask_decoder import MaskDecoder, in_the_picture
 from coprop.keyframes.selection import OFF_SCREEN, SEEN, Selection, SourceSelector
 from coprop.keyframes.visual import VisualEvidence, VisualRecognizer
+from coprop.precision import in_float32
 from coprop.weights import read_state_dict
 
 _ABSENT_LOGIT = -10.0  # a probability below 1e-4
@@ -52,7 +53,9 @@ class GroundedNetwork(nn.Module):
 
     def forward(self, frames: Tensor, audio: Tensor, around: Tensor | None = None) -> Tensor:
         visual = self.visual(frames, around)
-        return self._mask(visual, self.selector(visual, self.audio(audio)))
+        with in_float32(audio.device):  # it costs little, and names hang on small probabilities
+            sounding = self.selector(visual, self.audio(audio))
+        return self._mask(visual, sounding)
 
     def segment(self, frames: Tensor, groups: Tensor) -> Tensor:
         """`forward` where it is known, (K, G) 0 or 1, things of which groups sound."""

@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +45,8 @@ class AudioFile:
         AudioError: samples that are NaN or infinite, or a sample rate that is not positive.
         OutputError: the folder for temporary files is full.
     """
+
+    never_changes: ClassVar[bool] = True  # so that what is made of it may be kept
 
     def __init__(
         self,

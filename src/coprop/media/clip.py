@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sized
+from collections.abc import Generator, Iterable, Sized
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from coprop.brief import brief, counted
 from coprop.errors import AudioError, MediaError, MissingAudioError
 from coprop.inputs import AnyPath, GivenSound, as_path, as_track, is_path
+from coprop.overlap import ahead
 from coprop.types import AudioTrack, Progress
 
 if TYPE_CHECKING:  # PyAV is loaded when a clip is opened, not when coprop is imported
@@ -115,6 +116,19 @@ class Clip:
             told.append(f"{self.duration_s:.2f} s")
         rate = f"{self.audio.sample_rate} Hz"
         return f"Clip({', '.join([*told, f'sound of {self.audio.duration_s:.2f} s at {rate}'])})"
+
+    def frames_ahead(self) -> Generator[Frame, None, None]:
+        """The frames, one after another; a file's are decoded by a thread, a few ahead.
+
+        Frames that were given are asked for one by one: they may come from a camera, or from code
+        that must not run in another thread.
+        """
+        from coprop.media.reader import VideoFile
+
+        if isinstance(self.frames, VideoFile):
+            yield from ahead(self.frames)
+        else:
+            yield from self.frames
 
     def __enter__(self) -> Clip:
         return self

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -40,15 +42,38 @@ def paint(
     Returns:
         (H, W, 3) uint8 RGB, a new array.
     """
-    painted: NDArray[np.uint8] = image.copy()
-    inside = labels > 0
-    if not inside.any():
+    painted: NDArray[np.uint8] = image.copy(order="C")
+    shown = labels_in(labels)
+    if not shown:
         return painted
-    colours = (tints or Tints()).of(image, labels).astype(np.uint16)
-    painted[inside] = ((image[inside] + colours[labels[inside]]) // 2).astype(np.uint8)
+    # A pixel is one value of three bytes here: picking and placing those takes a tenth of the time
+    # that it takes with an axis of colours.
+    pixels, colours = _as_triples(painted), (tints or Tints()).of(image, labels, shown)
+    for label in shown:
+        inside = labels == label
+        own = pixels[inside].view(np.uint8)
+        tint = np.tile(colours[label], len(own) // 3)
+        half = (own >> 1) + (tint >> 1) + (own & tint & 1)  # of the sum, in 8 bits
+        pixels[inside] = half.view("V3")
     outlined = without_specks(labels, round(_OUTLINED * labels.size))
-    painted[_contour(outlined, thickness=max(1, round(min(labels.shape) / 240)))] = 255
+    thickness = max(1, round(min(labels.shape) / 240))
+    around = _box(outlined, thickness)
+    pixels[around][_contour(outlined[around], thickness)] = np.void(b"\xff\xff\xff")
     return painted
+
+
+def _as_triples(rgb: NDArray[np.uint8]) -> NDArray[np.void]:
+    """(..., 3), contiguous -> (...), a view."""
+    return rgb.view("V3")[..., 0]
+
+
+def _box(labels: NDArray[np.uint8], margin: int) -> tuple[slice, slice]:
+    """The rows and columns of all that is labelled, and ``margin`` more on each side."""
+    rows, columns = (np.flatnonzero(labels.any(axis=axis)) for axis in (1, 0))
+    if not rows.size:
+        return slice(0, 0), slice(0, 0)
+    first, left = max(rows[0] - margin, 0), max(columns[0] - margin, 0)
+    return slice(first, rows[-1] + 1 + margin), slice(left, columns[-1] + 1 + margin)
 
 
 def _contour(labels: NDArray[np.uint8], thickness: int) -> NDArray[np.bool_]:
@@ -76,16 +101,22 @@ class Tints:
         self._table = np.zeros((256, 3), dtype=np.uint8)
         self._chosen: dict[int, int] = {}
 
-    def of(self, image: NDArray[np.uint8], labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def of(
+        self,
+        image: NDArray[np.uint8],
+        labels: NDArray[np.uint8],
+        shown: Sequence[int] | None = None,
+    ) -> NDArray[np.uint8]:
         """(256, 3) RGB, a colour for each label that has appeared so far.
 
         Args:
             image: (H, W, 3) uint8 RGB.
             labels: (H, W) uint8 label map, 0 = background.
+            shown: those in the map, where they have been found already (`labels_in`).
         """
-        for label in np.flatnonzero(np.bincount(labels.ravel(), minlength=256)):
-            if label and int(label) not in self._chosen:
-                self._choose(int(label), image, labels == label)
+        for label in labels_in(labels) if shown is None else shown:
+            if label not in self._chosen:
+                self._choose(label, image, labels == label)
         return self._table
 
     def _choose(self, label: int, image: NDArray[np.uint8], area: NDArray[np.bool_]) -> None:
@@ -94,6 +125,19 @@ class Tints:
         contrast[taken > taken.min()] = -1
         self._chosen[label] = int(contrast.argmax())
         self._table[label] = TINTS[self._chosen[label]]
+
+
+def labels_in(labels: NDArray[np.uint8]) -> list[int]:
+    """The labels in a map, without the background, lowest first.
+
+    >>> labels_in(np.array([[0, 3], [1, 3]], dtype=np.uint8))
+    [1, 3]
+    """
+    left, found = labels[labels > 0], []  # mostly few labels: one after the other is fastest
+    while left.size:
+        found.append(int(left[0]))
+        left = left[left != found[-1]]
+    return sorted(found)
 
 
 def _contrast(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:

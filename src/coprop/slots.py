@@ -1,0 +1,71 @@
+"""What the slots and numbers of a pipeline take, and what is said of anything else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from coprop.checks import number, shown, whole
+from coprop.errors import CoPropError
+from coprop.propagation.checks import check_propagator
+
+_SHORTEST_SEGMENT_S = 0.001  # no video shows more frames in a second
+
+
+def _longest(value: object) -> float | None:
+    wanted = f"a number of seconds, at least {_SHORTEST_SEGMENT_S}, or None for no limit"
+    if value is None:
+        return None
+    return number("max_segment_s", value, wanted, low=_SHORTEST_SEGMENT_S)
+
+
+def _edge(value: object) -> int:
+    return whole("working_edge", value, "at least 1 pixel, a whole number", low=1, high=2**31)
+
+
+def _propagator(value: Any) -> Any:
+    check_propagator(value)
+    return value
+
+
+def _detector(value: Any) -> Any:
+    if not callable(value):
+        raise CoPropError(
+            "the detector must be a function of the sound that returns ControlPoints, got "
+            f"{shown(value)}."
+        )
+    return value
+
+
+def _namer(value: Any) -> Any:
+    if value is not None and not callable(value):
+        raise CoPropError(
+            "the namer must be a function of the sound and a segment of it that returns a tuple of "
+            f"Category, or None for no names, got {shown(value)}."
+        )
+    return value
+
+
+def checked_device(value: Any) -> torch.device:
+    try:
+        device = torch.device(value)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
+        raise CoPropError(
+            f"device {shown(value)} cannot be used here: {str(error).splitlines()[0]} "
+            'Give "cpu", or a device that torch finds.'
+        ) from error
+    return device
+
+
+CHECKS: dict[str, Callable[[Any], Any]] = {
+    "max_segment_s": _longest,
+    "working_edge": _edge,
+    "propagator": _propagator,
+    "detector": _detector,
+    "namer": _namer,
+    "device": checked_device,
+}
+"""What becomes of each argument of `CoProp`, and what is said of one that cannot be used."""

@@ -1,0 +1,178 @@
+"""What ``coprop run`` costs with this version of the code, against an earlier one.
+
+    git worktree add --detach /tmp/before 0d92270
+    python -m tools.bench.run_cost /tmp/before/src VIDEO... [--turns 2] [--json FILE]
+
+Each video (by default the example, at 1280 x 720 and at 298 x 224) goes through the command of both
+versions in turn, each run in a process of its own, on the CPU with one thread. Printed are CPU
+seconds a frame: of the work alone, from the first look at the sound to the last file, and of the
+whole command, with loading Python, torch and the weights; peak memory; and on how many pixels the
+labels are the same. Of several turns the least counts: other programs only ever add to it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from PIL import Image
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "clip.mp4"
+HERE = Path(__file__).parents[2] / "src"
+SIZES = ((1280, 720), (298, 224))
+_RUN = """
+import json, resource, sys, time
+import torch
+torch.set_num_threads(1)
+import coprop.cli.run as command
+told, process = {}, command._process
+def timed(*args):
+    begun = time.process_time()
+    content = process(*args)
+    told.update(work=time.process_time() - begun, frames=content["num_frames"])
+    return content
+command._process = timed
+from coprop.cli import main
+video, out, report = sys.argv[1:]
+sys.argv = ["coprop", "run", video, "--out", out, "--quiet", "--device", "cpu"]
+try:
+    main()
+except SystemExit as end:
+    if end.code:
+        raise
+told.update(whole=time.process_time())
+told.update(peak=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+json.dump(told, open(report, "w"))
+"""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one run: CPU seconds of the work and of the whole command, frames, and peak MiB."""
+
+    work: float
+    whole: float
+    frames: int
+    peak: float
+
+
+def run(source: Path, video: Path, out: Path) -> Cost:
+    """Runs the command of the package in a folder."""
+    report = out.with_suffix(".json")
+    threads = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    environment = {**os.environ, **threads, "PYTHONPATH": str(source)}
+    command = [sys.executable, "-c", _RUN, str(video), str(out), str(report)]
+    subprocess.run(command, env=environment, check=True)
+    return Cost(**json.loads(report.read_text(encoding="utf-8")))
+
+
+def least(costs: list[Cost]) -> Cost:
+    """The least of each, over turns."""
+    return Cost(
+        min(cost.work for cost in costs),
+        min(cost.whole for cost in costs),
+        costs[0].frames,
+        min(cost.peak for cost in costs),
+    )
+
+
+def same_labels(one: Path, other: Path) -> float:
+    """Share of the pixels with the same label in two result folders."""
+    pairs = [
+        (np.asarray(Image.open(path)), np.asarray(Image.open(other / "masks" / path.name)))
+        for path in sorted((one / "masks").glob("*.png"))
+    ]
+    return float(np.mean([np.mean(a == b) for a, b in pairs]))
+
+
+def resized(video: Path, path: Path, width: int, height: int) -> Path:
+    """The same video at another size, its sound as it is."""
+    with av.open(str(video)) as source, av.open(str(path), "w") as target:
+        pictures, sound = source.streams.video[0], source.streams.audio[0]
+        rate = pictures.average_rate or Fraction(25)
+        shown = target.add_stream("libx264", rate=rate)
+        shown.width, shown.height, shown.pix_fmt = width, height, "yuv420p"
+        shown.options = {"crf": "18"}
+        copied, count = target.add_stream_from_template(sound), 0
+        for packet in source.demux(pictures, sound):
+            if packet.stream is sound and packet.dts is not None:
+                packet.stream = copied
+                target.mux(packet)
+            elif packet.stream is pictures:
+                for frame in packet.decode():
+                    picture = frame.reformat(width=width, height=height, format="yuv420p")
+                    picture.pts, picture.time_base, count = count, 1 / rate, count + 1
+                    target.mux(shown.encode(picture))
+        target.mux(shown.encode(None))
+    return path
+
+
+def compare(before: Path, video: Path, folder: Path, turns: int) -> dict[str, Any]:
+    """Both versions on a video, in turns."""
+    costs: dict[str, list[Cost]] = {"before": [], "after": []}
+    for turn in range(turns):
+        for name, source in (("before", before), ("after", HERE)):
+            costs[name].append(run(source, video, folder / f"{video.stem}-{name}-{turn}"))
+    old, new = least(costs["before"]), least(costs["after"])
+    made = [folder / f"{video.stem}-{name}-0" for name in costs]
+    return {
+        "video": video.stem,
+        "frames": new.frames,
+        "work_before": old.work / old.frames,
+        "work_after": new.work / new.frames,
+        "work_ratio": old.work / new.work,
+        "whole_ratio": old.whole / new.whole,
+        "whole_before": old.whole / old.frames,
+        "whole_after": new.whole / new.frames,
+        "peak_before": old.peak,
+        "peak_after": new.peak,
+        "same_labels": same_labels(*made),
+    }
+
+
+def line(row: dict[str, Any]) -> str:
+    """A row of the table."""
+    return (
+        "| {video} | {work_before:.3f} | {work_after:.3f} | {work_ratio:.2f} | {whole_before:.3f} "
+        "| {whole_after:.3f} | {whole_ratio:.2f} | {peak_before:.0f} | {peak_after:.0f} "
+        "| {same_labels:.4%} |"
+    ).format(**row)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("before", type=Path, help="the folder src of the earlier version")
+    parser.add_argument("videos", type=Path, nargs="*", help="by default the example, resized")
+    parser.add_argument("--turns", type=int, default=2)
+    parser.add_argument("--json", type=Path, help="a file for the figures")
+    options = parser.parse_args()
+    columns = ["video", "work before", "after", "ratio", "whole before", "after", "ratio"]
+    columns += ["MiB before", "after", "same labels"]
+    print(f"| {' | '.join(columns)} |")
+    print("| --- " * len(columns) + "|", flush=True)
+    rows = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        videos = options.videos or [
+            resized(EXAMPLE, folder / f"{width}x{height}.mp4", width, height)
+            for width, height in SIZES
+        ]
+        for video in videos:
+            rows.append(compare(options.before, video, folder, options.turns))
+            print(line(rows[-1]), flush=True)
+    if options.json is not None:
+        options.json.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
