@@ -26,6 +26,7 @@ from coprop.frame_masks import (
 from coprop.keyframes.adapters.registry import KeyframePredictor
 from coprop.keyframes.model import KeyframeModel
 from coprop.keyframes.naming import SoundNamer, name_sound
+from coprop.keyframes.timed import Moment
 from coprop.propagation.checks import checked_step, warn_of_step_probabilities
 from coprop.propagation.propagator import Propagator
 from coprop.schedule import Schedule, keyframe_spans
@@ -117,8 +118,10 @@ class Tracking:
                 mask = tracker.silent(frame, state.mask if state else None)
             elif state is None or is_keyframe:
                 words = points.categories_at(_middle_s(span.sources, sound_s))
-                state = tracker.start(frame, span.sources, around, words)
-                mask = state.mask
+                state = tracker.start(frame, span.sources, around, words) or (
+                    tracker.step(frame, state) if state else None
+                )
+                mask = state.mask if state else tracker.silent(frame, None)
                 if span.sources != begun:
                     begun = span.sources
                     self.segments.append(self._named(begun, frame.time_s))
@@ -186,8 +189,8 @@ class SegmentTracker:
         sources: Segment,
         around: Sequence[Frame],
         words: tuple[str, ...] | None = None,
-    ) -> SegmentState:
-        """The keyframe's mask.
+    ) -> SegmentState | None:
+        """The keyframe's mask; None where the keyframe model wants no keyframe.
 
         Args:
             frame: the keyframe.
@@ -197,6 +200,8 @@ class SegmentTracker:
             words: for what sounds in it, for models that are guided by them.
         """
         logits = self._keyframe_logits(frame, sources, around, words)
+        if logits is None:
+            return None
         mask, kept = keyframe_mask(frame, as_probabilities(logits))
         if len(mask.classes) == 1 or not mask.labels.any():
             return SegmentState(mask, None)
@@ -208,9 +213,10 @@ class SegmentTracker:
         self, frame: Frame, around: Sequence[Frame], words: tuple[str, ...] | None = None
     ) -> FrameMask:
         """The keyframe model's own mask of any frame, in silence too, to the last speck."""
-        return whole_mask(
-            frame, as_probabilities(self._keyframe_logits(frame, None, around, words))
-        )
+        logits = self._keyframe_logits(frame, None, around, words)
+        if logits is None:
+            return empty_mask(frame)
+        return whole_mask(frame, as_probabilities(logits))
 
     def silent(self, frame: Frame, before: FrameMask | None) -> FrameMask:
         """The empty mask of a frame in which nothing is heard, after another frame's."""
@@ -247,12 +253,15 @@ class SegmentTracker:
         sources: Segment | None,
         around: Sequence[Frame],
         words: tuple[str, ...] | None,
-    ) -> Tensor:
+    ) -> Tensor | None:
         context = self._keyframes.context
         frames = nearest(frame, around, context)
         images = torch.cat([self._image(each) for each in frames])
         sound = torch.cat([self._keyframe_sound(each.time_s, sources) for each in frames])
-        logits = self._predict(images, sound.to(self._device), words)
+        moment = Moment(frame.time_s, frame.index)
+        logits = self._predict(images, sound.to(self._device), words, moment)
+        if logits is None:
+            return None
         check_logits(logits, images)
         position = context.position(frame.time_s)
         logits = logits[position : position + 1]

@@ -23,6 +23,7 @@ from coprop.keyframes.model import (
 )
 from coprop.keyframes.segmenter import KeyframeSegmenter
 from coprop.keyframes.text_guided import guided
+from coprop.keyframes.timed import Moment, TimedKeyframeModel, timed
 
 _FAMILIES = (AVSegFormerAdapter, CATRAdapter, TPAVIAdapter, COMBOAdapter, CAVPAdapter)
 
@@ -133,19 +134,26 @@ class KeyframePredictor:
 
     def __init__(self, model: KeyframeModel) -> None:
         self._model = model
-        known = isinstance(model, NetworkAdapter | KeyframeSegmenter)
+        known = isinstance(model, NetworkAdapter | KeyframeSegmenter | TimedKeyframeModel)
         self._watched = not known and getattr(model, "outputs", "logits") == "logits"
 
     def __call__(
-        self, frames: Tensor, audio: Tensor, words: tuple[str, ...] | None = None
-    ) -> Tensor:
-        """The model's logits, as `KeyframeModel` describes them.
+        self,
+        frames: Tensor,
+        audio: Tensor,
+        words: tuple[str, ...] | None = None,
+        moment: Moment | None = None,
+    ) -> Tensor | None:
+        """The model's logits, as `KeyframeModel` describes them; None where it wants no keyframe.
 
         Args:
             frames, audio: what the model is given.
             words: for what is heard, for a model that is guided by them; None where nobody said.
+            moment: of the keyframe, for a model that answers by time.
         """
-        model = guided(self._model, words)
+        model = timed(guided(self._model, words), moment)
+        if model is None:
+            return None
         if isinstance(model, nn.Module):
             device = device_of(model)
             with evaluation_mode(model):
