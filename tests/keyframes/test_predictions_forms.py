@@ -38,9 +38,7 @@ def keyframes(predictions: Predictions, size: tuple[int, int] = SIZE) -> list[Fr
         propagator=Shifter(),
         namer=None,
     )
-    result = pipeline(
-        clip_of(SECONDS * 10, *size), noise(SECONDS), fps=10, keep_probabilities=True
-    )
+    result = pipeline(clip_of(SECONDS * 10, *size), noise(SECONDS), fps=10, keep_probabilities=True)
     found = [mask for mask in result.masks if mask.is_keyframe and mask.time_s]
     assert [mask.time_s for mask in found] == [s + 0.5 for s in range(SECONDS)]
     return found

@@ -153,7 +153,7 @@ class Predictions(_Sound):
             raise PredictionError(
                 f"no prediction is near the keyframe at {moment.time_s:.3f} s: of "
                 f"{counted(len(self), 'prediction')}{f' in {name}' if name else ''} the nearest is "
-                f" {far_s:.3f} s away, and max_distance_s is {self.max_distance_s:g}. "
+                f"{far_s:.3f} s away, and max_distance_s is {self.max_distance_s:g}. "
                 'Give a larger one, or missing="empty" or "skip".'
             )
         return PredictedFrame(self, None) if self.missing == "empty" else None

@@ -137,17 +137,19 @@ def open_source(given: AnyPath | ArrayLike | Pictures) -> Source:
     return Array(values, str(path), times_s)
 
 
+def holds_folders(folder: Path) -> bool:
+    """Whether it is a folder in whose folders there are pictures, and in which there are none."""
+    pictures = _pictures_below(folder) if folder.is_dir() else []
+    return bool(pictures) and all(path.parent != folder for path in pictures)
+
+
 def pictures_in(folder: Path) -> list[Path]:
     """The pictures right in a folder.
 
     Raises:
         PredictionError: there are none.
     """
-    try:
-        files = visible(folder)
-    except OSError as error:
-        raise PredictionError(f"{folder} cannot be read: {error.strerror or error}.") from error
-    pictures = [path for path in files if path.suffix.lower() in SUFFIXES]
+    pictures = _pictures_below(folder)
     own = [path for path in pictures if path.parent == folder]
     if own:
         return own
@@ -158,6 +160,13 @@ def pictures_in(folder: Path) -> list[Path]:
             "take whole runs.)"
         )
     raise PredictionError(f"{folder} holds no pictures; predictions are {_ACCEPTED}.")
+
+
+def _pictures_below(folder: Path) -> list[Path]:
+    try:
+        return [path for path in visible(folder) if path.suffix.lower() in SUFFIXES]
+    except OSError as error:
+        raise PredictionError(f"{folder} cannot be read: {error.strerror or error}.") from error
 
 
 def _read_arrays(path: Path) -> tuple[Any, NDArray[Any] | None]:
