@@ -100,12 +100,12 @@ SOURCES: dict[str, tuple[Make, str]] = {
         lambda p: of_bytes(p / "a.json", json.dumps([{"image_id": 1}]).encode()),
         r"is not COCO's form: KeyError: 'segmentation'. It must be a list of",
     ),
-    "no json": (lambda p: of_bytes(p / "a.json", b"{"), "cannot be read as JSON"),
+    "coco that is no JSON": (lambda p: of_bytes(p / "a.json", b"{"), "cannot be read as JSON"),
     "coco without a mask": (lambda p: of_bytes(p / "a.json", b"[]"), "has none at all"),
     "coco with category 255": (
         lambda p: of_bytes(
             p / "a.json",
-            b'[{"image_id": 1, "category_id": 255, "segmentation": {"size": [1, 1], "counts": [1]}}]',
+            b'[{"image_id": 1, "category_id": 255, "segmentation": {"size": [1, 1]}}]',
         ),
         "category_id is 255, not 1 to 254",
     ),
@@ -204,7 +204,7 @@ def test_wrap_takes_no_options_of_functions() -> None:
 
 
 def test_runs(tmp_path: Path) -> None:
-    with pytest.raises(PredictionError, match="no predictions at .*none: no such folder"):
+    with pytest.raises(PredictionError, match=r"no predictions at .*none: no such folder"):
         PredictionRun(tmp_path / "none")
     with pytest.raises(PredictionError, match=r"holds no picture, where <clip>/<clip>_<number>"):
         PredictionRun(tmp_path)

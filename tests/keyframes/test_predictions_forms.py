@@ -264,7 +264,7 @@ def test_coco_results(tmp_path: Path) -> None:
 
 
 def test_coco_data_set_compressed(tmp_path: Path) -> None:
-    """As pycocotools writes it; pictures without a mask are there, by the numbers of their files."""
+    """As pycocotools writes it; pictures without a mask count, by the numbers of their files."""
     codec = pytest.importorskip("pycocotools.mask")
     rows = []
     for i in (0, 1, 3, 4):
