@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from coprop.brief import brief, counted
 from coprop.checks import check_choice
@@ -44,7 +44,8 @@ class PredictionRun:
         self._files = find_run(as_path("predictions", folder, error=PredictionError), layout)
         self.layout: LayoutName = self._files.layout
         self.root = self._files.root
-        self._max_distance_s, self._missing = max_distance_s, missing
+        self.max_distance_s = max_distance_s
+        self.missing: Missing = missing
         sources = [self._source(clip) for clip in self._files.clips]
         self.values: Values = found_values(sources) if values is None else values
         check_choice("values", self.values, get_args(Values), error=PredictionError)
@@ -77,9 +78,15 @@ class PredictionRun:
             self._source(clip),
             values=self.values,
             every="second",
-            max_distance_s=self._max_distance_s,
-            missing=self._missing,
+            max_distance_s=self.max_distance_s,
+            missing=self.missing,
         )
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What makes the predictions what they are, beside the folder, as JSON can hold it."""
+        names = ("layout", "values", "max_distance_s", "missing")
+        return {name: getattr(self, name) for name in names}
 
     def paths(self, clip: str) -> tuple[Path, ...]:
         """The files of a clip's predictions, in order."""
