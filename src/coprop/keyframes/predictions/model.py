@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -119,6 +119,15 @@ class Predictions(_Sound):
     def __getitem__(self, index: int) -> NDArray[np.float32]:
         """(C, h, w) logits, where values are logits, or else probabilities, of one prediction."""
         return np.asarray(as_soft(self._read(index), self.values)[0].numpy())
+
+    @property
+    def slots(self) -> NDArray[np.int64]:
+        """(T,) of which second or frame each is, from 0, as far as files tell."""
+        return self._source.slots
+
+    def raw(self) -> Iterator[Raw]:
+        """Each as it was written, in order."""
+        return map(self._read, range(len(self)))
 
     def for_clip(self, num_frames: int | None, duration_s: float | None) -> Predictions:
         """The same predictions, whose times are those of a clip of this length.

@@ -41,7 +41,8 @@ class PredictionRun:
         max_distance_s: float = DISTANCE_S,
         missing: Missing = "error",
     ) -> None:
-        self._files = find_run(as_path("predictions", folder, error=PredictionError), layout)
+        self.folder = as_path("predictions", folder, error=PredictionError)
+        self._files = find_run(self.folder, layout)
         self.layout: LayoutName = self._files.layout
         self.root = self._files.root
         self.max_distance_s = max_distance_s
