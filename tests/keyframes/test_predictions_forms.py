@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -291,3 +292,11 @@ def test_times_beside_the_array(tmp_path: Path) -> None:
 def test_one_prediction_read() -> None:
     np.testing.assert_array_equal(Predictions(LABELS)[2].argmax(axis=0), LABELS[2])
     np.testing.assert_array_equal(Predictions(LOGITS)[2], LOGITS[2:3])
+
+
+def test_every_form_in_the_documentation_has_its_test() -> None:
+    root = Path(__file__).parents[2]
+    named = re.findall(r"`(test_\w+)`", (root / "docs" / "predictions.md").read_text())
+    written = "".join(path.read_text() for path in (root / "tests").rglob("test_*.py"))
+    assert len(set(named)) > 15
+    assert not [name for name in named if f"def {name}(" not in written]
