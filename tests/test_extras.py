@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from coprop import Predictions
 from coprop.control_points.language_models.server import ServerModel
 from coprop.errors import CoPropError, MissingPackageError
 from coprop.extras import needs
@@ -27,17 +26,10 @@ def metrics_anew() -> Any:
     return importlib.import_module("coprop.metrics").Jaccard()
 
 
-def empty_json(folder: Path) -> Path:
-    path = folder.with_suffix(".json")
-    path.write_text("[]")
-    return path
-
-
 USES: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "llm": ("openai", lambda folder: ServerModel("http://localhost", "tiny")),
     "train": ("tensorboardX", lambda folder: Recorder(RunFolder(folder), 0)),
     "eval": ("torchmetrics", lambda folder: metrics_anew()),
-    "coco": ("pycocotools", lambda folder: Predictions(empty_json(folder))),
 }
 
 

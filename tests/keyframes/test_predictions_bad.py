@@ -98,10 +98,10 @@ SOURCES: dict[str, tuple[Make, str]] = {
     ),
     "coco of another form": (
         lambda p: of_bytes(p / "a.json", json.dumps([{"image_id": 1}]).encode()),
-        r"is not COCO's form: KeyError: 'segmentation'. It must be a list of",
+        r"is not of COCO's form \(KeyError: 'segmentation'\); it must be a list of",
     ),
     "coco that is no JSON": (lambda p: of_bytes(p / "a.json", b"{"), "cannot be read as JSON"),
-    "coco without a mask": (lambda p: of_bytes(p / "a.json", b"[]"), "has none at all"),
+    "coco without a mask": (lambda p: of_bytes(p / "a.json", b"[]"), "holds no mask"),
     "coco with category 255": (
         lambda p: of_bytes(
             p / "a.json",
@@ -116,8 +116,6 @@ SOURCES: dict[str, tuple[Make, str]] = {
 def test_sources(case: str, tmp_path: Path) -> None:
     make, sentence = SOURCES[case]
     source = make(tmp_path)
-    if case.startswith("coco"):
-        pytest.importorskip("pycocotools")
     with pytest.raises(PredictionError, match=sentence) as caught:
         Predictions(source)
     assert "\n" not in str(caught.value)
@@ -215,10 +213,47 @@ def test_runs(tmp_path: Path) -> None:
         PredictionRun(tmp_path, layout="mine")  # type: ignore[arg-type]
 
 
-def test_nobody_has_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import sys
+@pytest.mark.parametrize(
+    ("code", "sentence"),
+    [
+        ({"size": [4, 4], "counts": [3]}, "it has 1 runs of 3 pixels for 4 x 4"),
+        ({"size": [4, 4], "counts": []}, "0 runs of 0 pixels"),
+        ({"size": [4, 4], "counts": ""}, "0 runs of 0 pixels"),
+        ({"size": [4, 4], "counts": [0, 1_000_000]}, "of 1000000 pixels"),
+        ({"size": [4, 4], "counts": [-4, 20]}, "2 runs of 16 pixels for 4 x 4"),
+        ({"size": [4, 4], "counts": "0P"}, "it breaks off"),
+        ({"size": [4, 4], "counts": "0\u00ff"}, "is no character of such a code"),
+        ({"size": [4, 4], "counts": ["a"]}, "invalid literal"),
+        ({"size": [4, 4], "counts": 5}, "not iterable"),
+        ({"size": [0, 4], "counts": [0]}, "a mask has the size 0 x 4"),
+        ({"size": [10**9, 10**9], "counts": [10**18]}, "a mask has the size"),
+        ({"size": [4], "counts": [16]}, "not of COCO's form"),
+    ],
+)
+def test_coco_codes(code: dict[str, Any], sentence: str, tmp_path: Path) -> None:
+    """What is too short is not filled up, and nothing is allocated for what cannot be."""
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps([{"image_id": 0, "category_id": 1, "segmentation": code}]))
+    with pytest.raises(PredictionError, match=sentence):
+        Predictions(path)
 
-    for name in ("pycocotools", "pycocotools.mask"):
-        monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(CoPropError, match=r'pip install "coprop\[coco\]"'):
-        Predictions(of_bytes(tmp_path / "a.json", b"[]"))
+
+def test_numbers_that_no_file_is_counted_with(tmp_path: Path) -> None:
+    """Names that end with many digits are names."""
+    for name in ("1" * 40, "2" * 40):
+        save(Image.fromarray(MASKS[0]), tmp_path / f"{name}.png")
+    assert len(Predictions(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("shape", [(5, 12, 16, 1), (5, 12, 16, 3), (5, 224, 224, 71)])
+def test_channels_at_the_end(shape: tuple[int, ...]) -> None:
+    """They would be taken for as many classes as there are rows."""
+    with pytest.raises(PredictionError, match=r"channels last; predictions are .* \(T, C, h, w\)"):
+        Predictions(np.zeros(shape, dtype=np.float32) - 1)
+
+
+def test_a_run_is_not_wrapped_itself(tmp_path: Path) -> None:
+    pictures(tmp_path / "a", MASKS[:1])
+    (tmp_path / "a" / "0.png").rename(tmp_path / "a" / "a_0.png")
+    with pytest.raises(CoPropError, match="PredictionRun"):
+        CoProp.wrap(PredictionRun(tmp_path))  # type: ignore[arg-type]

@@ -17,6 +17,7 @@ from prediction_folders import SIZE, labels_of, masks_of, save
 from safetensors.numpy import save_file
 
 from coprop import CoProp, Predictions
+from coprop.keyframes.predictions.coco import decoded
 from coprop.types import FrameMask
 from pipeline_samples import Shifter, changes_at, clip_of, noise
 
@@ -248,7 +249,6 @@ def coco_entry(image: int, mask: np.ndarray, category: int, **more: float) -> di
 
 def test_coco_results(tmp_path: Path) -> None:
     """A list of results: the highest score on top, those below a half left out."""
-    pytest.importorskip("pycocotools")
     everywhere = np.ones(SIZE, dtype=bool)
     rows = []
     for i in range(SECONDS):
@@ -264,13 +264,25 @@ def test_coco_results(tmp_path: Path) -> None:
     np.testing.assert_array_equal(labels_at_keyframes(predictions), wanted)
 
 
+def compressed(counts: list[int]) -> str:
+    """COCO's text for run lengths, as its specification puts it: bits in groups of five."""
+    text = ""
+    for i, count in enumerate(counts):
+        rest = count - counts[i - 2] if i > 2 else count
+        while True:
+            group, rest = rest & 31, rest >> 5
+            last = rest == (-1 if group & 16 else 0)
+            text += chr(48 + group + (0 if last else 32))
+            if last:
+                break
+    return text
+
+
 def test_coco_data_set_compressed(tmp_path: Path) -> None:
-    """As pycocotools writes it; pictures without a mask count, by the numbers of their files."""
-    codec = pytest.importorskip("pycocotools.mask")
+    """Pictures without a mask count, by the numbers of their files."""
     rows = []
     for i in (0, 1, 3, 4):
-        code = codec.encode(np.asfortranarray(MASKS[i].astype(np.uint8)))
-        code["counts"] = code["counts"].decode()
+        code = {"size": list(SIZE), "counts": compressed(run_lengths(MASKS[i]))}
         rows.append({"image_id": 100 + i, "category_id": 1, "segmentation": code})
     images = [{"id": 100 + i, "file_name": f"frame_{i + 1:04d}.jpg"} for i in range(SECONDS)]
     path = tmp_path / "annotations.json"
@@ -278,6 +290,28 @@ def test_coco_data_set_compressed(tmp_path: Path) -> None:
     wanted = MASKS.copy()
     wanted[2] = False
     np.testing.assert_array_equal(labels_at_keyframes(Predictions(path)), wanted.astype(np.uint8))
+
+
+@pytest.mark.parametrize("density", [0.0, 0.01, 0.5, 0.99, 1.0])
+def test_coco_codes_are_those_of_pycocotools(density: float) -> None:
+    codec = pytest.importorskip("pycocotools.mask")
+    for size in [(1, 1), (7, 5), (64, 48), (300, 500)]:
+        mask = np.random.default_rng(1).random(size) < density
+        code = codec.encode(np.asfortranarray(mask.astype(np.uint8)))
+        np.testing.assert_array_equal(decoded(code["counts"].decode(), size), mask)
+
+
+def test_coco_codes_noted_from_pycocotools() -> None:
+    """A column, a block whose runs repeat, and runs that shrink, whose differences are negative."""
+    noted = [
+        ("h3X1`P1", [120, 40, 1040], (40, 30)),
+        ("j06600000R1", [26, 6, 6, 6, 6, 6, 6, 6, 40], (12, 9)),
+        ("`<W66kIT90Sh1", [400, 199, 6, 2, 298, 2, 2093], (300, 10)),
+    ]
+    for text, counts, size in noted:
+        wanted = decoded(counts, size)
+        np.testing.assert_array_equal(decoded(text, size), wanted)
+        assert compressed(counts) == text
 
 
 def test_times_beside_the_array(tmp_path: Path) -> None:

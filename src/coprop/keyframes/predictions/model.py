@@ -72,7 +72,6 @@ class Predictions(_Sound):
         PredictionError: nothing is there, it cannot be read, or it could mean several things; at a
             clip, predictions that do not fit it; at a keyframe, none that is near.
         ShapeError: predictions of several sizes.
-        MissingPackageError: pycocotools is not installed, for ``.json``.
 
     Example:
         >>> import numpy as np

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
 NUM_COLOURS = 71  # classes of AVSS, each with its colour of PASCAL VOC's palette
 
+_MOST_DIGITS = 12  # of a number; more are part of a name
 _SOLID = 3  # pixels: no wider are the mixed colours that resizing leaves between two areas
 _SOLID_JPEG = 9  # where colours were stored at half the size, and in blocks of 8
 _BLACK_OR_WHITE = 32  # how far JPEG leaves a mask's two values, at usual qualities
@@ -34,11 +35,15 @@ def read_picture(path: Path) -> Raw:
     Raises:
         PredictionError: no picture, or one of more than 8 bits.
     """
-    image = opened(path)
-    try:
-        image.load()
-    except Exception as error:  # Pillow raises many kinds of error for damaged pictures
-        raise _damaged(path, error) from error
+    with opened(path) as image:
+        try:
+            image.load()
+        except Exception as error:  # Pillow raises many kinds of error for damaged pictures
+            raise _damaged(path, error) from error
+        return _raw(image, path)
+
+
+def _raw(image: Image, path: Path) -> Raw:
     lossy = image.format == "JPEG"
     if image.mode == "P":
         indices, colours = np.asarray(image), _palette(image)
@@ -90,7 +95,7 @@ def numbers_of(paths: Sequence[Path]) -> tuple[int, ...] | None:
     found: dict[int, Path] = {}
     for path in paths:
         digits = path.stem[len(path.stem.rstrip("0123456789")) :]
-        if not digits or not digits.isascii():
+        if not 0 < len(digits) <= _MOST_DIGITS:
             return None
         if int(digits) in found:
             raise PredictionError(

@@ -21,6 +21,7 @@ from coprop.keyframes.predictions.values import Raw
 TIMES = "times_s"
 """The name of the array with the predictions' times, beside that with the predictions."""
 
+_CLASSES = (1, 2, 3, 71)  # usual numbers of channels, AVSS's last; no picture is as narrow
 _ARRAYS = (".npy", ".npz", ".safetensors")
 _ACCEPTED = (
     f"a folder of pictures ({', '.join(SUFFIXES)}), a file {', '.join(_ARRAYS)} or .json, or an "
@@ -102,6 +103,11 @@ class Array:
             raise PredictionError(
                 f"{self._told} has the shape {shape}; predictions are (T, h, w) or (T, C, h, w)."
             )
+        if len(shape) == 4 and shape[3] in _CLASSES and min(shape[1:3]) > shape[3]:
+            raise PredictionError(
+                f"{self._told} has the shape {shape}, with channels last; predictions are (T, h, "
+                "w) or (T, C, h, w): give values.transpose(0, 3, 1, 2)."
+            )
         self.slots = np.arange(shape[0])
 
     def __getitem__(self, index: int) -> Raw:
@@ -115,7 +121,6 @@ def open_source(given: AnyPath | ArrayLike | Pictures) -> Source:
 
     Raises:
         PredictionError: nothing is there, or nothing that is known.
-        MissingPackageError: pycocotools is not installed, for COCO's JSON.
     """
     if isinstance(given, Pictures):
         return given
