@@ -103,11 +103,10 @@ def retime(
         _begin(out, {**places, **run.settings, **(settings or {})}, force=force)
         for number, (clip, targets) in enumerate(files.items(), 1):
             try:
-                if all(target.is_file() for target in targets):
-                    result.there.append(clip)
-                else:
+                done = all(target.is_file() for target in targets)
+                if not done:
                     _retime_clip(run, clip, found.get(clip), targets, pipeline)
-                    result.written.append(clip)
+                (result.there if done else result.written).append(clip)
             except OutputError:
                 raise
             except CoPropError as error:

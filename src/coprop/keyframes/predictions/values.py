@@ -108,13 +108,17 @@ def _of_whole_numbers(seen: set[float], name: str, *, integer: bool) -> Values:
 
 
 def finite(raw: Raw) -> NDArray[Any]:
-    """Its values, (C, h, w).
+    """Its values, (C, h, w); real ones in single precision.
 
     Raises:
-        PredictionError: NaN or infinite ones.
+        PredictionError: NaN or infinite ones, in single precision.
     """
     values = raw.values if raw.values.ndim == 3 else raw.values[None]
-    if values.dtype.kind == "f" and not np.isfinite(values).all():
+    if values.dtype.kind != "f":
+        return values
+    with np.errstate(over="ignore"):
+        values = values.astype(np.float32)
+    if not np.isfinite(values).all():
         raise PredictionError(
             f"{raw.name} has NaN or infinite values; write it again from finite ones."
         )
