@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import chain
@@ -97,10 +97,8 @@ def retime(
     places = {"predictions": str(run.folder.resolve()), "videos": str(folder.resolve())}
     files = {clip: [out / path.relative_to(run.folder) for path in run.paths(clip)] for clip in run}
     with WriterLock.of_folder(out):
-        if force:
-            for target in chain(*files.values()):
-                remove(target)
-        _begin(out, {**places, **run.settings, **(settings or {})}, force=force)
+        replaced = chain(*files.values()) if force else None
+        _begin(out, {**places, **run.settings, **(settings or {})}, replaced)
         for number, (clip, targets) in enumerate(files.items(), 1):
             try:
                 done = all(target.is_file() for target in targets)
@@ -208,15 +206,18 @@ def _spare_input(run: PredictionRun, out: Path) -> None:
         )
 
 
-def _begin(out: Path, settings: dict[str, Any], *, force: bool) -> None:
-    """Notes the settings in a folder that is new, or has the same; with force in any.
+def _begin(out: Path, settings: dict[str, Any], replaced: Iterable[Path] | None) -> None:
+    """Notes the settings in a folder that is new or has the same; in any, where files of it are
+    replaced, which are removed first.
 
     Raises:
         OutputError: it has others, or is none of this kind.
     """
     noted = out / SETTINGS
     remedy = "Choose another folder, or begin anew with --force."
-    if not force and noted.is_file():
+    for path in replaced or ():
+        remove(path)
+    if replaced is None and noted.is_file():
         try:
             before = read_json(noted)
             if not isinstance(before, dict):
@@ -226,6 +227,6 @@ def _begin(out: Path, settings: dict[str, Any], *, force: bool) -> None:
         refuse_other_settings(before, settings, held=f"{out} holds masks of", remedy=remedy)
         return
     with output_errors(out):
-        if not force and not is_empty(out):
+        if replaced is None and not is_empty(out):
             raise OutputError(f"{out} is not empty, and no run that was put in time. {remedy}")
     write_text(noted, one_a_line(settings) + "\n")
