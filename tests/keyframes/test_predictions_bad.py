@@ -91,6 +91,7 @@ SOURCES: dict[str, tuple[Make, str]] = {
     ),
     "soft or ids": (lambda p: grey(0, 100, 200), r"\(0, 100, 200\) could be class ids or a soft"),
     "1 and 255 alone": (lambda p: grey(3, 200, 255), "could be class ids or a soft mask; say what"),
+    "a dark soft mask": (lambda p: grey(*range(40)), "could be class ids or a soft mask"),
     "negative ids": (lambda p: np.full((2, 3, 4), -1), "could be class ids or a soft mask"),
     "above 1, never below 0": (
         lambda p: np.linspace(0, 7.5, 24, dtype=np.float32).reshape(2, 3, 4),

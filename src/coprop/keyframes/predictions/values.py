@@ -24,8 +24,9 @@ Values = Literal["mask", "labels", "probabilities", "logits"]
 """
 
 VOID = 255  # of label maps, as PASCAL VOC has it; in masks it is white
-_HIGHEST_ID = 70  # of AVSS's classes. Soft masks that stay below it mask nothing anywhere
-_MANY = 64  # more different values class ids seldom have, and soft masks nearly always
+_HIGHEST_ID = 70  # of AVSS's classes
+_FEW = 16  # no more classes are in one picture, as a rule
+_MANY = 64  # different values are in most soft masks, and in no label map
 _ROUNDING = 1e-3  # as much do resizing and half precision leave [0, 1]
 _SUM = 1e-2  # as far may the probabilities of all classes sum beyond one, in half precision
 _SAY = 'say what they are: values="mask", "labels", "probabilities" or "logits"'
@@ -63,6 +64,7 @@ def find_values(looked_at: Iterable[Raw]) -> Values:
         PredictionError: they could mean several things, or nothing.
     """
     seen: set[float] = set()
+    most = 0  # different values in one of them
     low, high, whole, integer, name = np.inf, -np.inf, True, True, ""
     channels = 1
     for raw in looked_at:
@@ -74,10 +76,12 @@ def find_values(looked_at: Iterable[Raw]) -> Values:
         integer = integer and values.dtype.kind in "biu"
         whole = whole and bool((values == np.round(values)).all())
         if whole:
-            seen.update(np.unique(values).tolist())
+            own = np.unique(values).tolist()
+            seen.update(own)
+            most = max(most, len(own))
     if channels > 1 or not whole or (low < 0 and not integer):
         return _of_real_numbers(low, high, channels, name, integer=integer)
-    return _of_whole_numbers(seen, name, integer=integer)
+    return _of_whole_numbers(seen, most, name, integer=integer)
 
 
 def _of_real_numbers(low: float, high: float, channels: int, name: str, *, integer: bool) -> Values:
@@ -91,13 +95,13 @@ def _of_real_numbers(low: float, high: float, channels: int, name: str, *, integ
     )
 
 
-def _of_whole_numbers(seen: set[float], name: str, *, integer: bool) -> Values:
+def _of_whole_numbers(seen: set[float], most: int, name: str, *, integer: bool) -> Values:
     if seen <= {0, 1} or seen <= {0, VOID}:
         return "mask"
     others = seen - {VOID}
-    if min(others) >= 0 and max(others) <= _HIGHEST_ID:
+    if most <= _FEW and min(others) >= 0 and max(others) <= _HIGHEST_ID:
         return "labels"
-    if integer and len(seen) > _MANY and min(seen) >= 0 and max(seen) <= VOID:
+    if integer and most > _MANY and min(seen) >= 0 and max(seen) <= VOID:
         return "probabilities"
     some = ", ".join(f"{value:g}" for value in sorted(seen)[:8])
     more = ", ..." if len(seen) > 8 else ""
