@@ -38,6 +38,10 @@ class ModelOutputError(CoPropError):
     """A wrapped model that returned something other than finite logits of the agreed shape."""
 
 
+class PredictionError(CoPropError):
+    """Predictions that cannot be read, could mean several things, or do not fit their clip."""
+
+
 class DatasetError(CoPropError):
     """A dataset whose folder, csv, annotations or one of whose files are not as they should be."""
 

@@ -27,6 +27,7 @@ from coprop.keyframes.adapters.registry import as_keyframe_model
 from coprop.keyframes.model import KeyframeFunction, KeyframeModel, Outputs
 from coprop.keyframes.naming import AUDIOSET, SoundNamer
 from coprop.keyframes.segmenter import KeyframeSegmenter
+from coprop.keyframes.timed import for_clip
 from coprop.media.clip import AudioSource, Clip, ClipSource
 from coprop.precision import Precision, as_dtype
 from coprop.propagation.propagator import AudioInsertPropagator, Propagator
@@ -320,7 +321,7 @@ class CoProp:
 
     def _tracker(self, clip: Clip) -> SegmentTracker:
         return SegmentTracker(
-            self.segmenter,
+            for_clip(self.segmenter, clip.num_frames, clip.duration_s),
             self.propagator,
             clip.audio,
             working_edge=self.working_edge,

@@ -29,6 +29,7 @@ from coprop.keyframes.adapters.inference import network_of
 from coprop.keyframes.adapters.registry import KeyframePredictor
 from coprop.keyframes.model import KeyframeModel
 from coprop.keyframes.naming import SoundNamer, name_sound
+from coprop.keyframes.timed import Moment
 from coprop.precision import computing_in
 from coprop.propagation.checks import checked_step, values_known, warn_of_step_probabilities
 from coprop.propagation.propagator import Propagator
@@ -126,8 +127,9 @@ class Tracking:
                     mask = tracker.silent(frame, state.mask if state else None)
                 elif state is None or is_keyframe:
                     words = points.categories_at(_middle_s(span.sources, sound_s))
-                    state = tracker.start(frame, span.sources, around, words)
-                    mask = state.mask
+                    started = tracker.start(frame, span.sources, around, words)
+                    state = started or (tracker.step(frame, state) if state else None)
+                    mask = state.mask if state else tracker.silent(frame, None)
                     if span.sources != begun:
                         begun = span.sources
                         self.segments.append(self._named(begun, frame.time_s))
@@ -200,8 +202,8 @@ class SegmentTracker:
         sources: Segment,
         around: Sequence[Frame],
         words: tuple[str, ...] | None = None,
-    ) -> SegmentState:
-        """The keyframe's mask.
+    ) -> SegmentState | None:
+        """The keyframe's mask; None where the keyframe model wants no keyframe.
 
         Args:
             frame: the keyframe.
@@ -211,6 +213,8 @@ class SegmentTracker:
             words: for what sounds in it, for models that are guided by them.
         """
         logits = self._keyframe_logits(frame, sources, around, words)
+        if logits is None:
+            return None
         mask, kept = keyframe_mask(frame, as_probabilities(logits))
         if len(mask.classes) == 1 or not mask.labels.any():
             return SegmentState(mask, None)
@@ -225,9 +229,10 @@ class SegmentTracker:
         self, frame: Frame, around: Sequence[Frame], words: tuple[str, ...] | None = None
     ) -> FrameMask:
         """The keyframe model's own mask of any frame, in silence too, to the last speck."""
-        return whole_mask(
-            frame, as_probabilities(self._keyframe_logits(frame, None, around, words))
-        )
+        logits = self._keyframe_logits(frame, None, around, words)
+        if logits is None:
+            return empty_mask(frame)
+        return whole_mask(frame, as_probabilities(logits))
 
     def silent(self, frame: Frame, before: FrameMask | None) -> FrameMask:
         """The empty mask of a frame in which nothing is heard, after another frame's."""
@@ -274,14 +279,16 @@ class SegmentTracker:
         sources: Segment | None,
         around: Sequence[Frame],
         words: tuple[str, ...] | None,
-    ) -> Tensor:
+    ) -> Tensor | None:
         context = self._keyframes.context
         frames = nearest(frame, around, context)
         images = torch.cat([self._image(each) for each in frames])
         sound = torch.cat([self._keyframe_sound(each.time_s, sources) for each in frames])
-        near = self._near(frame, around)
+        near, moment = self._near(frame, around), Moment(frame.time_s, frame.index)
         with self._computing(self._device, network_of(self._keyframes)):
-            logits = self._predict(images, sound.to(self._device), words, near)
+            logits = self._predict(images, sound.to(self._device), words, near, moment)
+        if logits is None:
+            return None
         check_logits(logits, images)
         position = context.position(frame.time_s)
         logits = logits[position : position + 1]

@@ -14,6 +14,7 @@ from bad_input import (
     media,
     metrics,
     pipelines,
+    predictions,
     servers,
 )
 from bad_input.case import Case, Door
@@ -28,6 +29,7 @@ DOORS: dict[str, Door] = {
         "media": media,
         "folders": folders,
         "given": given,
+        "prediction": predictions,
         "server": servers,
         "command": commands,
     }.items()

@@ -14,6 +14,7 @@ from coprop.cli.detect import detect
 from coprop.cli.doctor import doctor
 from coprop.cli.evaluate import evaluate
 from coprop.cli.examples import examples
+from coprop.cli.retime import retime
 from coprop.cli.run import run
 from coprop.cli.train import train
 from coprop.errors import CoPropError
@@ -46,6 +47,7 @@ app.command("detect")(command(detect))
 app.command("examples")(command(examples))
 app.command("compare-detectors")(command(compare_detectors))
 app.command("eval")(command(evaluate))
+app.command("retime")(command(retime))
 app.add_typer(data, name="data")
 app.command()(train)
 app.command()(doctor)

@@ -34,12 +34,26 @@ from coprop.cli.dataset_options import (
     SubsetOption,
     chosen_dataset,
 )
+from coprop.cli.prediction_options import (
+    LayoutOption,
+    MaxDistanceOption,
+    MissingOption,
+    ValuesOption,
+    predictions_option,
+    refuse_without_predictions,
+    run_of,
+)
 from coprop.cli.progress import ProgressBars
 
 if TYPE_CHECKING:
     from coprop.data.labelled import LabelledDataset
+    from coprop.evaluation.methods import Method
     from coprop.evaluation.runner import Processes
+    from coprop.keyframes.predictions import PredictionRun
     from coprop.pipeline import CoProp
+
+
+_OF_PREDICTIONS = ("layout", "values", "max_distance", "missing")
 
 
 class SoundName(str, Enum):
@@ -64,13 +78,25 @@ class EvalOptions:
         ),
     ]
     model: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="NAME",
+            show_default="default",
             help="default; a folder with keyframe_segmenter/ and propagator/; or module:factory, a "
             "function that returns a model, an adapter or a CoProp.",
         ),
-    ] = "default"
+    ] = None
+    predictions: Annotated[
+        Path | None,
+        predictions_option(
+            "In place of a model: the folder with predictions for the dataset that a model's test "
+            "script wrote. They are scored as they are (alone), and in time."
+        ),
+    ] = None
+    layout: LayoutOption = None
+    values: ValuesOption = None
+    max_distance: MaxDistanceOption = None
+    missing: MissingOption = None
     methods: Annotated[
         str,
         typer.Option(
@@ -122,12 +148,15 @@ class EvalOptions:
 def evaluate(options: EvalOptions) -> None:
     """How well sounding objects are masked, and how well in time, beside the model alone.
 
+    A model's predictions stand for it with --predictions.
+
     Writes results.json, results.md and timings.json into DIR, and a row for each clip as it is
     done. A run that was stopped goes on where it ended. Several processes or machines share the
     clips when started with accelerate, and give the same results:
 
     \b
       coprop eval --dataset ms3 --root AVSBench --model mine:build --out results
+      coprop eval --dataset ms3 --root AVSBench --predictions work_dir --out results
       accelerate launch --num_processes 2 -m coprop eval --dataset s4 ... --device cuda
 
     docs/metrics.md defines the figures.
@@ -148,8 +177,9 @@ def evaluate(options: EvalOptions) -> None:
             classes=options.classes,
         )
         several = processes.num_processes > 1 and device == "cuda"
-        pipeline = _pipeline(options, str(processes.device) if several else device)
-        content = _evaluated(options, dataset, pipeline, processes)
+        run = _run(options)
+        pipeline = _pipeline(options, run, str(processes.device) if several else device)
+        content = _evaluated(options, dataset, pipeline, run, processes)
     if content is None:
         return
     if options.as_json:
@@ -158,19 +188,38 @@ def evaluate(options: EvalOptions) -> None:
         _print_table(content, options.out)
 
 
-def _pipeline(options: EvalOptions, device: str) -> CoProp:
-    from coprop.evaluation.methods import load_model
+def _run(options: EvalOptions) -> PredictionRun | None:
+    """The predictions that are given in place of a model, if they are."""
+    given = {name: getattr(options, name) for name in _OF_PREDICTIONS}
+    if options.predictions is None:
+        refuse_without_predictions(**given)
+        return None
+    if options.model is not None:
+        raise typer.BadParameter("it takes the place of --model.", param_hint="--predictions")
+    return run_of(options.predictions, **given)
 
-    pipeline = load_model(options.model, checked_device(device))
+
+def _pipeline(options: EvalOptions, run: PredictionRun | None, device: str) -> CoProp:
+    from coprop.evaluation.methods import DEFAULT_MODEL, load_model
+    from coprop.pipeline import CoProp
+
+    if run is not None:
+        pipeline = CoProp.wrap(run[next(iter(run))], device=checked_device(device))
+    else:
+        pipeline = load_model(options.model or DEFAULT_MODEL, checked_device(device))
     if options.max_segment is not None:
         pipeline.max_segment_s = options.max_segment or None
     return pipeline
 
 
 def _evaluated(
-    options: EvalOptions, dataset: LabelledDataset, pipeline: CoProp, processes: Processes
+    options: EvalOptions,
+    dataset: LabelledDataset,
+    pipeline: CoProp,
+    run: PredictionRun | None,
+    processes: Processes,
 ) -> dict[str, Any] | None:
-    from coprop.evaluation.methods import methods_named
+    from coprop.evaluation.methods import DEFAULT_MODEL
     from coprop.evaluation.runner import evaluate
     from coprop.evaluation.scores import ScoreOptions
     from coprop.evaluation.store import EvaluationFolder
@@ -178,20 +227,21 @@ def _evaluated(
     settings = {
         "dataset": dataset.name,
         "num_clips": len(dataset),
-        "model": options.model,
+        "model": options.model or DEFAULT_MODEL,
         "max_segment_s": pipeline.max_segment_s,
     }
+    if run is not None:
+        settings |= {"model": f"predictions in {run.root}", "predictions": run.settings}
     scores = ScoreOptions(
         tolerance_s=options.tolerance,
         near_frames=options.near,
         frames_per_batch=options.frames_per_batch,
     )
-    methods = [name.strip() for name in options.methods.split(",") if name.strip()]
     sounds = [each.value for each in options.sound or ()] + ["muted"] * options.mute
     with ProgressBars(shown=not options.quiet and processes.process_index == 0) as bars:
         return evaluate(
             dataset,
-            methods_named(methods, pipeline),
+            _methods(options, pipeline, run),
             EvaluationFolder(options.out),
             settings=settings,
             options=scores,
@@ -200,6 +250,16 @@ def _evaluated(
             processes=processes,
             progress=bars,
         )
+
+
+def _methods(options: EvalOptions, pipeline: CoProp, run: PredictionRun | None) -> list[Method]:
+    from coprop.evaluation.methods import methods_named
+    from coprop.evaluation.predictions import methods_of_run
+
+    names = [name.strip() for name in options.methods.split(",") if name.strip()]
+    if run is None:
+        return methods_named(names, pipeline)
+    return methods_of_run(names, run, pipeline)
 
 
 def _print_table(content: dict[str, Any], out: Path) -> None:

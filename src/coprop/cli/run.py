@@ -31,10 +31,21 @@ from coprop.cli.common import (
     path_option,
     reported,
 )
+from coprop.cli.prediction_options import (
+    EveryOption,
+    MaxDistanceOption,
+    MissingOption,
+    PerSecondOption,
+    ValuesOption,
+    predictions_for,
+    predictions_option,
+    refuse_without_predictions,
+)
 from coprop.cli.progress import ProgressBars
 from coprop.errors import CheckpointError, MissingAudioError, OutputError
 
 if TYPE_CHECKING:
+    from coprop.keyframes.predictions import Predictions
     from coprop.pipeline import CoProp
 
 
@@ -69,6 +80,19 @@ class RunOptions:
             default="the package's own",
         ),
     ] = None
+    predictions: Annotated[
+        Path | None,
+        predictions_option(
+            "What a model has predicted for the video, in place of the package's own model: a "
+            "folder of pictures, .npy, .npz, .safetensors, .json of COCO, or the folder of a test "
+            "run."
+        ),
+    ] = None
+    values: ValuesOption = None
+    every: EveryOption = None
+    per_second: PerSecondOption = None
+    max_distance: MaxDistanceOption = None
+    missing: MissingOption = None
     method: DetectorOption = DetectorName.novelty
     threshold: ThresholdOption = None
     min_gap: MinGapOption = None
@@ -94,6 +118,7 @@ def run(options: RunOptions) -> None:
       coprop run clip.mp4 --out result
       coprop run silent.mp4 --audio sound.wav --out result --force
       coprop run long.mp4 --out result --device cuda --json > summary.json
+      coprop run clip.mp4 --predictions masks/clip --out result
     """
     bars = ProgressBars(shown=not options.quiet)
 
@@ -162,7 +187,7 @@ def _spare_input(options: RunOptions) -> None:
 
     out = options.out
     results = {(out / name).resolve() for name in (MASKS, OVERLAY, TIMELINE, RESULT)}
-    for path in filter(None, (options.video, options.audio)):
+    for path in filter(None, (options.video, options.audio, options.predictions)):
         if {path.resolve(), path.resolve().parent} & results:
             raise OutputError(
                 f"{path} is part of the result in {out}, which --force would remove. Choose "
@@ -176,7 +201,9 @@ def _pipeline(options: RunOptions) -> CoProp:
 
     detector = detector_for(options.method, options.threshold, options.min_gap)
     device, model = checked_device(options.device), options.model
-    for name in ("keyframe_segmenter", "propagator"):
+    predictions = _predictions(options)
+    parts = ("keyframe_segmenter", "propagator")
+    for name in parts if predictions is None else parts[1:]:
         if model is not None and not has_file(model / name / "config.json"):
             raise CheckpointError(
                 f"{model} has no folder {name}. --model takes a folder with keyframe_segmenter and "
@@ -187,10 +214,23 @@ def _pipeline(options: RunOptions) -> CoProp:
     return CoProp.from_pretrained(
         model,
         detector=detector,
+        segmenter=predictions,
         max_segment_s=longest_s,
         device=device,
         dtype=options.precision.value,
     )
+
+
+def _predictions(options: RunOptions) -> Predictions | None:
+    """What is given in place of a keyframe model, if it is."""
+    given = {
+        name: getattr(options, name)
+        for name in ("values", "every", "per_second", "max_distance", "missing")
+    }
+    if options.predictions is None:
+        refuse_without_predictions(**given)
+        return None
+    return predictions_for(options.video, options.predictions, **given)
 
 
 def _process(options: RunOptions, pipeline: CoProp, bars: ProgressBars) -> dict[str, Any]:

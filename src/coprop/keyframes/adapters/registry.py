@@ -23,6 +23,7 @@ from coprop.keyframes.model import (
 )
 from coprop.keyframes.segmenter import KeyframeSegmenter
 from coprop.keyframes.text_guided import guided
+from coprop.keyframes.timed import Moment, TimedKeyframeModel, timed
 
 _FAMILIES = (AVSegFormerAdapter, CATRAdapter, TPAVIAdapter, COMBOAdapter, CAVPAdapter)
 
@@ -133,7 +134,7 @@ class KeyframePredictor:
 
     def __init__(self, model: KeyframeModel) -> None:
         self._model = model
-        known = isinstance(model, NetworkAdapter | KeyframeSegmenter)
+        known = isinstance(model, NetworkAdapter | KeyframeSegmenter | TimedKeyframeModel)
         self._watched = not known and getattr(model, "outputs", "logits") == "logits"
 
     def __call__(
@@ -142,15 +143,19 @@ class KeyframePredictor:
         audio: Tensor,
         words: tuple[str, ...] | None = None,
         around: Tensor | None = None,
-    ) -> Tensor:
-        """The model's logits, as `KeyframeModel` describes them.
+        moment: Moment | None = None,
+    ) -> Tensor | None:
+        """The model's logits, as `KeyframeModel` describes them; None where it wants no keyframe.
 
         Args:
             frames, audio: what the model is given.
             words: for what is heard, for a model that is guided by them; None where nobody said.
             around: (K, T, 3, H, W), for a model that has ``surroundings``; else None.
+            moment: of the keyframe, for a model that answers by time.
         """
-        model = guided(self._model, words)
+        model = timed(guided(self._model, words), moment)
+        if model is None:
+            return None
         given = [frames, audio] if around is None else [frames, audio, around]
         if isinstance(model, nn.Module):
             device = device_of(model)
