@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from coprop.categories import Category
     from coprop.control_points.detector import ControlPointDetector
     from coprop.errors import CoPropError
+    from coprop.keyframes.process.model import ProcessModel
     from coprop.keyframes.segmenter import KeyframeSegmenter
     from coprop.pipeline import CoProp
     from coprop.propagation.propagator import AudioInsertPropagator
@@ -30,6 +31,7 @@ __all__ = [
     "ControlPoints",
     "FrameMask",
     "KeyframeSegmenter",
+    "ProcessModel",
     "Result",
     "Segment",
 ]
@@ -46,6 +48,7 @@ _HOMES = {
     "ControlPoints": "coprop.types",
     "FrameMask": "coprop.types",
     "KeyframeSegmenter": "coprop.keyframes.segmenter",
+    "ProcessModel": "coprop.keyframes.process.model",
     "Result": "coprop.result",
     "Segment": "coprop.types",
 }

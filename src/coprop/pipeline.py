@@ -20,6 +20,7 @@ from torch import nn
 
 from coprop.brief import brief
 from coprop.checks import number, shown, whole
+from coprop.closing import Closing
 from coprop.context import with_neighbours
 from coprop.control_points.detector import ControlPointDetector
 from coprop.errors import CheckpointError, CoPropError
@@ -45,8 +46,10 @@ DEFAULT_MAX_SEGMENT_S = 2.0  # the default's masks drift, and what comes into vi
 _SHORTEST_SEGMENT_S = 0.001  # no video shows more frames in a second
 
 
-class CoProp:
+class CoProp(Closing):
     """Masks of what sounds, in time, for every frame of a video.
+
+    In a ``with`` block, or by `close`, parts that hold a process (`coprop.ProcessModel`) end it.
 
     Args:
         segmenter: makes the mask of a keyframe from the frame and its sound.
