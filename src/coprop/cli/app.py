@@ -16,6 +16,7 @@ from coprop.cli.evaluate import evaluate
 from coprop.cli.examples import examples
 from coprop.cli.run import run
 from coprop.cli.train import train
+from coprop.cli.worker import worker
 from coprop.errors import CoPropError
 
 _HELP = """Masks of the objects that make sound, for every frame of a video.
@@ -49,6 +50,7 @@ app.command("eval")(command(evaluate))
 app.add_typer(data, name="data")
 app.command()(train)
 app.command()(doctor)
+app.command("worker")(command(worker))
 
 
 # Some versions of typer bring a copy of click, others import it; its errors are of either.

@@ -4,7 +4,3 @@ The other interpreter runs `worker.py`; `launch` says how it is started, `runnin
 of it, `client` starts it when it is needed, `network` stands in for what it has, and `model` is
 what users see.
 """
-
-from coprop.keyframes.process.model import ProcessModel
-
-__all__ = ["ProcessModel"]

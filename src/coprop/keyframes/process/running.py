@@ -26,7 +26,7 @@ _POSIX = os.name == "posix"
 _LINES_KEPT = 40  # of what the worker printed last
 _LINES_TOLD = 6  # of these, in an error
 _LONGEST_LINE = 4096  # bytes: progress bars need not end theirs
-_GREETING_WITHIN = 1 << 20  # bytes: what shells and consoles print first
+_GREETING_WITHIN = 1 << 16  # bytes: what shells and consoles print first
 _GRACE_S = 5.0  # in which a worker that is let go cleans up
 _POLL_S = 0.005
 _NOBODY = -1  # no process has this number
@@ -148,16 +148,19 @@ class Running:
 
     def _greeted(self) -> None:
         """Passes over what comes before the greeting: of login shells, or the console's prompt."""
-        heard = b""
-        while not (heard.endswith(b"\n") and GREETING in heard):
-            heard += self._channel.read(1)
-            if len(heard) > _GREETING_WITHIN:
-                raise ModelOutputError(
-                    f"{self._launch.place} prints something else than coprop's worker does; the "
-                    "command must start the worker file on its standard input and output."
-                )
-        version = heard.rpartition(GREETING)[2].strip()
-        if version != str(PROTOCOL).encode():
+        line = bytearray()
+        for _ in range(_GREETING_WITHIN):
+            line += self._channel.read(1)
+            if line.endswith(b"\n"):
+                if line.startswith(GREETING):
+                    break
+                line.clear()
+        else:
+            raise ModelOutputError(
+                f"{self._launch.place} prints something else than coprop's worker does; the "
+                "command must start the worker file on its standard input and output."
+            )
+        if line.split()[-1] != str(PROTOCOL).encode():
             raise CoPropError(
                 f"the worker file that {self._launch.place} starts is of another version of "
                 "coprop; write it again with coprop worker --print."

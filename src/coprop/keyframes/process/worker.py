@@ -29,7 +29,9 @@ import traceback
 from types import SimpleNamespace
 from typing import Any, Callable, Iterator, Sequence
 
-GREETING = b"\ncoprop worker "  # and the number of the protocol, and a line's end
+import numpy as np
+
+GREETING = b"coprop worker "  # begins a line, which ends with the number of the protocol
 PROTOCOL = 1
 _LENGTH = struct.Struct(">I")
 _LONGEST_JSON = 64 << 20  # bytes: a stream that says more is no stream of messages
@@ -66,8 +68,6 @@ class Channel:
 
         EOFError where the other side has gone, ValueError where what came is no message.
         """
-        import numpy as np
-
         (length,) = _LENGTH.unpack(self.read(_LENGTH.size))
         if length > _LONGEST_JSON:
             raise ValueError("a message of {} bytes".format(length))
@@ -143,8 +143,6 @@ def unpacked(value: Any, arrays: Sequence[Any]) -> Any:
 
 def _as_array(value: Any) -> Any:
     """Numbers as a contiguous array that any version of numpy has."""
-    import numpy as np
-
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(value, torch.Tensor):
         tensor = value.detach()
@@ -312,8 +310,6 @@ class Worker:
         self._channel.send(body, sent)
 
     def _start(self, request: dict[str, Any]) -> dict[str, Any]:
-        import numpy  # noqa: F401 - to say so where it is missing
-
         for name, value in request["environment"].items():
             os.environ.pop(name, None)
             if value is not None:
@@ -364,10 +360,13 @@ def flush() -> None:
 
 def read_requests(channel: Channel, inbox: Any) -> None:
     """Puts requests into a queue; ends the process soon after coprop has gone, whatever it does."""
-    with contextlib.suppress(EOFError, OSError, ValueError):
+    try:
         while True:
             inbox.put(channel.receive())
-    inbox.put(None)
+    except (EOFError, OSError):
+        inbox.put(None)
+    except BaseException:  # of a stream that cannot be understood
+        traceback.print_exc()
     time.sleep(_GRACE_S)
     end()
 
@@ -388,7 +387,7 @@ def main() -> None:
     faulthandler.enable(file=_STDERR)
     atexit.register(end)  # the first to be registered runs last
     inbox: Any = queue.SimpleQueue()
-    channel.write(GREETING + str(PROTOCOL).encode() + b"\n")
+    channel.write(b"\n" + GREETING + str(PROTOCOL).encode() + b"\n")
     threading.Thread(target=read_requests, args=(channel, inbox), daemon=True).start()
     worker = Worker(channel)
     with contextlib.suppress(BrokenPipeError):  # coprop has gone
