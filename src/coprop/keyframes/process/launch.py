@@ -68,6 +68,10 @@ class Launch:
         Raises:
             CoPropError: one of them cannot be used.
         """
+        if os.name != "posix":
+            raise CoPropError(
+                "ProcessModel needs Linux or macOS, or WSL on Windows, for its pipes and signals."
+            )
         if (command is None) == (python is None):
             raise CoPropError(
                 "ProcessModel takes either python=, the interpreter that has the model, or a "

@@ -6,6 +6,7 @@ import io
 import logging
 import os
 import secrets
+import select
 import signal
 import subprocess
 import tempfile
@@ -22,7 +23,6 @@ from coprop.keyframes.process.worker import GREETING, PROTOCOL, Channel
 
 _log = logging.getLogger("coprop.keyframes.process")
 
-_POSIX = os.name == "posix"
 _LINES_KEPT = 40  # of what the worker printed last
 _LINES_TOLD = 6  # of these, in an error
 _LONGEST_LINE = 4096  # bytes: progress bars need not end theirs
@@ -54,12 +54,13 @@ class Running:
         self._owner = os.getpid()
         self._memory = _nameless_file() if launch.direct else None
         try:
-            self._process: Any = self._started()
+            self._process = self._started()
         except BaseException:
             self._close_memory()
             raise
         self._printed = _Printed(self._process.stderr, launch.place)
-        self._channel = Channel(self._process.stdout, self._process.stdin)
+        self._pipes = _Pipes(self._process.stdout.fileno(), self._process.stdin.fileno())
+        self._channel = Channel(self._pipes, self._pipes)
         try:
             self.description = self._begun(attributes, timeout_s)
         except BaseException:
@@ -98,7 +99,7 @@ class Running:
         self._owner = _NOBODY
         self._close()
 
-    def _started(self) -> subprocess.Popen[bytes]:
+    def _started(self) -> Any:
         launch = self._launch
         kept = () if self._memory is None else (self._memory,)
         try:
@@ -170,9 +171,7 @@ class Running:
     def _within(self, timeout_s: float, *, starting: bool = False) -> Iterator[None]:
         """Ends the worker where what is done takes longer; tells why it has ended."""
         began = time.monotonic()
-        timer = threading.Timer(timeout_s + _LATER_S, self._kill)
-        timer.daemon = True
-        timer.start()
+        self._pipes.until = began + timeout_s + _LATER_S
         try:
             yield
         except (EOFError, OSError, ValueError) as error:
@@ -181,8 +180,6 @@ class Running:
             if time.monotonic() - began >= timeout_s:
                 raise self._late(timeout_s, starting=starting) from error
             raise self._lost(starting=starting) from error
-        finally:
-            timer.cancel()
 
     def _late(self, timeout_s: float, *, starting: bool) -> ModelOutputError:
         """The error of a worker that took too long; where it was, it has told by itself."""
@@ -220,13 +217,9 @@ class Running:
                 time.sleep(_POLL_S)
 
     def _kill(self) -> None:
-        if self._process.returncode is not None:
-            return
-        with suppress(OSError):
-            if _POSIX:
+        if self._process.returncode is None:
+            with suppress(OSError):
                 os.killpg(self._process.pid, signal.SIGKILL)
-            else:
-                self._process.kill()
 
     def _close(self) -> None:
         for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
@@ -238,6 +231,32 @@ class Running:
         memory, self._memory = self._memory, None
         if memory is not None:
             os.close(memory)
+
+
+class _Pipes:
+    """Both pipes of a worker as one stream, which waits no longer than ``until``."""
+
+    def __init__(self, source: int, sink: int) -> None:
+        self.until = 0.0  # as time.monotonic tells it
+        self._source, self._sink = source, sink
+        self._polls = {}
+        for descriptor, event in ((source, select.POLLIN), (sink, select.POLLOUT)):
+            os.set_blocking(descriptor, False)
+            self._polls[descriptor] = select.poll()
+            self._polls[descriptor].register(descriptor, event)
+
+    def readinto(self, view: memoryview) -> int:
+        self._wait(self._source)
+        return os.readv(self._source, [view])
+
+    def write(self, view: memoryview) -> int:
+        self._wait(self._sink)
+        return os.write(self._sink, view)
+
+    def _wait(self, descriptor: int) -> None:
+        left_s = self.until - time.monotonic()
+        if left_s <= 0 or not self._polls[descriptor].poll(1000 * left_s):
+            raise TimeoutError
 
 
 class _Printed:

@@ -19,7 +19,7 @@ import importlib
 import inspect
 import json
 import os
-import queue
+import select
 import signal
 import struct
 import sys
@@ -34,7 +34,6 @@ import numpy as np
 GREETING = b"coprop worker "  # begins a line, which ends with the number of the protocol
 PROTOCOL = 1
 _LENGTH = struct.Struct(">I")
-_LONGEST_JSON = 64 << 20  # bytes: a stream that says more is no stream of messages
 _PLAIN = (bool, int, float, str, type(None))
 _FRAMES_TOLD = 6  # of a traceback
 _LONGEST_LINE = 300  # characters of an error that are told; some list every key of a checkpoint
@@ -64,13 +63,8 @@ class Channel:
             self.write(part)
 
     def receive(self) -> tuple[Any, list[Any]]:
-        """The next message, and its arrays, each with memory of its own.
-
-        EOFError where the other side has gone, ValueError where what came is no message.
-        """
+        """The next message, and its arrays; EOFError where the other side has gone."""
         (length,) = _LENGTH.unpack(self.read(_LENGTH.size))
-        if length > _LONGEST_JSON:
-            raise ValueError("a message of {} bytes".format(length))
         message = json.loads(self.read(length).decode())
         arrays = [np.empty(shape, np.dtype(dtype)) for dtype, shape in message["arrays"]]
         at = 0
@@ -295,8 +289,7 @@ class Worker:
     def answer(self, request: dict[str, Any], arrays: Sequence[Any]) -> None:
         """Answers a request, also one that fails; ends the process where it takes too long."""
         sent: list[Any] = []
-        # Its thread needs no lock of the interpreter's, which code that hangs may hold.
-        faulthandler.dump_traceback_later(request["timeout_s"], exit=True, file=_STDERR)
+        set_alarm(request["timeout_s"])
         try:
             if request["do"] == "start":
                 body = {"description": self._start(request)}
@@ -304,8 +297,7 @@ class Worker:
                 body = {"output": packed(self._model.call(request, arrays), sent)}
         except BaseException as error:  # of any kind: sys.exit() in a script that is imported, too
             sent, body = [], {"error": told(error)}
-        finally:
-            faulthandler.cancel_dump_traceback_later()
+        set_alarm(0)
         flush()
         self._channel.send(body, sent)
 
@@ -358,15 +350,20 @@ def flush() -> None:
         ctypes.CDLL(None).fflush(None)
 
 
-def read_requests(channel: Channel, inbox: Any) -> None:
-    """Puts requests into a queue; ends the process soon after coprop has gone, whatever it does."""
-    try:
-        while True:
-            inbox.put(channel.receive())
-    except (EOFError, OSError):
-        inbox.put(None)
-    except BaseException:  # of a stream that cannot be understood
-        traceback.print_exc()
+def set_alarm(seconds: float) -> None:
+    """Where this process is then is told, and it ends; 0 for never.
+
+    A signal does it, as code that hangs may keep the interpreter from running any other.
+    """
+    with contextlib.suppress(AttributeError):  # not on Windows
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+
+
+def watch(descriptor: int) -> None:
+    """Ends the process soon after coprop has gone, whatever it does."""
+    ends = select.poll()
+    ends.register(descriptor, getattr(select, "POLLRDHUP", 0))  # that of pipes is always told
+    ends.poll()
     time.sleep(_GRACE_S)
     end()
 
@@ -382,17 +379,19 @@ def own_streams() -> tuple[Any, Any]:
 
 def main() -> None:
     """Serves coprop until it goes."""
-    channel = Channel(*own_streams())
+    source, sink = own_streams()
+    channel = Channel(source, sink)
     sys.argv[1:] = []
-    faulthandler.enable(file=_STDERR)
     atexit.register(end)  # the first to be registered runs last
-    inbox: Any = queue.SimpleQueue()
+    faulthandler.enable(file=_STDERR)
+    if hasattr(select, "poll"):  # not on Windows
+        faulthandler.register(signal.SIGALRM, file=_STDERR, chain=True)
+        threading.Thread(target=watch, args=(source.fileno(),), daemon=True).start()
     channel.write(b"\n" + GREETING + str(PROTOCOL).encode() + b"\n")
-    threading.Thread(target=read_requests, args=(channel, inbox), daemon=True).start()
     worker = Worker(channel)
-    with contextlib.suppress(BrokenPipeError):  # coprop has gone
-        for request in iter(inbox.get, None):
-            worker.answer(*request)
+    with contextlib.suppress(EOFError, BrokenPipeError):  # coprop has gone
+        while True:
+            worker.answer(*channel.receive())
 
 
 if __name__ == "__main__":
