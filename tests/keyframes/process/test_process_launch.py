@@ -170,4 +170,4 @@ def test_an_interpreter_without_numpy(tmp_path: Path) -> None:
 def test_a_typed_worker_is_one_line_without_what_shells_read() -> None:
     launch = Launch.of("sh -", None, "a:b", cwd=None, env=None, arrays=None)
     assert launch.line.count(b"\n") == 1
-    assert launch.command == ("sh", "-m", "code")
+    assert launch.command == ("sh", "-m", "code", "-q")

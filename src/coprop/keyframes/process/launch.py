@@ -27,7 +27,7 @@ ArrayKind = Literal["torch", "numpy"]
 _FACTORY = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 # An interpreter runs what it reads from its standard input only when that has ended. The console of
 # its standard library runs each line at once, and is named without a character that shells read.
-_READS_LINES = ("-m", "code")
+_READS_LINES = ("-m", "code", "-q")
 
 
 @dataclass(frozen=True)

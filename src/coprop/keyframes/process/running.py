@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import logging
 import os
 import secrets
@@ -304,7 +305,8 @@ def _where_it_hung(lines: list[str]) -> list[str]:
     """The innermost lines of the main thread, which is the last one that is told of."""
     starts = [n for n, line in enumerate(lines) if "most recent call first" in line]
     found = [line.strip() for line in lines[starts[-1] + 1 :]] if starts else []
-    return [line for line in found if WORKER.name not in line][:_LINES_TOLD]
+    model = itertools.takewhile(lambda line: WORKER.name not in line, found)
+    return list(model)[:_LINES_TOLD]
 
 
 def _signal_name(number: int) -> str:
