@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 from prediction_folders import masks_of, write_masks
 
+from coprop import CoPropError
 from small_clips import write_clip
 
 ROOT = Path(__file__).parents[1]
@@ -20,14 +24,44 @@ def python_blocks() -> list[str]:
     return re.findall(r"^```python\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
 
 
-def test_the_wrapped_model_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def section(title: str) -> str:
+    """The code under a heading, five lines."""
+    (text,) = re.findall(rf"^### {title}\n(.*?)^##", README, flags=re.MULTILINE | re.DOTALL)
+    (block,) = re.findall(r"^```python\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+    assert len(block.splitlines()) <= 5
+    return str(block)
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder with a clip, and with the module that the README shows."""
     write_clip(tmp_path / "examples" / "clip.mp4")
+    (module,) = [block for block in python_blocks() if "def my_model(" in block]
+    (tmp_path / "AVSegFormer").mkdir()
+    for folder in (tmp_path, tmp_path / "AVSegFormer"):
+        (folder / "my_module.py").write_text(module, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    (block,) = [block for block in python_blocks() if "CoProp.wrap(my_model)" in block]
-    names: dict[str, object] = {}
-    exec(compile(block, "README.md", "exec"), names)
-    assert (tmp_path / "out" / "result.json").exists()
-    assert len(list((tmp_path / "out" / "masks").iterdir())) == 5
+    monkeypatch.syspath_prepend(tmp_path)
+    yield tmp_path
+    sys.modules.pop("my_module", None)
+    masks = [np.asarray(Image.open(path)) for path in sorted((tmp_path / "out/masks").iterdir())]
+    assert len(masks) == 5
+    assert masks[0].any()  # the red square
+    assert not masks[0].all()
+
+
+def test_a_model_here(checkout: Path) -> None:
+    exec(compile(section("You have a model here"), "README.md", "exec"), {})
+
+
+def test_a_model_in_another_environment(checkout: Path) -> None:
+    code = section("You have a model in another environment")
+    assert '"/envs/avs/bin/python"' in code
+    code = code.replace("/envs/avs/bin/python", sys.executable)
+    names: dict[str, Any] = {}
+    exec(compile(code, "README.md", "exec"), names)
+    with pytest.raises(CoPropError, match="closed"):
+        names["pipeline"]("examples/clip.mp4")
 
 
 def test_predictions_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from coprop.control_points.detector import ControlPointDetector
     from coprop.errors import CoPropError
     from coprop.keyframes.predictions import Predictions
+    from coprop.keyframes.process.model import ProcessModel
     from coprop.keyframes.segmenter import KeyframeSegmenter
     from coprop.pipeline import CoProp
     from coprop.propagation.propagator import AudioInsertPropagator
@@ -32,6 +33,7 @@ __all__ = [
     "FrameMask",
     "KeyframeSegmenter",
     "Predictions",
+    "ProcessModel",
     "Result",
     "Segment",
 ]
@@ -49,6 +51,7 @@ _HOMES = {
     "FrameMask": "coprop.types",
     "KeyframeSegmenter": "coprop.keyframes.segmenter",
     "Predictions": "coprop.keyframes.predictions",
+    "ProcessModel": "coprop.keyframes.process.model",
     "Result": "coprop.result",
     "Segment": "coprop.types",
 }

@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from coprop.brief import brief
+from coprop.closing import Closing
 from coprop.context import with_neighbours
 from coprop.control_points.detector import ControlPointDetector
 from coprop.errors import CheckpointError, CoPropError
@@ -44,8 +45,10 @@ WEIGHTS = Path(__file__).parent / "weights"
 DEFAULT_MAX_SEGMENT_S = 2.0  # the default's masks drift, and what comes into view must be found
 
 
-class CoProp:
+class CoProp(Closing):
     """Masks of what sounds, in time, for every frame of a video.
+
+    In a ``with`` block, or by `close`, parts that hold a process (`coprop.ProcessModel`) end it.
 
     Args:
         segmenter: makes the mask of a keyframe from the frame and its sound.

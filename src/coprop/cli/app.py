@@ -17,6 +17,7 @@ from coprop.cli.examples import examples
 from coprop.cli.retime import retime
 from coprop.cli.run import run
 from coprop.cli.train import train
+from coprop.cli.worker import worker
 from coprop.errors import CoPropError
 
 _HELP = """Masks of the objects that make sound, for every frame of a video.
@@ -51,6 +52,7 @@ app.command("retime")(command(retime))
 app.add_typer(data, name="data")
 app.command()(train)
 app.command()(doctor)
+app.command("worker")(command(worker))
 
 
 # Some versions of typer bring a copy of click, others import it; its errors are of either.

@@ -22,6 +22,7 @@ class AVSegFormerAdapter(NetworkAdapter):
 
     network_class = "AVSegFormer"
     signatures = (("audio", "frames", "vid_temporal_mask_flag"),)
+    attributes = ("head.num_classes", "vggish.preprocess")
 
     @property
     def _classes(self) -> int | None:

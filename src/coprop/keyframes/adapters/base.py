@@ -52,12 +52,16 @@ class NetworkAdapter(ABC):
 
     # What a family says of its networks: the name of their class; what their forward may take,
     # which tells them from others of that name; how many frames they take at a time, and how often
-    # a lone one is repeated where fewer will do; and whether they take VGGish's embeddings.
+    # a lone one is repeated where fewer will do; whether they take VGGish's embeddings; which of
+    # their attributes the adapter looks at or sets; and of which keys of the dicts that they return
+    # it takes the values, none where it takes the first thing that they return.
     network_class: ClassVar[str]
     signatures: ClassVar[tuple[tuple[str, ...], ...]]
     clip_frames: ClassVar[int] = 1
     copies: ClassVar[int | None] = None
     takes_embeddings: ClassVar[bool] = False
+    attributes: ClassVar[tuple[str, ...]] = ()
+    used: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self,
@@ -93,7 +97,7 @@ class NetworkAdapter(ABC):
     @classmethod
     def matches(cls, model: nn.Module) -> bool:
         """Whether a network, already unwrapped, is of this family."""
-        named = any(kind.__name__ == cls.network_class for kind in type(model).__mro__)
+        named = cls.network_class in inference.class_names_of(model)
         return named and arguments_of(model) in cls.signatures
 
     @property
@@ -130,7 +134,7 @@ class NetworkAdapter(ABC):
 
     @property
     def _name(self) -> str:
-        return type(self.model).__name__
+        return inference.class_names_of(self.model)[0]
 
     def _checked(self, images: Tensor, sound: Tensor) -> Tensor:
         return check_output(self._logits(images, sound), len(images), self._name)

@@ -24,6 +24,7 @@ class CATRAdapter(NetworkAdapter):
     signatures = (("video_samples", "audio_pad", "x", "audio_feature"),)
     clip_frames = 5  # a literal in its repeats
     takes_embeddings = True
+    used = ("pred_masks", "pred_is_referred")
 
     def _loader(self) -> tuple[Size, Resize]:
         return (448, 448), "torch"

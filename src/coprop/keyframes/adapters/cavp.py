@@ -37,6 +37,7 @@ class CAVPAdapter(NetworkAdapter):
 
     network_class = "CAVP"
     signatures = (("image", "audio", "shuffle_info", "ow_flag", "eval_mode", "audio_func"),)
+    attributes = ("audio_backbone.backbone.conv1.in_channels", "audio_backbone.backbone.embeddings")
 
     def __init__(
         self,
@@ -53,10 +54,10 @@ class CAVPAdapter(NetworkAdapter):
                 '"example" is for models that follow the scripts of AVSBench.'
             )
         encoder = getattr(getattr(self.model, "audio_backbone", None), "backbone", None)
-        first = getattr(encoder, "conv1", None)
-        if isinstance(first, nn.Conv2d) and first.in_channels != 1:
+        channels = getattr(getattr(encoder, "conv1", None), "in_channels", 1)
+        if channels != 1:
             raise CoPropError(
-                f"this CAVP hears {first.in_channels} channels, and coprop's sound is mono; use a "
+                f"this CAVP hears {channels} channels, and coprop's sound is mono; use a "
                 "network trained on mono sound."
             )
         self.window_s, self._frames = _SHORT if hasattr(encoder, "embeddings") else _LONG

@@ -42,6 +42,8 @@ class COMBOAdapter(NetworkAdapter):
     signatures = (("batched_inputs",),)
     clip_frames = 5  # of a video, in its S4 and MS3 versions
     copies = 1
+    attributes = ("use_pre_sam", "is_avss_data", "audio_backbone")
+    used = ("sem_seg",)
 
     def __init__(
         self,

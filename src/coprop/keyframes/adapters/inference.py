@@ -26,6 +26,20 @@ _LOCKS: WeakKeyDictionary[nn.Module, threading.RLock] = WeakKeyDictionary()
 _LOCKS_GUARD = threading.Lock()
 
 
+class StandIn(nn.Module):
+    """Stands in for a network that is not in this process; its own class says nothing of that."""
+
+    class_names: tuple[str, ...]
+    """Of the network's class, and of the classes that it derives from."""
+
+
+def class_names_of(model: nn.Module) -> tuple[str, ...]:
+    """The names of a network's class and of the classes that it derives from, its own first."""
+    if isinstance(model, StandIn):
+        return model.class_names
+    return tuple(kind.__name__ for kind in type(model).__mro__)
+
+
 def unwrap(model: nn.Module) -> nn.Module:
     """The network inside ``torch.compile``, ``DataParallel`` or ``DistributedDataParallel``."""
     while True:

@@ -25,7 +25,14 @@ from coprop.keyframes.segmenter import KeyframeSegmenter
 from coprop.keyframes.text_guided import guided
 from coprop.keyframes.timed import Moment, TimedKeyframeModel, timed
 
-_FAMILIES = (AVSegFormerAdapter, CATRAdapter, TPAVIAdapter, COMBOAdapter, CAVPAdapter)
+FAMILIES: dict[str, type[NetworkAdapter]] = {
+    "avsegformer": AVSegFormerAdapter,
+    "catr": CATRAdapter,
+    "tpavi": TPAVIAdapter,
+    "combo": COMBOAdapter,
+    "cavp": CAVPAdapter,
+}
+"""The adapters of the networks that are known, by the names under which they are asked for."""
 
 _EXAMPLE = """\
 def adapter(frames, audio):
@@ -57,11 +64,13 @@ def adapter_for(model: object) -> KeyframeModel | None:
     """
     if not isinstance(model, nn.Module):
         return None
-    network = unwrap(model)
-    for family in _FAMILIES:
-        if family.matches(network):
-            return family(network)
-    return None
+    family = family_of(unwrap(model))
+    return None if family is None else family(model)
+
+
+def family_of(network: nn.Module) -> type[NetworkAdapter] | None:
+    """The adapter class of a published network, already unwrapped; None for one not known."""
+    return next((family for family in FAMILIES.values() if family.matches(network)), None)
 
 
 def how_to_adapt(model: nn.Module) -> str:
@@ -134,7 +143,8 @@ class KeyframePredictor:
 
     def __init__(self, model: KeyframeModel) -> None:
         self._model = model
-        known = isinstance(model, NetworkAdapter | KeyframeSegmenter | TimedKeyframeModel)
+        own = getattr(model, "adapter", model)
+        known = isinstance(own, NetworkAdapter | KeyframeSegmenter | TimedKeyframeModel)
         self._watched = not known and getattr(model, "outputs", "logits") == "logits"
 
     def __call__(
