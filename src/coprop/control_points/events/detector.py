@@ -53,7 +53,8 @@ class EventDetector:
     ``changes``, and a cut is a control point where the words before and after it differ: the same
     thresholds, from stretch to stretch instead of from step to step.
 
-    Called like every detector, ``detector(audio, windows=5)``; `ControlPointDetector.events` makes it.
+    Made by `ControlPointDetector.events`, and called like every detector:
+    ``detector(audio, windows=5)``.
 
     Args:
         tagger: hears words, see `SoundTagger`.

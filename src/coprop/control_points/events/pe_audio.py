@@ -21,7 +21,7 @@ from coprop.inputs import AnyPath, as_path
 _HUB_ID = re.compile(r"\w[\w.-]*/[\w.-]+")  # owner/name
 _EXAMPLE = "facebook/pe-a-frame-small"
 _WORDS_AT_ONCE = 64  # bounds memory: AudioSet has 521
-_CUT_OFF = ("gated", "401", "403", "restricted")
+_CLOSED = ("gated repo", "401 client error", "403 client error", "access to model")
 
 
 class PeAudioTagger:
@@ -172,7 +172,7 @@ def _explained(name: str) -> Iterator[None]:
         ) from error
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         said = _first_line(error)
-        if any(mark in str(error).lower() for mark in _CUT_OFF):
+        if any(mark in str(error).lower() for mark in _CLOSED):
             raise CheckpointError(
                 f"{name} is gated, or not open to you ({said}): ask for access on its page, "
                 f"https://huggingface.co/{name}, then log in with: hf auth login."
