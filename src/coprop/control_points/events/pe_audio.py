@@ -85,24 +85,37 @@ class PeAudioTagger:
     def __call__(self, samples: NDArray[np.float32], /) -> NDArray[np.float32]:
         return self.batch([samples])[0]
 
-    @torch.inference_mode()
     def batch(self, sounds: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
-        """(steps, words) probabilities of each of several sounds, heard together."""
-        if not all(len(sound) for sound in sounds):
-            raise CoPropError("a sound must have samples, got none in one of them.")
-        inputs = self.processor.feature_extractor(
+        """(steps, words) probabilities of each of several sounds, as of each alone.
+
+        Those of one length are heard together. Others are not: the model's convolutions hear
+        padding, which has no samples but biases, at the end of a shorter sound.
+        """
+        hop = self.processor.feature_extractor.hop_length
+        alike: dict[int, list[int]] = {}
+        for number, sound in enumerate(sounds):
+            if not len(sound):
+                raise CoPropError(f"a sound must have samples, got none in sound {number}.")
+            alike.setdefault(-(-len(sound) // hop), []).append(number)
+        found = {}
+        for numbers in alike.values():
+            heard = self._heard([sounds[number] for number in numbers])
+            found.update(zip(numbers, heard, strict=True))
+        return [found[number] for number in range(len(sounds))]
+
+    @torch.inference_mode()
+    def _heard(self, sounds: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """(B, steps, words) of sounds of as many steps."""
+        values = self.processor.feature_extractor(
             [np.asarray(sound, dtype=np.float32) for sound in sounds],
             sampling_rate=self.sample_rate,
-            padding=True,
+            padding=True,  # to whole steps, of which all have as many
             return_tensors="pt",
-        ).to(self.model.device)
-        values = inputs["input_values"].to(self.model.dtype)
-        heard = self.model.get_audio_embeds(values, inputs["padding_mask"])
-        logits = heard @ self._word_embeddings().T
+        )["input_values"]
+        values = values.to(self.model.device, self.model.dtype)
+        logits = self.model.get_audio_embeds(values) @ self._word_embeddings().T
         logits = logits * self.model.text_audio_logit_scale + self.model.text_audio_logit_bias
-        found = logits.float().sigmoid().cpu().numpy()
-        hop = self.processor.feature_extractor.hop_length
-        return [own[: -(-len(sound) // hop)] for own, sound in zip(found, sounds, strict=True)]
+        return np.asarray(logits.float().sigmoid().cpu().numpy())
 
     def _word_embeddings(self) -> Tensor:
         """(words, D): computed once; `get_text_audio_embeds` of transformers 5.24 cannot do it."""

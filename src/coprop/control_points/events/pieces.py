@@ -49,11 +49,11 @@ def pieces(total: int, longest: int, context: int) -> Iterator[Piece]:
     if total <= longest:
         yield Piece(0, total, 0, total)
         return
-    first, kept = 0, longest - 2 * context
+    first = 0
     while first < total:
         low = min(max(first - context, 0), total - longest)
         high = low + longest
-        last = total if high == total else min(first + kept, high - context)
+        last = total if high == total else high - context
         yield Piece(low, high, first, last)
         first = last
 
