@@ -179,7 +179,10 @@ class TestActivity:
         curve = np.repeat(np.array([0.6, 0.3, 0.1, 0.3], np.float32), 10)
         edges = [0.0, 1.0, 2.0, 3.0, 4.0]
         rule = replace(self.RULE, blur_s=0.2)
-        assert events_of_stretches("x", curve, 0.1, edges, rule) == [Event("x", 0.0, 2.0)]
+        loud = [False] * 4
+        assert events_of_stretches("x", curve, 0.1, edges, loud, rule) == [Event("x", 0.0, 2.0)]
+        quiet = [False, True, False, False]
+        assert events_of_stretches("x", curve, 0.1, edges, quiet, rule) == [Event("x", 0.0, 1.0)]
 
     def test_the_blurred_ends_of_a_span_do_not_count(self) -> None:
         curve = np.array([[1], [1], [0], [0], [0], [0], [1], [1]], np.float32)

@@ -111,15 +111,15 @@ class TestWords:
         assert alone - beside == {"Bark"}
 
 
-class TestDetector:
-    @pytest.fixture(scope="class")
-    def audio(self) -> Audio:
-        """A bird, two seconds of nothing, noise."""
-        rng = np.random.default_rng(0)
-        noise = 0.1 * rng.standard_normal(4 * RATE)
-        pieces = [macaw(4.0), np.zeros(2 * RATE), noise]
-        return Audio(np.concatenate(pieces).astype(np.float32), RATE)
+@pytest.fixture(scope="module")
+def audio() -> Audio:
+    """A bird, two seconds of nothing, noise."""
+    rng = np.random.default_rng(0)
+    pieces = [macaw(4.0), np.zeros(2 * RATE), 0.1 * rng.standard_normal(4 * RATE)]
+    return Audio(np.concatenate(pieces).astype(np.float32), RATE)
 
+
+class TestDetector:
     def test_offline_and_named(self, audio: Audio, monkeypatch: pytest.MonkeyPatch) -> None:
         def refuse(*_: object) -> None:
             raise AssertionError("a connection was made")
@@ -134,8 +134,8 @@ class TestDetector:
 
     def test_own_words(self, audio: Audio) -> None:
         points = ControlPointDetector.events(words=["bird", "violin"])(audio)
-        assert points.categories_at(1.0) == ("bird",)
-        assert points.change_times_s[0] == pytest.approx(4.0, abs=0.1)
+        assert points.categories == (("bird",), ())
+        assert points.change_times_s == pytest.approx((4.0,), abs=0.1)
 
     def test_a_cut_between_equal_words_is_no_change(self) -> None:
         samples = np.concatenate([macaw(4.0), 0.3 * macaw(4.0)])

@@ -74,6 +74,7 @@ def events_of_stretches(
     probabilities: NDArray[np.float32],
     step_s: float,
     edges_s: Sequence[float],
+    silent: Sequence[bool],
     rule: ActivityRule,
 ) -> list[Event]:
     """In which stretches a source sounds: hysteresis from one to the next, in order.
@@ -81,9 +82,13 @@ def events_of_stretches(
     Args:
         source, probabilities, step_s, rule: as of `events_of`.
         edges_s: where one stretch ends and the next begins, the track's ends included.
+        silent: of each stretch, whether nothing is heard in it, whatever the probabilities say.
     """
     spans = list(pairwise(edges_s))
-    pooled = [over_time(probabilities[:, None], span, step_s, rule.blur_s)[0] for span in spans]
+    pooled = [
+        0.0 if quiet else over_time(probabilities[:, None], span, step_s, rule.blur_s)[0]
+        for span, quiet in zip(spans, silent, strict=True)
+    ]
     runs = _runs(np.array(pooled, dtype=np.float32), rule)
     return [Event(source, spans[first][0], spans[stop - 1][1]) for first, stop in runs]
 

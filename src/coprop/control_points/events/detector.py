@@ -51,7 +51,8 @@ class EventDetector:
     A tagger that hears a second at once, such as YAMNet, tells well what is heard and badly when
     (its ``blur_s`` is above 0). With such a one the sound is first cut where it changes, by
     ``changes``, and a cut is a control point where the words before and after it differ: the same
-    thresholds, from stretch to stretch instead of from step to step.
+    thresholds, from stretch to stretch instead of from step to step. In a stretch that is silent by
+    its level no word is heard.
 
     Made by `ControlPointDetector.events`, and called like every detector:
     ``detector(audio, windows=5)``.
@@ -146,10 +147,12 @@ class EventDetector:
         curves = {name: heard[:, own].max(axis=1) for name, own in self._sources.items()}
         if rule.blur_s > 0:
             cuts = [t for t in self._changes(audio, windows=None).change_times_s if t < end_s]
+            stretches = [0.0, *cuts, end_s]
+            silent = [is_silent(quiet, Segment(*span)) for span in pairwise(stretches)]
             events = [
                 event
                 for name, curve in curves.items()
-                for event in events_of_stretches(name, curve, step_s, [0.0, *cuts, end_s], rule)
+                for event in events_of_stretches(name, curve, step_s, stretches, silent, rule)
             ]
             return changes_of(events, end_s, 0.0)  # what cuts the sound keeps them apart
         edges_s = silence_edges_s(quiet)
