@@ -169,7 +169,7 @@ class EventDetector:
         sources = np.array([pooled[:, own].max(axis=1) for own in self._sources.values()])
         if sources.size == 0:
             return np.zeros(len(edges_s) - 2)
-        return np.abs(np.diff(sources, axis=1)).max(axis=0).astype(np.float64)
+        return np.asarray(np.abs(np.diff(sources, axis=1)).max(axis=0), dtype=np.float64)
 
     def _named(
         self,
@@ -221,7 +221,7 @@ def _on_grid(
     if windows is not None:
         nearest = nearest_windows(edges_s, audio, windows)
         inside = nearest < windows
-        edges_s, found = nearest[inside] * step_s, found[inside]
+        edges_s, found = np.asarray(nearest[inside] * step_s, dtype=np.float64), found[inside]
     times_s, scores, flags = with_edges(times_s, scores, flags, edges_s, found)
     flags[0], scores[0] = True, 1.0
     return times_s, scores, flags

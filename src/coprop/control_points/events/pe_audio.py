@@ -158,13 +158,14 @@ def _load(name: str, local_files_only: bool) -> tuple[Any, Any]:
                 'installed; install it with: pip install "transformers>=5.20".'
             ) from error
         # Else transformers asks on the terminal whether a repository's own code may run.
-        origin = {"local_files_only": local_files_only, "trust_remote_code": False}
+        origin: dict[str, Any] = {"local_files_only": local_files_only, "trust_remote_code": False}
         config = AutoConfig.from_pretrained(name, **origin)
         if config.model_type != "pe_audio":
             raise _unusable(name, f"it is of type {config.model_type!r}")
-        processor = PeAudioProcessor.from_pretrained(name, **origin)  # type: ignore[no-untyped-call]
+        processor = PeAudioProcessor.from_pretrained(name, **origin)
+        kind: Any = PeAudioFrameLevelModel
         with torch.random.fork_rng(devices=[]):  # loading draws none of the caller's numbers
-            model, report = PeAudioFrameLevelModel.from_pretrained(
+            model, report = kind.from_pretrained(
                 name, config=config, output_loading_info=True, local_files_only=local_files_only
             )
     if missing := sorted(report["missing_keys"]):

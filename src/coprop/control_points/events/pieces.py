@@ -88,4 +88,4 @@ def _checked(tagger: Tagger, samples: NDArray[np.float32], steps: int) -> NDArra
             f"the tagger must return {wanted}, in [0, 1], got {np.min(heard):g} to "
             f"{np.max(heard):g}; a sigmoid makes them of logits."
         )
-    return np.clip(heard, 0.0, 1.0).astype(np.float32)
+    return np.asarray(np.clip(heard, 0.0, 1.0), dtype=np.float32)
