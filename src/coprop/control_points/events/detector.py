@@ -37,6 +37,7 @@ SHORTEST_S = 0.2
 
 _EDGE_S = 0.25  # a change this near to where sound begins or ends by its level is that moment
 _MOST = 3  # words of a segment
+_ANY = ""  # the source of all that is heard, named or not: it ends where silence begins
 
 
 class EventDetector:
@@ -52,7 +53,7 @@ class EventDetector:
     (its ``blur_s`` is above 0). With such a one the sound is first cut where it changes, by
     ``changes``, and a cut is a control point where the words before and after it differ: the same
     thresholds, from stretch to stretch instead of from step to step. In a stretch that is silent by
-    its level no word is heard.
+    its level no word is heard, and it begins and ends with a control point.
 
     Made by `ControlPointDetector.events`, and called like every detector:
     ``detector(audio, windows=5)``.
@@ -149,6 +150,7 @@ class EventDetector:
             cuts = [t for t in self._changes(audio, windows=None).change_times_s if t < end_s]
             stretches = [0.0, *cuts, end_s]
             silent = [is_silent(quiet, Segment(*span)) for span in pairwise(stretches)]
+            curves[_ANY] = np.ones(len(heard), dtype=np.float32)
             events = [
                 event
                 for name, curve in curves.items()

@@ -97,7 +97,7 @@ class PeAudioTagger:
             if not len(sound):
                 raise CoPropError(f"a sound must have samples, got none in sound {number}.")
             alike.setdefault(-(-len(sound) // hop), []).append(number)
-        found = {}
+        found: dict[int, NDArray[np.float32]] = {}
         for numbers in alike.values():
             heard = self._heard([sounds[number] for number in numbers])
             found.update(zip(numbers, heard, strict=True))
