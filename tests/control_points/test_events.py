@@ -151,6 +151,20 @@ class TestDetector:
         assert detector.words == ("B",)
         assert detector(sound_of(TURNS)).change_times_s == pytest.approx((2, 6, 8), abs=0.02)
 
+    def test_a_network_may_be_a_tagger(self) -> None:
+        class Network(torch.nn.Module):
+            words, sample_rate, step_s = ("a", "b"), RATE, STEP / RATE
+
+            def __init__(self) -> None:
+                super().__init__()
+                self.gain = torch.nn.Parameter(torch.ones(1))
+
+            def forward(self, samples: Any) -> torch.Tensor:
+                return torch.from_numpy(ByLevel()(samples)) * self.gain
+
+        detector = ControlPointDetector.events(Network(), words=["b"])
+        assert detector(sound_of(TURNS)).categories == ((), ("b",), (), ("b",))
+
     def test_pickled_and_shown(self) -> None:
         import pickle
 

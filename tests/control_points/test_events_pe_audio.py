@@ -172,6 +172,11 @@ class TestRefused:
         with pytest.raises(CheckpointError, match="hf download"):
             ControlPointDetector.events("facebook/pe-a-frame-not-there", local_files_only=True)
 
+    @pytest.mark.parametrize("device", ["nonsense", "cuda:99", 1.5])
+    def test_device(self, folder: Path, device: Any) -> None:
+        with pytest.raises(CoPropError, match="device must be one that computes here"):
+            ControlPointDetector.events(folder, device=device)
+
     def test_gated(self, monkeypatch: pytest.MonkeyPatch) -> None:
         from transformers import AutoConfig
 

@@ -33,7 +33,7 @@ def event_detector(
         asked = vocabulary("audioset") if chosen is None else chosen
         built = _built_in(model, asked.words, words == "avss", device, local_files_only)
         tagger = as_tagger(built)
-    elif hasattr(model, "parameters") or isinstance(model, type):
+    elif isinstance(model, type) or (hasattr(model, "parameters") and not hasattr(model, "words")):
         raise CoPropError(
             "model must be None, a folder or id of a PE-A-Frame, or a tagger, got "
             f"{shown(type(model))}; PeAudioTagger(model, processor, words) of "

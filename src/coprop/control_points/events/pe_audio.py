@@ -73,14 +73,23 @@ class PeAudioTagger:
 
         Raises:
             CheckpointError: there is none, or it is gated or of another kind.
+            CoPropError: no such device.
             MissingPackageError: transformers has no such model.
         """
+        check_words("words", words)  # before gigabytes are read
         folder = as_path("model", name_or_folder, error=CheckpointError)
         name = name_or_folder if isinstance(name_or_folder, str) else str(folder)
         if not folder.is_dir() and not _HUB_ID.fullmatch(name):
             raise _unusable(name, "there is no such folder")
         model, processor = _load(str(folder) if folder.is_dir() else name, local_files_only)
-        return cls(model.to(device or "cpu"), processor, words)
+        try:
+            model = model.to(device or "cpu")
+        except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
+            raise CoPropError(
+                f"device must be one that computes here, such as 'cpu' or 'cuda', got "
+                f"{shown(device)}: {_first_line(error)}."
+            ) from error
+        return cls(model, processor, words)
 
     def __call__(self, samples: NDArray[np.float32], /) -> NDArray[np.float32]:
         return self.batch([samples])[0]

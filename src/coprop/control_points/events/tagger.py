@@ -8,8 +8,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from coprop.checks import number, shown, whole
-from coprop.errors import CoPropError
+from coprop.checks import array_of, number, shown, whole
+from coprop.errors import CoPropError, ModelOutputError
 from coprop.types import HIGHEST_RATE
 
 PIECE_S = 30.0
@@ -88,7 +88,7 @@ class Tagger:
         found = self.model(samples)
         if self.chosen is None:
             return found
-        array = np.asarray(found)
+        array = array_of("what the tagger returns", found, error=ModelOutputError)
         fits = array.ndim == 2 and array.shape[1] == len(self.model.words)
         return array[:, list(self.chosen)] if fits else array
 
