@@ -400,6 +400,20 @@ class TestDetect:
         assert few["threshold"] == 1
         assert len(few["control_points"]) < len(many["control_points"])
 
+    @pytest.mark.parametrize("option", ["--method", "--detector"])
+    def test_events_have_words(self, option: str) -> None:
+        clip = Path(__file__).parents[1] / "examples" / "clip.mp4"
+        content = json.loads(coprop_command("detect", clip, option, "events", "--json").stdout)
+        assert (content["method"], content["threshold"]) == ("events", 0.05)
+        assert len(content["categories"]) == len(content["control_points"])
+        for words, known in zip(content["categories"], content["probabilities"], strict=True):
+            assert len(words) == len(known)
+            assert all(0.05 <= p <= 1 for p in known)
+        table = coprop_command("detect", clip, option, "events").stdout
+        named = zip(content["categories"], content["probabilities"], strict=True)
+        word, probability = next((words[0], known[0]) for words, known in named if words)
+        assert f"{word} {probability:.2f}" in table
+
     def test_no_windows(self, clip: Path) -> None:
         assert coprop_command("detect", clip, "--windows", "0").exit_code == 2
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -93,6 +94,9 @@ def test_arrays_cannot_be_changed() -> None:
                 getattr(one, name)[0] = 1
 
 
+WORDS: dict[str, Any] = {"categories": (("dog",), (), ("cat",))}
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
@@ -111,6 +115,12 @@ def test_arrays_cannot_be_changed() -> None:
         ({"categories": (("dog",), (), None)}, "tuple of words for each"),
         ({"categories": (("dog",), (), (1,))}, "tuple of words"),
         ({"categories": ((), (), "dog")}, "tuple of words"),
+        ({"probabilities": ((), (), ())}, "there are no words; give categories too"),
+        ({**WORDS, "probabilities": ((0.5,), ())}, "3 here, got"),
+        ({**WORDS, "probabilities": ((0.5,), (), ())}, r"1 for \('cat',\), got"),
+        ({**WORDS, "probabilities": (0.5, (), (0.5,))}, r"1 for \('dog',\), got 0.5"),
+        ({**WORDS, "probabilities": ((1.5,), (), (0.5,))}, r"a number in \[0, 1\], got 1.5"),
+        ({**WORDS, "probabilities": (("x",), (), (0.5,))}, r"a number in \[0, 1\], got 'x'"),
     ],
 )
 def test_control_points(changed: dict[str, Any], message: str) -> None:
@@ -288,6 +298,19 @@ def test_words_belong_to_the_flags_set() -> None:
     found = [points.categories_at(t) for t in (-1.0, 0.0, 1.9, 2.0, 9.0)]
     assert found == [("dog", "bell")] * 3 + [()] * 2
     assert ControlPoints(times, np.ones(4), flags).categories_at(1.0) is None
+
+
+def test_spans_have_the_words_whose_probabilities_are_known() -> None:
+    times, flags = np.arange(4.0), np.array([True, False, True, False])
+    words = (("dog", "bell"), ())
+    unknown = ControlPoints(times, np.ones(4), flags, words)
+    assert [span.categories for span in unknown.spans(4.0)] == [(), ()]
+    known = ControlPoints(times, np.ones(4), flags, words, ([0.5, np.float32(0.25)], []))  # type: ignore[arg-type]
+    assert known.probabilities == ((0.5, 0.25), ())
+    heard = [Category("dog", 0.5), Category("bell", 0.25)]
+    assert [list(span.categories) for span in known.spans(4.0)] == [heard, []]
+    assert [list(span.categories) for span in known.spans(1.0)] == [heard]
+    assert replace(known, scores=np.zeros(4)).probabilities == known.probabilities
 
 
 def test_segments_have_categories() -> None:

@@ -88,3 +88,27 @@ def words_of_spans(categories: object, count: int) -> tuple[tuple[str, ...], ...
     if not all(isinstance(words, (tuple, list)) for words in categories):
         raise CoPropError(f"{wanted}, got {', '.join(map(shown, categories[:3]))}.")
     return tuple(as_words(words) or () for words in categories)
+
+
+def probabilities_of_spans(
+    probabilities: object, words: tuple[tuple[str, ...], ...] | None
+) -> tuple[tuple[float, ...], ...] | None:
+    """The probabilities of the words of each span; None where unknown.
+
+    Raises:
+        CoPropError: anything but a number in [0, 1] for each word.
+    """
+    if probabilities is None:
+        return None
+    wanted = "probabilities must be None or a tuple for each flag set, with a number for each word"
+    if words is None:
+        raise CoPropError(f"{wanted}, and there are no words; give categories too.")
+    if not isinstance(probabilities, (tuple, list)) or len(probabilities) != len(words):
+        raise CoPropError(f"{wanted}, {len(words)} here, got {shown(probabilities)}.")
+    for own, known in zip(words, probabilities, strict=True):
+        if not isinstance(known, (tuple, list)) or len(known) != len(own):
+            raise CoPropError(f"{wanted}, {len(own)} for {own}, got {shown(known)}.")
+    return tuple(
+        tuple(number("a word's probability", p, "a number in [0, 1]", low=0, high=1) for p in known)
+        for known in probabilities
+    )

@@ -7,16 +7,21 @@ is no video). Label maps use 0 for background.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, repeat
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from coprop.brief import counted, numbers
-from coprop.categories import Category, as_categories, words_of_spans
+from coprop.categories import (
+    Category,
+    as_categories,
+    probabilities_of_spans,
+    words_of_spans,
+)
 from coprop.checks import (
     Sealed,
     array_of,
@@ -248,6 +253,8 @@ class ControlPoints(Sealed):
         categories: what is heard from each control point to the next, in words: as many tuples of
             words as there are flags set, empty ones where nothing is named. None from a detector
             that does not tell.
+        probabilities: of each of those words, in [0, 1], that it is heard there; in tuples of the
+            same lengths. None where that is not known.
 
     Raises:
         CoPropError: anything else.
@@ -257,6 +264,7 @@ class ControlPoints(Sealed):
     scores: NDArray[np.float64]
     flags: NDArray[np.bool_]
     categories: tuple[tuple[str, ...], ...] | None = None
+    probabilities: tuple[tuple[float, ...], ...] | None = None
 
     def __post_init__(self) -> None:
         times, scores, flags = self._arrays()
@@ -275,7 +283,10 @@ class ControlPoints(Sealed):
             raise CoPropError("scores must lie in [0, 1].")
         for name, array in (("times_s", times), ("scores", scores), ("flags", flags)):
             object.__setattr__(self, name, read_only(array))
-        object.__setattr__(self, "categories", words_of_spans(self.categories, int(flags.sum())))
+        words = words_of_spans(self.categories, int(flags.sum()))
+        object.__setattr__(self, "categories", words)
+        known = probabilities_of_spans(self.probabilities, words)
+        object.__setattr__(self, "probabilities", known)
 
     def _arrays(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
         times = array_of("times_s", self.times_s)
@@ -319,7 +330,8 @@ class ControlPoints(Sealed):
     def spans(self, end_s: float) -> tuple[Segment, ...]:
         """From each control point to the next, in silence too; the last ends at ``end_s``.
 
-        A result's segments are these without silence.
+        A result's segments are these without silence. They have the words' probabilities, where
+        these are known.
 
         Raises:
             CoPropError: an end that is no number.
@@ -330,7 +342,16 @@ class ControlPoints(Sealed):
         end_s = float(found)
         starts = [t for t in self.times_s[self.flags] if t < end_s] or [self.times_s[0]]
         edges = [float(t) for t in starts] + [max(end_s, float(starts[-1]))]
-        return tuple(Segment(start, end) for start, end in pairwise(edges))
+        named: Iterable[tuple[Category, ...]] = repeat(())
+        if self.categories is not None and self.probabilities is not None:
+            named = (
+                tuple(map(Category, words, known))
+                for words, known in zip(self.categories, self.probabilities, strict=True)
+            )
+        return tuple(
+            Segment(start, end, heard)
+            for (start, end), heard in zip(pairwise(edges), named, strict=False)
+        )
 
 
 class WindowDetector(Protocol):

@@ -235,6 +235,20 @@ TABLE: dict[str, tuple[Callable[..., Any], dict[str, Arg], Callable[[Any], Any]]
         },
         lambda detector: detector(Audio(np.zeros(16_000, np.float32), 16_000)),
     ),
+    "events": (
+        ControlPointDetector.events,
+        {
+            "model": Arg((None,), (5, b"x", torch.relu, "no such folder", []), ()),
+            "words": Arg(
+                (None, "avss", ["dog", "violin"], ("Hammer",)),
+                (5, "dog", [], [5], ["kazoo"], ["dog", "dog"], [""]),
+                (b"dog", {"dog": 1}),
+            ),
+            "threshold": Arg((None, 0.5, 1.0), (NAN, 0, -0.1, 1.1, INF, *NO_NUMBER), ODD_ONE),
+            "min_gap_s": Arg((0.5, 0, 1), (None, *NO_SECONDS), (1e9, *ODD_ONE)),
+        },
+        lambda detector: None,
+    ),
     "windows": (
         lambda windows: ControlPointDetector.cosine()(
             Audio(np.zeros(16_000, np.float32), 16_000), windows=windows

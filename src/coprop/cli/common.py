@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import torch
 
     from coprop.control_points.detector import ControlPointDetector
+    from coprop.control_points.events.detector import EventDetector
 
 FAILED = 1  # exit code: what was given, or what is installed, cannot be used
 _OF_THE_SYSTEM = {  # errors that no change of coprop's would prevent
@@ -93,12 +94,16 @@ class DetectorName(str, Enum):
 
     novelty = "novelty"
     cosine = "cosine"
+    events = "events"
 
 
 DetectorOption = Annotated[
     DetectorName,
     typer.Option(
-        help="How control points are found: the default network, or the paper's baseline."
+        "--method",
+        "--detector",
+        help="How control points are found: by the default network, by the paper's baseline, or by "
+        "the words that YAMNet hears.",
     ),
 ]
 ThresholdOption = Annotated[
@@ -184,13 +189,13 @@ def say(*lines: str, err: bool = False) -> None:
 
 def detector_for(
     name: DetectorName, threshold: float | None, min_gap_s: float | None
-) -> ControlPointDetector:
+) -> ControlPointDetector | EventDetector:
     """The detector that the options describe; None stands for the detector's own value."""
     from coprop.control_points.detector import ControlPointDetector
 
     make = getattr(ControlPointDetector, name.value)
     gap = {} if min_gap_s is None else {"min_gap_s": min_gap_s}
-    detector: ControlPointDetector = make(threshold=threshold, **gap)
+    detector: ControlPointDetector | EventDetector = make(threshold=threshold, **gap)
     return detector
 
 

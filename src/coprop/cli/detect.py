@@ -37,6 +37,7 @@ from coprop.cli.llm_options import (
 
 if TYPE_CHECKING:
     from coprop.control_points.detector import ControlPointDetector
+    from coprop.control_points.events.detector import EventDetector
     from coprop.control_points.rcpg import RCPGDetector
 
 _OF_DETECTORS = ("method", "threshold", "min_gap")
@@ -116,6 +117,7 @@ def detect(options: DetectOptions) -> None:
       coprop detect clip.mp4
       coprop detect sound.wav --threshold 0.3 --min-gap 1
       coprop detect clip.mp4 --windows 5 --json
+      coprop detect clip.mp4 --method events
       coprop detect clip.mp4 --llm Qwen/Qwen2-Audio-7B-Instruct --trace asked.json
       coprop detect clips/ --llm http://localhost:8000/v1 --cache answers --out points.jsonl
     """
@@ -132,7 +134,9 @@ def detect(options: DetectOptions) -> None:
         raise typer.Exit(FAILED)
 
 
-def _detector(options: DetectOptions) -> tuple[ControlPointDetector | RCPGDetector, dict[str, Any]]:
+def _detector(
+    options: DetectOptions,
+) -> tuple[ControlPointDetector | EventDetector | RCPGDetector, dict[str, Any]]:
     """The detector, and what each result tells of it."""
     from coprop.control_points.detector import ControlPointDetector
 

@@ -21,6 +21,7 @@ from coprop.json_lines import JsonLines, refuse_other_settings
 if TYPE_CHECKING:
     from coprop.cli.detect import DetectOptions
     from coprop.control_points.detector import ControlPointDetector
+    from coprop.control_points.events.detector import EventDetector
     from coprop.control_points.rcpg import RCPGDetector
     from coprop.types import ControlPoints
 
@@ -42,7 +43,7 @@ class DetectionJob:
     def __init__(
         self,
         options: DetectOptions,
-        detector: ControlPointDetector | RCPGDetector,
+        detector: ControlPointDetector | EventDetector | RCPGDetector,
         about: dict[str, Any],
     ) -> None:
         self.options, self.detector, self.about = options, detector, about
@@ -101,6 +102,9 @@ class DetectionJob:
         content = {"file": found.path.name, "duration_s": round(found.duration_s, 3), **self.about}
         if found.points.categories is not None:
             content["categories"] = [list(words) for words in found.points.categories]
+        if found.points.probabilities is not None:
+            known = found.points.probabilities
+            content["probabilities"] = [[round(p, 4) for p in own] for own in known]
         if found.trace is not None:
             if found.trace.notes:
                 content["notes"] = list(found.trace.notes)
@@ -187,7 +191,7 @@ def _content(points: ControlPoints, windows: int | None) -> dict[str, Any]:
 def _table(content: dict[str, Any]) -> str:
     head = f"{content['file']}: {content['duration_s']:.2f} s, {', '.join(_how(content))}"
     named = "categories" in content
-    heard = [f"  {', '.join(words) or '-'}" for words in content.get("categories", ())]
+    heard = [f"  {', '.join(words) or '-'}" for words in _heard(content)]
     if "windows" in content:
         # A window in which nothing changes says nothing anew.
         own = iter(heard)
@@ -204,6 +208,14 @@ def _table(content: dict[str, Any]) -> str:
         ]
         title = "    time_s    score"
     return text_of([head, "", title + ("  heard" if named else ""), *rows])
+
+
+def _heard(content: dict[str, Any]) -> Iterator[list[str]]:
+    """The words from each control point on, with their probabilities where these are known."""
+    words, known = content.get("categories", ()), content.get("probabilities")
+    for number, own in enumerate(words):
+        given = [""] * len(own) if known is None else [f" {p:.2f}" for p in known[number]]
+        yield [word + probability for word, probability in zip(own, given, strict=True)]
 
 
 def _how(content: dict[str, Any]) -> Iterator[str]:

@@ -15,6 +15,7 @@ from coprop.media.folders import media_in
 
 if TYPE_CHECKING:
     from coprop.control_points.detector import ControlPointDetector
+    from coprop.control_points.events.detector import EventDetector
     from coprop.control_points.rcpg import RCPGDetector
     from coprop.control_points.rcpg.trace import Trace
     from coprop.media.audio_file import AudioFile
@@ -61,7 +62,7 @@ def media_files(paths: Sequence[Path]) -> list[Path]:
 
 def listen(
     files: Sequence[Path],
-    detector: ControlPointDetector | RCPGDetector,
+    detector: ControlPointDetector | EventDetector | RCPGDetector,
     windows: int | None,
     failed: Callable[[Path, CoPropError], None],
     progress: Progress,

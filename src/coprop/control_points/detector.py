@@ -14,6 +14,7 @@ from coprop.control_points import embeddings as _embeddings
 from coprop.control_points import novelty as _novelty
 from coprop.control_points.embeddings import Embed
 from coprop.control_points.features import MOST_WINDOWS, STEP_S
+from coprop.control_points.grid import SAME_S, nearest_windows, with_edges
 from coprop.control_points.levels import edge_chances
 from coprop.errors import CoPropError
 from coprop.inputs import AnyPath, GivenSound, as_track
@@ -26,6 +27,11 @@ from coprop.silence import (
 from coprop.types import AudioTrack, ControlPoints
 
 if TYPE_CHECKING:
+    import torch
+
+    from coprop.control_points.events.detector import EventDetector
+    from coprop.control_points.events.tagger import SoundTagger
+    from coprop.control_points.events.words import Words
     from coprop.control_points.language_models.base import LanguageModel
     from coprop.control_points.rcpg import RCPGDetector
     from coprop.control_points.rcpg.examples import ExampleStore
@@ -47,7 +53,6 @@ EdgeChances = Callable[
 NOVELTY_THRESHOLD = 0.5  # a chance: its score is calibrated to that of a change
 COSINE_THRESHOLD = 0.025  # a cosine distance, fitted to the log-mel bands
 EMBEDDING_THRESHOLD = 0.3  # a cosine distance, of embeddings that are given
-_SAME_S = 1e-6  # times that differ by less, by rounding, are the same
 
 
 class ControlPointDetector:
@@ -55,8 +60,8 @@ class ControlPointDetector:
 
     A control point is where the score reaches ``threshold`` and is the highest within ``min_gap_s``
     on either side. Constructors: `novelty` (the default of the library), `cosine` (the paper's
-    baseline) and `rcpg` (the paper's method, by a language model). A plain function from a track
-    to `ControlPoints` can be used in its place.
+    baseline), `events` (by the words that are heard) and `rcpg` (the paper's method, by a language
+    model). A plain function from a track to `ControlPoints` can be used in its place.
 
     Args:
         score: how sure it is that the sources change at each step, see `ScoreFunction`.
@@ -215,6 +220,48 @@ class ControlPointDetector:
             batch_size=batch_size,
         )
 
+    @classmethod
+    def events(
+        cls,
+        model: SoundTagger | AnyPath | None = None,
+        *,
+        words: Words | None = None,
+        threshold: float | None = None,
+        min_gap_s: float = _novelty.MIN_GAP_S,
+        device: torch.device | str | None = None,
+        local_files_only: bool = False,
+    ) -> EventDetector:
+        """Where the set of sounding words changes, and which words they are, with probabilities.
+
+        Args:
+            model: hears words. None for YAMNet, which comes with the library; a folder or id on the
+                hub of a PE-A-Frame, such as "facebook/pe-a-frame-small"; or any `SoundTagger`.
+            words: "audioset" (521 names), "avss" (the 70 classes of AVSBench-semantic; YAMNet has
+                names for 63), or a list of one's own: PE-A-Frame takes any, YAMNet names of
+                AudioSet's classes and of what they are heard of. None for AudioSet's, or all of a
+                tagger's own.
+            threshold: probability from which a word is heard; None for the model's own: 0.05 for
+                YAMNet, 0.5 for PE-A-Frame.
+            min_gap_s: the shortest time between two changes, in seconds.
+            device: where a PE-A-Frame computes; None for the CPU.
+            local_files_only: never ask the hub for a PE-A-Frame.
+
+        Raises:
+            CoPropError: words that the model does not know, or a parameter outside its range.
+            CheckpointError: no such PE-A-Frame, or a gated one.
+        """
+        from coprop.control_points.events.building import event_detector
+
+        return event_detector(
+            model,
+            words,
+            threshold=threshold,
+            min_gap_s=min_gap_s,
+            changes=cls.novelty(min_gap_s=min_gap_s),
+            device=device,
+            local_files_only=local_files_only,
+        )
+
     def __call__(self, audio: GivenSound, *, windows: int | None = None) -> ControlPoints:
         """The control points of a track of any length.
 
@@ -250,11 +297,11 @@ class ControlPointDetector:
         scores[0] = 0.0  # the start must not outshine a change just after it
         flags = pick_peaks(times_s, scores, self.threshold, self.min_gap_s)
         if windows is not None:
-            nearest = _nearest_windows(edges_s, audio, windows)
+            nearest = nearest_windows(edges_s, audio, windows)
             inside = nearest < windows
             edges_s = np.asarray(nearest[inside] * step_s, dtype=np.float64)
             chances = chances[inside]
-        times_s, scores, flags = _with_edges(times_s, scores, flags, edges_s, chances)
+        times_s, scores, flags = with_edges(times_s, scores, flags, edges_s, chances)
         flags[0], scores[0] = True, 1.0
         return ControlPoints(times_s, scores, flags)
 
@@ -314,44 +361,15 @@ class _WithLevel:
         for span in heard_spans(quiet):
             explained[(times_s >= span.start_s) & (times_s < span.end_s)] = False
         for edge_s in edges_s:
-            explained |= np.abs(times_s - edge_s) < self.min_gap_s - _SAME_S
+            explained |= np.abs(times_s - edge_s) < self.min_gap_s - SAME_S
         scores[explained] = 0.0
         if windows is not None:
             peaks = np.flatnonzero(pick_peaks(times_s, scores, 0.0, max(self.min_gap_s, STEP_S)))
-            nearest = _nearest_windows(times_s[peaks], audio, windows)
+            nearest = nearest_windows(times_s[peaks], audio, windows)
             inside = nearest < windows  # nearest to the end of the track: no window starts there
             fine, scores = scores, np.zeros(windows)
             np.maximum.at(scores, nearest[inside], fine[peaks[inside]])
         return scores, edges_s, chances
-
-
-def _nearest_windows(
-    times_s: NDArray[np.float64], audio: AudioTrack, windows: int
-) -> NDArray[np.intp]:
-    """Of N equal windows the one whose start is nearest; N where the track's end is nearer."""
-    position = times_s * windows / (audio.duration_s or 1.0)
-    return np.minimum(np.floor(position + 0.5), windows).astype(np.intp)
-
-
-def _with_edges(
-    times_s: NDArray[np.float64],
-    scores: NDArray[np.float64],
-    flags: NDArray[np.bool_],
-    edges_s: NDArray[np.float64],
-    chances: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
-    """Steps with the edges of silences among them, each a change."""
-    at = np.minimum(np.searchsorted(times_s, edges_s - _SAME_S), len(times_s) - 1)
-    on_grid = np.abs(times_s[at] - edges_s) < _SAME_S
-    np.maximum.at(scores, at[on_grid], chances[on_grid])
-    flags[at[on_grid]] = True
-    between = edges_s[~on_grid]
-    place = np.searchsorted(times_s, between)
-    return (
-        np.insert(times_s, place, between),
-        np.insert(scores, place, chances[~on_grid]),
-        np.insert(flags, place, True),
-    )
 
 
 def _checked(scores: NDArray[np.float64], windows: int | None) -> NDArray[np.float64]:

@@ -1,0 +1,215 @@
+"""PE-A-Frame of transformers as a tagger: any words, one answer each 40 ms."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from torch import Tensor
+
+from coprop.checks import shown
+from coprop.control_points.events.tagger import check_words
+from coprop.errors import CheckpointError, CoPropError, MissingPackageError
+from coprop.inputs import AnyPath, as_path
+
+_HUB_ID = re.compile(r"\w[\w.-]*/[\w.-]+")  # owner/name
+_EXAMPLE = "facebook/pe-a-frame-small"
+_WORDS_AT_ONCE = 64  # bounds memory: AudioSet has 521
+_CLOSED = ("gated repo", "401 client error", "403 client error", "access to model")
+
+
+class PeAudioTagger:
+    """A `SoundTagger` that takes any words, by `PeAudioFrameLevelModel` and its processor.
+
+    What it says of a moment depends on the whole of what it is given, so that of a longer track it
+    is given pieces of 30 s, the longest that its authors evaluated it on. The words are read once.
+
+    Args:
+        model: a `PeAudioFrameLevelModel`; put on the device where it is to compute.
+        processor: its `PeAudioProcessor`.
+        words: what to listen for.
+
+    Raises:
+        CoPropError: another model, or words that are none.
+    """
+
+    piece_s = 30.0
+    context_s = 2.0
+    threshold = 0.5  # a sigmoid's middle: the model was trained to say yes or no by it
+    blur_s = 0.0
+
+    def __init__(self, model: Any, processor: Any, words: Sequence[str]) -> None:
+        _check_parts(model, processor)
+        self.words = check_words("words", words)
+        self.model, self.processor = model.eval(), processor
+        extractor = processor.feature_extractor
+        self.sample_rate = int(extractor.sampling_rate)
+        self.step_s = extractor.hop_length / self.sample_rate
+        self._embedded: Tensor | None = None
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name_or_folder: AnyPath,
+        words: Sequence[str],
+        *,
+        device: torch.device | str | None = None,
+        local_files_only: bool = False,
+    ) -> PeAudioTagger:
+        """A model and its processor from a folder, or from the hub by their id.
+
+        Args:
+            name_or_folder: as transformers' ``save_pretrained`` writes both, or an id such as
+                "facebook/pe-a-frame-small" (1 GB or more).
+            words: what to listen for.
+            device: where to compute; None for the CPU.
+            local_files_only: never ask the hub; what was fetched before is found.
+
+        Raises:
+            CheckpointError: there is none, or it is gated or of another kind.
+            CoPropError: no such device.
+            MissingPackageError: transformers has no such model.
+        """
+        check_words("words", words)  # before gigabytes are read
+        folder = as_path("model", name_or_folder, error=CheckpointError)
+        name = name_or_folder if isinstance(name_or_folder, str) else str(folder)
+        if not folder.is_dir() and not _HUB_ID.fullmatch(name):
+            raise _unusable(name, "there is no such folder")
+        model, processor = _load(str(folder) if folder.is_dir() else name, local_files_only)
+        try:
+            model = model.to(device or "cpu")
+        except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
+            raise CoPropError(
+                f"device must be one that computes here, such as 'cpu' or 'cuda', got "
+                f"{shown(device)}: {_first_line(error)}."
+            ) from error
+        return cls(model, processor, words)
+
+    def __call__(self, samples: NDArray[np.float32], /) -> NDArray[np.float32]:
+        return self.batch([samples])[0]
+
+    def batch(self, sounds: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+        """(steps, words) probabilities of each of several sounds, as of each alone.
+
+        Those of one length are heard together. Others are not: the model's convolutions hear
+        padding, which has no samples but biases, at the end of a shorter sound.
+        """
+        hop = self.processor.feature_extractor.hop_length
+        alike: dict[int, list[int]] = {}
+        for number, sound in enumerate(sounds):
+            if not len(sound):
+                raise CoPropError(f"a sound must have samples, got none in sound {number}.")
+            alike.setdefault(-(-len(sound) // hop), []).append(number)
+        found: dict[int, NDArray[np.float32]] = {}
+        for numbers in alike.values():
+            heard = self._heard([sounds[number] for number in numbers])
+            found.update(zip(numbers, heard, strict=True))
+        return [found[number] for number in range(len(sounds))]
+
+    @torch.inference_mode()
+    def _heard(self, sounds: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """(B, steps, words) of sounds of as many steps."""
+        values = self.processor.feature_extractor(
+            [np.asarray(sound, dtype=np.float32) for sound in sounds],
+            sampling_rate=self.sample_rate,
+            padding=True,  # to whole steps, of which all have as many
+            return_tensors="pt",
+        )["input_values"]
+        values = values.to(self.model.device, self.model.dtype)
+        logits = self.model.get_audio_embeds(values) @ self._word_embeddings().T
+        logits = logits * self.model.text_audio_logit_scale + self.model.text_audio_logit_bias
+        return np.asarray(logits.float().sigmoid().cpu().numpy())
+
+    def _word_embeddings(self) -> Tensor:
+        """(words, D): computed once; `get_text_audio_embeds` of transformers 5.24 cannot do it."""
+        if self._embedded is None:
+            starts = range(0, len(self.words), _WORDS_AT_ONCE)
+            parts = [self._read(self.words[s : s + _WORDS_AT_ONCE]) for s in starts]
+            self._embedded = torch.cat(parts)
+        return self._embedded
+
+    def _read(self, words: Sequence[str]) -> Tensor:
+        texts = [word.replace("_", " ").replace("-", " ") for word in words]
+        inputs = self.processor.tokenizer(texts, padding=True, return_tensors="pt")
+        inputs = inputs.to(self.model.device)
+        states = self.model.text_model(
+            input_ids=inputs["input_ids"],
+            attention_mask=inputs["attention_mask"],
+            output_hidden_states=True,
+        ).hidden_states
+        embedded: Tensor = self.model.text_audio_head(states[-1][:, 0])
+        return embedded
+
+
+def _check_parts(model: Any, processor: Any) -> None:
+    if type(model).__name__ != "PeAudioFrameLevelModel":
+        raise CoPropError(
+            f"model must be a PeAudioFrameLevelModel of transformers, got {shown(type(model))}; "
+            "AutoModel loads the clip-level PeAudioModel, which has no times."
+        )
+    if not all(hasattr(processor, part) for part in ("feature_extractor", "tokenizer")):
+        raise CoPropError(f"processor must be a PeAudioProcessor, got {shown(type(processor))}.")
+
+
+def _load(name: str, local_files_only: bool) -> tuple[Any, Any]:
+    with _explained(name):
+        try:
+            from transformers import AutoConfig, PeAudioFrameLevelModel, PeAudioProcessor
+        except ImportError as error:
+            raise MissingPackageError(
+                f"{name} needs a transformers that has PeAudioFrameLevelModel, which is not "
+                'installed; install it with: pip install "transformers>=5.20".'
+            ) from error
+        # Else transformers asks on the terminal whether a repository's own code may run.
+        origin: dict[str, Any] = {"local_files_only": local_files_only, "trust_remote_code": False}
+        config = AutoConfig.from_pretrained(name, **origin)
+        if config.model_type != "pe_audio":
+            raise _unusable(name, f"it is of type {config.model_type!r}")
+        processor = PeAudioProcessor.from_pretrained(name, **origin)
+        kind: Any = PeAudioFrameLevelModel
+        with torch.random.fork_rng(devices=[]):  # loading draws none of the caller's numbers
+            model, report = kind.from_pretrained(
+                name, config=config, output_loading_info=True, local_files_only=local_files_only
+            )
+    if missing := sorted(report["missing_keys"]):
+        raise _unusable(name, f"its weights lack {len(missing)} tensors, such as {missing[0]}")
+    return model, processor
+
+
+@contextmanager
+def _explained(name: str) -> Iterator[None]:
+    """Says of what transformers raises which model it was, and what to do."""
+    try:
+        yield
+    except CoPropError:
+        raise
+    except ImportError as error:
+        raise MissingPackageError(
+            f"{name} cannot be loaded, a package is missing: {_first_line(error)}. Install it."
+        ) from error
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        said = _first_line(error)
+        if any(mark in str(error).lower() for mark in _CLOSED):
+            raise CheckpointError(
+                f"{name} is gated, or not open to you ({said}): ask for access on its page, "
+                f"https://huggingface.co/{name}, then log in with: hf auth login."
+            ) from error
+        raise _unusable(name, said) from error
+
+
+def _unusable(name: AnyPath, reason: str) -> CheckpointError:
+    return CheckpointError(
+        f"there is no PE-A-Frame at {name}: {reason}. Give a folder as transformers' "
+        "save_pretrained() writes it for the model and its processor, or an id on the hub, such as "
+        f"{_EXAMPLE}; without a network, fetch it beforehand with: hf download {_EXAMPLE}."
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
