@@ -7,13 +7,13 @@ is needed to write any of them.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from coprop.export.detections import detections
+    from coprop.export.supervision import detections
     from coprop.export.targets import TARGETS, Target, write_export
 
 __all__ = ["TARGETS", "Target", "detections", "write_export"]
 
 _HOMES = {
-    "detections": "detections",
+    "detections": "supervision",
     "TARGETS": "targets",
     "Target": "targets",
     "write_export": "targets",

@@ -69,7 +69,7 @@ TARGETS: Mapping[str, Target] = {
         is_folder=True,
     ),
     "supervision": Target(
-        "supervision.npz", "arguments of supervision's Detections", "detections:write_detections"
+        "supervision.npz", "arguments of supervision's Detections", "supervision:write_detections"
     ),
     "fiftyone": Target("fiftyone.json", "FiftyOne labels", "annotations:write_fiftyone"),
     "csv": Target("segments.csv", "table of segments", "tables:write_csv"),
