@@ -19,7 +19,7 @@ SEGMENTS = (
     Segment(
         1 / 30, 5041 / 30_000, (Category("Drum kit", 0.36291234), Category("Drum, big\tone", 0.3))
     ),
-    Segment(0.2002, 0.33366, (Category("Bird <&> \"quoted\"", 0.86),)),
+    Segment(0.2002, 0.33366, (Category('Bird <&> "quoted"', 0.86),)),
     Segment(0.4, 0.45, ()),
     Segment(0.46, 1.02, (Category("Drum kit", 0.5),)),
 )
@@ -84,7 +84,7 @@ def result(labels: Sequence[int] = (1,), size: tuple[int, int] = SIZE) -> Result
 
 NAMES = {
     **dict.fromkeys((1, 2, 3, 4), "Drum kit"),
-    **dict.fromkeys((6, 7), "Bird <&> \"quoted\""),
+    **dict.fromkeys((6, 7), 'Bird <&> "quoted"'),
     **dict.fromkeys((8, 9), "sounding"),
     10: "Drum kit",
 }

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from export_samples import NAMES, PTS, SEGMENTS, SILENT, SIZE, TIME_BASE, iou, masks, result
 from numpy.typing import NDArray
 
 from coprop import CoPropError, Result
 from coprop.export import detections
 from coprop.export.rle import coco_counts, row_runs, run_lengths
-from export_samples import NAMES, PTS, SEGMENTS, SILENT, SIZE, TIME_BASE, iou, masks, result
 
 TIMES = [float(pts * TIME_BASE) for pts in PTS]
 
@@ -145,9 +145,9 @@ class TestFiftyOne:
             assert frame["objects"]["_cls"] == "Detections"
             for each in frame["objects"]["detections"]:
                 seen[index] = each["label"]
-                left, top, width, height = np.multiply(
-                    each["bounding_box"], (SIZE[1], SIZE[0]) * 2
-                ).round().astype(int)
+                left, top, width, height = (
+                    np.multiply(each["bounding_box"], (SIZE[1], SIZE[0]) * 2).round().astype(int)
+                )
                 packed = base64.b64decode(each["mask"]["$binary"]["base64"])
                 inner = np.load(io.BytesIO(zlib.decompress(packed)), allow_pickle=False)
                 whole = np.zeros(SIZE, dtype=bool)

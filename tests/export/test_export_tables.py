@@ -8,10 +8,10 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from export_samples import SEGMENTS, result
 
 from coprop import Category, Result, Segment
 from coprop.export.recording import plain_number
-from export_samples import SEGMENTS, result
 
 BEST = [each.categories[0].name if each.categories else "sounding" for each in SEGMENTS]
 
