@@ -43,7 +43,7 @@ def coco_counts(mask: NDArray[np.bool_]) -> str:
         used.append(open_)
         open_ = open_ & more
     characters = np.stack(groups, axis=1)[np.stack(used, axis=1)]
-    return characters.astype(np.uint8).tobytes().decode("ascii")
+    return bytes(characters.astype(np.uint8)).decode("ascii")
 
 
 def row_runs(mask: NDArray[np.bool_]) -> str:
