@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,16 +15,19 @@ from numpy.typing import NDArray
 from coprop.brief import counted
 from coprop.checks import sealed
 from coprop.errors import MediaError
-from coprop.inputs import AnyPath
+from coprop.inputs import AnyPath, as_path
 from coprop.media.clip import AudioSource, Clip, ClipSource
 from coprop.media.painting import labels_in
 from coprop.overlap import Behind
-from coprop.types import ControlPoints, FrameMask, Segment
+from coprop.saved_result import heads_of, read_result
+from coprop.types import ControlPoints, FrameMask, Progress, Segment
 
 if TYPE_CHECKING:
     from coprop.media.reader import Frame
 
 SCHEMA = 2
+
+_SAME_S = 1e-6  # result.json has times to a microsecond
 
 
 @dataclass
@@ -72,7 +75,7 @@ class Report:
             "num_frames": len(self.frames),
             "control_points": [
                 {
-                    "time_s": round(float(points.times_s[i]), 3),
+                    "time_s": round(float(points.times_s[i]), 6),
                     "score": round(float(points.scores[i]), 4),
                 }
                 for i in flagged
@@ -85,8 +88,8 @@ class Report:
 def _segment(segment: Segment) -> dict[str, Any]:
     """A segment as result.json has it."""
     return {
-        "start_s": round(segment.start_s, 3),
-        "end_s": round(segment.end_s, 3),
+        "start_s": round(segment.start_s, 6),
+        "end_s": round(segment.end_s, 6),
         "categories": [
             {"name": category.name, "probability": round(category.probability, 4)}
             for category in segment.categories
@@ -102,17 +105,51 @@ class Result:
         masks: one for each frame.
         control_points: where the sounding objects change.
         segments: from control point to control point, without silences, with what is heard in each.
-        frames, audio, fps, video_track, audio_track: what the pipeline was given, for `save`.
+        frames, audio, fps, video_track, audio_track: what the pipeline was given, for `save` and
+            `export`; frames are None where only the masks were read back.
+        name: the video's file name, where ``frames`` do not tell.
     """
 
-    masks: tuple[FrameMask, ...]
+    masks: Sequence[FrameMask]
     control_points: ControlPoints
     segments: tuple[Segment, ...]
-    frames: ClipSource
+    frames: ClipSource | None
     audio: AudioSource | None
     fps: float | Fraction | None
     video_track: int | None = None
     audio_track: int | None = None
+    name: str = field(default="", init=False)
+
+    @classmethod
+    def load(
+        cls,
+        directory: AnyPath,
+        frames: ClipSource | None = None,
+        audio: AudioSource | None = None,
+        *,
+        fps: float | Fraction | None = None,
+        video_track: int | None = None,
+        audio_track: int | None = None,
+    ) -> Result:
+        """Reads a folder back that `save` or ``coprop run`` has written.
+
+        Masks are read from the folder one by one, when they are asked for. They have no
+        probabilities; of the control points, those alone that are flagged are there.
+
+        Args:
+            directory: the folder.
+            frames, audio, fps, video_track, audio_track: what the pipeline was given, for `save`
+                and for the exports that need frames or sound.
+
+        Raises:
+            MediaError: the folder holds no complete result, or one that has been changed.
+        """
+        name, masks, points, segments = read_result(
+            as_path("directory", directory, error=MediaError)
+        )
+        result = cls(masks, points, segments, frames, audio, fps, video_track, audio_track)
+        object.__setattr__(result, "name", name)
+        return result
 
     def __repr__(self) -> str:
         told = [counted(len(self.masks), "frame")]
@@ -131,7 +168,7 @@ class Result:
     @property
     def times_s(self) -> NDArray[np.float64]:
         """(T,) times of the frames, in seconds; read-only."""
-        return sealed(np.array([mask.time_s for mask in self.masks]))
+        return sealed(np.array([head.time_s for head in heads_of(self.masks)]))
 
     def save(self, directory: AnyPath, *, force: bool = False) -> None:
         """Writes masks/*.png, overlay.mp4 with its sound, timeline.png and result.json.
@@ -144,18 +181,71 @@ class Result:
             OutputError: the directory is not empty, or cannot be written.
             MediaError: the video is not what it was.
         """
-        with Clip(
-            self.frames,
+        with self.clip() as clip:
+            save(directory, clip, self.pairs(clip), self.control_points, self.segments, force=force)
+
+    def export(
+        self,
+        target: str,
+        path: AnyPath,
+        *,
+        names: Mapping[int, str] | None = None,
+        force: bool = False,
+        progress: Progress | None = None,
+    ) -> None:
+        """Writes the result in another program's form, whole or not at all.
+
+        Args:
+            target: which, such as "coco", "davis" or "audacity"; docs/export.md lists them, and
+                `coprop.export.TARGETS`.
+            path: the file, or the folder of those that are folders; folders above it are made.
+            names: what labels stand for, ``{1: "dog"}``, in place of what is heard.
+            force: replace an earlier export there.
+            progress: called frame by frame.
+
+        Raises:
+            CoPropError: no such target, names that are none, or a result that the form cannot hold.
+            OutputError: something is there already, or it cannot be written.
+            MediaError: it needs the video, which was not given to `load`, or is not what it was.
+        """
+        from coprop.export.targets import write_export
+
+        write_export(self, target, path, names=names, force=force, progress=progress)
+
+    def check_video(self, user: str) -> None:
+        """Refuses where only the masks are here.
+
+        Raises:
+            MediaError: there are no frames.
+        """
+        if self.frames is None:
+            raise MediaError(
+                f"{user} needs the video, of which only the result was read back; give it, as in "
+                'Result.load("out", "clip.mp4") (on the command line, --video FILE).'
+            )
+
+    def clip(self) -> Clip:
+        """The frames and their sound, opened; a context manager.
+
+        Raises:
+            MediaError: there are no frames, or they cannot be read.
+        """
+        self.check_video("this")
+        return Clip(
+            cast("ClipSource", self.frames),
             self.audio,
             fps=self.fps,
             video_track=self.video_track,
             audio_track=self.audio_track,
-        ) as clip:
-            save(
-                directory, clip, self._pairs(clip), self.control_points, self.segments, force=force
-            )
+        )
 
-    def _pairs(self, clip: Clip) -> Iterator[tuple[Frame, FrameMask]]:
+    def pairs(self, clip: Clip) -> Iterator[tuple[Frame, FrameMask]]:
+        """Each frame of the clip with its mask.
+
+        Raises:
+            MediaError: there are more or fewer frames than masks, or they have other sizes or
+                times: the video is not what it was.
+        """
         with closing(clip.frames_ahead()) as frames:
             for frame, mask in zip_longest(frames, self.masks):
                 if frame is None or mask is None:
@@ -164,7 +254,19 @@ class Result:
                         f"there are {len(self.masks)} masks, but {clip.name or 'the video'} has "
                         f"{fewer} frames now; it has changed since. Run the pipeline again."
                     )
+                _check_pair(frame, mask, clip.name or "the video")
                 yield frame, mask
+
+
+def _check_pair(frame: Frame, mask: FrameMask, video: str) -> None:
+    height, width = mask.labels.shape
+    same_time = abs(frame.time_s - mask.time_s) <= _SAME_S
+    if frame.image.shape[:2] != mask.labels.shape or not same_time:
+        raise MediaError(
+            f"the mask of frame {mask.index} is {width} x {height} at {mask.time_s:.6f} s, but in "
+            f"{video} it is {frame.image.shape[1]} x {frame.image.shape[0]} at "
+            f"{frame.time_s:.6f} s; give the video that the masks were made of."
+        )
 
 
 def save(

@@ -14,6 +14,7 @@ from coprop.cli.detect import detect
 from coprop.cli.doctor import doctor
 from coprop.cli.evaluate import evaluate
 from coprop.cli.examples import examples
+from coprop.cli.export import export
 from coprop.cli.retime import retime
 from coprop.cli.run import run
 from coprop.cli.train import train
@@ -44,6 +45,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("run")(command(run))
+app.command("export")(command(export))
 app.command("detect")(command(detect))
 app.command("examples")(command(examples))
 app.command("compare-detectors")(command(compare_detectors))

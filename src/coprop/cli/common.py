@@ -71,6 +71,22 @@ def max_segment_option(default: str) -> Any:
     )
 
 
+def export_names(given: list[str] | None) -> list[str] | None:
+    """The names of exports that were given, each once.
+
+    Raises:
+        typer.BadParameter: there is no such export.
+    """
+    from coprop.export.targets import checked_target
+
+    for name in given or ():
+        try:
+            checked_target(name)
+        except CoPropError as error:
+            raise typer.BadParameter(str(error)) from error
+    return list(dict.fromkeys(given)) if given else given
+
+
 class PrecisionName(str, Enum):
     """Of `coprop.precision.Precision`."""
 

@@ -26,11 +26,14 @@ from coprop.cli.common import (
     VideoTrackOption,
     checked_device,
     detector_for,
+    export_names,
     max_segment_option,
     out_option,
     path_option,
     reported,
+    say,
 )
+from coprop.cli.export import exports_stopped, exports_told, write_exports
 from coprop.cli.prediction_options import (
     EveryOption,
     MaxDistanceOption,
@@ -43,6 +46,7 @@ from coprop.cli.prediction_options import (
 )
 from coprop.cli.progress import ProgressBars
 from coprop.errors import CheckpointError, MissingAudioError, OutputError
+from coprop.export.targets import FOLDER, TARGETS, remove_exports
 
 if TYPE_CHECKING:
     from coprop.keyframes.predictions import Predictions
@@ -97,6 +101,17 @@ class RunOptions:
     threshold: ThresholdOption = None
     min_gap: MinGapOption = None
     max_segment: Annotated[float | None, max_segment_option("2")] = None
+    export: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--export",
+            metavar="NAME",
+            show_default=False,
+            callback=export_names,
+            help="Write the result for another program, too, into DIR/exports; may be given "
+            f"several times. NAME is one of {', '.join(TARGETS)}.",
+        ),
+    ] = None
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="No progress bar and no summary.")
     ] = False
@@ -119,11 +134,15 @@ def run(options: RunOptions) -> None:
       coprop run silent.mp4 --audio sound.wav --out result --force
       coprop run long.mp4 --out result --device cuda --json > summary.json
       coprop run clip.mp4 --predictions masks/clip --out result
+      coprop run clip.mp4 --out result --export coco --export cutout-webm
     """
     bars = ProgressBars(shown=not options.quiet)
 
     def interrupted() -> str:
-        return _what_stays(options, bars.completed("frames"))
+        frames = bars.completed("frames")
+        if frames and (options.out / "result.json").exists():  # an earlier one has been removed
+            return exports_stopped(options.out)
+        return _what_stays(options, frames)
 
     with reported(debug=options.debug, interrupted=interrupted):
         check_output(options)
@@ -131,13 +150,17 @@ def run(options: RunOptions) -> None:
         pipeline = _pipeline(options)
         with bars:
             content = _process(options, pipeline, bars)
+            written = _exported(options, bars)
     if options.as_json:
         from coprop.files import one_a_line
 
         brief = {key: value for key, value in content.items() if key != "frames"}
-        typer.echo(one_a_line({**brief, "out": str(options.out)}))
+        exports = {"exports": written} if written else {}
+        typer.echo(one_a_line({**brief, "out": str(options.out), **exports}))
     elif not options.quiet:
         typer.echo(summary(content, options.out))
+        if written:
+            say(exports_told(written))
 
 
 def check_input(options: RunOptions) -> None:
@@ -187,8 +210,9 @@ def _spare_input(options: RunOptions) -> None:
 
     out = options.out
     results = {(out / name).resolve() for name in (MASKS, OVERLAY, TIMELINE, RESULT)}
+    exports = (out / FOLDER).resolve()
     for path in filter(None, (options.video, options.audio, options.predictions)):
-        if {path.resolve(), path.resolve().parent} & results:
+        if {path.resolve(), path.resolve().parent} & results or exports in path.resolve().parents:
             raise OutputError(
                 f"{path} is part of the result in {out}, which --force would remove. Choose "
                 "another folder."
@@ -241,8 +265,21 @@ def _process(options: RunOptions, pipeline: CoProp, bars: ProgressBars) -> dict[
     with Clip(options.video, options.audio, **tracks, progress=bars) as clip:
         bars("control points", 0, None)
         points = pipeline.detect(clip.audio)
+        if options.force:
+            remove_exports(options.out)
         with closing(pipeline.track(clip, points, progress=bars)) as tracked:
             return save(options.out, clip, tracked, points, tracked.segments, force=options.force)
+
+
+def _exported(options: RunOptions, bars: ProgressBars) -> dict[str, str]:
+    """Writes the exports that were asked for, from the masks in the folder."""
+    if not options.export:
+        return {}
+    from coprop.result import Result
+
+    tracks = {"video_track": options.video_track, "audio_track": options.audio_track}
+    result = Result.load(options.out, options.video, options.audio, **tracks)
+    return write_exports(result, options.export, options.out / FOLDER, force=False, bars=bars)
 
 
 def _what_stays(options: RunOptions, frames: int) -> str:
