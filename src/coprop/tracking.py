@@ -26,7 +26,7 @@ from coprop.frame_masks import (
 from coprop.keyframes.adapters.registry import KeyframePredictor
 from coprop.keyframes.model import KeyframeModel
 from coprop.keyframes.naming import SoundNamer, name_sound
-from coprop.keyframes.timed import Moment
+from coprop.keyframes.timed import Moment, NoKeyframe
 from coprop.propagation.checks import checked_step, warn_of_step_probabilities
 from coprop.propagation.propagator import Propagator
 from coprop.schedule import Schedule, keyframe_spans
@@ -260,7 +260,7 @@ class SegmentTracker:
         sound = torch.cat([self._keyframe_sound(each.time_s, sources) for each in frames])
         moment = Moment(frame.time_s, frame.index)
         logits = self._predict(images, sound.to(self._device), words, moment)
-        if logits is None:
+        if isinstance(logits, NoKeyframe):
             return None
         check_logits(logits, images)
         position = context.position(frame.time_s)

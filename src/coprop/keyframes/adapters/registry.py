@@ -23,7 +23,7 @@ from coprop.keyframes.model import (
 )
 from coprop.keyframes.segmenter import KeyframeSegmenter
 from coprop.keyframes.text_guided import guided
-from coprop.keyframes.timed import Moment, TimedKeyframeModel, timed
+from coprop.keyframes.timed import Moment, NoKeyframe, TimedKeyframeModel, timed
 
 _FAMILIES = (AVSegFormerAdapter, CATRAdapter, TPAVIAdapter, COMBOAdapter, CAVPAdapter)
 
@@ -143,8 +143,8 @@ class KeyframePredictor:
         audio: Tensor,
         words: tuple[str, ...] | None = None,
         moment: Moment | None = None,
-    ) -> Tensor | None:
-        """The model's logits, as `KeyframeModel` describes them; None where it wants no keyframe.
+    ) -> Tensor | NoKeyframe:
+        """The model's logits, as `KeyframeModel` describes them, if there is to be a keyframe.
 
         Args:
             frames, audio: what the model is given.
@@ -153,7 +153,7 @@ class KeyframePredictor:
         """
         model = timed(guided(self._model, words), moment)
         if model is None:
-            return None
+            return NoKeyframe.here
         if isinstance(model, nn.Module):
             device = device_of(model)
             with evaluation_mode(model):
