@@ -29,7 +29,7 @@ from coprop.keyframes.adapters.inference import network_of
 from coprop.keyframes.adapters.registry import KeyframePredictor
 from coprop.keyframes.model import KeyframeModel
 from coprop.keyframes.naming import SoundNamer, name_sound
-from coprop.keyframes.timed import Moment
+from coprop.keyframes.timed import Moment, NoKeyframe
 from coprop.precision import computing_in
 from coprop.propagation.checks import checked_step, values_known, warn_of_step_probabilities
 from coprop.propagation.propagator import Propagator
@@ -287,7 +287,7 @@ class SegmentTracker:
         near, moment = self._near(frame, around), Moment(frame.time_s, frame.index)
         with self._computing(self._device, network_of(self._keyframes)):
             logits = self._predict(images, sound.to(self._device), words, near, moment)
-        if logits is None:
+        if isinstance(logits, NoKeyframe):
             return None
         check_logits(logits, images)
         position = context.position(frame.time_s)

@@ -11,7 +11,7 @@ from PIL import Image
 from prediction_folders import SIZE, save
 
 from coprop import CoProp, Predictions
-from coprop.errors import PredictionError
+from coprop.errors import ModelOutputError, PredictionError
 from coprop.keyframes.timed import Moment
 from coprop.types import FrameMask
 from pipeline_samples import Shifter, changes_at, clip_of, noise
@@ -189,3 +189,12 @@ def test_every_frame_alone_has_its_own_prediction() -> None:
     pipeline = CoProp.wrap(gaps, propagator=Shifter())
     masks = pipeline.every_frame(Clip(clip_of(50, *SIZE), noise(5), fps=10))
     assert [int(mask.labels[0, 0]) for mask in masks] == [1] * 5 + [2] * 13 + [0] * 32
+
+
+def test_a_model_that_returns_none_is_told() -> None:
+    """Only predictions leave keyframes out; a function without a result has a fault."""
+    pipeline = CoProp.wrap(
+        lambda frames, audio: None, detector=changes_at(), propagator=Shifter(), namer=None
+    )
+    with pytest.raises(ModelOutputError, match="must return logits as a real tensor"):
+        pipeline(clip_of(5, *SIZE), noise(0.5), fps=10)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import Protocol, runtime_checkable
 
 from coprop.keyframes.model import KeyframeModel
@@ -19,6 +20,12 @@ class Moment:
 
     time_s: float
     index: int
+
+
+class NoKeyframe(Enum):
+    """What stands for logits where there is to be no keyframe; a model's None is its mistake."""
+
+    here = "no keyframe here"
 
 
 @runtime_checkable

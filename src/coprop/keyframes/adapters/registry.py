@@ -23,7 +23,7 @@ from coprop.keyframes.model import (
 )
 from coprop.keyframes.segmenter import KeyframeSegmenter
 from coprop.keyframes.text_guided import guided
-from coprop.keyframes.timed import Moment, TimedKeyframeModel, timed
+from coprop.keyframes.timed import Moment, NoKeyframe, TimedKeyframeModel, timed
 
 FAMILIES: dict[str, type[NetworkAdapter]] = {
     "avsegformer": AVSegFormerAdapter,
@@ -154,8 +154,8 @@ class KeyframePredictor:
         words: tuple[str, ...] | None = None,
         around: Tensor | None = None,
         moment: Moment | None = None,
-    ) -> Tensor | None:
-        """The model's logits, as `KeyframeModel` describes them; None where it wants no keyframe.
+    ) -> Tensor | NoKeyframe:
+        """The model's logits, as `KeyframeModel` describes them, if there is to be a keyframe.
 
         Args:
             frames, audio: what the model is given.
@@ -165,7 +165,7 @@ class KeyframePredictor:
         """
         model = timed(guided(self._model, words), moment)
         if model is None:
-            return None
+            return NoKeyframe.here
         given = [frames, audio] if around is None else [frames, audio, around]
         if isinstance(model, nn.Module):
             device = device_of(model)
