@@ -165,6 +165,7 @@ def test_an_interpreter_without_numpy(tmp_path: Path) -> None:
         "exit code 1, where Python 3.7 or later with numpy is needed; (.|\n)*numpy is not here"
     )
     refused(message, env={"PYTHONPATH": str(tmp_path)}, timeout_s=60)
+    refused(message, ["env", f"PYTHONPATH={tmp_path}", sys.executable, "-"], timeout_s=60)
 
 
 def test_a_typed_worker_is_one_line_without_what_shells_read() -> None:

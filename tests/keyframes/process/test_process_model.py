@@ -24,6 +24,7 @@ from torch import Tensor
 from coprop import CoProp, CoPropError, ProcessModel
 from coprop.errors import ModelOutputError
 from coprop.keyframes.model import KeyframeModel
+from coprop.keyframes.process.network import _tensor
 from tests.pipeline_samples import Shifter, changes_at, clip_of, noise
 
 HERE = Path(__file__).parent
@@ -357,9 +358,17 @@ def test_large_arrays_cross_whole() -> None:
         assert torch.equal(model(frames, torch.ones(3, 99)), expected)
 
 
+@pytest.mark.parametrize(("missing", "shared"), [("memfd_create", True), ("preadv", False)])
+def test_systems_without_such_memory(
+    missing: str, shared: bool, monkeypatch: pytest.MonkeyPatch, nothing_left: None
+) -> None:
+    monkeypatch.delattr(os, missing)
+    with made("red") as model:
+        assert (model._client._running._memory is not None) is shared  # type: ignore[union-attr]
+        assert torch.equal(model(FRAMES, AUDIO), 20 * (FRAMES[:, :1] - 0.5))
+
+
 def test_numpy_arrays_of_any_kind_come_back_as_numbers() -> None:
     array = np.arange(6, dtype=np.uint16).reshape(1, 1, 2, 3)
-    from coprop.keyframes.process.network import _tensor
-
     assert _tensor(array).tolist() == array.tolist()
     assert _tensor(array.astype(np.longdouble)).dtype == torch.float64

@@ -28,6 +28,16 @@ _FACTORY = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 # An interpreter runs what it reads from its standard input only when that has ended. The console of
 # its standard library runs each line at once, and is named without a character that shells read.
 _READS_LINES = ("-m", "code", "-q")
+# A console would read on after an error.
+_TYPED = """\
+import base64, os, traceback, zlib
+try:
+    source = zlib.decompress(base64.b64decode("{}"))
+    exec(compile(source, "coprop_worker.py", "exec"), {{"__name__": "__main__"}})
+except BaseException:
+    traceback.print_exc()
+    os._exit(1)
+"""
 
 
 @dataclass(frozen=True)
@@ -121,10 +131,8 @@ class Launch:
         """What is typed to start the worker: nothing, or its whole file as one line of Python."""
         if not self.typed:
             return b""
-        text = base64.b64encode(zlib.compress(WORKER.read_bytes(), 9)).decode()
-        source = f"__import__('zlib').decompress(__import__('base64').b64decode('{text}'))"
-        names = "{'__name__': '__main__'}"
-        return f"exec(compile({source}, 'coprop_worker.py', 'exec'), {names})\n".encode()
+        source = base64.b64encode(zlib.compress(WORKER.read_bytes(), 9)).decode()
+        return f"exec({_TYPED.format(source)!r})\n".encode()
 
 
 def _interpreter(python: AnyPath) -> str:
