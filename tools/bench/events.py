@@ -73,7 +73,10 @@ def main() -> None:
     parser.add_argument("--threshold", type=float, help="of words; by default YAMNet's own")
     options = parser.parse_args()
     events = ControlPointDetector.events(threshold=options.threshold)
-    detectors = {"novelty()": ControlPointDetector.novelty(), "events()": events}
+    detectors: dict[str, WindowDetector] = {
+        "novelty()": ControlPointDetector.novelty(),
+        "events()": events,
+    }
     if options.benchmark:
         found = list(benchmark(options.benchmark))
         examples = [Example(a, np.array(record.change_times_s)) for a, record in found]
