@@ -83,7 +83,7 @@ class PeAudioTagger:
             raise _unusable(name, "there is no such folder")
         model, processor = _load(str(folder) if folder.is_dir() else name, local_files_only)
         try:
-            model = model.to(device or "cpu")
+            model = model.to(torch.device("cpu" if device is None else device))
         except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
             raise CoPropError(
                 f"device must be one that computes here, such as 'cpu' or 'cuda', got "
