@@ -50,6 +50,7 @@ COMMANDS: dict[str, tuple[str, dict[str, Option], tuple[str, ...]]] = {
             "--max-segment": (("", "0", "2"), (*_NUMBER, "1e-9"), ("1e9", "inf", "1e999")),
             "--audio": (("", "{wav}"), _PATHS, ("{clip}",)),
             "--model": (("",), (*_PATHS, "{bases}"), ()),
+            "--export": (("", "csv", "coco", "muted"), ("x", "COCO", "csv,coco"), ()),
             "--json": (("",), (), ()),
         },
         ("run", "run {no}/clip.mp4 --out {out}", "run {file} --out {out}",
