@@ -52,6 +52,7 @@ COMMANDS: dict[str, tuple[str, dict[str, Option], tuple[str, ...]]] = {
             "--model": (("",), (*_PATHS, "{bases}"), ()),
             "--predictions": (("",), (*_PATHS, "{bases}/ms3"), ()),
             "--missing": (("",), ("x", "skip"), ()),
+            "--export": (("", "csv", "coco", "muted"), ("x", "COCO", "csv,coco"), ()),
             "--json": (("",), (), ()),
         },
         ("run", "run {no}/clip.mp4 --out {out}", "run {file} --out {out}",

@@ -335,6 +335,20 @@ class TestCommandLine:
         cut = command("export", out, "muted", "--video", clip, "--out", tmp_path / "cuts", "--json")
         assert json.loads(cut.stdout) == {"exports": {"muted": str(tmp_path / "cuts/muted.mp4")}}
 
+    def test_interrupted(self, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def stop(*_: Any, **__: Any) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(Result, "export", stop)
+        out = tmp_path / "out"
+        done = command("run", clip, "--out", out, "--export", "csv")
+        assert done.exit_code == 130
+        assert f"interrupted while exporting. The result in {out} is complete" in done.stderr
+        assert (out / "result.json").exists()
+        again = command("export", out, "csv")
+        assert again.exit_code == 130
+        assert "interrupted while exporting" in again.stderr
+
     def test_export_of_nothing(self, tmp_path: Path) -> None:
         done = command("export", tmp_path, "coco")
         assert done.exit_code == 1

@@ -40,9 +40,6 @@ _SMALL_SIDE = 256  # pixels of the small frame's shorter side: a window sees nea
 _WINDOWS = (7, 3)  # places of 32 pixels along a window's side
 _NEARBY = 3  # places: what is seen at one alone may be an accident
 _DEEPLAB_EDGE = 513  # the longer side it was trained on
-# Of the 320 that U2-Net was trained on: it takes two thirds of the time, and masks of real clips
-# fit as well, to 0.002 of J.
-_SALIENCY_SIZE = 256
 _TRUST = 0.5  # in the trained classifier: it has seen few pictures, and is too sure on real video
 _TINY = 1e-30  # its logarithm is finite
 
@@ -112,7 +109,7 @@ class VisualRecognizer(nn.Module):
         patches = self.classify_patches(features, pyramid[-1])
         patch_scores = _strongest(patches[:, :-1])
         with in_float32(frames.device):  # bfloat16 has too few digits for it
-            saliency = self.u2net.saliency(frames.float(), size=_SALIENCY_SIZE).unsqueeze(1)
+            saliency = self.u2net.saliency(frames.float()).unsqueeze(1)
         saliency = F.adaptive_avg_pool2d(saliency, pyramid[0].shape[-2:])
         motion = torch.zeros_like(saliency) if around is None else motion_map(around)
         return VisualEvidence(
