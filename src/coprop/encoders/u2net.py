@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from coprop.encoders.released import ReleasedNetwork, check_frames
 
-_TRAINED_SIZE = 320
+_SIZE = 320
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _WIDTH, _NARROW = 64, 16
 _HEIGHTS = (7, 6, 5, 4)  # of the U's inside the first four stages; the deeper two do not pool
@@ -25,7 +25,7 @@ class U2Net(ReleasedNetwork):
     """(B, 3, H, W) RGB in [0, 1] -> how salient each pixel is.
 
     It knows no class: people, animals, instruments and cars are objects to it. It was trained on
-    320 x 320, to which `saliency` resizes if nothing else is said.
+    320 x 320, to which `saliency` resizes.
 
     Keep it in float32: two of its layers add 228 and 1361 to what is nearly the opposite, and
     bfloat16 has too few digits for that. There the mean saliency of a pixel is 0.01 to 0.13 off.
@@ -71,18 +71,12 @@ class U2Net(ReleasedNetwork):
         logits: Tensor = self.fuse(torch.cat([_resized(side, frames) for side in sides], 1))
         return logits
 
-    def saliency(self, frames: Tensor, *, size: int = _TRAINED_SIZE) -> Tensor:
-        """(B, 3, H, W) of any size -> (B, H, W) in [0, 1], float32.
-
-        Args:
-            frames: RGB in [0, 1].
-            size: side of the square by way of which it goes, in pixels; the fewer, the
-                faster.
-        """
+    def saliency(self, frames: Tensor) -> Tensor:
+        """(B, 3, H, W) of any size -> (B, H, W) in [0, 1], float32, by way of 320 x 320."""
         check_frames(frames)
         # A resized frame may be a little brighter than white or darker than black.
         small = F.interpolate(
-            frames.float(), (size, size), mode="bilinear", align_corners=False, antialias=True
+            frames.float(), (_SIZE, _SIZE), mode="bilinear", align_corners=False, antialias=True
         ).clamp(0, 1)
         probabilities = self(small).float().sigmoid()
         return _resized(probabilities, frames).squeeze(1)
