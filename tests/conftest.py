@@ -7,6 +7,12 @@ import signal
 import sys
 from pathlib import Path
 
+from hypothesis import HealthCheck, settings
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("coprop", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("coprop")
+
 for folder in ("media", "data", "tools/benchmark"):
     sys.path.insert(0, str(Path(__file__).parent / folder))
 
