@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import repeat
 
 from coprop.checks import number, shown
 from coprop.errors import CoPropError
@@ -112,3 +114,13 @@ def probabilities_of_spans(
         tuple(number("a word's probability", p, "a number in [0, 1]", low=0, high=1) for p in known)
         for known in probabilities
     )
+
+
+def categories_of_spans(
+    words: tuple[tuple[str, ...], ...] | None, probabilities: tuple[tuple[float, ...], ...] | None
+) -> Iterator[tuple[Category, ...]]:
+    """What is heard in each span, one after another; nothing, for ever, where it is not known."""
+    if words is None or probabilities is None:
+        return repeat(())
+    spans = zip(words, probabilities, strict=True)
+    return (tuple(map(Category, own, known)) for own, known in spans)

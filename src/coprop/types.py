@@ -7,9 +7,9 @@ is no video). Label maps use 0 for background.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise, repeat
+from itertools import pairwise
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -19,6 +19,7 @@ from coprop.brief import counted, numbers
 from coprop.categories import (
     Category,
     as_categories,
+    categories_of_spans,
     probabilities_of_spans,
     words_of_spans,
 )
@@ -253,8 +254,7 @@ class ControlPoints(Sealed):
         categories: what is heard from each control point to the next, in words: as many tuples of
             words as there are flags set, empty ones where nothing is named. None from a detector
             that does not tell.
-        probabilities: of each of those words, in [0, 1], that it is heard there; in tuples of the
-            same lengths. None where that is not known.
+        probabilities: of each of those words, in [0, 1]; None where they are not known.
 
     Raises:
         CoPropError: anything else.
@@ -330,8 +330,7 @@ class ControlPoints(Sealed):
     def spans(self, end_s: float) -> tuple[Segment, ...]:
         """From each control point to the next, in silence too; the last ends at ``end_s``.
 
-        A result's segments are these without silence. They have the words' probabilities, where
-        these are known.
+        A result's segments are these without silence. Words have their probabilities, if known.
 
         Raises:
             CoPropError: an end that is no number.
@@ -342,16 +341,8 @@ class ControlPoints(Sealed):
         end_s = float(found)
         starts = [t for t in self.times_s[self.flags] if t < end_s] or [self.times_s[0]]
         edges = [float(t) for t in starts] + [max(end_s, float(starts[-1]))]
-        named: Iterable[tuple[Category, ...]] = repeat(())
-        if self.categories is not None and self.probabilities is not None:
-            named = (
-                tuple(map(Category, words, known))
-                for words, known in zip(self.categories, self.probabilities, strict=True)
-            )
-        return tuple(
-            Segment(start, end, heard)
-            for (start, end), heard in zip(pairwise(edges), named, strict=False)
-        )
+        heard = categories_of_spans(self.categories, self.probabilities)
+        return tuple(Segment(*span, next(heard)) for span in pairwise(edges))
 
 
 class WindowDetector(Protocol):

@@ -158,7 +158,7 @@ def _places(words: tuple[str, ...], known: tuple[str, ...]) -> tuple[int, ...]:
     unknown = [word for word in words if word.casefold() not in places]
     if unknown:
         raise CoPropError(
-            f"this tagger has no word {', '.join(map(repr, unknown[:5]))}; it has "
+            f"this tagger has no word {', '.join(map(shown, unknown[:5]))}; it has "
             f"{', '.join(known[:10])}{', ...' if len(known) > 10 else ''}."
         )
     return tuple(places[word.casefold()] for word in words)

@@ -164,9 +164,9 @@ def check_known(words: Sequence[str], classes: Mapping[str, tuple[int, ...]]) ->
     if not unknown:
         return
     near = difflib.get_close_matches(unknown[0].casefold(), sorted(_by_part()), 3, 0.6)
-    alike = f" Close to {unknown[0]!r}: {', '.join(map(repr, near))}." if near else ""
+    alike = f" Close to {shown(unknown[0])}: {', '.join(map(repr, near))}." if near else ""
     raise CoPropError(
-        f"YAMNet knows no sound of {', '.join(map(repr, unknown[:8]))}; words are names of "
+        f"YAMNet knows no sound of {', '.join(map(shown, unknown[:8]))}; words are names of "
         "AudioSet's classes or things they are heard of, such as 'Dog', 'Hammer', 'violin'."
         f"{alike} A PE-A-Frame takes any word."
     )
