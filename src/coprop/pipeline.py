@@ -8,7 +8,7 @@ the segment's other frames, one by one, with their sound --propagator--> their m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from fractions import Fraction
@@ -301,7 +301,13 @@ class CoProp(Closing):
             progress=progress,
         )
 
-    def every_frame(self, clip: Clip, points: ControlPoints | None = None) -> Iterator[FrameMask]:
+    def every_frame(
+        self,
+        clip: Clip,
+        points: ControlPoints | None = None,
+        *,
+        numbers: Container[int] | None = None,
+    ) -> Iterator[FrameMask]:
         """Yields the keyframe model's own mask of every frame, as it is used without coprop.
 
         Nothing of the pipeline takes part, for comparison: the model is asked in silence too.
@@ -309,9 +315,12 @@ class CoProp(Closing):
         Args:
             clip: the clip.
             points: where a text-guided model takes its words from.
+            numbers: of the frames that are asked for, from 0; None for all.
         """
         tracker = self._tracker(clip)
         for frame, around in with_neighbours(clip.frames, tracker.context):
+            if numbers is not None and frame.index not in numbers:
+                continue
             words = None if points is None else points.categories_at(frame.time_s)
             yield tracker.alone(frame, around, words)
 

@@ -249,8 +249,6 @@ def evaluate(
 ) -> dict[str, Scores]:
     """Scores of the methods by name; with a folder, its frames are drawn into it.
 
-    A segmenter that takes several frames at a time is given the annotated ones, when it is alone.
-
     Raises:
         CoPropError: what the pipeline raises, or pictures that cannot be written.
     """
@@ -258,7 +256,10 @@ def evaluate(
     tracked = at_times(pipeline.stream(path), times_s)
     with Clip(path) as whole:
         frames = at_times(whole.frames, times_s)
-        alone = list(pipeline.every_frame(Clip(frames, whole.audio)))
+    with Clip(path) as whole:
+        asked = {frame.index for frame in frames}
+        found = {m.index: m for m in pipeline.every_frame(whole, numbers=asked)}
+        alone = [found[frame.index] for frame in frames]
     if out is not None:
         for frame, annotated, *masks in zip(frames, clip.frames, tracked, alone, strict=True):
             name = f"{path.stem}_{annotated.time_s:06.3f}.png"

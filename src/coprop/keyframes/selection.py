@@ -97,6 +97,7 @@ class SourceSelector(nn.Module):
         )
 
     def stands_out(self, visual: VisualEvidence) -> Tensor:
-        """(K,) probability that an object of any kind stands out."""
-        side = min(_STANDING_OUT, *visual.saliency.shape[-2:])
-        return F.avg_pool2d(visual.saliency, side, max(side // 2, 1)).amax(dim=(1, 2, 3))
+        """(K,) probability that an object of any kind stands out, by its look or as it moves."""
+        evidence = torch.maximum(visual.saliency, visual.motion.to(visual.saliency))
+        side = min(_STANDING_OUT, *evidence.shape[-2:])
+        return F.avg_pool2d(evidence, side, max(side // 2, 1)).amax(dim=(1, 2, 3))
