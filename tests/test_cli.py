@@ -67,7 +67,7 @@ def _noting(given: dict[str, Any]) -> Callable[..., None]:
 def red_model(monkeypatch: pytest.MonkeyPatch) -> None:
     """Puts a small function in the place of the default weights."""
 
-    def pretrained(folder: Path | None = None, **parts: Any) -> CoProp:
+    def pretrained(folder: Path | None = None, segmenter: None = None, **parts: Any) -> CoProp:
         return CoProp.wrap(red, propagator=Copying(), **parts)
 
     monkeypatch.setattr(CoProp, "from_pretrained", staticmethod(pretrained))
@@ -316,7 +316,7 @@ class Slow(Copying):
         time.sleep(0.2)
         return super().step(frame, audio, state)
 
-CoProp.from_pretrained = lambda folder=None, **parts: CoProp.wrap(
+CoProp.from_pretrained = lambda folder=None, segmenter=None, **parts: CoProp.wrap(
     red, propagator=Slow(), **parts
 )
 main()

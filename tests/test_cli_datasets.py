@@ -47,6 +47,7 @@ def training(root: Path, out: Path) -> list[str]:
     changes = {
         **{"start": "random", "audio_weights": "random", "model": SMALL, "steps": "1"},
         **{"size": "[33,49]", "batch_size": "1", "validate_every": "1", "validate_clips": "1"},
+        "validate_split": "test",
     }
     return [
         *("train", "propagator", "--config", "propagator_composed", "--dataset", "benchmark"),

@@ -58,7 +58,7 @@ def red_model(monkeypatch: pytest.MonkeyPatch) -> None:
     def red(frames: torch.Tensor, audio: torch.Tensor) -> torch.Tensor:
         return 20 * (frames[:, :1] - frames[:, 1:2] - 0.3)
 
-    def pretrained(folder: Path | None = None, **parts: Any) -> CoProp:
+    def pretrained(folder: Path | None = None, segmenter: None = None, **parts: Any) -> CoProp:
         return CoProp.wrap(red, propagator=Shifter(), **parts)
 
     monkeypatch.setattr(CoProp, "from_pretrained", staticmethod(pretrained))

@@ -37,7 +37,7 @@ def command(*arguments: object) -> Any:
 
 @pytest.fixture
 def small_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    def pretrained(folder: Path | None = None, **parts: Any) -> CoProp:
+    def pretrained(folder: Path | None = None, segmenter: None = None, **parts: Any) -> CoProp:
         return CoProp.wrap(Recorder(), propagator=Shifter(), **parts)
 
     monkeypatch.setattr(CoProp, "from_pretrained", staticmethod(pretrained))

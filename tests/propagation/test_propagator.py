@@ -136,7 +136,7 @@ def test_the_network_is_a_part_of_it(small: AudioInsertPropagator) -> None:
     own = {name for name in vars(AudioInsertPropagator) if not name.startswith("_")}
     assert own == {
         *("start", "step", "add", "unroll", "sample_rate", "window_s"),
-        *("from_checkpoint", "config_type", "tags", "state_dict", "compile"),
+        *("from_checkpoint", "config_type", "tags", "state_dict", "compile", "completed"),
     }
     assert [name for name, _ in small.named_children()] == ["network"]
     assert [*small.state_dict()] == [*small.network.state_dict()]

@@ -330,9 +330,9 @@ def test_fresh_inserts_begin_as_the_same_propagator() -> None:
         for name, tensor in kept.state_dict().items():
             if (name.startswith(ears) and levels) or not name.startswith("audio_insert."):
                 assert torch.equal(state[name], tensor), name
-        gates = [x for name, x in state.items() if name.endswith("gate")]
-        assert len(gates) == (len(levels) + 1 if levels else 0)
-        assert not any(gate.any() for gate in gates)
+        last = [x for n, x in state.items() if "audio_insert" in n and ".projection." in n]
+        assert len(last) == (2 * len(levels) + 2 if levels else 0)
+        assert not any(parameter.any() for parameter in last)
         sounds = torch.randn(2, 1, round(fresh.window_s * fresh.sample_rate))
         later = fresh.start(frames[0], sounds[0], mask)
         seen.append(fresh.step(frames[1], sounds[1], later)[0])

@@ -19,7 +19,7 @@ def composed(root: Path, split: str, limit: int | None) -> ComposedClips:
 
     Args:
         root: a sources folder, as ``python -m tools.sources`` builds it.
-        split: "train", "validation" or "test".
+        split: "train", "validation", for which "val" stands as well, or "test".
         limit: how many clips; None for 40.
 
     Raises:
@@ -27,4 +27,5 @@ def composed(root: Path, split: str, limit: int | None) -> ComposedClips:
     """
     from tools.benchmark.composed_clips import ComposedClips
 
+    split = "validation" if split == "val" else split
     return ComposedClips(root, 40 if limit is None else limit, split=split)

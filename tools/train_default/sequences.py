@@ -35,7 +35,7 @@ _COURSES: tuple[Course, ...] = ("stays", "falls silent", "returns")
 _COURSE_SHARES = (0.45, 0.25, 0.3)
 # Keyframes may be wrong, or what sounds be out of the picture, or nothing be heard: as long as the
 # sound stays what it was at the keyframe, its mask is to stay too.
-_UNRELATED, _SILENT = 0.2, 0.4
+_UNRELATED, _SILENT = 0.25, 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +97,7 @@ def random_sequence(
     recordings = [random_recording(library, rng, group) for group in heard]
     samples, schedule = render(recordings, planned, SOURCE_RATE, rng)
     if heard is not groups and rng.random() < _SILENT:
-        samples *= 10 ** rng.uniform(-5, -2)
+        samples = _nothing_but_noise(samples, rng)
     windows = AudioWindows(Audio(samples, SOURCE_RATE), options.sample_rate, options.window_s)
     identities = np.zeros(len(groups), dtype=np.uint8)
     # One for all, as binary keyframes ask for, or one each.
@@ -155,6 +155,15 @@ def _schedule(
     ]
     kept = [0, *(k for k in range(1, len(states)) if states[k] != states[k - 1])]
     return Schedule((*(edges[k] for k in kept), end_s), tuple(states[k] for k in kept))
+
+
+def _nothing_but_noise(
+    samples: NDArray[np.float32], rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """The sound far below a steady noise, of -60 dB, which is silence, to -15 dB."""
+    level = 10 ** (rng.uniform(-60, -15) / 20)
+    faint = samples * level * 10 ** rng.uniform(-4, -1.5)
+    return (faint + level * rng.standard_normal(len(samples))).astype(np.float32)
 
 
 def _show(

@@ -24,11 +24,13 @@ Classes = Literal["all", "seen", "unseen"]
 _LAYOUT = """\
 <folder>/benchmark.json
 <folder>/metadata.csv
-<folder>/<train or test>/<clip>/clip.json
-<folder>/<train or test>/<clip>/frames/{00000..}.png
-<folder>/<train or test>/<clip>/masks/{00000..}.png
-<folder>/<train or test>/<clip>/audio.wav
+<folder>/<train, validation or test>/<clip>/clip.json
+<folder>/<train, validation or test>/<clip>/frames/{00000..}.png
+<folder>/<train, validation or test>/<clip>/masks/{00000..}.png
+<folder>/<train, validation or test>/<clip>/audio.wav
 as python -m tools.benchmark compose writes it, in a checkout of the project."""
+
+_SPLIT_NAMES = {"val": "validation"}  # AVSBench's name, and this one's
 
 
 class ComposedBenchmark:
@@ -36,7 +38,7 @@ class ComposedBenchmark:
 
     Args:
         root: the folder that ``python -m tools.benchmark compose`` wrote, or the folder around it.
-        split: "train" or "test".
+        split: "train", "validation", for which "val" stands as well, or "test".
         subset: "s4", "m3" or "moc"; None for all that are there.
         classes: "seen" for the clips whose sounding objects are all of groups that training clips
             have, "unseen" for the others, "all" for both.
@@ -55,6 +57,7 @@ class ComposedBenchmark:
         classes: Classes = "all",
     ) -> None:
         check_choice("classes", classes, get_args(Classes), error=DatasetError)
+        split = _SPLIT_NAMES.get(split, split)
         self._folder, self._split = find_folder(root, "benchmark.json", _LAYOUT), split
         table = self._folder / "metadata.csv"
         if not table.is_file():
