@@ -259,6 +259,12 @@ def test_lists_that_cannot_be_read(copied: Path, tmp_path: Path) -> None:
         read_checksums(copied)
 
 
+def test_val_is_validation(benchmark: Path) -> None:
+    """As recipes and AVSBench call it; there is none here."""
+    with pytest.raises(DatasetError, match="no clip of (the split )?'validation'"):
+        ComposedBenchmark(benchmark, "val")
+
+
 def test_reader_gives_what_was_composed(sources: Path, benchmark: Path) -> None:
     material = read_material(sources, "test")
     dataset: LabelledDataset = ComposedBenchmark(benchmark, "test", "m3")
