@@ -270,6 +270,8 @@ class CoProp(Closing):
 
         Takes what `__call__` takes. What is wrong with the file, the sound or the arguments is
         raised at the call, what is wrong with a frame when its turn comes.
+        A mask comes when those frames have been read that the keyframe model looks at around it:
+        the default's sees half a second ahead.
         """
         tracks = {"video_track": video_track, "audio_track": audio_track}
         with ExitStack() as opened:
