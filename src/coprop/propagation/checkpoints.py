@@ -43,8 +43,7 @@ def upgraded(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     Audio modules had a gate after their projection, and of the audio encoders only the small one
     told its tokens their position.
 
-    >>> old = {"a.gate": torch.tensor([2.0]), "a.projection.weight": torch.tensor([[3.0]])}
-    >>> upgraded(old)
+    >>> upgraded({"a.gate": Tensor([2.0]), "a.projection.weight": Tensor([[3.0]])})
     {'a.projection.weight': tensor([[6.]])}
     """
     new = dict(state)
