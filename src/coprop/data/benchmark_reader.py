@@ -30,15 +30,13 @@ _LAYOUT = """\
 <folder>/<train, validation or test>/<clip>/audio.wav
 as python -m tools.benchmark compose writes it, in a checkout of the project."""
 
-_SPLIT_NAMES = {"val": "validation"}  # AVSBench's name, and this one's
-
 
 class ComposedBenchmark:
     """Clips of the open benchmark, with the masks of all objects, whether they sound or not.
 
     Args:
         root: the folder that ``python -m tools.benchmark compose`` wrote, or the folder around it.
-        split: "train", "validation", for which "val" stands as well, or "test".
+        split: "train", "validation", AVSBench's "val", or "test".
         subset: "s4", "m3" or "moc"; None for all that are there.
         classes: "seen" for the clips whose sounding objects are all of groups that training clips
             have, "unseen" for the others, "all" for both.
@@ -57,8 +55,7 @@ class ComposedBenchmark:
         classes: Classes = "all",
     ) -> None:
         check_choice("classes", classes, get_args(Classes), error=DatasetError)
-        split = _SPLIT_NAMES.get(split, split)
-        self._folder, self._split = find_folder(root, "benchmark.json", _LAYOUT), split
+        self._folder = find_folder(root, "benchmark.json", _LAYOUT)
         table = self._folder / "metadata.csv"
         if not table.is_file():
             raise DatasetError(
@@ -68,7 +65,10 @@ class ComposedBenchmark:
             )
         seen = Column(("seen_in_training",))
         rows = read_table(table, Column(("uid",)), Column(("label",)), SPLIT, seen)
-        check_split(table, split, [row[2] for row in rows])
+        splits = [row[2] for row in rows]
+        split = "validation" if split == "val" and "validation" in splits else split
+        check_split(table, split, splits)
+        self._split = split
         self._names = [
             name
             for name, label, own_split, known in rows

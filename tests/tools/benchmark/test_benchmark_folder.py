@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -259,10 +260,14 @@ def test_lists_that_cannot_be_read(copied: Path, tmp_path: Path) -> None:
         read_checksums(copied)
 
 
-def test_val_is_validation(benchmark: Path) -> None:
-    """As recipes and AVSBench call it; there is none here."""
-    with pytest.raises(DatasetError, match=r"no clip of .*validation"):
-        ComposedBenchmark(benchmark, "val")
+def test_val_is_validation(benchmark: Path, tmp_path: Path) -> None:
+    """As recipes and AVSBench call it."""
+    copied = tmp_path / "benchmark"
+    shutil.copytree(benchmark, copied)
+    table = copied / "metadata.csv"
+    table.write_text(table.read_text().replace(",test,", ",validation,"))
+    assert ComposedBenchmark(copied, "val").name == "benchmark validation"
+    assert len(ComposedBenchmark(copied, "val")) == len(ComposedBenchmark(benchmark, "test"))
 
 
 def test_reader_gives_what_was_composed(sources: Path, benchmark: Path) -> None:
