@@ -49,6 +49,11 @@ def _namer(value: Any) -> Any:
 
 
 def checked_device(value: Any) -> torch.device:
+    """The device of a name, after trying it.
+
+    Raises:
+        CoPropError: no name of a device, or one that cannot be used here.
+    """
     try:
         device = torch.device(value)
         torch.empty(0, device=device)

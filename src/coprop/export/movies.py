@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -22,6 +20,7 @@ from numpy.typing import NDArray
 
 from coprop.errors import OutputError
 from coprop.media.overlay import BT709, ENCODERS, LIMITED_RANGE
+from coprop.media.timed_video import TimedVideo
 
 FULL_RANGE = 2
 MATROSKA_TIME_BASE = Fraction(1, 1000)
@@ -81,7 +80,7 @@ class MovieSound:
     layout: str
 
 
-class Movie:
+class Movie(TimedVideo):
     """A video file that is written frame by frame.
 
     Args:
@@ -108,15 +107,13 @@ class Movie:
     ) -> None:
         self._form = form
         coarse = form.container in ("webm", "matroska")
-        self._time_base = MATROSKA_TIME_BASE if coarse else time_base
-        self._times: deque[int] = deque()
-        self._packets: deque[Packet[Any]] = deque()  # written when the next frame's time is known
-        self._count, self._last = 0, -1
+        super().__init__(MATROSKA_TIME_BASE if coarse else time_base)
+        self._last = -1
         encoder = _encoder(form)
-        self._container: OutputContainer = av.open(f"file:{path}", "w", format=form.container)
+        self._container = av.open(f"file:{path}", "w", format=form.container)
         try:
             self._open_video(encoder, size, pixel_aspect)
-            self._sound: Iterator[Packet[Any]] = iter(())
+            self._sound = iter(())
             if sound is not None and form.sound:
                 self._sound = _sound_packets(self._container, form.sound, sound)
             self._next_sound = next(self._sound, None)
@@ -128,7 +125,6 @@ class Movie:
         height, width = size
         if self._form.even:
             height, width = height + height % 2, width + width % 2
-        # The encoder counts frames, and true times are put on its packets: see Movie.write.
         self._video = cast(VideoStream, self._container.add_stream(encoder, rate=25))
         self._video.time_base = self._time_base
         self._video.width, self._video.height = width, height
@@ -155,12 +151,7 @@ class Movie:
         """
         # Two frames may come to lie in one of Matroska's milliseconds.
         self._last = max(round(time / self._time_base), self._last + 1)
-        self._times.append(self._last)
-        picture.pts, picture.time_base = self._count, Fraction(1, 25)
-        self._count += 1
-        self._packets.extend(self._video.encode(picture))
-        self._mux()
-        self._mux_sound(until=time)
+        self._encode(picture, self._last, sound_until=time)
 
     def close(self, end_s: float) -> None:
         """Writes what is still held back, the rest of the sound and the index.
@@ -168,37 +159,8 @@ class Movie:
         Args:
             end_s: when the last frame ends.
         """
-        try:
-            end = round(Fraction(end_s) / self._time_base)
-            self._times.append(max(end, self._last + 1))
-            self._packets.extend(self._video.encode(None))
-            self._mux()
-            self._mux_sound(until=None)
-            self._container.close()
-        except BaseException:
-            self.abort()
-            raise
-
-    def abort(self) -> None:
-        """Closes the file as it is."""
-        with suppress(av.FFmpegError, OSError):
-            self._container.close()
-
-    def _mux(self) -> None:
-        while self._packets and len(self._times) > 1:
-            packet = self._packets.popleft()
-            packet.time_base = self._time_base
-            packet.pts = packet.dts = self._times.popleft()
-            packet.duration = self._times[0] - packet.pts
-            self._container.mux(packet)
-
-    def _mux_sound(self, until: Fraction | None) -> None:
-        while (packet := self._next_sound) is not None:
-            if until is not None and (packet.pts or 0) * packet.time_base > until:
-                return
-            # Asked for first: muxing may rescale the packet, and the next one may need it whole.
-            self._next_sound = next(self._sound, None)
-            self._container.mux(packet)
+        end = round(Fraction(end_s) / self._time_base)
+        self._finish(max(end, self._last + 1))
 
 
 def _encoder(form: Format) -> str:

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator
-from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import av
 import numpy as np
-from av.container import OutputContainer
-from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
@@ -21,6 +16,7 @@ from coprop.media.frames import MICROSECOND
 from coprop.media.painting import Tints, paint
 from coprop.media.reader import Frame
 from coprop.media.sound import Sound, sound_packets
+from coprop.media.timed_video import TimedVideo
 
 ENCODERS = ("libx264", "mpeg4")
 """In order of preference; not every FFmpeg is built with the first."""
@@ -31,7 +27,7 @@ LONGEST_SIDE = 4096
 BT709, LIMITED_RANGE = 1, 1
 
 
-class OverlayFile:
+class OverlayFile(TimedVideo):
     """An MP4 that is written frame by frame, with the sound interleaved as it goes.
 
     Args:
@@ -42,12 +38,12 @@ class OverlayFile:
 
     def __init__(self, path: Path, first: Frame, sound: Sound | None) -> None:
         self._tints = Tints()
-        self._time_base = first.time_base or MICROSECOND
-        self._container: OutputContainer = av.open(f"file:{path}", "w", format="mp4")
+        super().__init__(first.time_base or MICROSECOND)
+        self._container = av.open(f"file:{path}", "w", format="mp4")
         try:
             height, width, _ = first.image.shape
             self._open_video(height, width, first.pixel_aspect)
-            self._sound: Iterator[Packet[Any]] = iter(())
+            self._sound = iter(())
             if sound is not None:
                 self._sound = sound_packets(self._container, sound)
             self._next_sound = next(self._sound, None)
@@ -58,8 +54,6 @@ class OverlayFile:
     def _open_video(self, height: int, width: int, pixel_aspect: Fraction) -> None:
         scale = max(1.0, max(height, width) / LONGEST_SIDE)
         encoder = next(name for name in ENCODERS if name in av.codecs_available)
-        # The encoder counts frames; true times are put on its packets (see _mux), which spares
-        # it odd time bases. Without B-frames one packet leaves for each frame, in order.
         self._video = cast(VideoStream, self._container.add_stream(encoder, rate=25))
         self._video.time_base = self._time_base
         self._video.width = _even(round(width / scale))
@@ -74,10 +68,6 @@ class OverlayFile:
             context.options = {"preset": "veryfast", "crf": "20"}
         else:
             context.bit_rate = max(self._video.width * self._video.height * 4, 64_000)
-        self._count = 0
-        self._times: deque[int] = deque()
-        # A packet is written when the next frame's time is known: that is when it ends.
-        self._packets: deque[Packet[Any]] = deque()
 
     def pts(self, frame: Frame) -> int:
         """The frame's time in units of the overlay's time base."""
@@ -93,7 +83,6 @@ class OverlayFile:
             labels: (H, W) uint8 label map.
         """
         pts = self.pts(frame)
-        self._times.append(pts)
         painted = _padded(paint(frame.image, labels, self._tints))
         picture = av.VideoFrame.from_ndarray(painted, format="rgb24")
         picture = picture.reformat(
@@ -103,11 +92,7 @@ class OverlayFile:
             dst_colorspace=BT709,
             dst_color_range=LIMITED_RANGE,
         )
-        picture.pts, picture.time_base = self._count, Fraction(1, 25)
-        self._count += 1
-        self._packets.extend(self._video.encode(picture))
-        self._mux()
-        self._mux_sound(until=pts * self._time_base)
+        self._encode(picture, pts, sound_until=pts * self._time_base)
 
     def close(self, end_s: float | None = None) -> None:
         """Writes what is still held back, the rest of the sound and the index.
@@ -115,40 +100,11 @@ class OverlayFile:
         Args:
             end_s: when the last frame ends; by default 1/25 s after it begins.
         """
-        try:
-            last = self._times[-1] if self._times else 0
-            end = last + round(Fraction(1, 25) / self._time_base)
-            if end_s is not None:
-                end = round(Fraction(end_s) / self._time_base)
-            self._times.append(max(end, last + 1))
-            self._packets.extend(self._video.encode(None))
-            self._mux()
-            self._mux_sound(until=None)
-            self._container.close()
-        except BaseException:
-            self.abort()
-            raise
-
-    def abort(self) -> None:
-        """Closes the file as it is."""
-        with suppress(av.FFmpegError, OSError):
-            self._container.close()
-
-    def _mux(self) -> None:
-        while self._packets and len(self._times) > 1:
-            packet = self._packets.popleft()
-            packet.time_base = self._time_base
-            packet.pts = packet.dts = self._times.popleft()
-            packet.duration = self._times[0] - packet.pts
-            self._container.mux(packet)
-
-    def _mux_sound(self, until: Fraction | None) -> None:
-        while (packet := self._next_sound) is not None:
-            if until is not None and (packet.pts or 0) * packet.time_base > until:
-                return
-            # Asked for first: muxing may rescale the packet, and the next one may need it whole.
-            self._next_sound = next(self._sound, None)
-            self._container.mux(packet)
+        last = self._times[-1] if self._times else 0
+        end = last + round(Fraction(1, 25) / self._time_base)
+        if end_s is not None:
+            end = round(Fraction(end_s) / self._time_base)
+        self._finish(max(end, last + 1))
 
 
 def _even(length: int) -> int:
