@@ -189,8 +189,7 @@ class _Scenes:
 
 def _seen(network: GroundedNetwork, scenes: _Scenes, **trust: float) -> tuple[Tensor, list[Tensor]]:
     frames = scenes.frames.contiguous(memory_format=torch.channels_last)
-    visual = network.visual.backbone
-    features, pyramid = visual.forward_intermediates(frames * 2 - 1, indices=(1, 2, 3))
+    features, pyramid = network.visual.features(frames)
     return network.visual.classify_patches(features, pyramid[-1], **trust), pyramid
 
 

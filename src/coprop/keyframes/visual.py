@@ -11,7 +11,6 @@ frame; by itself it sees too much.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +18,7 @@ from torch import Tensor, nn
 
 from coprop.encoders import deeplab
 from coprop.encoders.deeplab import DeepLab
+from coprop.encoders.efficientnet import TAPS, EfficientNetLite0
 from coprop.encoders.u2net import U2Net
 from coprop.keyframes.groups import sounding_groups
 from coprop.keyframes.layers import conv_block, resized
@@ -82,11 +82,9 @@ class VisualRecognizer(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        from timm import create_model
-
         groups = sounding_groups()
-        self.classifier = create_model("tf_efficientnet_lite0", pretrained=False)
-        self.backbone = create_model("tf_efficientnet_lite0", pretrained=False)
+        self.classifier = EfficientNetLite0()
+        self.backbone = EfficientNetLite0()
         self.patch_classifier = _PatchClassifier(len(groups) + 1)
         self.deeplab = DeepLab()
         self.u2net = U2Net()
@@ -103,14 +101,15 @@ class VisualRecognizer(nn.Module):
 
     def forward(self, frames: Tensor, around: Tensor | None = None) -> VisualEvidence:
         frames = frames.contiguous(memory_format=torch.channels_last)
-        features, pyramid = self.backbone.forward_intermediates(frames * 2 - 1, indices=(1, 2, 3))
+        features, pyramid = self.features(frames)
         voc = self._voc(frames)
         presence_scores = self._presence(frames, voc)
         patches = self.classify_patches(features, pyramid[-1])
         patch_scores = _strongest(patches[:, :-1])
         with in_float32(frames.device):  # bfloat16 has too few digits for it
             saliency = self.u2net.saliency(frames.float()).unsqueeze(1)
-        saliency = F.adaptive_avg_pool2d(saliency, pyramid[0].shape[-2:])
+        rows, columns = pyramid[0].shape[-2:]
+        saliency = F.adaptive_avg_pool2d(saliency, (rows, columns))
         motion = torch.zeros_like(saliency) if around is None else motion_map(around)
         return VisualEvidence(
             tuple(pyramid),
@@ -121,6 +120,11 @@ class VisualRecognizer(nn.Module):
             saliency,
             motion,
         )
+
+    def features(self, frames: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """(K, 1280, h / 32, w / 32) to classify places by, and the pyramid."""
+        features, maps = self.backbone.features(frames * 2 - 1)
+        return features, [maps[i] for i in TAPS]
 
     def presence_scores(self, frames: Tensor) -> Tensor:
         """(K, G, PRESENCE_CUES) of `VisualEvidence`."""
@@ -141,7 +145,7 @@ class VisualRecognizer(nn.Module):
         Returns:
             (K, G + 1, h / 16, w / 16).
         """
-        logits = _classified(self.backbone, features)
+        logits = self.backbone.classify(features)
         # The classes' probabilities, but for a factor, are added up group by group.
         highest = logits.amax(dim=1, keepdim=True)
         sums = F.conv2d((logits - highest).exp(), self.membership[:, :, None, None])
@@ -153,7 +157,7 @@ class VisualRecognizer(nn.Module):
 
     def _windows(self, frames: Tensor) -> list[Tensor]:
         """(K, G, rows, columns) each: the groups' probabilities in windows of the small frame."""
-        logits = _classified(self.classifier, self.classifier.forward_features(_small(frames)))
+        logits = self.classifier.classify(self.classifier.features(_small(frames))[0])
         groups = self.membership[:-1, :, None, None]
         return [
             F.conv2d(
@@ -185,12 +189,6 @@ class _PatchClassifier(nn.Module):
         around = self.around(torch.cat([resized(self.context(features), finer), finer], dim=1))
         logits: Tensor = resized(self.coarse(features), finer) + self.fine(around)
         return logits
-
-
-def _classified(network: Any, features: Tensor) -> Tensor:
-    """The classes' logits at each place of the last feature map."""
-    head = network.classifier
-    return F.conv2d(features, head.weight[:, :, None, None], head.bias)
 
 
 def _strongest(maps: Tensor) -> Tensor:

@@ -2,9 +2,8 @@
 
 The numbers in the networks below (widths, kernels, strides, blocks) are those of their papers, and
 parameter names of ResNet and MobileNetV2 are torchvision's, which the official AOT files keep;
-batch normalisation is frozen into buffers there as here. It is folded into the convolution before
-it, frame by frame: scaling the weights costs a hundredth of a pass over the maps, and neither
-``state_dict`` nor training knows of it. Activations and sums are written over the map they are of.
+batch normalisation is frozen into buffers there as here, and folded into the convolution before it
+frame by frame. Activations and sums are written over the map they are of.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from coprop.encoders.efficientnet import TAPS, EfficientNetLite0, convolve
 from coprop.encoders.visual import IMAGENET_MEAN, IMAGENET_STD
 
 _HALF = (0.5, 0.5, 0.5)  # mean and spread of colours in [0, 1], as EfficientNet-Lite was trained
@@ -26,7 +26,7 @@ EncoderName = Literal["resnet50", "resnet101", "mobilenetv2", "efficientnet_lite
 class FrozenBatchNorm2d(nn.Module):
     """Batch normalisation whose statistics and affine terms are buffers, never updated.
 
-    It holds them; `convolve` applies them.
+    It holds them; `coprop.encoders.efficientnet.convolve` applies them.
     """
 
     weight: Tensor
@@ -42,20 +42,6 @@ class FrozenBatchNorm2d(nn.Module):
             self.register_buffer(name, torch.full((channels,), value))
 
     eps = 1e-5
-
-
-def convolve(conv: nn.Conv2d, norm: Any, x: Tensor) -> Tensor:
-    """A convolution without bias and the frozen batch normalisation after it, in one.
-
-    >>> conv, norm = nn.Conv2d(3, 8, 1, bias=False), FrozenBatchNorm2d(8)
-    >>> x = torch.rand(1, 3, 4, 4)
-    >>> torch.allclose(convolve(conv, norm, x), conv(x), atol=1e-4)
-    True
-    """
-    scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
-    weight, bias = conv.weight * scale[:, None, None, None], norm.bias - norm.running_mean * scale
-    padding: Any = conv.padding
-    return F.conv2d(x, weight, bias, conv.stride, padding, conv.dilation, conv.groups)
 
 
 class Backbone(nn.Module):
@@ -251,49 +237,21 @@ class MobileNetV2(Backbone):
         return maps
 
 
-class EfficientNetLite0(Backbone):
-    """timm's tf_efficientnet_lite0 cut after stride 16 and frozen; parameter names are timm's.
+class Lite0(Backbone):
+    """EfficientNet-Lite0 cut after stride 16, and frozen.
 
     It is the default's: 0.7 M parameters that need no training, and quick on a CPU.
     """
 
     channels = (24, 40, 112, 112)
 
-    TAPS = (1, 2, 4)  # the last stages at strides 4, 8 and 16
-
     def __init__(self) -> None:
-        import timm
-        from timm.layers import freeze_batch_norm_2d
-
         super().__init__(_HALF, _HALF)
-        net = timm.create_model(
-            "tf_efficientnet_lite0", pretrained=False, features_only=True, out_indices=(1, 2, 3)
-        )
-        net.blocks = net.blocks[: self.TAPS[-1] + 1]  # the two stages after these are at stride 32
-        self.net = freeze_batch_norm_2d(net).requires_grad_(False)
-        for module in self.net.modules():
-            if isinstance(module, nn.Conv2d):
-                # TensorFlow's "same" padding is as much on both sides where sides are odd.
-                module.padding = (module.kernel_size[0] // 2, module.kernel_size[1] // 2)
+        self.net = EfficientNetLite0(stages=TAPS[-1] + 1).requires_grad_(False)
 
     def forward(self, frame: Tensor) -> list[Tensor]:
-        net: Any = self.net
-        x = net.bn1.act(convolve(net.conv_stem, net.bn1, self.normalise(frame)))
-        maps = []
-        for i, stage in enumerate(net.blocks):
-            for block in stage:
-                x = self._block(block, x)
-            if i in self.TAPS:
-                maps.append(x)
-        return [*maps, x]
-
-    def _block(self, block: Any, x: Tensor) -> Tensor:
-        """timm's block: convolutions and normalisations in turn, each of these its activation."""
-        layers = [layer for layer in block.children() if hasattr(layer, "weight")]
-        y = x
-        for conv, norm in zip(layers[::2], layers[1::2], strict=True):
-            y = norm.act(convolve(conv, norm, y))
-        return y.add_(x) if block.has_skip else y
+        maps = self.net.stage_maps(self.normalise(frame))
+        return [*(maps[i] for i in TAPS), maps[-1]]
 
 
 def build_backbone(name: EncoderName) -> Backbone:
@@ -307,5 +265,5 @@ def build_backbone(name: EncoderName) -> Backbone:
         "resnet50": ResNet50,
         "resnet101": ResNet101,
         "mobilenetv2": MobileNetV2,
-        "efficientnet_lite0": EfficientNetLite0,
+        "efficientnet_lite0": Lite0,
     }[name]()
