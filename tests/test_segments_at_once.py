@@ -374,6 +374,7 @@ def test_how_much_is_done_together() -> None:
     assert at_once(4, clips, ours, cpu, known) == AtOnce(4, 1)
     default = CoProp.from_pretrained().segmenter
     assert at_once("auto", default, ours, cuda, known) == AtOnce(4, 4)
+    assert at_once(4, default, ours, cpu, known) == AtOnce(4, 1)
     predictions = Predictions(np.zeros((3, 8, 8), np.uint8), every="second")
     assert at_once(4, predictions, ours, cpu, known) == AtOnce(4, 1)
 

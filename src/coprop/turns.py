@@ -20,6 +20,7 @@ from coprop.checks import whole
 from coprop.context import with_neighbours
 from coprop.keyframes.adapters.callable import CallableSegmenter
 from coprop.keyframes.model import MOST_KEYFRAMES, KeyframeModel
+from coprop.keyframes.segmenter import KeyframeSegmenter
 from coprop.keyframes.timed import TimedKeyframeModel
 from coprop.propagation.propagator import AudioInsertPropagator, Propagator
 from coprop.schedule import KeyframeSpan, Schedule, keyframe_spans
@@ -101,7 +102,9 @@ def at_once(
     if keyframes is None:
         # Of a function nobody has said that its rows do not depend on one another.
         unsaid = isinstance(getattr(model, "adapter", model), CallableSegmenter)
-        keyframes = 1 if unsaid and given == "auto" else segments
+        # On a CPU several frames of the default leave the caches, and take longer than one by one.
+        lone = isinstance(model, KeyframeSegmenter) and device.type == "cpu"
+        keyframes = 1 if lone or (unsaid and given == "auto") else segments
     wanted = f"a whole number from 1 to {MOST_KEYFRAMES}, or None"
     name = f"keyframes_per_call of {type(model).__name__}"
     keyframes = whole(name, keyframes, wanted, low=1, high=MOST_KEYFRAMES)
