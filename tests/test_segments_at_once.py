@@ -193,6 +193,28 @@ def test_ten_segments_share_a_window_only_as_far_as_frames_may_wait(
     assert farthest <= 9
 
 
+def test_frames_are_let_go_as_their_masks_are_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    import gc
+    import weakref
+
+    from coprop.media.reader import Frame
+
+    alive: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
+
+    def frames() -> Iterator[Frame]:
+        for index, picture in enumerate(pictures()):
+            own = picture.copy()
+            alive[index] = own
+            yield Frame(index, index / FPS, own)
+            del own
+
+    most = 0
+    for _ in wrapped(propagator=Shifter(), keyframes_per_call=2).stream(frames(), noise(3)):
+        gc.collect(0)
+        most = max(most, len(alive))
+    assert most <= 16  # the longest two segments have 13, and one begins the next two
+
+
 @pytest.mark.parametrize("number", ["auto", 1])
 def test_one_after_another_waits_for_nothing(number: Any) -> None:
     asked: list[int] = []

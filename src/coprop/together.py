@@ -9,7 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import TYPE_CHECKING
 
 from torch import Tensor
@@ -33,15 +33,6 @@ class _Run:
     state: SegmentState
     steps: list[Turn]
 
-    @property
-    def kind(self) -> tuple[object, ...]:
-        """What segments that step as one have in common."""
-        return (*self.state.memory.kind, self.steps[0].frame.image.shape)
-
-    def is_followed(self) -> bool:
-        """Whether anything is propagated, in frames of one size."""
-        return self.state.memory is not None and len({t.frame.image.shape for t in self.steps}) == 1
-
 
 class Together:
     """Does ahead, for the turns of a window, what can be done for several of them at once.
@@ -60,21 +51,24 @@ class Together:
         self._ready: dict[int, SegmentState | Exception] = {}
 
     def __call__(self, window: list[Turn]) -> Iterator[Turn]:
-        """Yields the turns of a window; what `after` needs for each is there when it comes."""
+        """Yields the turns of a window; what `after` needs for each is there when it comes.
+
+        The window is emptied: frames are let go one by one, before the next ones are read.
+        """
         firsts = [i for i, turn in enumerate(window) if turn.starts]
         if len(firsts) < 2:
-            yield from window
+            yield from _emptied(window)
             return
         self._ask([window[i] for i in firsts])
-        yield from window[: firsts[0]]
-        ends = [*firsts[1:], len(window)]
-        runs = [window[a:b] for a, b in zip(firsts, ends, strict=True)]
+        runs = [window[a:b] for a, b in pairwise([*firsts, len(window)])]
+        del window[firsts[0] :]
+        yield from _emptied(window)
         for i in range(0, len(runs), self._at_once.segments):
             group = runs[i : i + self._at_once.segments]
             if len(group) > 1 and not self._alone:
                 self._carry(group)
             for run in group:
-                yield from run
+                yield from _emptied(run)
         self._answers.clear()
 
     def after(self, turn: Turn, state: SegmentState | None) -> SegmentState | None:
@@ -128,10 +122,10 @@ class Together:
                 break
             self._ready[first.frame.index] = state
             run = _Run(state, [turn for turn in others if turn.span is not None])
-            if run.is_followed():
+            if state.memory is not None and run.steps:
                 runs.append(run)
-        runs.sort(key=lambda run: (repr(run.kind), -len(run.steps)))
-        for _, same in groupby(runs, key=lambda run: run.kind):
+        runs.sort(key=lambda run: (repr(run.state.memory.kind), -len(run.steps)))
+        for _, same in groupby(runs, key=lambda run: run.state.memory.kind):
             alike = list(same)
             size = self._batch_size(alike[0].state.memory)
             for i in range(0, len(alike), size):
@@ -168,6 +162,13 @@ class Together:
                 if last is not None:
                     self._ready[last.frame.index] = run.state
             runs = [run for run in runs if len(run.steps) > done]
+
+
+def _emptied(turns: list[Turn]) -> Iterator[Turn]:
+    """Yields the turns of a list, which no longer holds them."""
+    turns.reverse()
+    while turns:
+        yield turns.pop()
 
 
 def _reason(error: Exception) -> str:
