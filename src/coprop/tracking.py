@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor
@@ -58,6 +58,33 @@ class SegmentState(Brief):
     memory: Any
 
 
+class Tracker(Protocol):
+    """What makes the masks of a clip: `SegmentTracker`, or what chooses among known tracks."""
+
+    @property
+    def context(self) -> FrameContext:
+        """The frames around a keyframe that it looks at."""
+        ...
+
+    def start(
+        self,
+        frame: Frame,
+        sources: Segment,
+        around: Sequence[Frame],
+        words: tuple[str, ...] | None = None,
+    ) -> SegmentState | None:
+        """The mask of a keyframe; None where there is to be no keyframe."""
+        ...
+
+    def step(self, frame: Frame, state: SegmentState) -> SegmentState:
+        """The next frame's mask, from the last one's."""
+        ...
+
+    def silent(self, frame: Frame, before: FrameMask | None) -> FrameMask:
+        """The empty mask of a frame in which nothing is heard, after another frame's."""
+        ...
+
+
 class Tracking:
     """Yields every frame of a clip with its mask, in order.
 
@@ -76,7 +103,7 @@ class Tracking:
 
     def __init__(
         self,
-        tracker: SegmentTracker,
+        tracker: Tracker,
         clip: Clip,
         points: ControlPoints,
         *,
@@ -97,7 +124,7 @@ class Tracking:
 
     def _go(
         self,
-        tracker: SegmentTracker,
+        tracker: Tracker,
         clip: Clip,
         points: ControlPoints,
         longest_s: float | None,
@@ -215,7 +242,11 @@ class SegmentTracker:
         logits = self._keyframe_logits(frame, sources, around, words)
         if logits is None:
             return None
-        mask, kept = keyframe_mask(frame, as_probabilities(logits))
+        return self._begun(frame, as_probabilities(logits))
+
+    def _begun(self, frame: Frame, probabilities: Tensor) -> SegmentState:
+        """A keyframe's mask, and a propagator that knows it, from (1, K + 1, H, W)."""
+        mask, kept = keyframe_mask(frame, probabilities)
         if len(mask.classes) == 1 or not mask.labels.any():
             return SegmentState(mask, None)
         sound = self._frame_windows.centred(frame.time_s).to(self._device)

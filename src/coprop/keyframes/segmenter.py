@@ -15,6 +15,7 @@ from coprop.checks import check_choice, number, shown, whole
 from coprop.context import ALONE, FrameContext
 from coprop.errors import CoPropError, ShapeError
 from coprop.keyframes.audio_queried import AudioQueriedConfig, AudioQueriedNetwork
+from coprop.keyframes.candidates import Candidate, candidates_in
 from coprop.keyframes.grounded import GroundedNetwork, released
 from coprop.keyframes.model import AudioSpan, check_input
 from coprop.keyframes.motion import SURROUNDINGS
@@ -132,9 +133,7 @@ class KeyframeSegmenter(PretrainedModel):
         if around is None or not isinstance(network, GroundedNetwork):
             return self._at_working_size(frames, lambda small: network(small, audio))
         _check_around(around, frames)
-        near = rearrange(
-            self._small(around.flatten(0, 1)), "(k t) c h w -> k t c h w", k=len(frames)
-        )
+        near = self._small_around(around)
         return self._at_working_size(frames, lambda small: network(small, audio, near))
 
     def set_off_screen(self, probability: float) -> None:
@@ -180,6 +179,27 @@ class KeyframeSegmenter(PretrainedModel):
 
         return TextGuidedSegmenter(segment)
 
+    @torch.inference_mode()
+    def candidates(self, frame: Tensor, around: Tensor | None = None) -> tuple[Candidate, ...]:
+        """All that may sound in a frame, whatever is heard, with masks at the frame's size.
+
+        Args:
+            frame: (1, 3, H, W) RGB in [0, 1].
+            around: (1, T, 3, H, W), as of `forward`.
+
+        Raises:
+            CoPropError: an architecture that knows no things.
+        """
+        network = self.network
+        if not isinstance(network, GroundedNetwork):
+            raise CoPropError(
+                'only segmenters of the architecture "grounded", such as the default, see things '
+                f"whatever is heard; this one is {self.config.architecture!r}."
+            )
+        near = None if around is None else self._small_around(around)
+        found = candidates_in(network, self._small(frame), near)
+        return tuple(replace(one, soft=_at(one.soft, frame)) for one in found)
+
     def _at_working_size(self, frames: Tensor, network: Callable[[Tensor], Tensor]) -> Tensor:
         size = (frames.shape[2], frames.shape[3])
         logits = network(self._small(frames))
@@ -190,12 +210,23 @@ class KeyframeSegmenter(PretrainedModel):
         size = self._working_size(frames.shape[2], frames.shape[3])
         return F.interpolate(frames, size, mode="bilinear", antialias=True, align_corners=False)
 
+    def _small_around(self, around: Tensor) -> Tensor:
+        """(K, T, 3, H, W) at the working size."""
+        small = self._small(around.flatten(0, 1))
+        return rearrange(small, "(k t) c h w -> k t c h w", k=len(around))
+
     def _working_size(self, height: int, width: int) -> tuple[int, int]:
         scale = self.config.working_edge / max(height, width)
         return (
             max(round(height * scale / _STRIDE), 1) * _STRIDE,
             max(round(width * scale / _STRIDE), 1) * _STRIDE,
         )
+
+
+def _at(mask: Tensor, frame: Tensor) -> Tensor:
+    """(h, w) at the size of a frame."""
+    size = (frame.shape[2], frame.shape[3])
+    return F.interpolate(mask[None, None], size, mode="bilinear", align_corners=False)[0, 0]
 
 
 def _check_around(around: Tensor, frames: Tensor) -> None:
