@@ -20,6 +20,7 @@ from coprop.keyframes.grounded import GroundedNetwork, released
 from coprop.keyframes.model import AudioSpan, check_input
 from coprop.keyframes.motion import SURROUNDINGS
 from coprop.keyframes.selection import OFF_SCREEN
+from coprop.keyframes.text_and_sound import TextAndSoundSegmenter
 from coprop.keyframes.text_guided import TextGuidedSegmenter
 from coprop.keyframes.vocabulary import groups_named
 from coprop.weights import PretrainedModel
@@ -113,7 +114,13 @@ class KeyframeSegmenter(PretrainedModel):
         return SURROUNDINGS if isinstance(self.network, GroundedNetwork) else ALONE
 
     @torch.inference_mode()
-    def forward(self, frames: Tensor, audio: Tensor, around: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        frames: Tensor,
+        audio: Tensor,
+        around: Tensor | None = None,
+        categories: tuple[str, ...] | None = None,
+    ) -> Tensor:
         """Logits of what sounds, at the frames' size.
 
         Args:
@@ -121,6 +128,8 @@ class KeyframeSegmenter(PretrainedModel):
             audio: (K, samples) mono sound around each frame, at `sample_rate`.
             around: (K, T, 3, H, W), for each frame those that `surroundings` names, itself
                 included; None where they are not known. Looked at by the default's network alone.
+            categories: words for what sounds, which the default's network alone knows: of what they
+                name the sound chooses, and of all that is seen where that is nothing.
 
         Returns:
             (K, C, H, W) logits; C = 1 for binary networks.
@@ -130,11 +139,15 @@ class KeyframeSegmenter(PretrainedModel):
         """
         check_input(frames, audio)
         network = self.network
-        if around is None or not isinstance(network, GroundedNetwork):
+        if not isinstance(network, GroundedNetwork):
             return self._at_working_size(frames, lambda small: network(small, audio))
-        _check_around(around, frames)
-        near = self._small_around(around)
-        return self._at_working_size(frames, lambda small: network(small, audio, near))
+        near, named = None, None
+        if around is not None:
+            _check_around(around, frames)
+            near = self._small_around(around)
+        if categories:
+            named = _named(network, categories, frames)
+        return self._at_working_size(frames, lambda small: network(small, audio, near, named))
 
     def set_off_screen(self, probability: float) -> None:
         """Changes `SegmenterConfig.off_screen`, of the default's network.
@@ -172,12 +185,19 @@ class KeyframeSegmenter(PretrainedModel):
 
         @torch.inference_mode()
         def segment(frames: Tensor, categories: tuple[str, ...]) -> Tensor:
-            named = groups_named(categories)
-            groups = frames.new_tensor([group in named for group in network.groups])
-            groups = groups.expand(len(frames), -1)
+            groups = _named(network, categories, frames)
             return self._at_working_size(frames, lambda small: network.segment(small, groups))
 
         return TextGuidedSegmenter(segment)
+
+    def text_and_sound_guided(self) -> TextAndSoundSegmenter:
+        """The same network guided by both: of what the words name, the sound chooses.
+
+        Raises:
+            CoPropError: an architecture that knows no words.
+        """
+        self.text_guided()  # which says so
+        return TextAndSoundSegmenter(self)
 
     @torch.inference_mode()
     def candidates(self, frame: Tensor, around: Tensor | None = None) -> tuple[Candidate, ...]:
@@ -227,6 +247,13 @@ def _at(mask: Tensor, frame: Tensor) -> Tensor:
     """(h, w) at the size of a frame."""
     size = (frame.shape[2], frame.shape[3])
     return F.interpolate(mask[None, None], size, mode="bilinear", align_corners=False)[0, 0]
+
+
+def _named(network: GroundedNetwork, categories: tuple[str, ...], frames: Tensor) -> Tensor:
+    """(K, G) 1 for the groups that the categories name, else 0."""
+    named = groups_named(categories)
+    groups = frames.new_tensor([group in named for group in network.groups])
+    return groups.expand(len(frames), -1)
 
 
 def _check_around(around: Tensor, frames: Tensor) -> None:
