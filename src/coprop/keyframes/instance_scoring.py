@@ -31,6 +31,8 @@ CONTENDING = 0.75
 _FEWEST_FRAMES = 4  # three steps: what two series of fewer have in common is chance
 _SOUND_FLOOR_DB = -60.0  # re full scale; less is not heard (`coprop.silence`)
 _SMOOTHED_BLOCKS = 4  # of 10 ms: longer than the period of a low voice
+_LATE_S = (-0.04, 0.0, 0.04, 0.08)  # motion after the sound: a stroke comes before, a hop behind
+_LEAST_SPREAD = 1e-9  # of full scale: less is rounding
 _SURE = 0.999  # correlation beyond which no more is told
 
 
@@ -107,10 +109,10 @@ class MotionAgreement:
     """Tells which instance sounds by how far its motion goes with the sound.
 
     Of each instance it takes how much it moves from frame to frame, a camera's motion taken out,
-    and of the sound between these frames how loud it is and how fast that changes, for what is
-    struck moves with its sound, and what is shaken while it sounds. The score is the highest of
-    their correlations, 0 where there is none. What moves by itself scores low, and so does what
-    sounds without moving: a loudspeaker.
+    and of the sound between these frames how loud it is and how fast that changes: what is shaken
+    moves while it sounds, what hops where its sound changes. The score is the correlation of the
+    two, up to 0.08 s apart, and 0 where there is none. What moves by itself scores low, and so does
+    what sounds without moving: a loudspeaker.
 
     Args:
         sharpness: how much a difference of scores tells: see `confidence_of`. Fitted on composed
@@ -129,7 +131,7 @@ class MotionAgreement:
         0.5
     """
 
-    sharpness: float = 0.8
+    sharpness: float = 1.2
 
     surroundings: ClassVar[FrameContext] = FrameContext(20, 0.1, "first")
     """The frames to give it at a keyframe, where there are no tracks: 2 s are a few barks."""
@@ -153,11 +155,12 @@ class MotionAgreement:
         """
         masks, frames = _checked(masks, frames)
         times = _times(times_s, len(frames))
-        heard = sound_energy(as_track(sound), times)
+        track = as_track(sound)
         if not len(masks) or len(times) < _FEWEST_FRAMES:
             agreement = np.zeros(len(masks))
         else:
             moved = motion_energy(masks, frames).cpu().numpy().astype(np.float64)
+            heard = [sound_energy(track, times - late_s) for late_s in _LATE_S]
             agreement = np.array([max(_correlation(own, h) for h in heard) for own in moved])
         scores = np.clip(agreement, 0, 1)
         confidence = confidence_of(scores, len(times) - 1, self.sharpness)
@@ -251,7 +254,9 @@ def masks_of_labels(labels: ArrayLike | Tensor) -> tuple[tuple[int, ...], Tensor
 
 
 def sound_energy(sound: AudioTrack, times_s: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(2, T - 1) how loud a sound is from each time to the next, and how much that changes.
+    """(T - 1,) how loud a sound is from each time to the next, and how much that changes.
+
+    Both count alike: they are added in units of their standard deviations.
 
     Args:
         sound: the track.
@@ -265,7 +270,8 @@ def sound_energy(sound: AudioTrack, times_s: NDArray[np.float64]) -> NDArray[np.
     loudness = np.diff(np.interp(times_s, ends_s, sums)) / np.diff(times_s)
     reach_s = _SMOOTHED_BLOCKS * BLOCK_S
     now = np.interp(times_s, ends_s, sums) - np.interp(times_s - reach_s, ends_s, sums)
-    return np.stack([loudness, np.abs(np.diff(now)) / reach_s])
+    change = np.abs(np.diff(now)) / reach_s
+    return np.asarray(sum(x / max(float(x.std()), _LEAST_SPREAD) for x in (loudness, change)))
 
 
 def confidence_of(scores: NDArray[np.float64], steps: int, sharpness: float) -> float:
