@@ -22,6 +22,7 @@ import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -88,7 +89,7 @@ def row(seed: str, masks: str, found: list[Answer]) -> list[str]:
 def calibration(found: list[Answer]) -> list[str]:
     """A line for each bin of confidences: how many, their mean, and the share that is right."""
     lines = []
-    for low, high in zip(CONFIDENCES[:-1], CONFIDENCES[1:], strict=True):
+    for low, high in pairwise(CONFIDENCES):
         own = [a for a in found if low <= a.confidence < high or a.confidence == high == 1]
         if own:
             sure, right = (np.mean([getattr(a, n) for a in own]) for n in ("confidence", "right"))
