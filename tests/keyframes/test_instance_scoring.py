@@ -57,8 +57,8 @@ def texture(height: int, width: int, seed: int = 0) -> Tensor:
 def clip(*, pan: float = 0.0, shaken: float = 0.0) -> tuple[Tensor, Tensor]:
     """(T, 3, H, W) frames and (2, T, H, W) masks of two like squares on a wall.
 
-    The left one hops with `BURSTS`, the right one with `OTHERS`; the camera pans by so many pixels
-    a frame and is shaken by so many.
+    The left one hops with `BURSTS`, the right one with `OTHERS`, before a camera that pans by so
+    many pixels a frame and is shaken by so many.
     """
     wall, thing = texture(HEIGHT, WIDTH + 120), texture(SIDE, SIDE, seed=1) * 0.5 + 0.4
     rng = np.random.default_rng(1)
@@ -67,15 +67,15 @@ def clip(*, pan: float = 0.0, shaken: float = 0.0) -> tuple[Tensor, Tensor]:
     for i in range(COUNT):
         offset = round(60 + pan * i + shaken * rng.standard_normal())
         frames[i] = wall[:, :, offset : offset + WIDTH]
-        for number, column in enumerate((16, 60)):
-            left, top = column + 60 - offset + round(pan * i), 30 - int(hops[number][i])
+        for number, column in enumerate((28, 70)):
+            left, top = column + 60 - offset, 30 - int(hops[number][i])
             frames[i, :, top : top + SIDE, left : left + SIDE] = thing
             masks[number, i, top : top + SIDE, left : left + SIDE] = 1
     return frames, masks
 
 
 @pytest.mark.parametrize("tracked", [True, False])
-@pytest.mark.parametrize("camera", [{}, {"pan": 1.0}, {"pan": 0.5, "shaken": 1.0}])
+@pytest.mark.parametrize("camera", [{}, {"pan": 0.5}, {"pan": 0.25, "shaken": 1.0}])
 def test_what_moves_with_the_sound_scores_highest(camera: dict[str, float], tracked: bool) -> None:
     frames, masks = clip(**camera)
     masks = masks if tracked else masks[:, 0]
@@ -97,7 +97,7 @@ def test_both_that_move_with_the_sound_are_taken_to_sound() -> None:
 
 
 def test_a_cameras_motion_moves_nothing() -> None:
-    still, panned = (motion_energy(clip(pan=p)[1], clip(pan=p)[0]) for p in (0.0, 1.0))
+    still, panned = (motion_energy(*reversed(clip(pan=pan))) for pan in (0.0, 0.5))
     assert still.shape == (2, COUNT - 1)
     moving = still > 0.05
     assert moving.any(1).all()
@@ -210,8 +210,8 @@ def test_of_a_words_instances_those_that_sound_are_kept() -> None:
         ({"times": [0.1, 0.2]}, CoPropError, "times_s must be 8 increasing numbers"),
         ({"times": ["a"] * 8}, CoPropError, "times_s must be an array of numbers"),
         ({"times": [*range(7), np.inf]}, CoPropError, "times_s must be 8 increasing numbers"),
-        ({"sound": None}, CoPropError, ""),
-        ({"sound": torch.tensor([torch.nan])}, CoPropError, ""),
+        ({"sound": None}, CoPropError, "sound"),
+        ({"sound": torch.tensor([torch.nan])}, CoPropError, "sound"),
     ],
 )
 def test_what_cannot_be_used_is_said(

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from coprop.frame_images import bounded_size
 from coprop.keyframes.motion import laid_over
 
 _WORKING_EDGE = 160  # pixels of the longer side: motion of a hundredth of it is told, noise is not
@@ -29,8 +30,9 @@ def motion_energy(masks: Tensor, frames: Tensor) -> Tensor:
             it is in all of them.
         frames: (T, 3, h, w) float RGB in [0, 1], T at least 2.
     """
-    grey = _small(frames.float().mean(dim=1, keepdim=True))
-    places = _small(masks.float().flatten(0, 1)[:, None])[:, 0] > 0.5
+    size = bounded_size(frames.shape[-2], frames.shape[-1], _WORKING_EDGE)
+    grey = _resized(frames.float().mean(dim=1, keepdim=True), size)
+    places = _resized(masks.float().flatten(0, 1)[:, None], size)[:, 0] > 0.5
     places = places.view(*masks.shape[:2], *grey.shape[-2:])
     own = _own_places(places)
     # Of two frames, where it was and where it is.
@@ -43,11 +45,8 @@ def motion_energy(masks: Tensor, frames: Tensor) -> Tensor:
     return (energies - still).clamp_min(0).sqrt()
 
 
-def _small(images: Tensor) -> Tensor:
-    """(K, C, H, W) with its longer side at most the working edge."""
-    scale = min(_WORKING_EDGE / max(images.shape[-2:]), 1)
-    size = [max(round(side * scale), 1) for side in images.shape[-2:]]
-    if size == list(images.shape[-2:]):
+def _resized(images: Tensor, size: tuple[int, int]) -> Tensor:
+    if images.shape[-2:] == size:
         return images
     return F.interpolate(images, size, mode="bilinear", antialias=True, align_corners=False)
 
