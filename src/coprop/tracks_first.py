@@ -82,7 +82,7 @@ def tracks_first(
         )
     wanted = "a number of seconds between the frames that are looked at, at least 0.001"
     anchor_s = number("anchor_s", anchor_s, wanted, low=0.001)
-    if iter(clip.frames) is clip.frames:
+    if _once_only(clip.frames):
         raise CoPropError(
             "tracks first goes through the frames twice, and these can be gone through once; give "
             "a file, an array or a list."
@@ -303,6 +303,12 @@ def _followed(
     for _ in Tracking(tracker, clip, whole, longest_s=anchor_s, namer=None, progress=told):
         pass
     return tracker.tracks
+
+
+def _once_only(frames: object) -> bool:
+    """Whether frames, or the pictures that they are made of, can be gone through but once."""
+    inner = getattr(frames, "pictures", getattr(frames, "frames", frames))
+    return isinstance(frames, Iterator) or isinstance(inner, Iterator)
 
 
 def _as_tracks(progress: Progress) -> Progress:

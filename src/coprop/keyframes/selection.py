@@ -99,9 +99,10 @@ class SourceSelector(nn.Module):
         heard = replace(audio, groups=audio.groups * named)
         first = self.select(self.seen(visual) * named, torch.zeros_like(audio.confidence), heard)
         all_of_them = self(visual, audio)
-        found = first.groups.amax(dim=1) > 0
+        chosen = first.groups * named  # where no group is left, all are as likely
+        found = chosen.amax(dim=1) > 0
         return Selection(
-            torch.where(found[:, None], first.groups, all_of_them.groups),
+            torch.where(found[:, None], chosen, all_of_them.groups),
             torch.where(found, first.other, all_of_them.other),
         )
 
