@@ -163,6 +163,28 @@ def test_confidence_is_even_where_nothing_differs_and_grows_with_the_difference(
     assert confidence_of(np.array([1.0, 0.0]), 40, 0.0) == 0.5
 
 
+def test_a_long_track_is_read_where_it_is_asked_about() -> None:
+    frames, masks = clip()
+    sound, read = sound_of(*BURSTS), []
+    expected = MotionAgreement()(masks, frames, TIMES.tolist(), sound)
+
+    class Long(Audio):
+        """The sound after an hour of something else."""
+
+        @property
+        def num_samples(self) -> int:
+            return 3_602 * RATE
+
+        def read(self, start: int, stop: int) -> NDArray[np.float32]:
+            read.append((start, stop))
+            return super().read(start - 3_600 * RATE, stop - 3_600 * RATE)
+
+    times = (TIMES + 3_600).tolist()
+    found = MotionAgreement()(masks, frames, times, Long(sound.samples, RATE))
+    torch.testing.assert_close(found.scores, expected.scores, atol=0.02, rtol=0)
+    assert all(stop - start < 3 * RATE for start, stop in read)
+
+
 def test_sound_outside_the_track_is_none() -> None:
     heard = sound_energy(sound_of(0.0), np.array([-1.0, -0.5, -0.1, 0.1, 5.0, 6.0]))
     assert heard[[0, 1, 4]].tolist() == [0, 0, 0]

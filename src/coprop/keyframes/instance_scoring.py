@@ -23,7 +23,7 @@ from coprop.errors import CoPropError, ModelOutputError, ShapeError
 from coprop.inputs import GivenSound, as_track
 from coprop.keyframes.motion_energy import motion_energy
 from coprop.silence import BLOCK_S, block_levels_db
-from coprop.types import AudioTrack
+from coprop.types import Audio, AudioTrack
 
 CONTENDING = 0.75
 """How far another instance must score, of the best one's score, to be taken to sound too."""
@@ -32,6 +32,7 @@ _FEWEST_FRAMES = 4  # three steps: what two series of fewer have in common is ch
 _SOUND_FLOOR_DB = -60.0  # re full scale; less is not heard (`coprop.silence`)
 _SMOOTHED_BLOCKS = 4  # of 10 ms: longer than the period of a low voice
 _LATE_S = (-0.04, 0.0, 0.04, 0.08)  # motion after the sound: a stroke comes before, a hop behind
+_MARGIN_S = (-0.2, 0.1)  # of sound before the first frame and after the last, for `_LATE_S`
 _LEAST_SPREAD = 1e-9  # of full scale: less is rounding
 _SURE = 0.999  # correlation beyond which no more is told
 
@@ -160,7 +161,8 @@ class MotionAgreement:
             agreement = np.zeros(len(masks))
         else:
             moved = motion_energy(masks, frames).cpu().numpy().astype(np.float64)
-            heard = [sound_energy(track, times - late_s) for late_s in _LATE_S]
+            piece, start_s = _around(track, times)
+            heard = [sound_energy(piece, times - start_s - late_s) for late_s in _LATE_S]
             agreement = np.array([max(_correlation(own, h) for h in heard) for own in moved])
         scores = np.clip(agreement, 0, 1)
         confidence = confidence_of(scores, len(times) - 1, self.sharpness)
@@ -297,6 +299,13 @@ def _correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
     a, b = one - one.mean(), other - other.mean()
     size = math.sqrt(float(a @ a) * float(b @ b))
     return float(a @ b) / size if size > 1e-12 else 0.0  # less is rounding
+
+
+def _around(track: AudioTrack, times_s: NDArray[np.float64]) -> tuple[Audio, float]:
+    """The stretch of a track that is asked about, however long the track, and where it begins."""
+    rate = track.sample_rate
+    first, last = (round((t + d) * rate) for t, d in zip(times_s[[0, -1]], _MARGIN_S, strict=True))
+    return Audio(track.read(first, last), rate), first / rate
 
 
 def _checked(masks: object, frames: object) -> tuple[Tensor, Tensor]:

@@ -233,7 +233,8 @@ class KeyframeSegmenter(PretrainedModel):
     def _small_around(self, around: Tensor) -> Tensor:
         """(K, T, 3, H, W) at the working size."""
         small = self._small(around.flatten(0, 1))
-        return rearrange(small, "(k t) c h w -> k t c h w", k=len(around))
+        near: Tensor = rearrange(small, "(k t) c h w -> k t c h w", k=len(around))
+        return near
 
     def _working_size(self, height: int, width: int) -> tuple[int, int]:
         scale = self.config.working_edge / max(height, width)
