@@ -35,6 +35,7 @@ from coprop.propagation.propagator import AudioInsertPropagator, Propagator
 from coprop.result import Result
 from coprop.slots import CHECKS, checked_device
 from coprop.tracking import SegmentTracker, Tracking
+from coprop.turns import SegmentsAtOnce, at_once
 from coprop.types import AudioTrack, ControlPoints, FrameMask, Progress
 from coprop.weights import has_file
 
@@ -64,6 +65,8 @@ class CoProp(Closing):
             keyframe model's, parameters are.
         dtype: the precision that networks compute in, see `coprop.precision.Precision`. Their
             weights stay as they are.
+        segments_at_once: how many segments are carried on as one batch, 1 to 64, or "auto", see
+            `coprop.turns.SegmentsAtOnce`. For each, 64 frames wait, of at most 1280 x 720 pixels.
     """
 
     def __init__(
@@ -77,6 +80,7 @@ class CoProp(Closing):
         namer: SoundNamer | None = AUDIOSET,
         device: torch.device | str | None = None,
         dtype: Precision | torch.dtype = "float32",
+        segments_at_once: SegmentsAtOnce = "auto",
     ) -> None:
         self.segmenter = segmenter
         self.detector = detector
@@ -88,6 +92,7 @@ class CoProp(Closing):
         self.device: torch.device = checked_device(found)
         self.dtype: torch.dtype
         self.dtype = dtype  # type: ignore[assignment]  # checked, and turned into one
+        self.segments_at_once: SegmentsAtOnce = segments_at_once
 
     def __repr__(self) -> str:
         names = ("segmenter", "detector", "propagator", "max_segment_s")
@@ -114,6 +119,7 @@ class CoProp(Closing):
         namer: SoundNamer | None = AUDIOSET,
         device: torch.device | str | None = None,
         dtype: Precision | torch.dtype = "float32",
+        segments_at_once: SegmentsAtOnce = "auto",
     ) -> CoProp:
         """The default pipeline, with the weights inside the package; no network is used.
 
@@ -130,6 +136,7 @@ class CoProp(Closing):
             dtype: "float32", by default; "bfloat16" or "float16", which are faster on what has them
                 in hardware; or "auto", bfloat16 there and float32 elsewhere. What half precision
                 would spoil stays in float32.
+            segments_at_once: see `CoProp`.
 
         Raises:
             CheckpointError: no such folder, or not with these models in it.
@@ -157,6 +164,7 @@ class CoProp(Closing):
             namer=namer,
             device=device,
             dtype=dtype,
+            segments_at_once=segments_at_once,
         )
 
     @classmethod
@@ -169,10 +177,12 @@ class CoProp(Closing):
         propagator: Propagator | None = None,
         window_s: float | None = None,
         outputs: Outputs | None = None,
+        keyframes_per_call: int | None = None,
         max_segment_s: float | None = None,
         namer: SoundNamer | None = AUDIOSET,
         device: torch.device | str | None = None,
         dtype: Precision | torch.dtype = "float32",
+        segments_at_once: SegmentsAtOnce = "auto",
     ) -> CoProp:
         """Keeps any audio-visual segmentation model in time.
 
@@ -192,15 +202,26 @@ class CoProp(Closing):
                 time, in seconds; 1 by default.
             outputs: what a function returns: "logits", the default, "probabilities" or "mask"
                 (`coprop.keyframes.model.Outputs`).
+            keyframes_per_call: how many keyframes a function is given in one call, at most 64, each
+                a row that does not depend on the others; 1 for one that takes no more. By default
+                as many as ``segments_at_once`` says, if that is a number. Frames of as many
+                segments wait.
             max_segment_s, namer: see `CoProp`.
             device: see `CoProp`; the default propagator goes to the model's.
             dtype: as of `from_pretrained`. The model computes in it by torch's autocast.
+            segments_at_once: see `CoProp`.
 
         Raises:
             CoPropError: a network that is not recognised and has no adapter, something that cannot
                 be called, or an option out of range.
         """
-        segmenter = as_keyframe_model(model, adapter, window_s=window_s, outputs=outputs)
+        segmenter = as_keyframe_model(
+            model,
+            adapter,
+            window_s=window_s,
+            outputs=outputs,
+            keyframes_per_call=keyframes_per_call,
+        )
         device = (
             _device_of(propagator, model, adapter) if device is None else checked_device(device)
         )
@@ -216,6 +237,7 @@ class CoProp(Closing):
             namer=namer,
             device=device,
             dtype=dtype,
+            segments_at_once=segments_at_once,
         )
 
     def __call__(
@@ -271,7 +293,8 @@ class CoProp(Closing):
         Takes what `__call__` takes. What is wrong with the file, the sound or the arguments is
         raised at the call, what is wrong with a frame when its turn comes.
         A mask comes when those frames have been read that the keyframe model looks at around it:
-        the default's sees half a second ahead.
+        the default's sees half a second ahead; and with several segments at once, when all of them
+        have been read, 64 frames for each at most.
         """
         tracks = {"video_track": video_track, "audio_track": audio_track}
         with ExitStack() as opened:
@@ -301,6 +324,9 @@ class CoProp(Closing):
             longest_s=self.max_segment_s,
             namer=self.namer,
             progress=progress,
+            at_once=at_once(
+                self.segments_at_once, self.segmenter, self.propagator, self.device, clip
+            ),
         )
 
     def every_frame(

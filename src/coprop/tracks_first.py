@@ -166,8 +166,10 @@ class CandidateTracker(SegmentTracker):
         sources: Segment,
         around: Sequence[Frame],
         words: tuple[str, ...] | None = None,
+        *,
+        logits: Tensor | None = None,
     ) -> SegmentState:
-        """The tracks in a frame that is looked at; see `SegmentTracker.start`."""
+        """The tracks in a frame that is looked at, whatever is heard in ``sources``."""
         image, near = self._image(frame), self._near(frame, around)
         with self._computing(self._device, self._segmenter), evaluation_mode(self._segmenter):
             found = self._segmenter.candidates(image, near)
@@ -229,12 +231,18 @@ class ChosenTracks:
         self._device = device
         self._windows = AudioWindows(audio, network.sample_rate, network.window_s)
 
+    def wants(self, frame: Frame) -> bool:
+        """Each segment has a choice."""
+        return True
+
     def start(
         self,
         frame: Frame,
         sources: Segment,
         around: Sequence[Frame],
         words: tuple[str, ...] | None = None,
+        *,
+        logits: Tensor | None = None,
     ) -> SegmentState:
         """The first mask of a segment; which of its tracks sound goes with the state."""
         chosen = self._sounding(sources, frame.time_s)
