@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor
@@ -36,7 +36,7 @@ from coprop.propagation.checks import checked_step, values_known, warn_of_step_p
 from coprop.propagation.memory import PropagationState
 from coprop.propagation.propagator import Propagator
 from coprop.together import Together
-from coprop.turns import AtOnce, Turn, turns_of, windows
+from coprop.turns import AtOnce, Tracker, Turn, turns_of, windows
 from coprop.types import AudioTrack, ControlPoints, FrameMask, Progress, Segment
 
 if TYPE_CHECKING:
@@ -56,39 +56,6 @@ class SegmentState(Brief):
 
     mask: FrameMask
     memory: Any
-
-
-class Tracker(Protocol):
-    """What makes the masks of a clip: `SegmentTracker`, or what chooses among known tracks."""
-
-    @property
-    def context(self) -> FrameContext:
-        """The frames around a keyframe that it looks at."""
-        ...
-
-    def wants(self, frame: Frame) -> bool:
-        """Whether there may be a keyframe at a frame."""
-        ...
-
-    def start(
-        self,
-        frame: Frame,
-        sources: Segment,
-        around: Sequence[Frame],
-        words: tuple[str, ...] | None = None,
-        *,
-        logits: Tensor | None = None,
-    ) -> SegmentState | None:
-        """See `SegmentTracker.start`."""
-        ...
-
-    def step(self, frame: Frame, state: SegmentState) -> SegmentState:
-        """See `SegmentTracker.step`."""
-        ...
-
-    def silent(self, frame: Frame, before: FrameMask | None) -> FrameMask:
-        """See `SegmentTracker.silent`."""
-        ...
 
 
 class Tracking:
