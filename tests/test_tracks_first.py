@@ -200,6 +200,19 @@ def test_masks_are_held_to_a_255th() -> None:
     assert Tracks().masks == {}
 
 
+def test_masks_of_large_frames_are_held_small() -> None:
+    soft = np.zeros((2, 720, 1280), dtype=np.float32)
+    soft[1, 100:500, 200:900] = 1
+    soft[0] = 1 - soft[1]
+    mask = FrameMask(0, 0.0, soft.argmax(0).astype(np.uint8), soft, (0, 1), True)
+    held = HeldMask.of(mask, (3,))
+    assert held.size == (270, 480)
+    assert len(held.data) < 10_000
+    found = held.probability(frozenset({3}), (720, 1280))
+    assert found.shape == (720, 1280)
+    assert ((found > 0.5) == (soft[1] > 0.5)).mean() > 0.995
+
+
 def wrapped() -> CoProp:
     def model(frames: Tensor, audio: Tensor) -> Tensor:
         return left_half(frames)

@@ -27,6 +27,7 @@ from torch import Tensor
 from coprop.checks import number
 from coprop.context import ALONE, AudioWindows, FrameContext
 from coprop.errors import CoPropError
+from coprop.frame_images import bounded_size
 from coprop.frame_masks import empty_mask
 from coprop.keyframes.adapters.inference import evaluation_mode
 from coprop.keyframes.candidates import SAME_THING, Candidate, overlap
@@ -47,6 +48,7 @@ ANCHOR_S = 2.0
 _MOST_TRACKS = 10  # of a frame: as many as the propagator follows as one group
 _LEAST = 1e-4  # probability: its odds are finite
 _THERE = 0.5  # probability above which a pixel is masked
+_HELD_EDGE = 480  # pixels of the longer side: the default's propagator works on 449 at most
 _LEVELS = 255  # to which probabilities are rounded while they are held
 
 
@@ -61,7 +63,7 @@ def tracks_first(
     """Every frame of a clip with its mask, chosen by sound among the tracks of all that is seen.
 
     Frames in which nothing is heard are not tracked: their masks are empty. The tracks of the whole
-    clip are held, compressed: some tens of kB for a frame of 1080p. Frames are gone through twice.
+    clip are held, 480 pixels long at most and compressed. Frames are gone through twice.
 
     Args:
         pipeline: whose keyframe segmenter, propagator and namer are used.
@@ -100,23 +102,26 @@ class HeldMask:
     Args:
         time_s: of the frame.
         ids: (K,) of the tracks that are seen in it.
-        data: their probabilities and the background's before them, (K + 1, H, W), compressed.
+        size: (height, width) at which they are held.
+        data: their probabilities and the background's before them, (K + 1, *size), compressed.
         is_anchor: whether the frame was looked at.
     """
 
     time_s: float
     ids: tuple[int, ...]
+    size: tuple[int, int]
     data: bytes
     is_anchor: bool
 
     @classmethod
     def of(cls, mask: FrameMask, ids: tuple[int, ...]) -> HeldMask:
         """A frame's mask of tracks, whose channels after the background's have these numbers."""
-        soft = b""
+        height, width = mask.labels.shape
+        size, data = bounded_size(height, width, _HELD_EDGE), b""
         if mask.probabilities is not None and ids:
-            levels = np.rint(mask.probabilities * _LEVELS).astype(np.uint8)
-            soft = zlib.compress(levels.tobytes(), 1)
-        return cls(mask.time_s, ids, soft, mask.is_keyframe)
+            soft = _resized(mask.probabilities, size)
+            data = zlib.compress(np.rint(soft * _LEVELS).astype(np.uint8).tobytes(), 1)
+        return cls(mask.time_s, ids, size, data, mask.is_keyframe)
 
     def probability(self, chosen: frozenset[int], shape: tuple[int, int]) -> NDArray[np.float32]:
         """(H, W) float32 that a pixel is of any of the chosen tracks."""
@@ -124,9 +129,9 @@ class HeldMask:
         if not channels:
             return np.zeros(shape, dtype=np.float32)
         levels = np.frombuffer(zlib.decompress(self.data), dtype=np.uint8)
-        levels = levels.reshape(-1, *shape)[channels]
+        levels = levels.reshape(-1, *self.size)[channels]
         share = levels.sum(axis=0, dtype=np.float32) / np.float32(_LEVELS)
-        return np.asarray(np.minimum(share, np.float32(1)))
+        return np.minimum(_resized(share[None], shape)[0], np.float32(1))
 
 
 @dataclass
@@ -311,6 +316,15 @@ def _followed(
     for _ in Tracking(tracker, clip, whole, longest_s=anchor_s, namer=None, progress=told):
         pass
     return tracker.tracks
+
+
+def _resized(soft: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    """(C, H, W) at another (height, width)."""
+    if soft.shape[-2:] == size:
+        return soft
+    values = torch.from_numpy(np.array(soft))[None]  # a copy: masks are read-only
+    values = F.interpolate(values, size, mode="bilinear", antialias=True, align_corners=False)
+    return np.asarray(values[0].numpy())
 
 
 def _once_only(frames: object) -> bool:
