@@ -21,6 +21,7 @@ from coprop.keyframes.instance_scoring import (
     masks_of_labels,
     sound_energy,
     sounding_instances,
+    times_around,
 )
 from coprop.keyframes.motion_energy import motion_energy
 
@@ -183,6 +184,18 @@ def test_a_long_track_is_read_where_it_is_asked_about() -> None:
     found = MotionAgreement()(masks, frames, times, Long(sound.samples, RATE))
     torch.testing.assert_close(found.scores, expected.scores, atol=0.02, rtol=0)
     assert all(stop - start < 3 * RATE for start, stop in read)
+
+
+def test_a_keyframe_model_gives_it_the_frames_and_the_sound_that_it_gets() -> None:
+    scorer = MotionAgreement()
+    frames, masks = clip()
+    chosen = range(0, COUNT, 2)  # 20 frames 0.1 s apart, as `surroundings` asks for
+    times = times_around(scorer.surroundings, scorer.window_s)
+    assert times[0] == 2.0
+    assert len(times) == len(chosen)
+    window = Audio(np.concatenate([np.zeros(2 * RATE), sound_of(*BURSTS).samples]), RATE)
+    found = scorer(masks[:, 0], frames[list(chosen)], times, window)
+    assert found.sounding().tolist() == [True, False]
 
 
 def test_sound_outside_the_track_is_none() -> None:

@@ -228,6 +228,17 @@ def sounding_instances(
     return [instance for i, instance in enumerate(instances) if i in kept]
 
 
+def times_around(context: FrameContext, window_s: float) -> tuple[float, ...]:
+    """(T,) times of a context's frames on the clock of a window of sound centred on the keyframe.
+
+    So a keyframe model with `surroundings` gives a scorer the frames and the sound that it gets.
+
+    >>> times_around(FrameContext(3, 0.5, "first"), 4.0)
+    (2.0, 2.5, 3.0)
+    """
+    return tuple(window_s / 2 + time_s for time_s in context.times_s(0.0))
+
+
 def masks_of_labels(labels: ArrayLike | Tensor) -> tuple[tuple[int, ...], Tensor]:
     """The labels of a map, or of one a frame, and the mask of each, as a scorer takes them.
 
