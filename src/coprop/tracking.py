@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor
@@ -36,7 +36,7 @@ from coprop.propagation.checks import checked_step, values_known, warn_of_step_p
 from coprop.propagation.memory import PropagationState
 from coprop.propagation.propagator import Propagator
 from coprop.together import Together
-from coprop.turns import AtOnce, Turn, turns_of, windows
+from coprop.turns import AtOnce, Tracker, Turn, turns_of, windows
 from coprop.types import AudioTrack, ControlPoints, FrameMask, Progress, Segment
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Tracking:
         longest_s: the longest time between keyframes; None for no limit.
         namer: says what sounds in each segment; None for nobody.
         progress: called frame by frame.
-        at_once: how many segments and keyframes are done together.
+        at_once: how many segments and keyframes are done together; one, but of a `SegmentTracker`.
 
     Attributes:
         segments: from control point to control point, without silences, those in which a frame has
@@ -77,7 +77,7 @@ class Tracking:
 
     def __init__(
         self,
-        tracker: SegmentTracker,
+        tracker: Tracker,
         clip: Clip,
         points: ControlPoints,
         *,
@@ -100,12 +100,13 @@ class Tracking:
 
     def _go(
         self,
-        tracker: SegmentTracker,
+        tracker: Tracker,
         turns: Generator[Turn, None, None],
         at_once: AtOnce,
         progress: Callable[[Frame], None],
     ) -> Generator[tuple[Frame, FrameMask], None, None]:
-        together = Together(tracker, at_once)
+        # Others than a SegmentTracker are asked for one frame at a time.
+        together = Together(cast(SegmentTracker, tracker), at_once)
         state: SegmentState | None = None
         begun: Segment | None = None
         end_s = math.nan
@@ -214,7 +215,11 @@ class SegmentTracker:
             logits = self._finite(logits, frame)
         if logits is None:
             return None
-        mask, kept = keyframe_mask(frame, as_probabilities(logits))
+        return self._begun(frame, as_probabilities(logits))
+
+    def _begun(self, frame: Frame, probabilities: Tensor) -> SegmentState:
+        """A keyframe's mask, and a propagator that knows it, from (1, K + 1, H, W)."""
+        mask, kept = keyframe_mask(frame, probabilities)
         if len(mask.classes) == 1 or not mask.labels.any():
             return SegmentState(mask, None)
         sound = self._frame_windows.centred(frame.time_s).to(self._device)

@@ -11,13 +11,14 @@ import math
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import torch
+from torch import Tensor
 
 from coprop.brief import Brief
 from coprop.checks import whole
-from coprop.context import with_neighbours
+from coprop.context import FrameContext, with_neighbours
 from coprop.keyframes.adapters.callable import CallableSegmenter
 from coprop.keyframes.model import MOST_KEYFRAMES, KeyframeModel
 from coprop.keyframes.segmenter import KeyframeSegmenter
@@ -25,12 +26,12 @@ from coprop.keyframes.timed import TimedKeyframeModel
 from coprop.propagation.propagator import AudioInsertPropagator, Propagator
 from coprop.schedule import KeyframeSpan, Schedule, keyframe_spans
 from coprop.silence import heard_spans, is_silent, quiet_blocks
-from coprop.types import ControlPoints, Segment
+from coprop.types import ControlPoints, FrameMask, Segment
 
 if TYPE_CHECKING:
     from coprop.media.clip import Clip
     from coprop.media.reader import Frame
-    from coprop.tracking import SegmentTracker
+    from coprop.tracking import SegmentState
 
 SegmentsAtOnce = int | Literal["auto"]
 """How many segments are propagated as one batch. "auto" is 4 on a CUDA device, where the clip is a
@@ -144,8 +145,41 @@ class Turn(Brief):
         return self.span.sources if self.span else Segment(self.frame.time_s, self.frame.time_s)
 
 
+class Tracker(Protocol):
+    """What makes the masks of a clip: `SegmentTracker`, or what chooses among known tracks."""
+
+    @property
+    def context(self) -> FrameContext:
+        """The frames around a keyframe that it looks at."""
+        ...
+
+    def wants(self, frame: Frame) -> bool:
+        """Whether there may be a keyframe at a frame."""
+        ...
+
+    def start(
+        self,
+        frame: Frame,
+        sources: Segment,
+        around: Sequence[Frame],
+        words: tuple[str, ...] | None = None,
+        *,
+        logits: Tensor | None = None,
+    ) -> SegmentState | None:
+        """See `coprop.tracking.SegmentTracker.start`."""
+        ...
+
+    def step(self, frame: Frame, state: SegmentState) -> SegmentState:
+        """See `coprop.tracking.SegmentTracker.step`."""
+        ...
+
+    def silent(self, frame: Frame, before: FrameMask | None) -> FrameMask:
+        """See `coprop.tracking.SegmentTracker.silent`."""
+        ...
+
+
 def turns_of(
-    tracker: SegmentTracker, clip: Clip, points: ControlPoints, longest_s: float | None
+    tracker: Tracker, clip: Clip, points: ControlPoints, longest_s: float | None
 ) -> Generator[Turn, None, None]:
     """Yields what is to be done with each frame, as far as sound and clock tell.
 

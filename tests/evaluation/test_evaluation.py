@@ -28,6 +28,7 @@ from coprop.evaluation.methods import (
 from coprop.evaluation.runner import evaluate
 from coprop.evaluation.scores import ScoreOptions
 from coprop.evaluation.store import EvaluationFolder
+from coprop.keyframes.text_guided import TextGuidedSegmenter
 from coprop.types import FrameMask
 from pipeline_samples import changes_at
 
@@ -319,6 +320,34 @@ def test_text_guides_the_default_only() -> None:
     (method,) = methods_named(["text"], default)
     masks = masks_of(method, SmallDataset()[0])
     assert len(masks) == 12
+
+
+def test_models_are_guided_as_they_can_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the words of events, at their control points; and only the default by both, or tracked."""
+
+    def events() -> Any:
+        return lambda audio: replace(changes_at(1.0)(audio), categories=(("dog",), ("bell",)))
+
+    monkeypatch.setattr(ControlPointDetector, "events", staticmethod(events))
+    told: list[tuple[str, ...]] = []
+
+    def segment(frames: torch.Tensor, words: tuple[str, ...]) -> torch.Tensor:
+        told.append(words)
+        return torch.full((len(frames), 1, *frames.shape[-2:]), 4.0)
+
+    by_words = CoProp.wrap(TextGuidedSegmenter(segment), propagator=Keeping())
+    (method,) = methods_named(["events-text"], by_words)
+    found = method.predict(SmallDataset()[0])
+    assert found.change_times_s == (1.0,)
+    assert len(list(found.masks)) == 12
+    assert set(told) == {("dog",), ("bell",)}
+    with pytest.raises(CoPropError, match="takes words alone"):
+        methods_named(["events"], by_words)
+    (method,) = small_methods(["events"])
+    assert method.predict(SmallDataset()[0]).change_times_s == (1.0,)
+    for name in ("events-text", "events-both", "tracks"):
+        with pytest.raises(CoPropError, match=f"the method {name} is for the default segmenter"):
+            small_methods([name])
 
 
 def test_every_method_has_a_name_of_its_own() -> None:

@@ -206,6 +206,8 @@ def test_one_clip_in_two_folders(tmp_path: Path) -> None:
     [
         (["--model", "default"], "it takes the place of --model"),
         (["--methods", "text"], "the method text needs a model, and predictions are none"),
+        (["--methods", "tracks"], "the method tracks needs a model, and predictions are none"),
+        (["--methods", "events-both"], "the method events-both needs a model"),
         (["--methods", "all"], "methods are one or more of"),
         (["--layout", "combo"], "is not laid out as by the test script of combo"),
         (["--values", "probabilities", "--missing", "none"], "--missing"),

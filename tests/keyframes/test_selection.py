@@ -8,6 +8,7 @@ from torch import Tensor
 
 from coprop.keyframes.audio import AudioEvidence
 from coprop.keyframes.selection import Selection, SourceSelector
+from coprop.keyframes.visual import VisualEvidence
 
 DOG, CAT, PERSON, TOOL = range(4)
 
@@ -102,3 +103,32 @@ def test_the_surer_it_shall_be_the_less_sounds(
     )
     assert set(groups_of(high)) <= set(groups_of(low))
     assert high.other <= low.other
+
+
+def among(seen: Tensor, sound: AudioEvidence, *named: int) -> list[int]:
+    """The groups that sound of those that words name, with nothing unknown in the picture."""
+
+    class Seeing(SourceSelector):
+        def seen(self, visual: VisualEvidence) -> Tensor:
+            return seen
+
+        def stands_out(self, visual: VisualEvidence) -> Tensor:
+            return torch.zeros(1)
+
+    words = torch.zeros(1, 4)
+    words[0, list(named)] = 1
+    visual = VisualEvidence((), *[torch.zeros(1)] * 6)
+    return groups_of(Seeing(4).among(visual, sound, words))
+
+
+def test_of_what_words_name_the_sound_chooses() -> None:
+    seen, sound = row(dog=0.9, cat=0.9, person=0.9), heard(dog=0.6, cat=0.5, person=0.02)
+    assert among(seen, sound, DOG, CAT, PERSON, TOOL) == [DOG, CAT]
+    assert among(seen, sound, CAT) == [CAT]
+    assert among(seen, sound, CAT, PERSON) == [CAT]  # the words name more than is heard
+
+
+def test_where_the_words_name_nothing_that_sounds_the_sound_decides_alone() -> None:
+    seen, sound = row(dog=0.9), heard(dog=0.6)
+    assert among(seen, sound) == [DOG]
+    assert among(seen, sound, TOOL) == [DOG]

@@ -140,3 +140,24 @@ def test_only_the_default_can_be_told() -> None:
     )
     with pytest.raises(CoPropError, match="grounded"):
         KeyframeSegmenter(SegmenterConfig("audio_queried", 64, queried)).text_guided()
+
+
+def test_words_and_sound_guide_together(
+    default: KeyframeSegmenter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[object] = []
+
+    def forward(frames: Tensor, audio: Tensor, around: Tensor | None, words: object) -> Tensor:
+        told.append((words, None if around is None else around.shape[:2]))
+        return torch.full((len(frames), 1, *frames.shape[-2:]), 4.0)
+
+    model = default.text_and_sound_guided()
+    silent = model.guided_by(("rain",))  # which names nothing that can be seen
+    frames, audio = torch.rand(1, 3, 64, 96), torch.zeros(1, 16_000)
+    torch.testing.assert_close(silent(frames, audio), default(frames, audio))
+    monkeypatch.setattr(default, "forward", forward)
+    pipeline = CoProp.wrap(model, detector=saying(("dog",), ()), propagator=Shifter(), namer=None)
+    assert pipeline(clip_of(8), noise(2.0), fps=4).labels.any()
+    assert told == [(("dog",), (1, 4)), ((), (1, 4))]
+    with pytest.raises(CoPropError, match="categories must"):
+        model.guided_by("dog")  # type: ignore[arg-type]

@@ -1,11 +1,12 @@
 """How well masks fit on a few real videos, against polygons drawn by hand.
 
-    python -m tools.bench.real_clips CLIPS_FOLDER [--model default] [--out DIR]
+    python -m tools.bench.real_clips CLIPS_FOLDER [--model default] [--tracks] [--out DIR]
 
 The annotations are in tools/bench/real_clips; its README says what was drawn and how. The videos
 are not included: CLIPS_FOLDER holds those that one has, and others are skipped. Printed are figures
 for each clip: of the pipeline, of its segmenter on every annotated frame alone, and of two trivial
-answers. With --out, each annotated frame is drawn with its truth and the masks of both.
+answers; with --tracks, also of all that is seen, tracked, among which the sound chooses. With
+--out, each annotated frame is drawn with its truth and the masks of both.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from coprop.media.painting import paint
 from coprop.media.reader import Frame
 from coprop.metrics.functional import frame_f_measure, frame_jaccard, region_counts, silent_area
 from coprop.pipeline import CoProp
+from coprop.tracks_first import tracks_first
 from coprop.types import FrameMask
 
 ANNOTATIONS = Path(__file__).parent / "real_clips" / "annotations.json"
@@ -245,9 +247,16 @@ def score(probabilities: Tensor, sounding: Tensor, ignored: Tensor) -> Scores:
 
 
 def evaluate(
-    pipeline: CoProp, path: Path, clip: AnnotatedClip, out: Path | None = None
+    pipeline: CoProp,
+    path: Path,
+    clip: AnnotatedClip,
+    out: Path | None = None,
+    *,
+    tracks: bool = False,
 ) -> dict[str, Scores]:
     """Scores of the methods by name; with a folder, its frames are drawn into it.
+
+    With ``tracks``, those of `tracks_first` too.
 
     Raises:
         CoPropError: what the pipeline raises, or pictures that cannot be written.
@@ -271,6 +280,11 @@ def evaluate(
         "every frame alone": [sounding_probability(mask) for mask in alone],
         **{name: [mask] * len(frames) for name, mask in constant.items()},
     }
+    if tracks:
+        with Clip(path) as whole:
+            followed = tracks_first(pipeline, whole, pipeline.detect(whole.audio))
+            chosen = at_times((mask for _, mask in followed), times_s)
+        answers["tracks first"] = [sounding_probability(mask) for mask in chosen]
     truth = [rasterise(frame, *shape) for frame in clip.frames]
     sounding, ignored = (torch.from_numpy(np.stack(masks)) for masks in zip(*truth, strict=True))
     return {
@@ -321,6 +335,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("clips", type=Path, help="folder with the videos")
     parser.add_argument("--model", default=DEFAULT_MODEL, help="as coprop eval takes it")
+    parser.add_argument("--tracks", action="store_true", help="tracks first as well")
     parser.add_argument("--out", type=Path, help="folder for pictures of the annotated frames")
     options = parser.parse_args()
     try:
@@ -331,7 +346,7 @@ def main() -> None:
                 print(f"{clip.file} is not in {options.clips} and is skipped.")
         pipeline = load_model(options.model, torch.device("cpu"))
         results = {
-            path.stem: evaluate(pipeline, path, clip, options.out)
+            path.stem: evaluate(pipeline, path, clip, options.out, tracks=options.tracks)
             for path, clip in found
             if path is not None
         }

@@ -103,7 +103,9 @@ class EvalOptions:
             metavar="LIST",
             help="What is compared, out of: nothing, everything, alone (the model on every frame), "
             "coprop (with the pipeline's own detector), cosine, novelty, true (control points), "
-            "text (keyframes guided by words).",
+            "text (keyframes guided by words); at the control points of events(), the pipeline's "
+            "own or YAMNet's: events (guided by sound), events-text, events-both; "
+            "tracks (all that is seen is tracked, and the sound chooses among the tracks).",
         ),
     ] = "alone,cosine,novelty,true"
     split: SplitOption = "test"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,14 +13,18 @@ from torch import nn
 
 from coprop.callables import function_named
 from coprop.control_points.detector import ControlPointDetector
+from coprop.control_points.events.detector import EventDetector
 from coprop.control_points.rcpg import RCPGDetector
 from coprop.data.labelled import LabelledClip
 from coprop.errors import CoPropError
 from coprop.keyframes.grounded import GroundedNetwork
+from coprop.keyframes.model import KeyframeModel
 from coprop.keyframes.naming import name_sounds
 from coprop.keyframes.segmenter import KeyframeSegmenter
+from coprop.keyframes.text_guided import WordGuided
 from coprop.media.clip import Clip
 from coprop.pipeline import CoProp, Detector
+from coprop.tracks_first import tracks_first
 from coprop.types import ControlPoints, FrameMask
 
 DEFAULT_MODEL = "default"
@@ -112,38 +117,95 @@ def text_guided(pipeline: CoProp) -> Method:
     The words are the detector's own, where it gives any, or else those of an `AudioSetNamer`.
 
     Raises:
-        CoPropError: a pipeline whose keyframe model is not the default, which knows things by name.
+        CoPropError: a pipeline whose keyframe model takes no words.
     """
-    model = pipeline.segmenter
-    if not isinstance(model, KeyframeSegmenter) or not isinstance(model.network, GroundedNetwork):
-        raise CoPropError(
-            "the method text is for the default segmenter, which knows things by name. Evaluate "
-            "another model guided by words as --model module:factory, a factory that returns "
-            "CoProp.wrap(TextGuidedSegmenter(fn), detector=...), with the method coprop."
-        )
-    guided = CoProp(
-        model.text_guided(),
-        detector=pipeline.detector,
-        propagator=pipeline.propagator,
-        max_segment_s=pipeline.max_segment_s,
-        working_edge=pipeline.working_edge,
-        namer=None,
-        device=pipeline.device,
-    )
     found = detected(pipeline.detector)
 
     def points_of(clip: LabelledClip) -> ControlPoints:
         points = found(clip)
         return points if points.categories is not None else name_sounds(points, clip.audio)
 
+    guided = _with_segmenter(pipeline, _by_text("text", pipeline.segmenter))
     return propagated(guided, points_of, "coprop, guided by text")
+
+
+def guided_by_events(pipeline: CoProp, guide: str) -> Method:
+    """The pipeline at the control points of an event detector, guided in one of three ways.
+
+    All three have the same control points and words: the pipeline's own detector's, if that is
+    `ControlPointDetector.events`, or else those of the events that YAMNet hears.
+
+    Args:
+        pipeline: whose parts are used.
+        guide: "sound", the pipeline's keyframe model as it is; "text", the words alone; or "both".
+
+    Raises:
+        CoPropError: a pipeline whose keyframe model cannot be guided so.
+    """
+    model: KeyframeModel = pipeline.segmenter
+    if guide == "text":
+        model = _by_text("events-text", model)
+    elif guide == "both":
+        model = _grounded("events-both", model).text_and_sound_guided()
+    elif isinstance(model, WordGuided):
+        raise CoPropError(
+            f"the method events is guided by sound, and {type(model).__name__} takes words alone; "
+            "evaluate it by the method events-text."
+        )
+    own = pipeline.detector
+    events = own if isinstance(own, EventDetector) else ControlPointDetector.events()
+    told = {"sound": "by sound", "text": "by text", "both": "by text and sound"}[guide]
+    name = f"coprop, events, guided {told}"
+    return propagated(_with_segmenter(pipeline, model), detected(events), name)
+
+
+def tracked_first(pipeline: CoProp) -> Method:
+    """All that is seen, tracked, among which the sound of each segment chooses.
+
+    Raises:
+        CoPropError: a pipeline whose keyframe model is not the default.
+    """
+    _grounded("tracks", pipeline.segmenter)
+    points_of = detected(pipeline.detector)
+
+    def predict(clip: LabelledClip) -> Prediction:
+        points = points_of(clip)
+        tracked = tracks_first(pipeline, Clip(clip.frames, clip.audio), points)
+        return Prediction((mask for _, mask in tracked), points.change_times_s)
+
+    return Method("tracks first", predict)
+
+
+def _with_segmenter(pipeline: CoProp, segmenter: KeyframeModel) -> CoProp:
+    """The same pipeline with another keyframe model, whose segments nobody names."""
+    other = copy(pipeline)
+    other.segmenter = segmenter
+    other.namer = None
+    return other
+
+
+def _by_text(method: str, model: KeyframeModel) -> KeyframeModel:
+    """A keyframe model that words guide: itself, or the default's by its words."""
+    if isinstance(model, WordGuided):
+        return model
+    return _grounded(method, model).text_guided()
+
+
+def _grounded(method: str, model: KeyframeModel) -> KeyframeSegmenter:
+    if isinstance(model, KeyframeSegmenter) and isinstance(model.network, GroundedNetwork):
+        return model
+    raise CoPropError(
+        f"the method {method} is for the default segmenter, which knows things by name. Evaluate "
+        "another model guided by words as --model module:factory, a factory that returns "
+        "CoProp.wrap(TextGuidedSegmenter(fn), detector=...), with the method coprop."
+    )
 
 
 def detected(detector: Detector) -> PointsFunction:
     """Control points of a detector; one flag for each frame in datasets that count so."""
 
     def points_of(clip: LabelledClip) -> ControlPoints:
-        if isinstance(detector, ControlPointDetector | RCPGDetector):
+        if isinstance(detector, ControlPointDetector | EventDetector | RCPGDetector):
             return detector(clip.audio, windows=clip.windows)
         return detector(clip.audio)
 
@@ -180,6 +242,10 @@ METHODS: dict[str, Callable[[CoProp], Method]] = {
     "novelty": lambda p: propagated(p, detected(ControlPointDetector.novelty()), "coprop, novelty"),
     "true": lambda p: propagated(p, true_points, "coprop, true control points"),
     "text": text_guided,
+    "events": lambda p: guided_by_events(p, "sound"),
+    "events-text": lambda p: guided_by_events(p, "text"),
+    "events-both": lambda p: guided_by_events(p, "both"),
+    "tracks": tracked_first,
 }
 """The methods that the command line offers, by name."""
 

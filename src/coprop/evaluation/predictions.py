@@ -14,14 +14,14 @@ from coprop.pipeline import CoProp
 AS_THEY_ARE = "predictions as they are"
 """What the method "alone" is called of predictions."""
 
-_NO_MODEL = ("text",)  # guides a network by words
+_NO_MODEL = ("text", "events-text", "events-both", "tracks")  # guide a network, or look with it
 
 
 def methods_of_run(names: Sequence[str], run: PredictionRun, pipeline: CoProp) -> list[Method]:
     """The methods of these names, for each clip with its own predictions.
 
     Args:
-        names: out of `METHODS`, but "text".
+        names: out of `METHODS`, but those that guide a network by words or track what it sees.
         run: the predictions.
         pipeline: whose parts are used, but the keyframe model.
 

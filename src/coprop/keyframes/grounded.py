@@ -34,7 +34,8 @@ class GroundedNetwork(nn.Module):
     ``forward`` takes ``(K, 3, h, w)`` RGB in [0, 1] with sides that are multiples of 32, ``(K, n)``
     samples at 16 kHz of any length, and where they are known ``(K, T, 3, h, w)``, the frames of
     `coprop.keyframes.motion.SURROUNDINGS`; it returns ``(K, 1, h / 4, w / 4)`` logits, -10
-    throughout where nothing that is seen is heard.
+    throughout where nothing that is seen is heard. ``(K, G)`` 0 or 1 may say which groups are
+    named: the sound chooses among these where it can (`SourceSelector.among`).
 
     Args:
         off_screen: how often what sounds is outside the picture, see `SourceSelector`.
@@ -51,10 +52,20 @@ class GroundedNetwork(nn.Module):
         self.selector = SourceSelector(len(self.groups), off_screen)
         self.decoder = MaskDecoder()
 
-    def forward(self, frames: Tensor, audio: Tensor, around: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        frames: Tensor,
+        audio: Tensor,
+        around: Tensor | None = None,
+        named: Tensor | None = None,
+    ) -> Tensor:
         visual = self.visual(frames, around)
         with in_float32(audio.device):  # it costs little, and names hang on small probabilities
-            sounding = self.selector(visual, self.audio(audio))
+            heard = self.audio(audio)
+            if named is None:
+                sounding = self.selector(visual, heard)
+            else:
+                sounding = self.selector.among(visual, heard, named)
         return self._mask(visual, sounding)
 
     def segment(self, frames: Tensor, groups: Tensor) -> Tensor:

@@ -37,7 +37,7 @@ def motion_map(around: Tensor) -> Tensor:
         (K, 1, h // 4, w // 4) in [0, 1]; 0 throughout where nothing moves, or everything does.
     """
     grey = F.avg_pool2d(around.float().mean(dim=2), _REDUCTION)
-    steady = torch.cat([grey[:, :1], _laid_over(grey[:, 1:], grey[:, :1])], dim=1)
+    steady = torch.cat([grey[:, :1], laid_over(grey[:, 1:], grey[:, :1])], dim=1)
     change = steady.std(dim=1, correction=0, keepdim=True)
     radius = max(around.shape[-2] // _SMOOTHED, 1)
     change = F.avg_pool2d(change, 2 * radius + 1, 1, radius, count_include_pad=False)
@@ -49,7 +49,7 @@ def motion_map(around: Tensor) -> Tensor:
     return moving * ((strongest >= _STILL) & (share <= _EVERYWHERE))
 
 
-def _laid_over(frames: Tensor, first: Tensor) -> Tensor:
+def laid_over(frames: Tensor, first: Tensor) -> Tensor:
     """(K, T, h, w) moved as a whole, where that brings them nearer to the (K, 1, h, w) first.
 
     By phase correlation, to one pixel. What comes into view at an edge is as in the first.

@@ -15,10 +15,12 @@ from coprop.checks import check_choice, number, shown, whole
 from coprop.context import ALONE, FrameContext
 from coprop.errors import CoPropError, ShapeError
 from coprop.keyframes.audio_queried import AudioQueriedConfig, AudioQueriedNetwork
+from coprop.keyframes.candidates import Candidate, candidates_in
 from coprop.keyframes.grounded import GroundedNetwork, released
 from coprop.keyframes.model import AudioSpan, check_input
 from coprop.keyframes.motion import SURROUNDINGS
 from coprop.keyframes.selection import OFF_SCREEN
+from coprop.keyframes.text_and_sound import TextAndSoundSegmenter
 from coprop.keyframes.text_guided import TextGuidedSegmenter
 from coprop.keyframes.vocabulary import groups_named
 from coprop.weights import PretrainedModel
@@ -113,7 +115,13 @@ class KeyframeSegmenter(PretrainedModel):
         return SURROUNDINGS if isinstance(self.network, GroundedNetwork) else ALONE
 
     @torch.inference_mode()
-    def forward(self, frames: Tensor, audio: Tensor, around: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        frames: Tensor,
+        audio: Tensor,
+        around: Tensor | None = None,
+        categories: tuple[str, ...] | None = None,
+    ) -> Tensor:
         """Logits of what sounds, at the frames' size.
 
         Args:
@@ -121,6 +129,8 @@ class KeyframeSegmenter(PretrainedModel):
             audio: (K, samples) mono sound around each frame, at `sample_rate`.
             around: (K, T, 3, H, W), for each frame those that `surroundings` names, itself
                 included; None where they are not known. Looked at by the default's network alone.
+            categories: words for what sounds, which the default's network alone knows: of what they
+                name the sound chooses, and of all that is seen where that is nothing.
 
         Returns:
             (K, C, H, W) logits; C = 1 for binary networks.
@@ -130,13 +140,15 @@ class KeyframeSegmenter(PretrainedModel):
         """
         check_input(frames, audio)
         network = self.network
-        if around is None or not isinstance(network, GroundedNetwork):
+        if not isinstance(network, GroundedNetwork):
             return self._at_working_size(frames, lambda small: network(small, audio))
-        _check_around(around, frames)
-        near = rearrange(
-            self._small(around.flatten(0, 1)), "(k t) c h w -> k t c h w", k=len(frames)
-        )
-        return self._at_working_size(frames, lambda small: network(small, audio, near))
+        near, named = None, None
+        if around is not None:
+            _check_around(around, frames)
+            near = self._small_around(around)
+        if categories:
+            named = _named(network, categories, frames)
+        return self._at_working_size(frames, lambda small: network(small, audio, near, named))
 
     def set_off_screen(self, probability: float) -> None:
         """Changes `SegmenterConfig.off_screen`, of the default's network.
@@ -174,12 +186,40 @@ class KeyframeSegmenter(PretrainedModel):
 
         @torch.inference_mode()
         def segment(frames: Tensor, categories: tuple[str, ...]) -> Tensor:
-            named = groups_named(categories)
-            groups = frames.new_tensor([group in named for group in network.groups])
-            groups = groups.expand(len(frames), -1)
+            groups = _named(network, categories, frames)
             return self._at_working_size(frames, lambda small: network.segment(small, groups))
 
         return TextGuidedSegmenter(segment)
+
+    def text_and_sound_guided(self) -> TextAndSoundSegmenter:
+        """The same network guided by both: of what the words name, the sound chooses.
+
+        Raises:
+            CoPropError: an architecture that knows no words.
+        """
+        self.text_guided()  # which says so
+        return TextAndSoundSegmenter(self)
+
+    @torch.inference_mode()
+    def candidates(self, frame: Tensor, around: Tensor | None = None) -> tuple[Candidate, ...]:
+        """All that may sound in a frame, whatever is heard, with masks at the frame's size.
+
+        Args:
+            frame: (1, 3, H, W) RGB in [0, 1].
+            around: (1, T, 3, H, W), as of `forward`.
+
+        Raises:
+            CoPropError: an architecture that knows no things.
+        """
+        network = self.network
+        if not isinstance(network, GroundedNetwork):
+            raise CoPropError(
+                'only segmenters of the architecture "grounded", such as the default, see things '
+                f"whatever is heard; this one is {self.config.architecture!r}."
+            )
+        near = None if around is None else self._small_around(around)
+        found = candidates_in(network, self._small(frame), near)
+        return tuple(replace(one, soft=_at(one.soft, frame)) for one in found)
 
     def _at_working_size(self, frames: Tensor, network: Callable[[Tensor], Tensor]) -> Tensor:
         size = (frames.shape[2], frames.shape[3])
@@ -191,12 +231,31 @@ class KeyframeSegmenter(PretrainedModel):
         size = self._working_size(frames.shape[2], frames.shape[3])
         return F.interpolate(frames, size, mode="bilinear", antialias=True, align_corners=False)
 
+    def _small_around(self, around: Tensor) -> Tensor:
+        """(K, T, 3, H, W) at the working size."""
+        small = self._small(around.flatten(0, 1))
+        near: Tensor = rearrange(small, "(k t) c h w -> k t c h w", k=len(around))
+        return near
+
     def _working_size(self, height: int, width: int) -> tuple[int, int]:
         scale = self.config.working_edge / max(height, width)
         return (
             max(round(height * scale / _STRIDE), 1) * _STRIDE,
             max(round(width * scale / _STRIDE), 1) * _STRIDE,
         )
+
+
+def _at(mask: Tensor, frame: Tensor) -> Tensor:
+    """(h, w) at the size of a frame."""
+    size = (frame.shape[2], frame.shape[3])
+    return F.interpolate(mask[None, None], size, mode="bilinear", align_corners=False)[0, 0]
+
+
+def _named(network: GroundedNetwork, categories: tuple[str, ...], frames: Tensor) -> Tensor:
+    """(K, G) 1 for the groups that the categories name, else 0."""
+    named = groups_named(categories)
+    groups = frames.new_tensor([group in named for group in network.groups])
+    return groups.expand(len(frames), -1)
 
 
 def _check_around(around: Tensor, frames: Tensor) -> None:

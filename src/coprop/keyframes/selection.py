@@ -16,7 +16,7 @@ as likely, since several may sound at once.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -87,6 +87,23 @@ class SourceSelector(nn.Module):
         return Selection(
             (contenders & (likeliest == 0).unsqueeze(1)).to(seen.dtype),
             (likeliest == 1).to(seen.dtype),
+        )
+
+    def among(self, visual: VisualEvidence, audio: AudioEvidence, named: Tensor) -> Selection:
+        """`forward` of the named groups' things alone; where none of them sounds, of all.
+
+        Args:
+            visual, audio: of `forward`.
+            named: (K, G), 1 for the groups that may sound and 0 for others.
+        """
+        heard = replace(audio, groups=audio.groups * named)
+        first = self.select(self.seen(visual) * named, torch.zeros_like(audio.confidence), heard)
+        all_of_them = self(visual, audio)
+        chosen = first.groups * named  # where no group is left, all are as likely
+        found = chosen.amax(dim=1) > 0
+        return Selection(
+            torch.where(found[:, None], chosen, all_of_them.groups),
+            torch.where(found, first.other, all_of_them.other),
         )
 
     def seen(self, visual: VisualEvidence) -> Tensor:

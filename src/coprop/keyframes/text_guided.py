@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import get_args
+from typing import Protocol, get_args, runtime_checkable
 
 from torch import Tensor
 
@@ -77,8 +77,22 @@ class TextGuidedSegmenter:
         return as_logits(self.fn(frames, self.categories), self.outputs, "the text-guided function")
 
 
+@runtime_checkable
+class WordGuided(KeyframeModel, Protocol):
+    """A keyframe model that takes words for what is heard, as `TextGuidedSegmenter` does."""
+
+    @property
+    def categories(self) -> tuple[str, ...] | None:
+        """The words; None where the pipeline is to fill in the detector's."""
+        ...
+
+    def guided_by(self, categories: tuple[str, ...] | None) -> KeyframeModel:
+        """The same model, with words for what sounds."""
+        ...
+
+
 def guided(keyframes: KeyframeModel, categories: tuple[str, ...] | None) -> KeyframeModel:
     """The keyframe model for a keyframe around which these categories are heard."""
-    if isinstance(keyframes, TextGuidedSegmenter) and keyframes.categories is None:
+    if isinstance(keyframes, WordGuided) and keyframes.categories is None:
         return keyframes.guided_by(categories)
     return keyframes
