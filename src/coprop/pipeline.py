@@ -13,6 +13,7 @@ from contextlib import ExitStack, closing
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -29,6 +30,7 @@ from coprop.keyframes.model import KeyframeFunction, KeyframeModel, Outputs
 from coprop.keyframes.naming import AUDIOSET, SoundNamer
 from coprop.keyframes.segmenter import KeyframeSegmenter
 from coprop.keyframes.timed import for_clip
+from coprop.live.latency import LOOK_AHEAD_S
 from coprop.media.clip import AudioSource, Clip, ClipSource
 from coprop.precision import Precision, as_dtype
 from coprop.propagation.propagator import AudioInsertPropagator, Propagator
@@ -37,6 +39,9 @@ from coprop.slots import CHECKS, checked_device
 from coprop.tracking import SegmentTracker, Tracking
 from coprop.types import AudioTrack, ControlPoints, FrameMask, Progress
 from coprop.weights import has_file
+
+if TYPE_CHECKING:
+    from coprop.live.session import LiveSession
 
 Detector = Callable[[AudioTrack], ControlPoints]
 """What fills the control point slot: a `ControlPointDetector` or any such function."""
@@ -280,6 +285,33 @@ class CoProp(Closing):
             opened.pop_all()  # from here on the iterator closes the clip
             return _masks_of(clip, tracking)
 
+    def live(
+        self, frame_rate: float, sample_rate: int, *, look_ahead_s: float = LOOK_AHEAD_S
+    ) -> LiveSession:
+        """A session into which frames and sound are pushed as they come, for masks at once.
+
+        Args:
+            frame_rate: frames a second.
+            sample_rate: of the sound, in Hz.
+            look_ahead_s: how much sound after a frame is waited for, in seconds, 0 to 5. With less
+                than 0.6 s a mask outlives its sound by what is missing, and with less than half a
+                second the default's keyframe model sees fewer frames of what moves.
+
+        Raises:
+            CoPropError: a rate or a time out of its range.
+        """
+        from coprop.live.session import LiveSession
+
+        return LiveSession(
+            self._tracker,
+            self.detector,
+            frame_rate,
+            sample_rate,
+            look_ahead_s=look_ahead_s,
+            longest_s=self.max_segment_s,
+            namer=self.namer,
+        )
+
     def detect(self, audio: GivenSound) -> ControlPoints:
         """Where the sounding objects change (paper section 3.2)."""
         points = self.detector(as_track(audio))
@@ -295,7 +327,7 @@ class CoProp(Closing):
     ) -> Tracking:
         """Every frame of a clip with its mask, given its control points, as they are asked for."""
         return Tracking(
-            self._tracker(clip),
+            self._tracker(clip.audio, clip),
             clip,
             points,
             longest_s=self.max_segment_s,
@@ -319,7 +351,7 @@ class CoProp(Closing):
             points: where a text-guided model takes its words from.
             numbers: of the frames that are asked for, from 0; None for all.
         """
-        tracker = self._tracker(clip)
+        tracker = self._tracker(clip.audio, clip)
         for frame, around in with_neighbours(clip.frames, tracker.context):
             if numbers is not None and frame.index not in numbers:
                 continue
@@ -333,11 +365,12 @@ class CoProp(Closing):
             _ = mask.probabilities  # or a long video's would fill the device
         return mask
 
-    def _tracker(self, clip: Clip) -> SegmentTracker:
+    def _tracker(self, audio: AudioTrack, clip: Clip | None = None) -> SegmentTracker:
+        length = (clip.num_frames, clip.duration_s) if clip is not None else (None, None)
         return SegmentTracker(
-            for_clip(self.segmenter, clip.num_frames, clip.duration_s),
+            for_clip(self.segmenter, *length),
             self.propagator,
-            clip.audio,
+            audio,
             working_edge=self.working_edge,
             device=self.device,
             dtype=self.dtype,

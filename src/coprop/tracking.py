@@ -33,7 +33,7 @@ from coprop.keyframes.timed import Moment, NoKeyframe
 from coprop.precision import computing_in
 from coprop.propagation.checks import checked_step, values_known, warn_of_step_probabilities
 from coprop.propagation.propagator import Propagator
-from coprop.schedule import Schedule, keyframe_spans
+from coprop.schedule import KeyframeSpan, Schedule, keyframe_spans
 from coprop.silence import heard_spans, is_silent, quiet_blocks
 from coprop.types import AudioTrack, ControlPoints, FrameMask, Progress, Segment
 
@@ -113,8 +113,7 @@ class Tracking:
             longest_s=longest_s,
             silent=lambda span: is_silent(quiet, span),
         )
-        schedule = Schedule(spans)
-        state: SegmentState | None = None
+        schedule, carried = Schedule(spans), Carrier(tracker)
         begun: Segment | None = None
         duration_s, before_s = _ALONE_S, math.nan
         with closing(clip.frames_ahead()) as frames:
@@ -123,22 +122,17 @@ class Tracking:
                 duration_s = duration_s if math.isnan(before_s) else frame.time_s - before_s
                 before_s = frame.time_s
                 span, is_keyframe = schedule.at(frame.time_s, duration_s)
-                if span is None:
-                    mask = tracker.silent(frame, state.mask if state else None)
-                elif state is None or is_keyframe:
+                words, starts = None, is_keyframe or not carried.has_mask
+                if span is not None and starts:
                     words = points.categories_at(_middle_s(span.sources, sound_s))
-                    started = tracker.start(frame, span.sources, around, words)
-                    state = started or (tracker.step(frame, state) if state else None)
-                    mask = state.mask if state else tracker.silent(frame, None)
+                mask = carried.mask(frame, span, is_keyframe, around, words)
+                if span is not None and starts:
                     if span.sources != begun:
                         begun = span.sources
                         self.segments.append(self._named(begun, frame.time_s))
                     # A short sound between two frames has ended when it is shown.
                     if span.end_s <= frame.time_s:
                         self._lengthen(frame.time_s + duration_s)
-                else:
-                    state = tracker.step(frame, state)
-                    mask = state.mask
                 yield frame, mask
                 if progress is not None:
                     progress("frames", frame.index + 1, clip.num_frames)
@@ -154,6 +148,51 @@ class Tracking:
     def _lengthen(self, end_s: float) -> None:
         last = self.segments[-1]
         self.segments[-1] = replace(last, end_s=max(last.end_s, end_s))
+
+
+class Carrier:
+    """The state machine: a keyframe's mask is carried on until the next, and rests in silence.
+
+    Args:
+        tracker: makes the masks.
+    """
+
+    def __init__(self, tracker: SegmentTracker) -> None:
+        self._tracker = tracker
+        self._state: SegmentState | None = None
+
+    @property
+    def has_mask(self) -> bool:
+        """Whether there has been a keyframe."""
+        return self._state is not None
+
+    def mask(
+        self,
+        frame: Frame,
+        span: KeyframeSpan | None,
+        is_keyframe: bool,
+        around: Sequence[Frame],
+        words: tuple[str, ...] | None = None,
+    ) -> FrameMask:
+        """The mask of the next frame.
+
+        Args:
+            frame: the frame.
+            span: where it lies; None in silence.
+            is_keyframe: whether the keyframe model is to be asked; it is asked in any case as long
+                as it has given no mask.
+            around, words: see `SegmentTracker.start`.
+        """
+        tracker, state = self._tracker, self._state
+        if span is None:
+            return tracker.silent(frame, state.mask if state else None)
+        if state is None or is_keyframe:
+            started = tracker.start(frame, span.sources, around, words)
+            state = started or (tracker.step(frame, state) if state else None)
+        else:
+            state = tracker.step(frame, state)
+        self._state = state
+        return state.mask if state else tracker.silent(frame, None)
 
 
 class SegmentTracker:
