@@ -14,7 +14,7 @@ from coprop.control_points.detector import ControlPointDetector, WithLevel
 from coprop.control_points.novelty import novelty_scores
 from coprop.errors import CoPropError
 from coprop.live.novelty import RecentNovelty
-from coprop.live.sound import LevelMeter, LiveSound
+from coprop.live.sound import LevelMeter, LiveSound, RecentSound
 from coprop.silence import END_S, SHORTEST_SILENCE_S, SHORTEST_SOUND_S, heard_spans, quiet_blocks
 from coprop.types import AudioTrack, ControlPoints, Segment
 
@@ -24,6 +24,13 @@ LATEST_S = 2.5
 _SOONEST_S, _SUREST_S = 0.2, 0.8
 """How much sound is heard after a change, at least, before it is believed: as much as the session
 looks ahead, between these. Less tells too little, more would tell nothing new."""
+
+_STEP_S = 0.05  # the grid on which changes lie, so that one at a frame is known with the frame
+
+_SELDOM_S = 1.0
+"""Seconds from one asking of a detector to the next, where it hears all of the 20 s each time."""
+
+_Found = tuple[float, float, tuple[str, ...]]  # time, score and words of a control point
 
 _SAME_S = 0.25  # changes nearer than this are one: half the shortest time between two of them
 _EDGE_S = 0.1  # a change this near to where sound begins or ends is that moment
@@ -60,9 +67,11 @@ class LiveChanges:
     def __init__(
         self, detector: Callable[[AudioTrack], ControlPoints], sound: LiveSound, look_ahead_s: float
     ) -> None:
-        self._detect, self.is_default = _for_recent(detector)
+        self._detect, self._every_s = _for_recent(detector)
+        self._asked_s = -self._every_s
+        self._found: list[_Found] = []
         self._meter = LevelMeter(sound)
-        self._settled_s = min(max(look_ahead_s, _SOONEST_S), _SUREST_S)
+        self._settled_s = min(max(look_ahead_s - _STEP_S, _SOONEST_S), _SUREST_S)
         self._min_gap_s = float(getattr(detector, "min_gap_s", 0.0))
         self._known_s = 0.0  # up to here it has been told where something is heard
         self._heard_s = 0.0  # the last moment at which something was heard
@@ -75,23 +84,14 @@ class LiveChanges:
         recent = self._meter.recent()
         if not recent.num_samples:
             return []
-        points = self._detect(recent)
-        if not isinstance(points, ControlPoints):
-            raise CoPropError(
-                f"the detector must return ControlPoints, got {type(points).__name__}; "
-                "ControlPoints(times_s, scores, flags) makes them from arrays."
-            )
         now_s = recent.end_s
+        if now_s - self._asked_s >= self._every_s - _ROUNDING_S:
+            self._asked_s = now_s
+            self._found = self._ask(recent)
+        found = self._found
         heard = [
             Segment(span.start_s + recent.start_s, span.end_s + recent.start_s)
             for span in heard_spans(quiet_blocks(recent))
-        ]
-        found = [
-            (float(t) + recent.start_s, float(score), points.categories_at(float(t)) or ())
-            for t, score in zip(
-                points.times_s[points.flags], points.scores[points.flags], strict=True
-            )
-            if t > 0 and t + recent.start_s > now_s - LATEST_S
         ]
         edges = self._edges(heard, now_s)
         changes = [_scored(edge, found) for edge in edges]
@@ -100,6 +100,21 @@ class LiveChanges:
         self._told += [(c.time_s, c.score) for c in changes]
         self._told = [told for told in self._told if told[0] > now_s - 2 * LATEST_S]
         return changes
+
+    def _ask(self, recent: RecentSound) -> list[_Found]:
+        """What the detector finds in the last seconds, on the clock of the stream."""
+        points = self._detect(recent)
+        if not isinstance(points, ControlPoints):
+            raise CoPropError(
+                f"the detector must return ControlPoints, got {type(points).__name__}; "
+                "ControlPoints(times_s, scores, flags) makes them from arrays."
+            )
+        flagged = zip(points.times_s[points.flags], points.scores[points.flags], strict=True)
+        return [
+            (float(t) + recent.start_s, float(score), points.categories_at(float(t)) or ())
+            for t, score in flagged
+            if t > 0 and t + recent.start_s > recent.end_s - LATEST_S
+        ]
 
     def _edges(self, heard: list[Segment], now_s: float) -> list[Change]:
         """Where sound has begun, and where it has ended: a pause of 0.6 s tells."""
@@ -127,14 +142,16 @@ class LiveChanges:
 
     def _within(
         self,
-        found: list[tuple[float, float, tuple[str, ...]]],
+        found: list[_Found],
         heard: list[Segment],
         edges: list[Change],
         now_s: float,
     ) -> list[Change]:
         """Changes in the midst of what is heard, that have been heard out."""
         changes: list[Change] = []
-        ends = [t for span in heard for t in (span.start_s, span.end_s)]
+        ends = [(t, _EDGE_S) for span in heard for t in (span.start_s, span.end_s)]
+        if heard and now_s - heard[-1].end_s >= END_S:  # it may have ended, which explains more
+            ends.append((heard[-1].end_s, self._min_gap_s))
         told = [t for t, _ in self._told] + [edge.time_s for edge in edges]
         for time_s, score, words in found:
             apart = max(self._min_gap_s, _SAME_S)
@@ -142,7 +159,7 @@ class LiveChanges:
                 self._sounding
                 and time_s >= self._known_s + _EDGE_S
                 and now_s - time_s >= self._settled_s - _ROUNDING_S
-                and all(abs(time_s - t) >= _EDGE_S for t in ends)
+                and all(abs(time_s - t) >= near_s for t, near_s in ends)
                 and all(abs(time_s - t) >= apart - _ROUNDING_S for t in told)
             ):
                 changes.append(Change(time_s, "differs", score, words))
@@ -150,7 +167,7 @@ class LiveChanges:
         return changes
 
 
-def _scored(edge: Change, found: list[tuple[float, float, tuple[str, ...]]]) -> Change:
+def _scored(edge: Change, found: list[_Found]) -> Change:
     """An edge with the score of the control point that the detector finds there, if it does."""
     near = [f for f in found if abs(f[0] - edge.time_s) <= _EDGE_S]
     if not near or edge.time_s < END_S:
@@ -161,13 +178,13 @@ def _scored(edge: Change, found: list[tuple[float, float, tuple[str, ...]]]) -> 
 
 def _for_recent(
     detector: Callable[[AudioTrack], ControlPoints],
-) -> tuple[Callable[[AudioTrack], ControlPoints], bool]:
-    """The detector, and whether it is the default's, which then hears each moment once."""
+) -> tuple[Callable[[AudioTrack], ControlPoints], float]:
+    """The detector, and how often it is asked, in seconds; the default's hears each moment once."""
     score = getattr(detector, "score", None)
     if not isinstance(detector, ControlPointDetector) or not isinstance(score, WithLevel):
-        return detector, False
+        return detector, _SELDOM_S
     if score.fine_score is not novelty_scores:
-        return detector, False
+        return detector, _SELDOM_S
     streamed = replace(score, fine_score=RecentNovelty())
     return (
         ControlPointDetector(streamed, threshold=detector.threshold, min_gap_s=detector.min_gap_s),

@@ -6,6 +6,7 @@ from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 LOOK_AHEAD_S = 0.3
 """Seconds; most changes are then known when the first frame after them is masked."""
@@ -61,9 +62,15 @@ class Stopwatch:
         if not self.masks:
             return None
         waiting, computing = np.array(self._waiting), np.array(self._computing)
-        figures = [
-            float(np.percentile(values, share))
-            for values in (waiting + computing, waiting, computing)
-            for share in (50, 95)
-        ]
-        return Latency(*figures, self.masks)
+        total = waiting + computing
+        return Latency(
+            *_middle_and_most(total),
+            *_middle_and_most(waiting),
+            *_middle_and_most(computing),
+            self.masks,
+        )
+
+
+def _middle_and_most(values: NDArray[np.float64]) -> tuple[float, float]:
+    """The median and the 95th percentile."""
+    return float(np.median(values)), float(np.percentile(values, 95))

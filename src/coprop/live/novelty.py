@@ -15,7 +15,7 @@ from coprop.live.sound import RecentSound
 _SCORED_S = 3.0
 """So much of the newest sound is scored; what is older has been decided on."""
 
-_EDGE_STEPS = 16  # on either side: how far the encoder looks around a step, of 46 ms
+_EDGE_STEPS = 8  # on either side: what the encoder sees of a step, of 46 ms, beyond hardly counts
 _TOKEN_STEPS = 4  # the encoder's last stage has a token for four steps, from the first on
 _PEAK_S = 18.0  # the sound is scaled to the peak of so many seconds, as files are
 

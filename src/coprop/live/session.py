@@ -31,8 +31,7 @@ LONGEST_LOOK_AHEAD_S = 5.0
 MOST_APART_S = 10.0
 """How far sound may be behind the frames, or ahead of them, in seconds."""
 
-_OFTEN_S = 0.2  # the default's detector hears what is new so often
-_SELDOM_S = 1.0  # other detectors hear all of the last 20 s each time
+_OFTEN_S = 0.2  # from one look at what is new in the sound to the next
 _ROUNDING_S = 1e-6
 
 
@@ -81,7 +80,6 @@ class LiveSession:
         self._carried = Carrier(self._tracker)
         self._plan = LivePlan(self._sound, longest_s, namer)
         self._changes = LiveChanges(detector, self._sound, self.look_ahead_s)
-        self._every_s = _OFTEN_S if self._changes.is_default else _SELDOM_S
         self._analysed_s = -1.0
         self._waiting: deque[Frame] = deque()  # for their sound
         self._held: deque[Frame] = deque()  # masked already, but near to those that are not
@@ -220,7 +218,7 @@ class LiveSession:
         # At the end of the stream nothing more will be heard than has been.
         self._sound.hear_until(max(min(needed_s, self._sound.end_s) - SETTLED_S, 0.0))
         frame_s = self._frame_s(frame)
-        if self._analysed_s < 0 or frame.time_s - self._analysed_s >= self._every_s - _ROUNDING_S:
+        if self._analysed_s < 0 or frame.time_s - self._analysed_s >= _OFTEN_S - _ROUNDING_S:
             self._analysed_s = frame.time_s
             for change in self._changes.update():
                 self._plan.add(change, frame.time_s)
