@@ -184,12 +184,26 @@ def check_output(options: RunOptions) -> None:
     """Refuses, before any work is done, what could not be written at its end.
 
     Raises:
+        OutputError: see `check_folder`.
+    """
+    inputs = filter(None, (options.video, options.audio, options.predictions))
+    check_folder(options.out, tuple(inputs), force=options.force)
+
+
+def check_folder(out: Path, inputs: Sequence[Path], *, force: bool) -> None:
+    """Refuses a folder that a result could not be written into.
+
+    Args:
+        out: the folder.
+        inputs: what is read, and must not be overwritten.
+        force: whether an earlier result is to be replaced.
+
+    Raises:
         OutputError: the folder has something in it and is not to be replaced, cannot be written,
             or holds the input under a name that the result would take.
     """
     from coprop.files import is_empty, output_errors
 
-    out = options.out
     with output_errors(out):
         existing = next(path for path in (out, *out.absolute().parents) if path.exists())
         if not existing.is_dir():
@@ -198,20 +212,19 @@ def check_output(options: RunOptions) -> None:
             raise OutputError(f"cannot write {out}: no permission to write in {existing}.")
         if existing != out or is_empty(out):
             return
-    if not options.force:
+    if not force:
         raise OutputError(
             f"{out} is not empty. Choose another folder, or replace the result in it with --force."
         )
-    _spare_input(options)
+    _spare_inputs(out, inputs)
 
 
-def _spare_input(options: RunOptions) -> None:
+def _spare_inputs(out: Path, inputs: Sequence[Path]) -> None:
     from coprop.media.writer import MASKS, OVERLAY, RESULT, TIMELINE
 
-    out = options.out
     results = {(out / name).resolve() for name in (MASKS, OVERLAY, TIMELINE, RESULT)}
     exports = (out / FOLDER).resolve()
-    for path in filter(None, (options.video, options.audio, options.predictions)):
+    for path in inputs:
         if {path.resolve(), path.resolve().parent} & results or exports in path.resolve().parents:
             raise OutputError(
                 f"{path} is part of the result in {out}, which --force would remove. Choose "

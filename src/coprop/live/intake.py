@@ -19,7 +19,6 @@ HIGHEST_FRAME_RATE = 1000.0
 """Frames a second; no camera that is looked at live shows more."""
 
 _SAME_S = 1e-6  # times that differ by less, by rounding, are the same
-_GAP = 1.5  # frame durations from one frame to the next, from which on one is missing
 _MOST_CHANNELS = 32
 
 
@@ -39,6 +38,10 @@ class FrameIntake:
         self._next = 0
         self._last: Frame | None = None
 
+    def number_at(self, time_s: float) -> int:
+        """The number of a frame that is shown at a time, after those before it."""
+        return max(self._next, round(time_s * self.rate))
+
     def frame(self, picture: ArrayLike | torch.Tensor, time_s: Any, at: Any) -> Frame:
         """The picture as a frame; nothing is counted until it is `taken`.
 
@@ -52,7 +55,7 @@ class FrameIntake:
             time_s = number("time_s", time_s, wanted, low=0, error=MediaError)
         place = given
         if place is None:
-            place = self._next if time_s is None else max(self._next, round(time_s * self.rate))
+            place = self._next if time_s is None else self.number_at(time_s)
         time_s = place / self.rate if time_s is None else time_s
         last = self._last
         if last is not None and (place <= last.index or time_s <= last.time_s + _SAME_S):

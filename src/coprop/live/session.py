@@ -107,6 +107,11 @@ class LiveSession:
         return self._frames.missing + self._refused
 
     @property
+    def sound(self) -> LiveSound:
+        """What is kept of the sound."""
+        return self._sound
+
+    @property
     def latency(self) -> Latency | None:
         """How long masks have taken; None before the first."""
         return self._stopwatch.read()
@@ -161,6 +166,10 @@ class LiveSession:
             self._frames.taken(taken)
             self._waiting.append(taken)
         return self._ready(begun)
+
+    def next_number(self, time_s: float) -> int:
+        """The number that a frame shown at a time would get by its time."""
+        return self._frames.number_at(time_s)
 
     def finish(self) -> list[FrameMask]:
         """The masks of the frames that still wait; the stream has ended. Again: none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 
 import numpy as np
@@ -35,16 +36,22 @@ class LiveSound:
     Args:
         sample_rate: of what comes in, in Hz.
         kept_s: how much is kept.
+
+    Attributes:
+        until_s: what is later is not heard yet.
+        is_growing: whether more may come in.
     """
 
     def __init__(self, sample_rate: int, kept_s: float = KEPT_S) -> None:
         self.sample_rate = sample_rate
         self.until_s = 0.0
+        self.is_growing = True
         self._kept = round(kept_s * sample_rate)
         # Twice as long as what is kept, so that samples are moved once in a while, not each time.
         self._buffer: NDArray[np.float32] = np.zeros(2 * self._kept, dtype=np.float32)
         self._start = self._stop = 0  # positions of what is in the buffer
         self._copies: dict[int, tuple[Resampler, LiveSound]] = {}
+        self._lock = threading.Lock()  # an overlay's sound is read by the thread that writes it
 
     @property
     def num_samples(self) -> int:
@@ -81,17 +88,18 @@ class LiveSound:
 
     def finish(self) -> None:
         """Takes what is still inside the resamplers; nothing may be fed after it."""
+        self.is_growing = False
         for resampler, copy in self._copies.values():
             copy.feed(np.clip(resampler.flush(), -LOUDEST, LOUDEST))
 
     def read(self, start: int, stop: int) -> NDArray[np.float32]:
         """Samples ``start`` to ``stop`` (exclusive); zeros where nothing is kept or heard yet."""
         window = np.zeros(max(stop - start, 0), dtype=np.float32)
-        first, last = max(start, self._start), min(stop, self.num_samples)
-        if last > first:
-            window[first - start : last - start] = self._buffer[
-                first - self._start : last - self._start
-            ]
+        with self._lock:
+            first, last = max(start, self._start), min(stop, self.num_samples)
+            if last > first:
+                known = self._buffer[first - self._start : last - self._start]
+                window[first - start : last - start] = known
         return window
 
     def resampled(self, sample_rate: int) -> LiveSound:
@@ -114,14 +122,15 @@ class LiveSound:
         return self._copies[sample_rate][1]
 
     def _append(self, samples: NDArray[np.float32]) -> None:
-        held = self._stop - self._start
-        if held + len(samples) > len(self._buffer):
-            dropped = held - self._kept
-            self._buffer[: self._kept] = self._buffer[dropped:held]
-            self._start += dropped
-            held = self._kept
-        self._buffer[held : held + len(samples)] = samples
-        self._stop += len(samples)
+        with self._lock:
+            held = self._stop - self._start
+            if held + len(samples) > len(self._buffer):
+                forgotten = held - self._kept
+                self._buffer[: self._kept] = self._buffer[forgotten:held]
+                self._start += forgotten
+                held = self._kept
+            self._buffer[held : held + len(samples)] = samples
+            self._stop += len(samples)
 
 
 class LevelMeter:
