@@ -43,7 +43,8 @@ class Change:
 
     Args:
         time_s: when.
-        kind: "begins" where sound begins, "ends" where it ends, "differs" in the midst of it.
+        kind: "begins" where sound begins, "ends" where it ends, "differs" in the midst of it;
+            "surer" where one of the first two has been told and is a control point after all.
         score: how sure it is, in [0, 1]; 0 where sound begins or ends and the detector does not
             take that for a change.
         words: what the detector hears from there on.
@@ -70,6 +71,7 @@ class LiveChanges:
         self._detect, self._every_s = _for_recent(detector)
         self._asked_s = -self._every_s
         self._found: list[_Found] = []
+        self._unsure: list[Change] = []  # edges that the detector takes for no change so far
         self._meter = LevelMeter(sound)
         self._settled_s = min(max(look_ahead_s - _STEP_S, _SOONEST_S), _SUREST_S)
         self._min_gap_s = float(getattr(detector, "min_gap_s", 0.0))
@@ -94,7 +96,13 @@ class LiveChanges:
             for span in heard_spans(quiet_blocks(recent))
         ]
         edges = self._edges(heard, now_s)
-        changes = [_scored(edge, found) for edge in edges]
+        # What the detector takes for no change may become one as more of what follows is heard.
+        unsure = [replace(edge, kind="surer") for edge in self._unsure]
+        changes = [_scored(edge, found) for edge in (*edges, *unsure)]
+        self._unsure = [
+            c for c in changes if not c.score and END_S <= c.time_s and now_s - c.time_s < LATEST_S
+        ]
+        changes = [c for c in changes if c.score or c.kind != "surer"]
         changes += self._within(found, heard, edges, now_s)
         changes.sort(key=lambda change: change.time_s)
         self._told += [(c.time_s, c.score) for c in changes]

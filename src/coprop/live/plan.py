@@ -56,6 +56,8 @@ class LivePlan:
         """Takes a change into account, from the frame at ``now_s`` on."""
         if change.score > 0:
             self._points.append((change.time_s, change.score))
+        if change.kind == "surer":
+            return
         if self._begun is not None:
             self._end(self._begun, change.time_s)
         if change.kind != "ends":
