@@ -8,7 +8,7 @@ the segment's other frames, one by one, with their sound --propagator--> their m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from fractions import Fraction
@@ -22,9 +22,9 @@ from coprop.brief import brief
 from coprop.closing import Closing
 from coprop.context import with_neighbours
 from coprop.control_points.detector import ControlPointDetector
+from coprop.corrections import corrected
 from coprop.errors import CheckpointError, CoPropError
 from coprop.inputs import AnyPath, GivenSound, as_path, as_track
-from coprop.keyframes.adapters.inference import network_of
 from coprop.keyframes.adapters.registry import as_keyframe_model
 from coprop.keyframes.model import KeyframeFunction, KeyframeModel, Outputs
 from coprop.keyframes.naming import AUDIOSET, SoundNamer
@@ -33,12 +33,12 @@ from coprop.keyframes.timed import for_clip
 from coprop.live.latency import LOOK_AHEAD_S
 from coprop.media.clip import AudioSource, Clip, ClipSource
 from coprop.precision import Precision, as_dtype
+from coprop.prompts import Prompt, Prompts
 from coprop.propagation.propagator import AudioInsertPropagator, Propagator
 from coprop.result import Result
-from coprop.slots import CHECKS, checked_device
-from coprop.tracking import SegmentTracker, Tracking
+from coprop.slots import CHECKS, checked_device, device_of, part_in
+from coprop.tracking import SegmentTracker, Tracking, masks_of
 from coprop.types import AudioTrack, ControlPoints, FrameMask, Progress
-from coprop.weights import has_file
 
 if TYPE_CHECKING:
     from coprop.live.session import LiveSession
@@ -89,7 +89,7 @@ class CoProp(Closing):
         self.max_segment_s = max_segment_s
         self.working_edge = working_edge
         self.namer = namer
-        found = _device_of(propagator, segmenter) if device is None else device
+        found = device_of(propagator, segmenter) if device is None else device
         self.device: torch.device = checked_device(found)
         self.dtype: torch.dtype
         self.dtype = dtype  # type: ignore[assignment]  # checked, and turned into one
@@ -145,14 +145,14 @@ class CoProp(Closing):
         device = None if device is None else checked_device(device)
         dtype = as_dtype(dtype, device or torch.device("cpu"))
         if segmenter is None:
-            loaded = KeyframeSegmenter.from_pretrained(_part(folder, "keyframe_segmenter"))
+            loaded = KeyframeSegmenter.from_pretrained(part_in(folder, "keyframe_segmenter"))
             if off_screen is not None:
                 loaded.set_off_screen(off_screen)
             segmenter = loaded.to(device)
         elif off_screen is not None:
             raise CoPropError("off_screen is for the default's segmenter; another was given.")
         if propagator is None:
-            path = _part(folder, "propagator")
+            path = part_in(folder, "propagator")
             propagator = AudioInsertPropagator.from_pretrained(path).to(device, dtype)
         return cls(
             segmenter,
@@ -206,9 +206,7 @@ class CoProp(Closing):
                 be called, or an option out of range.
         """
         segmenter = as_keyframe_model(model, adapter, window_s=window_s, outputs=outputs)
-        device = (
-            _device_of(propagator, model, adapter) if device is None else checked_device(device)
-        )
+        device = device_of(propagator, model, adapter) if device is None else checked_device(device)
         dtype = as_dtype(dtype, device)
         if propagator is None:
             default = AudioInsertPropagator.from_pretrained(WEIGHTS / "propagator")
@@ -232,6 +230,7 @@ class CoProp(Closing):
         keep_probabilities: bool = False,
         video_track: int | None = None,
         audio_track: int | None = None,
+        prompts: Iterable[Prompt] = (),
         progress: Progress | None = None,
     ) -> Result:
         """Masks for every frame, collected.
@@ -246,18 +245,21 @@ class CoProp(Closing):
                 somebody asks for one (then it takes 8 times the memory of its labels).
             video_track: number of the file's track of pictures, from 0; by default the film.
             audio_track: number of the file's track of sound, from 0; by default the default one.
+            prompts: masks or boxes that are known; they become keyframes.
             progress: called as the work proceeds.
 
         Raises:
             MediaError, AudioError, ShapeError: input that cannot be used.
             ModelOutputError: a wrapped model broke its contract.
         """
+        waiting = Prompts(prompts)
         if isinstance(frames, Iterator):
             frames = list(frames)  # the result is saved from them
         tracks = {"video_track": video_track, "audio_track": audio_track}
         with Clip(frames, audio, fps=fps, **tracks, progress=progress) as clip:
             points = self.detect(clip.audio)
-            with closing(self.track(clip, points, progress=progress)) as tracked:
+            tracking = self.track(clip, points, prompts=waiting, progress=progress)
+            with closing(tracking) as tracked:
                 masks = tuple(self._kept(mask, keep_probabilities) for _, mask in tracked)
         return Result(masks, points, tuple(tracked.segments), frames, audio, fps, **tracks)
 
@@ -269,6 +271,7 @@ class CoProp(Closing):
         fps: float | Fraction | None = None,
         video_track: int | None = None,
         audio_track: int | None = None,
+        prompts: Iterable[Prompt] = (),
         progress: Progress | None = None,
     ) -> Iterator[FrameMask]:
         """Yields the mask of one frame after another, in memory that does not grow with length.
@@ -279,11 +282,13 @@ class CoProp(Closing):
         the default's sees half a second ahead.
         """
         tracks = {"video_track": video_track, "audio_track": audio_track}
+        waiting = Prompts(prompts)
         with ExitStack() as opened:
             clip = opened.enter_context(Clip(frames, audio, fps=fps, **tracks, progress=progress))
-            tracking = self.track(clip, self.detect(clip.audio), progress=progress)
+            points = self.detect(clip.audio)
+            tracking = self.track(clip, points, prompts=waiting, progress=progress)
             opened.pop_all()  # from here on the iterator closes the clip
-            return _masks_of(clip, tracking)
+            return masks_of(clip, tracking)
 
     def live(
         self, frame_rate: float, sample_rate: int, *, look_ahead_s: float = LOOK_AHEAD_S
@@ -322,8 +327,29 @@ class CoProp(Closing):
             )
         return points
 
+    def correct(self, result: Result, prompts: Iterable[Prompt]) -> Result:
+        """The result with supplied masks, carried on in their segments; others stay as they are.
+
+        Args:
+            result: of this pipeline, with its video: of a call, or `Result.load` with it.
+            prompts: masks or boxes. Each holds from its frame to the end of its segment, or to the
+                next prompt.
+
+        Raises:
+            CoPropError: no prompt, or one where nothing is heard or no frame is.
+            MediaError: the video is not there, or not what it was.
+        """
+        return corrected(
+            result, prompts, lambda clip: self._tracker(clip.audio, clip), self.max_segment_s
+        )
+
     def track(
-        self, clip: Clip, points: ControlPoints, *, progress: Progress | None = None
+        self,
+        clip: Clip,
+        points: ControlPoints,
+        *,
+        prompts: Prompts | None = None,
+        progress: Progress | None = None,
     ) -> Tracking:
         """Every frame of a clip with its mask, given its control points, as they are asked for."""
         return Tracking(
@@ -333,6 +359,7 @@ class CoProp(Closing):
             longest_s=self.max_segment_s,
             namer=self.namer,
             progress=progress,
+            prompts=prompts,
         )
 
     def every_frame(
@@ -375,26 +402,3 @@ class CoProp(Closing):
             device=self.device,
             dtype=self.dtype,
         )
-
-
-def _masks_of(clip: Clip, tracking: Tracking) -> Iterator[FrameMask]:
-    with clip, closing(tracking):
-        for _, mask in tracking:
-            yield mask
-
-
-def _part(folder: Path, name: str) -> Path:
-    if not has_file(folder / name / "config.json"):
-        raise CheckpointError(
-            f"{folder} has no {name}/config.json; give a folder that holds keyframe_segmenter and "
-            "propagator, each written by save_pretrained()."
-        )
-    return folder / name
-
-
-def _device_of(*parts: object) -> torch.device:
-    for part in parts:
-        network = network_of(part)
-        for parameter in network.parameters() if network is not None else ():
-            return parameter.device
-    return torch.device("cpu")

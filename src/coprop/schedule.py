@@ -6,10 +6,15 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from coprop.silence import heard_spans, is_silent, quiet_blocks
 from coprop.types import ControlPoints, Segment
+
+if TYPE_CHECKING:
+    from coprop.media.clip import Clip
 
 _SAME_S = 1e-6  # times that differ by less, by rounding, are the same
 _TAIL_S = 0.25  # sound this much shorter than the video is taken to last to its end
@@ -71,6 +76,20 @@ def keyframe_spans(
             sources = Segment(start, end)
             spans += [KeyframeSpan(a, b, sources) for a, b in pairwise(edges)]
     return spans
+
+
+def schedule_of(clip: Clip, points: ControlPoints, longest_s: float | None) -> Schedule:
+    """Which frames of a clip are keyframes, and which are silent; see `keyframe_spans`."""
+    quiet = quiet_blocks(clip.audio)
+    spans = keyframe_spans(
+        points,
+        heard_spans(quiet),
+        clip.audio.duration_s,
+        video_end_s=clip.duration_s,
+        longest_s=longest_s,
+        silent=lambda span: is_silent(quiet, span),
+    )
+    return Schedule(spans)
 
 
 class Schedule:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from coprop.brief import Brief
+from coprop.carrier import Carrier
 from coprop.context import ALONE, AudioWindows, FrameContext, nearest, stretch, with_neighbours
 from coprop.errors import ModelOutputError
 from coprop.frame_images import bounded_size, image_of, mask_at, own_size, small_image_of
@@ -22,6 +23,7 @@ from coprop.frame_masks import (
     check_logits,
     empty_mask,
     frame_mask,
+    given_mask,
     keyframe_mask,
     whole_mask,
 )
@@ -31,10 +33,10 @@ from coprop.keyframes.model import KeyframeModel
 from coprop.keyframes.naming import SoundNamer, name_sound
 from coprop.keyframes.timed import Moment, NoKeyframe
 from coprop.precision import computing_in
+from coprop.prompts import Prompt, Prompts, drawn
 from coprop.propagation.checks import checked_step, values_known, warn_of_step_probabilities
 from coprop.propagation.propagator import Propagator
-from coprop.schedule import KeyframeSpan, Schedule, keyframe_spans
-from coprop.silence import heard_spans, is_silent, quiet_blocks
+from coprop.schedule import schedule_of
 from coprop.types import AudioTrack, ControlPoints, FrameMask, Progress, Segment
 
 if TYPE_CHECKING:
@@ -68,6 +70,7 @@ class Tracking:
         longest_s: the longest time between keyframes; None for no limit.
         namer: says what sounds in each segment; None for nobody.
         progress: called frame by frame.
+        prompts: masks that are supplied.
 
     Attributes:
         segments: from control point to control point, without silences, those in which a frame has
@@ -83,9 +86,11 @@ class Tracking:
         longest_s: float | None,
         namer: SoundNamer | None,
         progress: Progress | None,
+        prompts: Prompts | None = None,
     ) -> None:
         self.segments: list[Segment] = []
         self._name = partial(name_sound, namer, clip.audio)
+        self._prompts = Prompts() if prompts is None else prompts
         self._frames = self._go(tracker, clip, points, longest_s, progress)
 
     def __iter__(self) -> Iterator[tuple[Frame, FrameMask]]:
@@ -103,18 +108,10 @@ class Tracking:
         longest_s: float | None,
         progress: Progress | None,
     ) -> Generator[tuple[Frame, FrameMask], None, None]:
-        quiet = quiet_blocks(clip.audio)
-        sound_s, video_s = clip.audio.duration_s, clip.duration_s
-        spans = keyframe_spans(
-            points,
-            heard_spans(quiet),
-            sound_s,
-            video_end_s=video_s,
-            longest_s=longest_s,
-            silent=lambda span: is_silent(quiet, span),
-        )
-        schedule, carried = Schedule(spans), Carrier(tracker)
+        schedule, carried = schedule_of(clip, points, longest_s), Carrier(tracker)
+        sound_s = clip.audio.duration_s
         begun: Segment | None = None
+        held: Segment | None = None  # where a supplied mask stands in for other keyframes
         duration_s, before_s = _ALONE_S, math.nan
         with closing(clip.frames_ahead()) as frames:
             for frame, around in with_neighbours(frames, tracker.context):
@@ -122,10 +119,17 @@ class Tracking:
                 duration_s = duration_s if math.isnan(before_s) else frame.time_s - before_s
                 before_s = frame.time_s
                 span, is_keyframe = schedule.at(frame.time_s, duration_s)
-                words, starts = None, is_keyframe or not carried.has_mask
+                given = self._prompts.due(frame.time_s, heard=span is not None)
+                if span is not None:
+                    held = span.sources if given or span.sources == held else None
+                    is_keyframe = is_keyframe and held is None
+                words, starts = None, is_keyframe or bool(given) or not carried.has_mask
                 if span is not None and starts:
                     words = points.categories_at(_middle_s(span.sources, sound_s))
-                mask = carried.mask(frame, span, is_keyframe, around, words)
+                if span is not None and given:
+                    mask = carried.prompted(frame, given, span, around, words)
+                else:
+                    mask = carried.mask(frame, span, is_keyframe, around, words)
                 if span is not None and starts:
                     if span.sources != begun:
                         begun = span.sources
@@ -136,6 +140,7 @@ class Tracking:
                 yield frame, mask
                 if progress is not None:
                     progress("frames", frame.index + 1, clip.num_frames)
+        self._prompts.check_end(before_s)
         if self.segments:
             last = self.segments[-1]
             self.segments[-1] = replace(last, end_s=min(last.end_s, before_s + duration_s))
@@ -148,51 +153,6 @@ class Tracking:
     def _lengthen(self, end_s: float) -> None:
         last = self.segments[-1]
         self.segments[-1] = replace(last, end_s=max(last.end_s, end_s))
-
-
-class Carrier:
-    """The state machine: a keyframe's mask is carried on until the next, and rests in silence.
-
-    Args:
-        tracker: makes the masks.
-    """
-
-    def __init__(self, tracker: SegmentTracker) -> None:
-        self._tracker = tracker
-        self._state: SegmentState | None = None
-
-    @property
-    def has_mask(self) -> bool:
-        """Whether there has been a keyframe."""
-        return self._state is not None
-
-    def mask(
-        self,
-        frame: Frame,
-        span: KeyframeSpan | None,
-        is_keyframe: bool,
-        around: Sequence[Frame],
-        words: tuple[str, ...] | None = None,
-    ) -> FrameMask:
-        """The mask of the next frame.
-
-        Args:
-            frame: the frame.
-            span: where it lies; None in silence.
-            is_keyframe: whether the keyframe model is to be asked; it is asked in any case as long
-                as it has given no mask.
-            around, words: see `SegmentTracker.start`.
-        """
-        tracker, state = self._tracker, self._state
-        if span is None:
-            return tracker.silent(frame, state.mask if state else None)
-        if state is None or is_keyframe:
-            started = tracker.start(frame, span.sources, around, words)
-            state = started or (tracker.step(frame, state) if state else None)
-        else:
-            state = tracker.step(frame, state)
-        self._state = state
-        return state.mask if state else tracker.silent(frame, None)
 
 
 class SegmentTracker:
@@ -254,9 +214,36 @@ class SegmentTracker:
         logits = self._keyframe_logits(frame, sources, around, words)
         if logits is None:
             return None
-        mask, kept = keyframe_mask(frame, as_probabilities(logits))
+        return self._started(frame, *keyframe_mask(frame, as_probabilities(logits)))
+
+    @torch.no_grad()
+    def prompted(
+        self,
+        frame: Frame,
+        prompts: Sequence[Prompt],
+        sources: Segment,
+        around: Sequence[Frame],
+        words: tuple[str, ...] | None = None,
+    ) -> SegmentState:
+        """A keyframe whose mask is supplied; the model is asked where there are boxes.
+
+        Args:
+            frame: the keyframe.
+            prompts: what is supplied for it.
+            sources, around, words: see `start`.
+        """
+        found = None
+        if any(prompt.boxes for prompt in prompts):
+            logits = self._keyframe_logits(frame, sources, around, words)
+            if logits is not None:
+                found = keyframe_mask(frame, as_probabilities(logits))[0].labels > 0
+        height, width = frame.image.shape[:2]
+        return self._started(frame, *given_mask(frame, drawn(prompts, (height, width), found)))
+
+    def _started(self, frame: Frame, mask: FrameMask, kept: Tensor) -> SegmentState:
         if len(mask.classes) == 1 or not mask.labels.any():
             return SegmentState(mask, None)
+        kept = kept.to(self._device)
         sound = self._frame_windows.centred(frame.time_s).to(self._device)
         image, is_own_size = self._propagator_image(frame)
         kept = mask_at(kept, image) if is_own_size else kept
@@ -354,6 +341,13 @@ class SegmentTracker:
         if span == "whole" and sources is not None:
             return self._keyframe_windows.whole(time_s, sources)
         return self._keyframe_windows.centred(time_s)
+
+
+def masks_of(clip: Clip, tracking: Tracking) -> Iterator[FrameMask]:
+    """The masks alone; with the last, or when nobody asks for more, the clip is closed."""
+    with clip, closing(tracking):
+        for _, mask in tracking:
+            yield mask
 
 
 def _middle_s(span: Segment, sound_s: float) -> float:

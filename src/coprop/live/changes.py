@@ -100,7 +100,7 @@ class LiveChanges:
         unsure = [replace(edge, kind="surer") for edge in self._unsure]
         changes = [_scored(edge, found) for edge in (*edges, *unsure)]
         self._unsure = [
-            c for c in changes if not c.score and END_S <= c.time_s and now_s - c.time_s < LATEST_S
+            c for c in changes if not c.score and c.time_s >= END_S and now_s - c.time_s < LATEST_S
         ]
         changes = [c for c in changes if c.score or c.kind != "surer"]
         changes += self._within(found, heard, edges, now_s)

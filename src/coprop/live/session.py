@@ -11,6 +11,7 @@ import torch
 from numpy.typing import ArrayLike
 
 from coprop.brief import counted
+from coprop.carrier import Carrier
 from coprop.checks import number
 from coprop.errors import AudioError, CoPropError, MediaError
 from coprop.keyframes.naming import SoundNamer
@@ -19,7 +20,7 @@ from coprop.live.intake import FrameIntake, SoundIntake
 from coprop.live.latency import LOOK_AHEAD_S, Latency, Stopwatch
 from coprop.live.plan import LivePlan
 from coprop.live.sound import SETTLED_S, LiveSound
-from coprop.tracking import Carrier, SegmentTracker
+from coprop.tracking import SegmentTracker
 from coprop.types import AudioTrack, ControlPoints, FrameMask, Segment
 
 if TYPE_CHECKING:
