@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from typing import overload
 
 from coprop.carrier import Carrier
-from coprop.context import with_neighbours
 from coprop.errors import CoPropError
 from coprop.media.clip import Clip
 from coprop.prompts import Prompt, Prompts
 from coprop.result import Result
-from coprop.schedule import schedule_of
 from coprop.tracking import SegmentTracker
-from coprop.types import FrameMask, Segment
-
-_ALONE_S = 1 / 25  # how long a frame lasts that is the only one, or the first so far
+from coprop.turns import turns_of
+from coprop.types import FrameMask
 
 
 class CorrectedMasks(Sequence[FrameMask]):
@@ -74,30 +70,17 @@ def corrected(
         raise CoPropError("there is nothing to correct with: give at least one prompt.")
     others: dict[int, FrameMask] = {}
     with result.clip() as clip:
-        made = tracker(clip)
-        schedule, carried = schedule_of(clip, result.control_points, longest_s), Carrier(made)
-        held: Segment | None = None
-        duration_s, before_s, last_s = _ALONE_S, math.nan, 0.0
-        with closing(clip.frames_ahead()) as frames:
-            shown = enumerate(with_neighbours(frames, made.context))
-            for at, (frame, around) in shown:
-                duration_s = duration_s if math.isnan(before_s) else frame.time_s - before_s
-                before_s = last_s = frame.time_s
-                span, _ = schedule.at(frame.time_s, duration_s)
-                given = waiting.due(frame.time_s, heard=span is not None)
-                if given and span is not None:
-                    held = span.sources
-                    words = result.control_points.categories_at(frame.time_s)
-                    mask = carried.prompted(frame, given, span, around, words)
-                elif span is not None and span.sources == held:
-                    mask = carried.mask(frame, span, False, around)
-                else:
-                    held = None
-                    if not waiting:
-                        break
-                    continue
-                others[at] = _like(mask, result.masks, at)
-        waiting.check_end(last_s)
+        made, held = tracker(clip), None
+        carried = Carrier(made)
+        turns = turns_of(made, clip, result.control_points, longest_s, waiting)
+        with closing(turns):
+            for at, turn in enumerate(turns):
+                sources = turn.span.sources if turn.span else None
+                held = sources if turn.given or sources == held else None
+                if held is not None:
+                    others[at] = _like(carried.mask(turn), result.masks, at)
+                elif not waiting:
+                    break
     other = replace(result, masks=CorrectedMasks(result.masks, others))
     object.__setattr__(other, "name", result.name)
     return other

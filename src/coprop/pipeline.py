@@ -13,7 +13,6 @@ from contextlib import ExitStack, closing
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -22,15 +21,14 @@ from coprop.brief import brief
 from coprop.closing import Closing
 from coprop.context import with_neighbours
 from coprop.control_points.detector import ControlPointDetector
-from coprop.corrections import corrected
 from coprop.errors import CheckpointError, CoPropError
+from coprop.further import Further
 from coprop.inputs import AnyPath, GivenSound, as_path, as_track
 from coprop.keyframes.adapters.registry import as_keyframe_model
 from coprop.keyframes.model import KeyframeFunction, KeyframeModel, Outputs
 from coprop.keyframes.naming import AUDIOSET, SoundNamer
 from coprop.keyframes.segmenter import KeyframeSegmenter
 from coprop.keyframes.timed import for_clip
-from coprop.live.latency import LOOK_AHEAD_S
 from coprop.media.clip import AudioSource, Clip, ClipSource
 from coprop.precision import Precision, as_dtype
 from coprop.prompts import Prompt, Prompts
@@ -38,10 +36,8 @@ from coprop.propagation.propagator import AudioInsertPropagator, Propagator
 from coprop.result import Result
 from coprop.slots import CHECKS, checked_device, device_of, part_in
 from coprop.tracking import SegmentTracker, Tracking, masks_of
+from coprop.turns import SegmentsAtOnce, at_once
 from coprop.types import AudioTrack, ControlPoints, FrameMask, Progress
-
-if TYPE_CHECKING:
-    from coprop.live.session import LiveSession
 
 Detector = Callable[[AudioTrack], ControlPoints]
 """What fills the control point slot: a `ControlPointDetector` or any such function."""
@@ -50,7 +46,7 @@ WEIGHTS = Path(__file__).parent / "weights"
 DEFAULT_MAX_SEGMENT_S = 2.0  # the default's masks drift, and what comes into view must be found
 
 
-class CoProp(Closing):
+class CoProp(Further, Closing):
     """Masks of what sounds, in time, for every frame of a video.
 
     In a ``with`` block, or by `close`, parts that hold a process (`coprop.ProcessModel`) end it.
@@ -69,6 +65,8 @@ class CoProp(Closing):
             keyframe model's, parameters are.
         dtype: the precision that networks compute in, see `coprop.precision.Precision`. Their
             weights stay as they are.
+        segments_at_once: how many segments are carried on as one batch, 1 to 64, or "auto", see
+            `coprop.turns.SegmentsAtOnce`. For each, 64 frames wait, of at most 1280 x 720 pixels.
     """
 
     def __init__(
@@ -82,6 +80,7 @@ class CoProp(Closing):
         namer: SoundNamer | None = AUDIOSET,
         device: torch.device | str | None = None,
         dtype: Precision | torch.dtype = "float32",
+        segments_at_once: SegmentsAtOnce = "auto",
     ) -> None:
         self.segmenter = segmenter
         self.detector = detector
@@ -93,6 +92,7 @@ class CoProp(Closing):
         self.device: torch.device = checked_device(found)
         self.dtype: torch.dtype
         self.dtype = dtype  # type: ignore[assignment]  # checked, and turned into one
+        self.segments_at_once: SegmentsAtOnce = segments_at_once
 
     def __repr__(self) -> str:
         names = ("segmenter", "detector", "propagator", "max_segment_s")
@@ -119,6 +119,7 @@ class CoProp(Closing):
         namer: SoundNamer | None = AUDIOSET,
         device: torch.device | str | None = None,
         dtype: Precision | torch.dtype = "float32",
+        segments_at_once: SegmentsAtOnce = "auto",
     ) -> CoProp:
         """The default pipeline, with the weights inside the package; no network is used.
 
@@ -135,6 +136,7 @@ class CoProp(Closing):
             dtype: "float32", by default; "bfloat16" or "float16", which are faster on what has them
                 in hardware; or "auto", bfloat16 there and float32 elsewhere. What half precision
                 would spoil stays in float32.
+            segments_at_once: see `CoProp`.
 
         Raises:
             CheckpointError: no such folder, or not with these models in it.
@@ -162,6 +164,7 @@ class CoProp(Closing):
             namer=namer,
             device=device,
             dtype=dtype,
+            segments_at_once=segments_at_once,
         )
 
     @classmethod
@@ -174,10 +177,12 @@ class CoProp(Closing):
         propagator: Propagator | None = None,
         window_s: float | None = None,
         outputs: Outputs | None = None,
+        keyframes_per_call: int | None = None,
         max_segment_s: float | None = None,
         namer: SoundNamer | None = AUDIOSET,
         device: torch.device | str | None = None,
         dtype: Precision | torch.dtype = "float32",
+        segments_at_once: SegmentsAtOnce = "auto",
     ) -> CoProp:
         """Keeps any audio-visual segmentation model in time.
 
@@ -197,15 +202,26 @@ class CoProp(Closing):
                 time, in seconds; 1 by default.
             outputs: what a function returns: "logits", the default, "probabilities" or "mask"
                 (`coprop.keyframes.model.Outputs`).
+            keyframes_per_call: how many keyframes a function is given in one call, at most 64, each
+                a row that does not depend on the others; 1 for one that takes no more. By default
+                as many as ``segments_at_once`` says, if that is a number. Frames of as many
+                segments wait.
             max_segment_s, namer: see `CoProp`.
             device: see `CoProp`; the default propagator goes to the model's.
             dtype: as of `from_pretrained`. The model computes in it by torch's autocast.
+            segments_at_once: see `CoProp`.
 
         Raises:
             CoPropError: a network that is not recognised and has no adapter, something that cannot
                 be called, or an option out of range.
         """
-        segmenter = as_keyframe_model(model, adapter, window_s=window_s, outputs=outputs)
+        segmenter = as_keyframe_model(
+            model,
+            adapter,
+            window_s=window_s,
+            outputs=outputs,
+            keyframes_per_call=keyframes_per_call,
+        )
         device = device_of(propagator, model, adapter) if device is None else checked_device(device)
         dtype = as_dtype(dtype, device)
         if propagator is None:
@@ -219,6 +235,7 @@ class CoProp(Closing):
             namer=namer,
             device=device,
             dtype=dtype,
+            segments_at_once=segments_at_once,
         )
 
     def __call__(
@@ -279,7 +296,8 @@ class CoProp(Closing):
         Takes what `__call__` takes. What is wrong with the file, the sound or the arguments is
         raised at the call, what is wrong with a frame when its turn comes.
         A mask comes when those frames have been read that the keyframe model looks at around it:
-        the default's sees half a second ahead.
+        the default's sees half a second ahead; and with several segments at once, when all of them
+        have been read, 64 frames for each at most.
         """
         tracks = {"video_track": video_track, "audio_track": audio_track}
         waiting = Prompts(prompts)
@@ -290,33 +308,6 @@ class CoProp(Closing):
             opened.pop_all()  # from here on the iterator closes the clip
             return masks_of(clip, tracking)
 
-    def live(
-        self, frame_rate: float, sample_rate: int, *, look_ahead_s: float = LOOK_AHEAD_S
-    ) -> LiveSession:
-        """A session into which frames and sound are pushed as they come, for masks at once.
-
-        Args:
-            frame_rate: frames a second.
-            sample_rate: of the sound, in Hz.
-            look_ahead_s: how much sound after a frame is waited for, in seconds, 0 to 5. With less
-                than 0.6 s a mask outlives its sound by what is missing, and with less than half a
-                second the default's keyframe model sees fewer frames of what moves.
-
-        Raises:
-            CoPropError: a rate or a time out of its range.
-        """
-        from coprop.live.session import LiveSession
-
-        return LiveSession(
-            self._tracker,
-            self.detector,
-            frame_rate,
-            sample_rate,
-            look_ahead_s=look_ahead_s,
-            longest_s=self.max_segment_s,
-            namer=self.namer,
-        )
-
     def detect(self, audio: GivenSound) -> ControlPoints:
         """Where the sounding objects change (paper section 3.2)."""
         points = self.detector(as_track(audio))
@@ -326,22 +317,6 @@ class CoProp(Closing):
                 "ControlPoints(times_s, scores, flags) makes them from arrays."
             )
         return points
-
-    def correct(self, result: Result, prompts: Iterable[Prompt]) -> Result:
-        """The result with supplied masks, carried on in their segments; others stay as they are.
-
-        Args:
-            result: of this pipeline, with its video: of a call, or `Result.load` with it.
-            prompts: masks or boxes. Each holds from its frame to the end of its segment, or to the
-                next prompt.
-
-        Raises:
-            CoPropError: no prompt, or one where nothing is heard or no frame is.
-            MediaError: the video is not there, or not what it was.
-        """
-        return corrected(
-            result, prompts, lambda clip: self._tracker(clip.audio, clip), self.max_segment_s
-        )
 
     def track(
         self,
@@ -360,6 +335,9 @@ class CoProp(Closing):
             namer=self.namer,
             progress=progress,
             prompts=prompts,
+            at_once=at_once(
+                self.segments_at_once, self.segmenter, self.propagator, self.device, clip
+            ),
         )
 
     def every_frame(

@@ -12,6 +12,7 @@ from coprop.checks import number, shown, whole
 from coprop.errors import CheckpointError, CoPropError
 from coprop.keyframes.adapters.inference import network_of
 from coprop.propagation.checks import check_propagator
+from coprop.turns import MOST
 from coprop.weights import has_file
 
 _SHORTEST_SEGMENT_S = 0.001  # no video shows more frames in a second
@@ -26,6 +27,13 @@ def _longest(value: object) -> float | None:
 
 def _edge(value: object) -> int:
     return whole("working_edge", value, "at least 1 pixel, a whole number", low=1, high=2**31)
+
+
+def _at_once(value: object) -> object:
+    if value == "auto":
+        return value
+    wanted = f'"auto" or a whole number of segments from 1 to {MOST}'
+    return whole("segments_at_once", value, wanted, low=1, high=MOST)
 
 
 def _propagator(value: Any) -> Any:
@@ -94,6 +102,7 @@ def device_of(*parts: object) -> torch.device:
 CHECKS: dict[str, Callable[[Any], Any]] = {
     "max_segment_s": _longest,
     "working_edge": _edge,
+    "segments_at_once": _at_once,
     "propagator": _propagator,
     "detector": _detector,
     "namer": _namer,

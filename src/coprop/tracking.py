@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from coprop.brief import Brief
 from coprop.carrier import Carrier
-from coprop.context import ALONE, AudioWindows, FrameContext, nearest, stretch, with_neighbours
+from coprop.context import ALONE, AudioWindows, FrameContext, nearest, stretch
 from coprop.errors import ModelOutputError
 from coprop.frame_images import bounded_size, image_of, mask_at, own_size, small_image_of
 from coprop.frame_masks import (
@@ -31,19 +32,18 @@ from coprop.keyframes.adapters.inference import network_of
 from coprop.keyframes.adapters.registry import KeyframePredictor
 from coprop.keyframes.model import KeyframeModel
 from coprop.keyframes.naming import SoundNamer, name_sound
-from coprop.keyframes.timed import Moment, NoKeyframe
+from coprop.keyframes.timed import Moment, NoKeyframe, timed
 from coprop.precision import computing_in
-from coprop.prompts import Prompt, Prompts, drawn
+from coprop.prompts import Prompts, drawn
 from coprop.propagation.checks import checked_step, values_known, warn_of_step_probabilities
+from coprop.propagation.memory import PropagationState
 from coprop.propagation.propagator import Propagator
-from coprop.schedule import schedule_of
+from coprop.turns import AtOnce, Turn, turns_of, windows
 from coprop.types import AudioTrack, ControlPoints, FrameMask, Progress, Segment
 
 if TYPE_CHECKING:
     from coprop.media.clip import Clip
     from coprop.media.reader import Frame
-
-_ALONE_S = 1 / 25  # how long a frame lasts that is the only one, or the first so far
 
 
 @dataclass(frozen=True, repr=False)
@@ -70,6 +70,7 @@ class Tracking:
         longest_s: the longest time between keyframes; None for no limit.
         namer: says what sounds in each segment; None for nobody.
         progress: called frame by frame.
+        at_once: how many segments and keyframes are done together.
         prompts: masks that are supplied.
 
     Attributes:
@@ -86,12 +87,13 @@ class Tracking:
         longest_s: float | None,
         namer: SoundNamer | None,
         progress: Progress | None,
+        at_once: AtOnce = AtOnce(),  # noqa: B008 - a frozen value
         prompts: Prompts | None = None,
     ) -> None:
         self.segments: list[Segment] = []
         self._name = partial(name_sound, namer, clip.audio)
-        self._prompts = Prompts() if prompts is None else prompts
-        self._frames = self._go(tracker, clip, points, longest_s, progress)
+        turns = turns_of(tracker, clip, points, longest_s, prompts or Prompts())
+        self._frames = self._go(tracker, turns, at_once, partial(_told, progress, clip.num_frames))
 
     def __iter__(self) -> Iterator[tuple[Frame, FrameMask]]:
         return self._frames
@@ -103,47 +105,32 @@ class Tracking:
     def _go(
         self,
         tracker: SegmentTracker,
-        clip: Clip,
-        points: ControlPoints,
-        longest_s: float | None,
-        progress: Progress | None,
+        turns: Generator[Turn, None, None],
+        at_once: AtOnce,
+        progress: Callable[[Frame], None],
     ) -> Generator[tuple[Frame, FrameMask], None, None]:
-        schedule, carried = schedule_of(clip, points, longest_s), Carrier(tracker)
-        sound_s = clip.audio.duration_s
+        carried = Carrier(tracker, at_once)
         begun: Segment | None = None
-        held: Segment | None = None  # where a supplied mask stands in for other keyframes
-        duration_s, before_s = _ALONE_S, math.nan
-        with closing(clip.frames_ahead()) as frames:
-            for frame, around in with_neighbours(frames, tracker.context):
-                # The next frame is not waited for: each is taken to last as long as the one before.
-                duration_s = duration_s if math.isnan(before_s) else frame.time_s - before_s
-                before_s = frame.time_s
-                span, is_keyframe = schedule.at(frame.time_s, duration_s)
-                given = self._prompts.due(frame.time_s, heard=span is not None)
-                if span is not None:
-                    held = span.sources if given or span.sources == held else None
-                    is_keyframe = is_keyframe and held is None
-                words, starts = None, is_keyframe or bool(given) or not carried.has_mask
-                if span is not None and starts:
-                    words = points.categories_at(_middle_s(span.sources, sound_s))
-                if span is not None and given:
-                    mask = carried.prompted(frame, given, span, around, words)
-                else:
-                    mask = carried.mask(frame, span, is_keyframe, around, words)
-                if span is not None and starts:
+        end_s = math.nan
+        with closing(turns):
+            for turn in (
+                each for window in windows(turns, at_once) for each in carried.in_turn(window)
+            ):
+                frame, span = turn.frame, turn.span
+                end_s = frame.time_s + turn.duration_s
+                mask = carried.mask(turn)
+                if turn.opens and span is not None:
                     if span.sources != begun:
                         begun = span.sources
                         self.segments.append(self._named(begun, frame.time_s))
                     # A short sound between two frames has ended when it is shown.
                     if span.end_s <= frame.time_s:
-                        self._lengthen(frame.time_s + duration_s)
+                        self._lengthen(end_s)
                 yield frame, mask
-                if progress is not None:
-                    progress("frames", frame.index + 1, clip.num_frames)
-        self._prompts.check_end(before_s)
+                progress(frame)
         if self.segments:
             last = self.segments[-1]
-            self.segments[-1] = replace(last, end_s=min(last.end_s, before_s + duration_s))
+            self.segments[-1] = replace(last, end_s=min(last.end_s, end_s))
 
     def _named(self, sources: Segment, time_s: float) -> Segment:
         """A segment whose first frame is shown at a time."""
@@ -153,6 +140,13 @@ class Tracking:
     def _lengthen(self, end_s: float) -> None:
         last = self.segments[-1]
         self.segments[-1] = replace(last, end_s=max(last.end_s, end_s))
+
+
+def masks_of(clip: Clip, tracking: Tracking) -> Iterator[FrameMask]:
+    """The masks alone; with the last, or when nobody asks for more, the clip is closed."""
+    with clip, closing(tracking):
+        for _, mask in tracking:
+            yield mask
 
 
 class SegmentTracker:
@@ -188,10 +182,19 @@ class SegmentTracker:
         self._frame_windows = AudioWindows(audio, propagator.sample_rate, propagator.window_s)
 
     @property
+    def device(self) -> torch.device:
+        """Where they run."""
+        return self._device
+
+    @property
     def context(self) -> FrameContext:
         """The frames around a keyframe that the keyframe model takes, or looks at as well."""
         taken = self._keyframes.context
         return self._surroundings if taken.frames == 1 else taken
+
+    def wants(self, frame: Frame) -> bool:
+        """Whether the keyframe model answers at a frame, so far as that hangs on its time."""
+        return timed(self._keyframes, Moment(frame.time_s, frame.index)) is not None
 
     # Not inference_mode: what a wrapped model keeps of these calls must stay usable in training.
     @torch.no_grad()
@@ -201,6 +204,8 @@ class SegmentTracker:
         sources: Segment,
         around: Sequence[Frame],
         words: tuple[str, ...] | None = None,
+        *,
+        logits: Tensor | None = None,
     ) -> SegmentState | None:
         """The keyframe's mask; None where the keyframe model wants no keyframe.
 
@@ -210,35 +215,26 @@ class SegmentTracker:
                 their sound from the segment.
             around: the frames near it, for models that take several at a time.
             words: for what sounds in it, for models that are guided by them.
+            logits: the model's `answers`, where it has been asked already.
         """
-        logits = self._keyframe_logits(frame, sources, around, words)
+        if logits is None:
+            logits = self._keyframe_logits(frame, sources, around, words)
+        else:
+            logits = self._finite(logits, frame)
         if logits is None:
             return None
         return self._started(frame, *keyframe_mask(frame, as_probabilities(logits)))
 
     @torch.no_grad()
-    def prompted(
-        self,
-        frame: Frame,
-        prompts: Sequence[Prompt],
-        sources: Segment,
-        around: Sequence[Frame],
-        words: tuple[str, ...] | None = None,
-    ) -> SegmentState:
-        """A keyframe whose mask is supplied; the model is asked where there are boxes.
-
-        Args:
-            frame: the keyframe.
-            prompts: what is supplied for it.
-            sources, around, words: see `start`.
-        """
-        found = None
-        if any(prompt.boxes for prompt in prompts):
-            logits = self._keyframe_logits(frame, sources, around, words)
+    def prompted(self, turn: Turn) -> SegmentState:
+        """A keyframe whose mask is supplied; the model is asked where there are boxes."""
+        frame, found = turn.frame, None
+        if any(prompt.boxes for prompt in turn.given):
+            logits = self._keyframe_logits(frame, turn.sources, turn.around, turn.words)
             if logits is not None:
                 found = keyframe_mask(frame, as_probabilities(logits))[0].labels > 0
         height, width = frame.image.shape[:2]
-        return self._started(frame, *given_mask(frame, drawn(prompts, (height, width), found)))
+        return self._started(frame, *given_mask(frame, drawn(turn.given, (height, width), found)))
 
     def _started(self, frame: Frame, mask: FrameMask, kept: Tensor) -> SegmentState:
         if len(mask.classes) == 1 or not mask.labels.any():
@@ -276,13 +272,40 @@ class SegmentTracker:
         logits, memory = checked_step(returned, image, len(classes), frame.time_s)
         if state.mask.is_keyframe:
             warn_of_step_probabilities(logits)
+        return SegmentState(self._followed(frame, logits, classes, is_own_size), memory)
+
+    @torch.no_grad()
+    def step_joined(
+        self, frames: Sequence[Frame], memory: PropagationState, before: Sequence[FrameMask]
+    ) -> tuple[list[FrameMask], PropagationState]:
+        """The next frame's mask of several segments, of a propagator that takes them as one batch.
+
+        Args:
+            frames: (B) frames of one size, one of each segment.
+            memory: of all B.
+            before: their masks one frame earlier.
+        """
+        sound = torch.cat([self._frame_windows.centred(frame.time_s) for frame in frames])
+        images = torch.cat([self._propagator_image(frame)[0] for frame in frames])
+        with self._computing(self._device, network_of(self._propagator)), values_known():
+            logits, memory = self._propagator.step(images, sound.to(self._device), memory)
+        masks = []
+        for i, (frame, mask) in enumerate(zip(frames, before, strict=True)):
+            one = slice(i, i + 1)
+            own, _ = checked_step((logits[one], None), images[one], len(mask.classes), frame.time_s)
+            masks.append(self._followed(frame, own, mask.classes, is_own_size=True))
+        return masks, memory
+
+    def _followed(
+        self, frame: Frame, logits: Tensor, classes: tuple[int, ...], is_own_size: bool
+    ) -> FrameMask:
         soft = SoftMask(
             logits.to(self._device, torch.float32),
             (frame.image.shape[0], frame.image.shape[1]),
             are_logits=True,
             corners_aligned=is_own_size,
         )
-        return SegmentState(frame_mask(frame, soft, classes, is_keyframe=False), memory)
+        return frame_mask(frame, soft, classes, is_keyframe=False)
 
     def _image(self, frame: Frame) -> Tensor:
         """(1, 3, h, w) in [0, 1], with its longer side at most the working edge."""
@@ -317,7 +340,30 @@ class SegmentTracker:
             return None
         check_logits(logits, images)
         position = context.position(frame.time_s)
-        logits = logits[position : position + 1]
+        return self._finite(logits[position : position + 1], frame)
+
+    @torch.no_grad()
+    def answers(self, turns: Sequence[Turn]) -> list[Tensor]:
+        """The keyframe model's logits (1, C, h, w) of each of several keyframes.
+
+        Those whose frames and sound have one size are shown to it in one call; it takes each by
+        itself, with the frames around it where it looks at them.
+        """
+        answers = []
+        shown = [self._shown(turn) for turn in turns]
+        for _, alike in groupby(shown, key=lambda each: [x.shape for x in each if x is not None]):
+            images, sounds, nears = (_joined(parts) for parts in zip(*alike, strict=True))
+            with self._computing(self._device, network_of(self._keyframes)):
+                logits: Any = self._predict(images, sounds.to(self._device), None, nears)
+            check_logits(logits, images)
+            answers += logits.split(1)
+        return answers
+
+    def _shown(self, turn: Turn) -> tuple[Tensor, Tensor, Tensor | None]:
+        sound = self._keyframe_sound(turn.frame.time_s, turn.sources)
+        return self._image(turn.frame), sound, self._near(turn.frame, turn.around)
+
+    def _finite(self, logits: Tensor, frame: Frame) -> Tensor:
         if not torch.isfinite(logits).all():
             raise ModelOutputError(
                 f"the keyframe model returned NaN or infinite logits at {frame.time_s:.3f} s; "
@@ -343,13 +389,10 @@ class SegmentTracker:
         return self._keyframe_windows.centred(time_s)
 
 
-def masks_of(clip: Clip, tracking: Tracking) -> Iterator[FrameMask]:
-    """The masks alone; with the last, or when nobody asks for more, the clip is closed."""
-    with clip, closing(tracking):
-        for _, mask in tracking:
-            yield mask
+def _joined(parts: tuple[Any, ...]) -> Any:
+    return None if parts[0] is None else torch.cat(parts)
 
 
-def _middle_s(span: Segment, sound_s: float) -> float:
-    """The middle of what can be heard of a span."""
-    return (span.start_s + max(min(span.end_s, sound_s), span.start_s)) / 2
+def _told(progress: Progress | None, total: int | None, frame: Frame) -> None:
+    if progress is not None:
+        progress("frames", frame.index + 1, total)

@@ -56,20 +56,22 @@ def write_clip(path: Path, seconds: float, fps: int) -> None:
         container.mux(audio.encode(None))
 
 
-def measure(path: Path) -> None:
+def measure(path: Path, segments_at_once: int) -> None:
     """Runs the pipeline in this process and prints frames, masked frames and peak MiB."""
     from coprop import CoProp
 
     frames = masked = 0
-    for mask in CoProp.from_pretrained().stream(path):
+    pipeline = CoProp.from_pretrained(segments_at_once=segments_at_once)
+    for mask in pipeline.stream(path):
         frames, masked = frames + 1, masked + bool(mask.labels.any())
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB, but bytes on macOS
     print(frames, masked, peak / (2**20 if sys.platform == "darwin" else 2**10))
 
 
-def measured(path: Path) -> tuple[int, int, float]:
+def measured(path: Path, segments_at_once: int) -> tuple[int, int, float]:
     """What `measure` prints, from a fresh process."""
     command = [sys.executable, __file__, "--measure", str(path)]
+    command += ["--segments-at-once", str(segments_at_once)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     frames, masked, peak_mib = done.stdout.split()
     return int(frames), int(masked), float(peak_mib)
@@ -80,17 +82,18 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=9.0, help="length of the shorter clip")
     parser.add_argument("--times", type=int, default=10, help="how much longer the other is")
     parser.add_argument("--fps", type=int, default=10)
+    parser.add_argument("--segments-at-once", type=int, default=1)
     parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure is not None:
-        measure(options.measure)
+        measure(options.measure, options.segments_at_once)
         return 0
     peaks, masked = [], 1
     with tempfile.TemporaryDirectory() as folder:
         for seconds in (options.seconds, options.times * options.seconds):
             path = Path(folder) / f"{seconds:g}s.mp4"
             write_clip(path, seconds, options.fps)
-            frames, masked, peak_mib = measured(path)
+            frames, masked, peak_mib = measured(path, options.segments_at_once)
             peaks.append(peak_mib)
             print(
                 f"{seconds:7.0f} s  {frames:6d} frames  {masked:6d} masked  "

@@ -1,14 +1,8 @@
-"""The propagator beside its peers: the same weights, the same frames, in turns.
+"""`coprop bench --peer` with more options: how often memory is written, and how much it holds.
 
     python -m tools.bench.peers CHECKOUT                 # the official AOT, AOT-L with ResNet-50
     python -m tools.bench.peers CHECKOUT --gap 1 --frames 20 --from-frame 18     # long memories
     python -m tools.bench.peers edgetam --size 640x360   # through transformers, random weights
-
-CHECKOUT is a clone of https://github.com/yoxu515/aot-benchmark. Its code is run as it is; only its
-third form of local attention, which its layers take where the correlation sampler is not installed
-and which adds tensors of other shapes, gives way to its second. Without ``--checkpoint`` both get
-the same random weights. EdgeTAM and SAM 2 are compared with the default propagator, in time alone:
-their weights are random, and their masks mean nothing.
 
 Printed are processor seconds a frame (median, least), the ratio of the medians, how far labels and
 logits are from the peer's, and each one's peak memory, of a process of its own (largest resident
@@ -21,214 +15,11 @@ nothing, so give ``--checkpoint`` for a J that means something.
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
-import resource
-import statistics
-import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import torch
-from torch import Tensor
-from torch.nn import functional as F
-
-from coprop.encoders.visual import normalised
-from coprop.pipeline import WEIGHTS
-from coprop.propagation import AudioInsertPropagator, Propagator, PropagatorConfig
-from coprop.propagation.sam2 import Sam2Propagator
-
-TRANSFORMERS = {"edgetam": "EdgeTamVideo", "sam2": "Sam2Video"}
-MIB = 2**20 if sys.platform == "darwin" else 2**10  # of ru_maxrss
-Step = Callable[[Tensor], Tensor]  # a frame's logits (1, K + 1, H, W)
-
-
-@dataclass
-class Contender:
-    """One of the two: how it is begun, and what came of it."""
-
-    name: str
-    begin: Callable[[Tensor, Tensor], Step]
-    seconds: list[float] = field(default_factory=list)
-
-
-def scene(options: argparse.Namespace) -> Iterator[tuple[Tensor, Tensor]]:
-    """Frames (1, 3, H, W) of textured discs on a textured ground that move, and labels."""
-    (height, width), objects = options.size, options.objects
-    generator = torch.Generator().manual_seed(0)
-    textures = torch.rand(objects + 1, 3, height // 8 + 1, width // 8 + 1, generator=generator)
-    textures = F.interpolate(textures, (height, width), mode="bicubic").clamp(0, 1)
-    centres = torch.rand(objects, 2, generator=generator)
-    speeds = (torch.rand(objects, 2, generator=generator) - 0.5) / 40
-    y = torch.linspace(0, 1, height)[:, None]
-    x = torch.linspace(0, 1, width)
-    for t in range(options.frames + 1):
-        frame, labels = textures[0].roll(t, dims=-1).clone(), torch.zeros(height, width).long()
-        for k, centre in enumerate(centres + t * speeds, start=1):
-            disc = (y - centre[0] % 1).square() + (x - centre[1] % 1).square() < 0.02
-            frame[:, disc], labels[disc] = textures[k][:, disc], k
-        yield frame[None], labels[None]
-
-
-def stepping(propagator: Propagator, audio: Tensor | None) -> Callable[[Tensor, Tensor], Step]:
-    """A propagator's steps, one after another."""
-
-    def begin(frame: Tensor, labels: Tensor) -> Step:
-        state = propagator.start(frame, audio, labels)
-
-        def step(frame: Tensor) -> Tensor:
-            nonlocal state
-            logits, state = propagator.step(frame, audio, state)
-            return logits
-
-        return step
-
-    return begin
-
-
-def ours(options: argparse.Namespace) -> AudioInsertPropagator:
-    """AOT-L without sound: the file's, or of random weights whose identities are told apart."""
-    if options.checkpoint is not None:
-        return AudioInsertPropagator.from_checkpoint(
-            options.checkpoint,
-            insert_levels=(),
-            long_term_gap=options.gap,
-            max_memory_frames=options.memory,
-        )
-    torch.manual_seed(0)
-    config = PropagatorConfig.aot_l(
-        insert_levels=(), long_term_gap=options.gap, max_memory_frames=options.memory
-    )
-    propagator = AudioInsertPropagator(config).eval()
-    torch.nn.init.normal_(propagator.network.patch_wise_id_bank.weight, std=0.1)
-    return propagator
-
-
-def official(
-    checkout: Path, weights: dict[str, Tensor], gap: int
-) -> Callable[[Tensor, Tensor], Step]:
-    """The steps of the official engine, as its evaluation takes them."""
-    sys.path.insert(0, str(checkout))
-    transformer: Any = importlib.import_module("networks.layers.transformer")
-    attention: Any = importlib.import_module("networks.layers.attention")
-    if not attention.enable_corr:
-        transformer.MultiheadLocalAttentionV3 = attention.MultiheadLocalAttentionV2
-    config: Any = importlib.import_module("configs.models.r50_aotl").ModelConfig()
-    defaults: Any = importlib.import_module("configs.default").DefaultEngineConfig
-    for name, value in training_settings(defaults).items():
-        setattr(config, name, value)
-    model = importlib.import_module("networks.models").build_vos_model("aot", config).eval()
-    missing, unknown = model.load_state_dict(weights, strict=False)
-    if unknown or set(missing) - {"LSTT.mask_token"}:
-        raise SystemExit(f"the weights do not fit {checkout}: {missing}, {unknown}")
-    engines = importlib.import_module("networks.engines")
-
-    def begin(frame: Tensor, labels: Tensor) -> Step:
-        engine = engines.build_engine(
-            "aotengine", phase="eval", aot_model=model, gpu_id=0, long_term_mem_gap=gap
-        )
-        objects, size = int(labels.max()), tuple(labels.shape[-2:])
-        engine.add_reference_frame(normalised(frame), labels[:, None].float(), objects)
-
-        def step(frame: Tensor) -> Tensor:
-            engine.match_propogate_one_frame(normalised(frame))
-            logits: Tensor = engine.decode_current_logits(size)
-            engine.update_memory(logits.softmax(1).argmax(1, keepdim=True).float())
-            return logits[:, : 1 + objects]
-
-        return step
-
-    return begin
-
-
-def training_settings(defaults: Any) -> dict[str, Any]:
-    """The settings that the official model asks for, without the folders that they make."""
-    defaults.init_dir = lambda self: None
-    return {
-        name: value
-        for name, value in vars(defaults(model="r50_aotl")).items()
-        if name.startswith("TRAIN_")
-    }
-
-
-def from_transformers(family: str) -> Sam2Propagator:
-    """EdgeTAM, or SAM 2.1 tiny, of the published size, with random weights."""
-    import transformers
-
-    kind = TRANSFORMERS[family]
-    torch.manual_seed(0)
-    config = getattr(transformers, f"{kind}Config")()
-    return Sam2Propagator(getattr(transformers, f"{kind}Model")(config))
-
-
-def contenders(options: argparse.Namespace) -> list[Contender]:
-    if options.peer in TRANSFORMERS:
-        default = AudioInsertPropagator.from_pretrained(WEIGHTS / "propagator").eval()
-        audio = torch.zeros(1, round(default.sample_rate * default.window_s))
-        return [
-            Contender("coprop, the default", stepping(default, audio)),
-            Contender(options.peer, stepping(from_transformers(options.peer), None)),
-        ]
-    propagator = ours(options)
-    theirs = official(Path(options.peer), propagator.state_dict(), options.gap)
-    return [Contender("coprop", stepping(propagator, None)), Contender("official AOT-L", theirs)]
-
-
-@torch.inference_mode()
-def compare(options: argparse.Namespace) -> dict[str, Any]:
-    """Both, frame by frame, in turns."""
-    pair = contenders(options)
-    frames = scene(options)
-    first, labels = next(frames)
-    steps = [contender.begin(first, labels) for contender in pair]
-    equal, difference, overlaps = [], 0.0, []
-    for t, (frame, _) in enumerate(frames, start=1):
-        outputs = []
-        for contender, step in zip(pair, steps, strict=True):
-            before = time.process_time()
-            outputs.append(step(frame))
-            if t >= options.from_frame:
-                contender.seconds.append(time.process_time() - before)
-        mine, peer = (x.max(1).indices for x in outputs)
-        equal.append(float((mine == peer).float().mean()))
-        difference = max(difference, float((outputs[0] - outputs[1]).abs().max()))
-        overlaps += [jaccard(mine == k, peer == k) for k in range(1, options.objects + 1)]
-    medians = [statistics.median(contender.seconds) for contender in pair]
-    result: dict[str, Any] = {
-        "names": [contender.name for contender in pair],
-        "seconds": medians,
-        "least": [min(contender.seconds) for contender in pair],
-        "ratio": medians[1] / medians[0],
-    }
-    if options.peer not in TRANSFORMERS:
-        result |= {
-            "equal_labels": statistics.mean(equal),
-            "largest_logit_difference": difference,
-            "J": statistics.mean(overlaps),
-        }
-    return result
-
-
-def jaccard(first: Tensor, second: Tensor) -> float:
-    union = int((first | second).sum())
-    return int((first & second).sum()) / union if union else 1.0
-
-
-@torch.inference_mode()
-def peak(options: argparse.Namespace, which: int) -> float:
-    """MiB that one of the two takes beyond what it took before the first frame."""
-    contender = contenders(options)[which]
-    frames = scene(options)
-    first, labels = next(frames)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    step = contender.begin(first, labels)
-    for frame, _ in frames:
-        step(frame)
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / MIB
+from coprop.bench.peers import PeerOptions, measured, told
 
 
 def size(text: str) -> tuple[int, int]:
@@ -249,39 +40,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--memory", type=int, default=8, help="how many frames ours holds there")
     parser.add_argument("--checkpoint", type=Path, help="an official AOT-L file")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--no-memory", action="store_true", help="time alone, in one process")
+    parser.add_argument(
+        "--no-memory", dest="peaks", action="store_false", help="time alone, in one process"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--peak", type=int, help=argparse.SUPPRESS)
-    options = parser.parse_args(arguments)
-    torch.set_num_threads(options.threads)
-    if options.peak is not None:
-        print(peak(options, options.peak))
-        return 0
-    result = compare(options)
-    if not options.no_memory:
-        again = [sys.executable, "-m", "tools.bench.peers", *(arguments or sys.argv[1:])]
-        result["peak_MiB"] = [
-            float(subprocess.check_output([*again, "--peak", str(i)], text=True)) for i in (0, 1)
-        ]
-    print(json.dumps(result) if options.json else table(result))
+    options = vars(parser.parse_args(arguments))
+    as_json = options.pop("json")
+    result = measured(PeerOptions(**options))
+    print(json.dumps(result) if as_json else told(result))
     return 0
-
-
-def table(result: dict[str, Any]) -> str:
-    lines = []
-    peaks = result.get("peak_MiB", (None, None))
-    for name, seconds, least, mib in zip(
-        result["names"], result["seconds"], result["least"], peaks, strict=True
-    ):
-        memory = "" if mib is None else f"  {mib:7.0f} MiB at the peak"
-        lines.append(f"{name:20s} {seconds:.3f} CPU s a frame (least {least:.3f}){memory}")
-    lines.append(f"ratio {result['ratio']:.2f}")
-    if "J" in result:
-        lines.append(
-            f"labels equal on {100 * result['equal_labels']:.3f} % of pixels, J {result['J']:.4f}, "
-            f"logits within {result['largest_logit_difference']:.2g}"
-        )
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

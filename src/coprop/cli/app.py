@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from coprop.brief import one_line
+from coprop.cli.bench import bench
 from coprop.cli.common import FAILED, command, say
 from coprop.cli.compare_detectors import compare_detectors
 from coprop.cli.data import data
@@ -56,6 +57,7 @@ app.command("retime")(command(retime))
 app.add_typer(data, name="data")
 app.command()(train)
 app.command()(doctor)
+app.command("bench")(command(bench))
 app.command("worker")(command(worker))
 
 

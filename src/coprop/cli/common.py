@@ -105,6 +105,19 @@ PrecisionOption = Annotated[
 ]
 
 
+SegmentsAtOnceOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        max=64,
+        metavar="N",
+        show_default="4 on a CUDA GPU, else 1",
+        help="Carry on N segments as one batch. For each, 64 frames wait in memory, of at most "
+        "1280 x 720 pixels.",
+    ),
+]
+
+
 class DetectorName(str, Enum):
     """Detectors of control points that need nothing but the package."""
 

@@ -22,6 +22,7 @@ from coprop.cli.common import (
     MinGapOption,
     PrecisionName,
     PrecisionOption,
+    SegmentsAtOnceOption,
     ThresholdOption,
     VideoTrackOption,
     checked_device,
@@ -76,6 +77,7 @@ class RunOptions:
     ] = False
     device: DeviceOption = ""
     precision: PrecisionOption = PrecisionName.float32
+    segments_at_once: SegmentsAtOnceOption = None
     model: Annotated[
         Path | None,
         path_option(
@@ -255,6 +257,7 @@ def _pipeline(options: RunOptions) -> CoProp:
         max_segment_s=longest_s,
         device=device,
         dtype=options.precision.value,
+        segments_at_once=options.segments_at_once or "auto",
     )
 
 

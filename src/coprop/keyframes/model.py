@@ -38,6 +38,9 @@ Outputs = Literal["logits", "probabilities", "mask"]
   ids up to 254, 0 being background.
 """
 
+MOST_KEYFRAMES = 64
+"""In one call, at most: all frames of as many segments wait for it."""
+
 _LEAST = 1e-6  # of a probability: its logit is finite in single precision
 _ROUNDING = 1e-3  # as much do resizing and half precision leave [0, 1]
 _WHITE = 255  # of binary masks as image files hold them
@@ -50,6 +53,10 @@ class KeyframeModel(Protocol):
     One that takes a single frame may look at those around it as well: if it has an attribute
     ``surroundings``, a `FrameContext` of T frames, it is called with a third argument, (K, T, 3, H,
     W), which holds them for each of the K frames.
+
+    One that takes several keyframes in a call, each by itself, says how many in an attribute
+    ``keyframes_per_call``, 1 to 64, or None for as many as the pipeline carries on at once. Without
+    it the K frames are always one keyframe's.
     """
 
     @property

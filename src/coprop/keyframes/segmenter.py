@@ -90,6 +90,7 @@ class KeyframeSegmenter(PretrainedModel):
     """
 
     context: FrameContext = ALONE
+    keyframes_per_call: int | None = None
     config_type = SegmenterConfig
     tags = ("audio-visual-segmentation",)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,7 +14,12 @@ from coprop.keyframes.naming import SoundNamer, name_sound
 from coprop.live.changes import Change
 from coprop.live.sound import LiveSound
 from coprop.schedule import KeyframeSpan, Schedule
+from coprop.turns import Turn
 from coprop.types import ControlPoints, Segment
+
+if TYPE_CHECKING:
+    from coprop.media.reader import Frame
+    from coprop.tracking import SegmentTracker
 
 _SECOND_S = 0.8
 """A segment's first keyframe has heard as much of it as the session looks ahead to, which may be
@@ -40,6 +47,7 @@ class LivePlan:
         self._points: list[tuple[float, float]] = []
         self._begun: Change | None = None  # of the segment that is heard now
         self._keyframe_s = 0.0  # start of the last span
+        self._started = False  # whether there has been a keyframe
         self._second = False  # whether its segment has had its second keyframe
 
     @property
@@ -65,23 +73,33 @@ class LivePlan:
             self._second = False
             self._add_span(self._begun, change.time_s)
 
-    def at(
-        self, time_s: float, duration_s: float
-    ) -> tuple[KeyframeSpan | None, bool, tuple[str, ...] | None]:
-        """The span of the next frame, whether it is its keyframe, and the detector's words."""
+    def turn(
+        self, tracker: SegmentTracker, frame: Frame, around: Sequence[Frame], duration_s: float
+    ) -> Turn:
+        """What is to be done with the next frame.
+
+        Args:
+            tracker: for what its keyframe model wants.
+            frame: the frame.
+            around: the frames near it.
+            duration_s: for how long it is shown.
+        """
+        time_s = frame.time_s
         if self._begun is not None:
             due_s = self._due_s()
             if time_s >= due_s - _SAME_S:
                 self._second = True
                 self._add_span(self._begun, max(due_s, time_s - duration_s))
         span, is_keyframe = self._schedule.at(time_s, duration_s)
-        if span is None:
-            return None, False, None
+        if span is None or (self._started and not is_keyframe):
+            return Turn(frame, (), duration_s, span)
         # What sounds may be heard as far as it has come in.
         end_s = max(min(span.sources.end_s, self._sound.duration_s), span.sources.start_s)
         span = replace(span, sources=Segment(span.sources.start_s, end_s))
-        words = self._begun.words if self._begun is not None else ()
-        return span, is_keyframe, words or None
+        words = (self._begun.words if self._begun is not None else ()) or None
+        starts = tracker.wants(frame)
+        self._started = self._started or starts
+        return Turn(frame, around, duration_s, span, words, opens=True, starts=starts)
 
     def finish(self, last_s: float | None, duration_s: float) -> None:
         """The last frame was shown at a time; what is still heard ends with it."""

@@ -232,9 +232,10 @@ class LiveSession:
             self._analysed_s = frame.time_s
             for change in self._changes.update():
                 self._plan.add(change, frame.time_s)
-        span, is_keyframe, words = self._plan.at(frame.time_s, frame_s)
         self._before_s = frame.time_s
-        return self._carried.mask(frame, span, is_keyframe, self._around(frame), words)
+        return self._carried.mask(
+            self._plan.turn(self._tracker, frame, self._around(frame), frame_s)
+        )
 
     def _frame_s(self, frame: Frame | None = None) -> float:
         """How long frames are shown: as long as the last one was, or as their rate says."""

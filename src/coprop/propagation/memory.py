@@ -190,7 +190,7 @@ class PropagationState(Brief):
         Raises:
             ShapeError: they differ in size, number of objects or steps, so that no step is theirs.
         """
-        if not states or len({state._kind for state in states}) != 1:
+        if not states or len({state.kind for state in states}) != 1:
             raise ShapeError(
                 "states can be joined where they are of one size, number of objects and history; "
                 f"got {[(s.size, s.num_objects, s.step_index) for s in states]} as (size, "
@@ -219,7 +219,7 @@ class PropagationState(Brief):
         return states
 
     @property
-    def _kind(self) -> tuple[object, ...]:
+    def kind(self) -> tuple[object, ...]:
         """What states that step as one have to have in common."""
         histories = tuple((m.long_term.steps, m.long_term.is_reference) for m in self.memories)
         return self.size, self.num_objects, self.step_index, histories

@@ -105,6 +105,11 @@ class NetworkAdapter(ABC):
         """The frames that the pipeline has to give."""
         return self.batching.context
 
+    @property
+    def keyframes_per_call(self) -> int | None:
+        """1 for networks of a fixed number of frames; None for those that take any number."""
+        return None if self.batching.frames == 1 else 1
+
     def __call__(self, frames: Tensor, audio: Tensor) -> Tensor:
         """Logits of what sounds in each frame.
 

@@ -18,7 +18,13 @@ from coprop.keyframes.adapters import inference, inputs
 from coprop.keyframes.adapters.base import check_output, resize_logits
 from coprop.keyframes.adapters.batching import Batching, Mode, WindowPlacement
 from coprop.keyframes.adapters.inputs import Resize, Size, VGGishSource
-from coprop.keyframes.model import AudioSpan, Outputs, as_logits, check_input
+from coprop.keyframes.model import (
+    MOST_KEYFRAMES,
+    AudioSpan,
+    Outputs,
+    as_logits,
+    check_input,
+)
 from coprop.types import HIGHEST_RATE
 
 AudioForm = Literal["samples", "log_mel", "embedding", "wav_path"]
@@ -59,6 +65,8 @@ class CallableSegmenter:
         mode: which T frames it is given (`coprop.keyframes.adapters.batching.Mode`).
         placement: where the keyframe lies, in the mode "window".
         outputs: what it returns (`coprop.keyframes.model.Outputs`).
+        keyframes_per_call: how many keyframes it is given in one call, 1 to 64; None for as many
+            as the pipeline carries on at once. 1 for functions with other frames in a call.
         network: the network that it calls.
         gradients: whether the network takes gradients inside its forward.
 
@@ -90,6 +98,7 @@ class CallableSegmenter:
         mode: Mode = "replicate",
         placement: WindowPlacement = "centre",
         outputs: Outputs = "logits",
+        keyframes_per_call: int | None = None,
         network: nn.Module | None = None,
         gradients: bool = False,
     ) -> None:
@@ -127,6 +136,8 @@ class CallableSegmenter:
         self.audio: AudioForm = audio
         self.batching = Batching(frames_per_call, mode, placement)
         self.context = self.batching.context if frames_per_call != 1 else context
+        lone = frames_per_call == 1 and context == ALONE
+        self.keyframes_per_call = _per_call(keyframes_per_call, lone=lone)
         self.vggish = _vggish(audio, sample_rate, vggish)
 
     def __call__(self, frames: Tensor, audio: Tensor) -> Tensor:
@@ -185,6 +196,19 @@ class CallableSegmenter:
 
     def _checked(self, images: Tensor, sound: Tensor) -> Tensor:
         return check_output(self._call(images, sound), len(images), "the function")
+
+
+def _per_call(given: int | None, *, lone: bool) -> int | None:
+    if given is None:
+        return None if lone else 1
+    wanted = f"a whole number of keyframes from 1 to {MOST_KEYFRAMES}, or None"
+    count = whole("keyframes_per_call", given, wanted, low=1, high=MOST_KEYFRAMES)
+    if count > 1 and not lone:
+        raise CoPropError(
+            f"keyframes_per_call={count} is for functions that take each frame by itself; with "
+            "context or frames_per_call a call is one keyframe's."
+        )
+    return count
 
 
 def _detached(logits: Tensor) -> Tensor:

@@ -95,6 +95,7 @@ def as_keyframe_model(
     *,
     window_s: float | None = None,
     outputs: Outputs | None = None,
+    keyframes_per_call: int | None = None,
 ) -> KeyframeModel:
     """What is wrapped, as the keyframe slot takes it; the arguments are those of `CoProp.wrap`.
 
@@ -122,6 +123,11 @@ def as_keyframe_model(
                 f"window_s is for functions; {type(called).__name__} has its own window of "
                 f"{called.window_s:g} s."
             )
+        if keyframes_per_call is not None:
+            raise CoPropError(
+                f"keyframes_per_call is for functions; {type(called).__name__} says itself how "
+                "many it takes, by an attribute of that name."
+            )
         return called
     if not callable(called):
         raise CoPropError(
@@ -130,7 +136,11 @@ def as_keyframe_model(
         )
     network = model if isinstance(model, nn.Module) and called is not model else None
     return CallableSegmenter(
-        called, window_s=window_s, outputs=outputs or "logits", network=network
+        called,
+        window_s=window_s,
+        outputs=outputs or "logits",
+        keyframes_per_call=keyframes_per_call,
+        network=network,
     )
 
 

@@ -127,6 +127,11 @@ class ProcessModel:
         """What the model itself returns."""
         return getattr(self.adapter, "outputs", "logits")
 
+    @property
+    def keyframes_per_call(self) -> int | None:
+        """How many keyframes it takes in one call, see `KeyframeModel`."""
+        return self.adapter.keyframes_per_call
+
     def __call__(self, frames: Tensor, audio: Tensor) -> Tensor:
         """Logits of what sounds in each frame.
 
