@@ -13,6 +13,7 @@ from contextlib import ExitStack, closing
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -30,6 +31,7 @@ from coprop.keyframes.naming import AUDIOSET, SoundNamer
 from coprop.keyframes.segmenter import KeyframeSegmenter
 from coprop.keyframes.timed import for_clip
 from coprop.media.clip import AudioSource, Clip, ClipSource
+from coprop.media.part import TrackPart
 from coprop.precision import Precision, as_dtype
 from coprop.prompts import Prompt, Prompts
 from coprop.propagation.propagator import AudioInsertPropagator, Propagator
@@ -247,6 +249,8 @@ class CoProp(Further, Closing):
         keep_probabilities: bool = False,
         video_track: int | None = None,
         audio_track: int | None = None,
+        start_s: float | None = None,
+        end_s: float | None = None,
         prompts: Iterable[Prompt] = (),
         progress: Progress | None = None,
     ) -> Result:
@@ -262,6 +266,8 @@ class CoProp(Further, Closing):
                 somebody asks for one (then it takes 8 times the memory of its labels).
             video_track: number of the file's track of pictures, from 0; by default the film.
             audio_track: number of the file's track of sound, from 0; by default the default one.
+            start_s, end_s: of the part that is wanted, in seconds of the video, to which times and
+                numbers of frames refer in the result as well; by default all of it.
             prompts: masks or boxes that are known; they become keyframes.
             progress: called as the work proceeds.
 
@@ -272,7 +278,8 @@ class CoProp(Further, Closing):
         waiting = Prompts(prompts)
         if isinstance(frames, Iterator):
             frames = list(frames)  # the result is saved from them
-        tracks = {"video_track": video_track, "audio_track": audio_track}
+        tracks: dict[str, Any] = {"video_track": video_track, "audio_track": audio_track}
+        tracks |= {"start_s": start_s, "end_s": end_s}
         with Clip(frames, audio, fps=fps, **tracks, progress=progress) as clip:
             points = self.detect(clip.audio)
             tracking = self.track(clip, points, prompts=waiting, progress=progress)
@@ -288,6 +295,8 @@ class CoProp(Further, Closing):
         fps: float | Fraction | None = None,
         video_track: int | None = None,
         audio_track: int | None = None,
+        start_s: float | None = None,
+        end_s: float | None = None,
         prompts: Iterable[Prompt] = (),
         progress: Progress | None = None,
     ) -> Iterator[FrameMask]:
@@ -299,7 +308,8 @@ class CoProp(Further, Closing):
         the default's sees half a second ahead; and with several segments at once, when all of them
         have been read, 64 frames for each at most.
         """
-        tracks = {"video_track": video_track, "audio_track": audio_track}
+        tracks: dict[str, Any] = {"video_track": video_track, "audio_track": audio_track}
+        tracks |= {"start_s": start_s, "end_s": end_s}
         waiting = Prompts(prompts)
         with ExitStack() as opened:
             clip = opened.enter_context(Clip(frames, audio, fps=fps, **tracks, progress=progress))
@@ -310,13 +320,14 @@ class CoProp(Further, Closing):
 
     def detect(self, audio: GivenSound) -> ControlPoints:
         """Where the sounding objects change (paper section 3.2)."""
-        points = self.detector(as_track(audio))
+        track = as_track(audio)
+        points = self.detector(track.alone if isinstance(track, TrackPart) else track)
         if not isinstance(points, ControlPoints):
             raise CoPropError(
                 f"the detector must return ControlPoints, got {type(points).__name__}; "
                 "ControlPoints(times_s, scores, flags) makes them from arrays."
             )
-        return points
+        return track.placed(points) if isinstance(track, TrackPart) else points
 
     def track(
         self,

@@ -113,6 +113,18 @@ class Prompts:
             )
         return due
 
+    def check_start(self, start_s: float) -> None:
+        """Refuses prompts before the part of the video that is wanted.
+
+        Raises:
+            CoPropError: there are some.
+        """
+        if self._waiting and self._waiting[0].time_s < start_s - _SAME_S:
+            raise CoPropError(
+                f"the prompt at {self._waiting[0].time_s:.3f} s is before the part of the video "
+                f"that is wanted, from {start_s:g} s on; times are the video's."
+            )
+
     def check_end(self, end_s: float) -> None:
         """Refuses prompts after the last frame.
 

@@ -60,6 +60,9 @@ def quiet_blocks(track: GivenSound) -> NDArray[np.bool_]:
     of one class, such as steady noise, is judged by those of the whole track, and where that is of
     one class too, all of it is heard.
     """
+    known: NDArray[np.bool_] | None = getattr(track, "quiet", None)
+    if known is not None:  # of a part of a clip, by what is in it
+        return known
     levels_db = block_levels_db(track)
     if not levels_db.size:
         return np.ones(1, dtype=bool)

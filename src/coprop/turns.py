@@ -159,6 +159,7 @@ def turns_of(
         tracker: for what its keyframe model sees and wants.
         clip, points, longest_s, prompts: see `coprop.tracking.Tracking`.
     """
+    prompts.check_start(clip.origin_s)
     schedule, sound_s = schedule_of(clip, points, longest_s), clip.audio.duration_s
     held: Segment | None = None  # where a supplied mask stands in for other keyframes
     started = False

@@ -46,6 +46,13 @@ from coprop.cli.prediction_options import (
     refuse_without_predictions,
 )
 from coprop.cli.progress import ProgressBars
+from coprop.cli.prompt_options import (
+    BoxOption,
+    EndOption,
+    PromptOption,
+    StartOption,
+    prompts_of,
+)
 from coprop.errors import CheckpointError, MissingAudioError, OutputError
 from coprop.export.targets import FOLDER, TARGETS, remove_exports
 
@@ -72,6 +79,10 @@ class RunOptions:
     ] = None
     video_track: VideoTrackOption = None
     audio_track: AudioTrackOption = None
+    start: StartOption = None
+    end: EndOption = None
+    prompt: PromptOption = None
+    box: BoxOption = None
     force: Annotated[
         bool, typer.Option("--force", help="Replace an earlier result in DIR; other files stay.")
     ] = False
@@ -136,6 +147,8 @@ def run(options: RunOptions) -> None:
       coprop run silent.mp4 --audio sound.wav --out result --force
       coprop run long.mp4 --out result --device cuda --json > summary.json
       coprop run clip.mp4 --predictions masks/clip --out result
+      coprop run long.mp4 --start 60 --end 90 --out result
+      coprop run clip.mp4 --prompt 2.0=mask.png --out result
       coprop run clip.mp4 --out result --export coco --export cutout-webm
     """
     bars = ProgressBars(shown=not options.quiet)
@@ -275,16 +288,28 @@ def _predictions(options: RunOptions) -> Predictions | None:
 
 def _process(options: RunOptions, pipeline: CoProp, bars: ProgressBars) -> dict[str, Any]:
     from coprop.media.clip import Clip
+    from coprop.prompts import Prompts
     from coprop.result import save
 
-    tracks = {"video_track": options.video_track, "audio_track": options.audio_track}
+    tracks = _tracks(options)
+    prompts = Prompts(prompts_of(options.prompt, options.box))
     with Clip(options.video, options.audio, **tracks, progress=bars) as clip:
         bars("control points", 0, None)
         points = pipeline.detect(clip.audio)
         if options.force:
             remove_exports(options.out)
-        with closing(pipeline.track(clip, points, progress=bars)) as tracked:
+        with closing(pipeline.track(clip, points, prompts=prompts, progress=bars)) as tracked:
             return save(options.out, clip, tracked, points, tracked.segments, force=options.force)
+
+
+def _tracks(options: RunOptions) -> dict[str, Any]:
+    """Which of the video is used."""
+    return {
+        "video_track": options.video_track,
+        "audio_track": options.audio_track,
+        "start_s": options.start,
+        "end_s": options.end,
+    }
 
 
 def _exported(options: RunOptions, bars: ProgressBars) -> dict[str, str]:
@@ -293,7 +318,7 @@ def _exported(options: RunOptions, bars: ProgressBars) -> dict[str, str]:
         return {}
     from coprop.result import Result
 
-    tracks = {"video_track": options.video_track, "audio_track": options.audio_track}
+    tracks = _tracks(options)
     result = Result.load(options.out, options.video, options.audio, **tracks)
     return write_exports(result, options.export, options.out / FOLDER, force=False, bars=bars)
 

@@ -50,15 +50,23 @@ class Moment:
 def played(clip: Clip, speed: float) -> Iterator[Moment]:
     """A clip as if it were live: each frame when its time has come, with the sound up to it.
 
+    As of a camera, frames whose time has passed while others were worked on are left out.
+
     Args:
         clip: the clip.
         speed: 1 for real time, 2 for twice as fast, 0 for as fast as it goes.
     """
-    track, begun, given = clip.audio, time.monotonic(), 0
+    track, given = clip.audio, 0
     with closing(clip.frames_ahead()) as frames:
+        begun, last_s = None, 0.0
         for frame in frames:
+            lasts_s, last_s = frame.time_s - last_s, frame.time_s
+            begun = time.monotonic() - frame.time_s / (speed or 1) if begun is None else begun
             if speed > 0:
-                time.sleep(max(begun + frame.time_s / speed - time.monotonic(), 0))
+                early_s = begun + frame.time_s / speed - time.monotonic()
+                if early_s < -_WAITING_FRAMES * lasts_s / speed and lasts_s > 0:
+                    continue
+                time.sleep(max(early_s, 0))
             stop = min(max(round(frame.time_s * track.sample_rate), given), track.num_samples)
             yield Moment(frame.image, frame.time_s, track.read(given, stop))
             given = stop
