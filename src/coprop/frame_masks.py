@@ -154,6 +154,17 @@ def keyframe_mask(frame: Frame, probabilities: Tensor) -> tuple[FrameMask, Tenso
     return frame_mask(frame, soft, classes, is_keyframe=True), kept
 
 
+def given_mask(frame: Frame, labels: NDArray[np.uint8]) -> tuple[FrameMask, Tensor]:
+    """A keyframe's mask that is supplied, (H, W) labels, to the last pixel; and as a soft one."""
+    classes = (0, *(int(label) for label in np.unique(labels) if label))
+    if len(classes) == 1:
+        return empty_mask(frame, (0, 1), is_keyframe=True), torch.zeros(1, 2, *labels.shape)
+    channels = torch.from_numpy(np.stack([labels == label for label in classes]))
+    kept = channels.float().unsqueeze(0)
+    soft = SoftMask(kept, _size_of(frame))
+    return frame_mask(frame, soft, classes, is_keyframe=True), kept
+
+
 def whole_mask(frame: Frame, probabilities: Tensor) -> FrameMask:
     """The mask with every class that is the likeliest anywhere."""
     soft = SoftMask(probabilities, _size_of(frame))

@@ -8,11 +8,12 @@ the segment's other frames, one by one, with their sound --propagator--> their m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -22,22 +23,23 @@ from coprop.closing import Closing
 from coprop.context import with_neighbours
 from coprop.control_points.detector import ControlPointDetector
 from coprop.errors import CheckpointError, CoPropError
+from coprop.further import Further
 from coprop.inputs import AnyPath, GivenSound, as_path, as_track
-from coprop.keyframes.adapters.inference import network_of
 from coprop.keyframes.adapters.registry import as_keyframe_model
 from coprop.keyframes.model import KeyframeFunction, KeyframeModel, Outputs
 from coprop.keyframes.naming import AUDIOSET, SoundNamer
 from coprop.keyframes.segmenter import KeyframeSegmenter
 from coprop.keyframes.timed import for_clip
 from coprop.media.clip import AudioSource, Clip, ClipSource
+from coprop.media.part import TrackPart
 from coprop.precision import Precision, as_dtype
+from coprop.prompts import Prompt, Prompts
 from coprop.propagation.propagator import AudioInsertPropagator, Propagator
 from coprop.result import Result
-from coprop.slots import CHECKS, checked_device
-from coprop.tracking import SegmentTracker, Tracking
+from coprop.slots import CHECKS, checked_device, device_of, part_in
+from coprop.tracking import SegmentTracker, Tracking, masks_of
 from coprop.turns import SegmentsAtOnce, at_once
 from coprop.types import AudioTrack, ControlPoints, FrameMask, Progress
-from coprop.weights import has_file
 
 Detector = Callable[[AudioTrack], ControlPoints]
 """What fills the control point slot: a `ControlPointDetector` or any such function."""
@@ -46,7 +48,7 @@ WEIGHTS = Path(__file__).parent / "weights"
 DEFAULT_MAX_SEGMENT_S = 2.0  # the default's masks drift, and what comes into view must be found
 
 
-class CoProp(Closing):
+class CoProp(Further, Closing):
     """Masks of what sounds, in time, for every frame of a video.
 
     In a ``with`` block, or by `close`, parts that hold a process (`coprop.ProcessModel`) end it.
@@ -88,7 +90,7 @@ class CoProp(Closing):
         self.max_segment_s = max_segment_s
         self.working_edge = working_edge
         self.namer = namer
-        found = _device_of(propagator, segmenter) if device is None else device
+        found = device_of(propagator, segmenter) if device is None else device
         self.device: torch.device = checked_device(found)
         self.dtype: torch.dtype
         self.dtype = dtype  # type: ignore[assignment]  # checked, and turned into one
@@ -147,14 +149,14 @@ class CoProp(Closing):
         device = None if device is None else checked_device(device)
         dtype = as_dtype(dtype, device or torch.device("cpu"))
         if segmenter is None:
-            loaded = KeyframeSegmenter.from_pretrained(_part(folder, "keyframe_segmenter"))
+            loaded = KeyframeSegmenter.from_pretrained(part_in(folder, "keyframe_segmenter"))
             if off_screen is not None:
                 loaded.set_off_screen(off_screen)
             segmenter = loaded.to(device)
         elif off_screen is not None:
             raise CoPropError("off_screen is for the default's segmenter; another was given.")
         if propagator is None:
-            path = _part(folder, "propagator")
+            path = part_in(folder, "propagator")
             propagator = AudioInsertPropagator.from_pretrained(path).to(device, dtype)
         return cls(
             segmenter,
@@ -222,9 +224,7 @@ class CoProp(Closing):
             outputs=outputs,
             keyframes_per_call=keyframes_per_call,
         )
-        device = (
-            _device_of(propagator, model, adapter) if device is None else checked_device(device)
-        )
+        device = device_of(propagator, model, adapter) if device is None else checked_device(device)
         dtype = as_dtype(dtype, device)
         if propagator is None:
             default = AudioInsertPropagator.from_pretrained(WEIGHTS / "propagator")
@@ -249,6 +249,9 @@ class CoProp(Closing):
         keep_probabilities: bool = False,
         video_track: int | None = None,
         audio_track: int | None = None,
+        start_s: float | None = None,
+        end_s: float | None = None,
+        prompts: Iterable[Prompt] = (),
         progress: Progress | None = None,
     ) -> Result:
         """Masks for every frame, collected.
@@ -263,18 +266,24 @@ class CoProp(Closing):
                 somebody asks for one (then it takes 8 times the memory of its labels).
             video_track: number of the file's track of pictures, from 0; by default the film.
             audio_track: number of the file's track of sound, from 0; by default the default one.
+            start_s, end_s: of the part that is wanted, in seconds of the video, to which times and
+                numbers of frames refer in the result as well; by default all of it.
+            prompts: masks or boxes that are known; they become keyframes.
             progress: called as the work proceeds.
 
         Raises:
             MediaError, AudioError, ShapeError: input that cannot be used.
             ModelOutputError: a wrapped model broke its contract.
         """
+        waiting = Prompts(prompts)
         if isinstance(frames, Iterator):
             frames = list(frames)  # the result is saved from them
-        tracks = {"video_track": video_track, "audio_track": audio_track}
+        tracks: dict[str, Any] = {"video_track": video_track, "audio_track": audio_track}
+        tracks |= {"start_s": start_s, "end_s": end_s}
         with Clip(frames, audio, fps=fps, **tracks, progress=progress) as clip:
             points = self.detect(clip.audio)
-            with closing(self.track(clip, points, progress=progress)) as tracked:
+            tracking = self.track(clip, points, prompts=waiting, progress=progress)
+            with closing(tracking) as tracked:
                 masks = tuple(self._kept(mask, keep_probabilities) for _, mask in tracked)
         return Result(masks, points, tuple(tracked.segments), frames, audio, fps, **tracks)
 
@@ -286,6 +295,9 @@ class CoProp(Closing):
         fps: float | Fraction | None = None,
         video_track: int | None = None,
         audio_track: int | None = None,
+        start_s: float | None = None,
+        end_s: float | None = None,
+        prompts: Iterable[Prompt] = (),
         progress: Progress | None = None,
     ) -> Iterator[FrameMask]:
         """Yields the mask of one frame after another, in memory that does not grow with length.
@@ -296,34 +308,44 @@ class CoProp(Closing):
         the default's sees half a second ahead; and with several segments at once, when all of them
         have been read, 64 frames for each at most.
         """
-        tracks = {"video_track": video_track, "audio_track": audio_track}
+        tracks: dict[str, Any] = {"video_track": video_track, "audio_track": audio_track}
+        tracks |= {"start_s": start_s, "end_s": end_s}
+        waiting = Prompts(prompts)
         with ExitStack() as opened:
             clip = opened.enter_context(Clip(frames, audio, fps=fps, **tracks, progress=progress))
-            tracking = self.track(clip, self.detect(clip.audio), progress=progress)
+            points = self.detect(clip.audio)
+            tracking = self.track(clip, points, prompts=waiting, progress=progress)
             opened.pop_all()  # from here on the iterator closes the clip
-            return _masks_of(clip, tracking)
+            return masks_of(clip, tracking)
 
     def detect(self, audio: GivenSound) -> ControlPoints:
         """Where the sounding objects change (paper section 3.2)."""
-        points = self.detector(as_track(audio))
+        track = as_track(audio)
+        points = self.detector(track.alone if isinstance(track, TrackPart) else track)
         if not isinstance(points, ControlPoints):
             raise CoPropError(
                 f"the detector must return ControlPoints, got {type(points).__name__}; "
                 "ControlPoints(times_s, scores, flags) makes them from arrays."
             )
-        return points
+        return track.placed(points) if isinstance(track, TrackPart) else points
 
     def track(
-        self, clip: Clip, points: ControlPoints, *, progress: Progress | None = None
+        self,
+        clip: Clip,
+        points: ControlPoints,
+        *,
+        prompts: Prompts | None = None,
+        progress: Progress | None = None,
     ) -> Tracking:
         """Every frame of a clip with its mask, given its control points, as they are asked for."""
         return Tracking(
-            self._tracker(clip),
+            self._tracker(clip.audio, clip),
             clip,
             points,
             longest_s=self.max_segment_s,
             namer=self.namer,
             progress=progress,
+            prompts=prompts,
             at_once=at_once(
                 self.segments_at_once, self.segmenter, self.propagator, self.device, clip
             ),
@@ -345,7 +367,7 @@ class CoProp(Closing):
             points: where a text-guided model takes its words from.
             numbers: of the frames that are asked for, from 0; None for all.
         """
-        tracker = self._tracker(clip)
+        tracker = self._tracker(clip.audio, clip)
         for frame, around in with_neighbours(clip.frames, tracker.context):
             if numbers is not None and frame.index not in numbers:
                 continue
@@ -359,35 +381,13 @@ class CoProp(Closing):
             _ = mask.probabilities  # or a long video's would fill the device
         return mask
 
-    def _tracker(self, clip: Clip) -> SegmentTracker:
+    def _tracker(self, audio: AudioTrack, clip: Clip | None = None) -> SegmentTracker:
+        length = (clip.num_frames, clip.duration_s) if clip is not None else (None, None)
         return SegmentTracker(
-            for_clip(self.segmenter, clip.num_frames, clip.duration_s),
+            for_clip(self.segmenter, *length),
             self.propagator,
-            clip.audio,
+            audio,
             working_edge=self.working_edge,
             device=self.device,
             dtype=self.dtype,
         )
-
-
-def _masks_of(clip: Clip, tracking: Tracking) -> Iterator[FrameMask]:
-    with clip, closing(tracking):
-        for _, mask in tracking:
-            yield mask
-
-
-def _part(folder: Path, name: str) -> Path:
-    if not has_file(folder / name / "config.json"):
-        raise CheckpointError(
-            f"{folder} has no {name}/config.json; give a folder that holds keyframe_segmenter and "
-            "propagator, each written by save_pretrained()."
-        )
-    return folder / name
-
-
-def _device_of(*parts: object) -> torch.device:
-    for part in parts:
-        network = network_of(part)
-        for parameter in network.parameters() if network is not None else ():
-            return parameter.device
-    return torch.device("cpu")

@@ -105,8 +105,8 @@ class Result:
         masks: one for each frame.
         control_points: where the sounding objects change.
         segments: from control point to control point, without silences, with what is heard in each.
-        frames, audio, fps, video_track, audio_track: what the pipeline was given, for `save` and
-            `export`; frames are None where only the masks were read back.
+        frames, audio, fps, video_track, audio_track, start_s, end_s: what the pipeline was given,
+            for `save` and `export`; frames are None where only the masks were read back.
         name: the video's file name, where ``frames`` do not tell.
     """
 
@@ -118,6 +118,8 @@ class Result:
     fps: float | Fraction | None
     video_track: int | None = None
     audio_track: int | None = None
+    start_s: float | None = None
+    end_s: float | None = None
     name: str = field(default="", init=False)
 
     @classmethod
@@ -130,6 +132,8 @@ class Result:
         fps: float | Fraction | None = None,
         video_track: int | None = None,
         audio_track: int | None = None,
+        start_s: float | None = None,
+        end_s: float | None = None,
     ) -> Result:
         """Reads a folder back that `save` or ``coprop run`` has written.
 
@@ -138,8 +142,8 @@ class Result:
 
         Args:
             directory: the folder.
-            frames, audio, fps, video_track, audio_track: what the pipeline was given, for `save`
-                and for the exports that need frames or sound.
+            frames, audio, fps, video_track, audio_track, start_s, end_s: what the pipeline was
+                given, for `save` and for the exports that need frames or sound.
 
         Raises:
             MediaError: the folder holds no complete result, or one that has been changed.
@@ -147,7 +151,8 @@ class Result:
         name, masks, points, segments = read_result(
             as_path("directory", directory, error=MediaError)
         )
-        result = cls(masks, points, segments, frames, audio, fps, video_track, audio_track)
+        given = (frames, audio, fps, video_track, audio_track, start_s, end_s)
+        result = cls(masks, points, segments, *given)
         object.__setattr__(result, "name", name)
         return result
 
@@ -237,6 +242,8 @@ class Result:
             fps=self.fps,
             video_track=self.video_track,
             audio_track=self.audio_track,
+            start_s=self.start_s,
+            end_s=self.end_s,
         )
 
     def pairs(self, clip: Clip) -> Iterator[tuple[Frame, FrameMask]]:
@@ -297,7 +304,7 @@ def save(
     from coprop.media.writer import ResultWriter
 
     report = Report()
-    with ResultWriter(directory, sound=clip.sound, force=force) as writer:
+    with ResultWriter(directory, sound=clip.sound, origin_s=clip.origin_s, force=force) as writer:
 
         def write(masked: tuple[Any, FrameMask]) -> None:
             writer.write(*masked)

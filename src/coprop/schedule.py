@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from coprop.silence import heard_spans, is_silent, quiet_blocks
 from coprop.types import ControlPoints, Segment
+
+if TYPE_CHECKING:
+    from coprop.media.clip import Clip
 
 _SAME_S = 1e-6  # times that differ by less, by rounding, are the same
 _TAIL_S = 0.25  # sound this much shorter than the video is taken to last to its end
@@ -72,17 +78,42 @@ def keyframe_spans(
     return spans
 
 
+def schedule_of(clip: Clip, points: ControlPoints, longest_s: float | None) -> Schedule:
+    """Which frames of a clip are keyframes, and which are silent; see `keyframe_spans`."""
+    quiet = quiet_blocks(clip.audio)
+    spans = keyframe_spans(
+        points,
+        heard_spans(quiet),
+        clip.audio.duration_s,
+        video_end_s=clip.duration_s,
+        longest_s=longest_s,
+        silent=lambda span: is_silent(quiet, span),
+    )
+    return Schedule(spans)
+
+
 class Schedule:
     """Tells the span of one frame after another; frames come in order of time.
 
     Args:
-        spans: in order, of `keyframe_spans`.
+        spans: in order, of `keyframe_spans`; more may follow by `add`, as they become known.
     """
 
-    def __init__(self, spans: Sequence[KeyframeSpan]) -> None:
-        self._spans = spans
-        self._current = 0
+    def __init__(self, spans: Sequence[KeyframeSpan] = ()) -> None:
+        self._upcoming = deque(spans)
+        self._span: KeyframeSpan | None = None
         self._served = False
+
+    def add(self, span: KeyframeSpan) -> None:
+        """One more span, after all others."""
+        self._upcoming.append(span)
+
+    def end(self, end_s: float) -> None:
+        """The last span ends at a time, whatever was expected."""
+        if self._upcoming:
+            self._upcoming.append(_ended(self._upcoming.pop(), end_s))
+        elif self._span is not None:
+            self._span = _ended(self._span, end_s)
 
     def at(self, time_s: float, duration_s: float) -> tuple[KeyframeSpan | None, bool]:
         """The frame's span, and whether it is the span's keyframe; None in silence.
@@ -94,19 +125,25 @@ class Schedule:
             time_s: when the frame is shown.
             duration_s: for how long.
         """
-        if not self._spans:
-            return None, False
+        if self._span is None:
+            if not self._upcoming:
+                return None, False
+            self._span = self._upcoming.popleft()
         reach_s = max(duration_s / 2 - _WATCHED_S, 0.0)
-        while self._current + 1 < len(self._spans):
-            span, upcoming = self._spans[self._current], self._spans[self._current + 1]
+        while self._upcoming:
+            span, upcoming = self._span, self._upcoming[0]
             begun = time_s >= upcoming.start_s - _SAME_S
             nearer = time_s >= span.end_s + reach_s and time_s >= upcoming.start_s - reach_s
             if not (begun or nearer):
                 break
-            self._current, self._served = self._current + 1, False
-        span = self._spans[self._current]
+            self._span, self._served = self._upcoming.popleft(), False
+        span = self._span
         late_s = reach_s if self._served else max(_LATE_S, reach_s)
         if not span.start_s - reach_s - _SAME_S <= time_s < span.end_s + late_s - _SAME_S:
             return None, False
         first, self._served = not self._served, True
         return span, first
+
+
+def _ended(span: KeyframeSpan, end_s: float) -> KeyframeSpan:
+    return replace(span, end_s=max(end_s, span.start_s))

@@ -60,14 +60,32 @@ def quiet_blocks(track: GivenSound) -> NDArray[np.bool_]:
     of one class, such as steady noise, is judged by those of the whole track, and where that is of
     one class too, all of it is heard.
     """
+    known: NDArray[np.bool_] | None = getattr(track, "quiet", None)
+    if known is not None:  # of a part of a clip, by what is in it
+        return known
     levels_db = block_levels_db(track)
-    return quiet_levels(levels_db) if levels_db.size else np.ones(1, dtype=bool)
+    if not levels_db.size:
+        return np.ones(1, dtype=bool)
+    return quiet_levels(levels_db, getattr(track, "background_db", -np.inf))
 
 
-def quiet_levels(levels_db: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """(T,) as `quiet_blocks` has it, of the (T,) levels of `block_levels_db`, at least one."""
-    thresholds_db = np.maximum(_thresholds_db(levels_db), _NEVER_HEARD_DB)
-    return np.logical_not(_sounds(levels_db >= thresholds_db))
+def quiet_levels(
+    levels_db: NDArray[np.float64], background_db: float = -np.inf
+) -> NDArray[np.bool_]:
+    """(T,) as `quiet_blocks` has it, of the (T,) levels of `block_levels_db`, at least one.
+
+    Args:
+        levels_db: the levels.
+        background_db: what told sound from background before, for levels of one class.
+    """
+    thresholds_db = _thresholds_db(levels_db)
+    thresholds_db = np.where(np.isfinite(thresholds_db), thresholds_db, background_db)
+    return np.logical_not(_sounds(levels_db >= np.maximum(thresholds_db, _NEVER_HEARD_DB)))
+
+
+def background_level_db(levels_db: NDArray[np.float64]) -> float:
+    """What tells sound from background in (T,) levels; -inf where they are of one class."""
+    return _threshold_db(levels_db)
 
 
 def heard_spans(quiet: NDArray[np.bool_]) -> tuple[Segment, ...]:
@@ -130,6 +148,9 @@ def is_silent(quiet: NDArray[np.bool_], segment: Segment) -> bool:
 def block_levels_db(track: GivenSound) -> NDArray[np.float64]:
     """(T,) levels of the 25 ms that end with each block, in dB of full scale, offset taken out."""
     track = as_track(track)
+    known: NDArray[np.float64] | None = getattr(track, "levels_db", None)
+    if known is not None:  # sound that is still coming in is measured as it comes
+        return known
     # Detector, schedule and namer all ask, and an hour of sound takes seconds.
     keeps = getattr(track, "never_changes", False) is True
     kept = _LEVELS_DB.get(track) if keeps else None
@@ -149,9 +170,15 @@ def _levels_db(track: AudioTrack, start: int) -> NDArray[np.float64]:
     ends = np.append(ends[ends < stop - start], stop - start)  # the last block may be a part
     before = min(max(round(_WINDOW_S * rate), 1), start)
     samples = track.read(start - before, stop).astype(np.float64)
-    ends += before
+    return window_levels_db(samples, ends + before, rate)
+
+
+def window_levels_db(
+    samples: NDArray[np.float64], ends: NDArray[np.intp], rate: int
+) -> NDArray[np.float64]:
+    """(n,) levels in dB of the 25 ms of samples that end at each of the (n,) positions."""
     starts = np.maximum(ends - max(round(_WINDOW_S * rate), 1), 0)
-    samples -= samples.mean()  # or a large offset would cost the squares their digits
+    samples = samples - samples.mean()  # or a large offset would cost the squares their digits
     sums, squares = (np.append(0.0, np.cumsum(values)) for values in (samples, samples**2))
     count = ends - starts
     mean = (sums[ends] - sums[starts]) / count

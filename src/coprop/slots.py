@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from coprop.checks import number, shown, whole
-from coprop.errors import CoPropError
+from coprop.errors import CheckpointError, CoPropError
+from coprop.keyframes.adapters.inference import network_of
 from coprop.propagation.checks import check_propagator
 from coprop.turns import MOST
+from coprop.weights import has_file
 
 _SHORTEST_SEGMENT_S = 0.001  # no video shows more frames in a second
 
@@ -71,6 +74,29 @@ def checked_device(value: Any) -> torch.device:
             'Give "cpu", or a device that torch finds.'
         ) from error
     return device
+
+
+def part_in(folder: Path, name: str) -> Path:
+    """The folder of one of the default's models.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    if not has_file(folder / name / "config.json"):
+        raise CheckpointError(
+            f"{folder} has no {name}/config.json; give a folder that holds keyframe_segmenter and "
+            "propagator, each written by save_pretrained()."
+        )
+    return folder / name
+
+
+def device_of(*parts: object) -> torch.device:
+    """Where the parameters of the first of some parts that has any are; else the CPU."""
+    for part in parts:
+        network = network_of(part)
+        for parameter in network.parameters() if network is not None else ():
+            return parameter.device
+    return torch.device("cpu")
 
 
 CHECKS: dict[str, Callable[[Any], Any]] = {

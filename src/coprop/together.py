@@ -59,7 +59,7 @@ class Together:
         if len(firsts) < 2:
             yield from _emptied(window)
             return
-        self._ask([window[i] for i in firsts])
+        self._ask([window[i] for i in firsts if not window[i].given])
         runs = [window[a:b] for a, b in pairwise([*firsts, len(window)])]
         del window[firsts[0] :]
         yield from _emptied(window)
@@ -87,6 +87,8 @@ class Together:
         return None if state is None else self._tracker.step(turn.frame, state)
 
     def _started(self, turn: Turn) -> SegmentState | None:
+        if turn.given:
+            return self._tracker.prompted(turn)
         logits = self._answers.pop(turn.frame.index, None)
         return self._tracker.start(turn.frame, turn.sources, turn.around, turn.words, logits=logits)
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from coprop.brief import Brief
+from coprop.carrier import Carrier
 from coprop.context import ALONE, AudioWindows, FrameContext, nearest, stretch
 from coprop.errors import ModelOutputError
 from coprop.frame_images import bounded_size, image_of, mask_at, own_size, small_image_of
@@ -23,6 +24,7 @@ from coprop.frame_masks import (
     check_logits,
     empty_mask,
     frame_mask,
+    given_mask,
     keyframe_mask,
     whole_mask,
 )
@@ -32,10 +34,10 @@ from coprop.keyframes.model import KeyframeModel
 from coprop.keyframes.naming import SoundNamer, name_sound
 from coprop.keyframes.timed import Moment, NoKeyframe, timed
 from coprop.precision import computing_in
+from coprop.prompts import Prompts, drawn
 from coprop.propagation.checks import checked_step, values_known, warn_of_step_probabilities
 from coprop.propagation.memory import PropagationState
 from coprop.propagation.propagator import Propagator
-from coprop.together import Together
 from coprop.turns import AtOnce, Tracker, Turn, turns_of, windows
 from coprop.types import AudioTrack, ControlPoints, FrameMask, Progress, Segment
 
@@ -69,6 +71,7 @@ class Tracking:
         namer: says what sounds in each segment; None for nobody.
         progress: called frame by frame.
         at_once: how many segments and keyframes are done together; one, but of a `SegmentTracker`.
+        prompts: masks that are supplied.
 
     Attributes:
         segments: from control point to control point, without silences, those in which a frame has
@@ -85,10 +88,11 @@ class Tracking:
         namer: SoundNamer | None,
         progress: Progress | None,
         at_once: AtOnce = AtOnce(),  # noqa: B008 - a frozen value
+        prompts: Prompts | None = None,
     ) -> None:
         self.segments: list[Segment] = []
         self._name = partial(name_sound, namer, clip.audio)
-        turns = turns_of(tracker, clip, points, longest_s)
+        turns = turns_of(tracker, clip, points, longest_s, prompts or Prompts())
         self._frames = self._go(tracker, turns, at_once, partial(_told, progress, clip.num_frames))
 
     def __iter__(self) -> Iterator[tuple[Frame, FrameMask]]:
@@ -106,24 +110,22 @@ class Tracking:
         progress: Callable[[Frame], None],
     ) -> Generator[tuple[Frame, FrameMask], None, None]:
         # Others than a SegmentTracker are asked for one frame at a time.
-        together = Together(cast(SegmentTracker, tracker), at_once)
-        state: SegmentState | None = None
+        carried = Carrier(cast(SegmentTracker, tracker), at_once)
         begun: Segment | None = None
         end_s = math.nan
         with closing(turns):
-            for turn in (each for window in windows(turns, at_once) for each in together(window)):
+            for turn in (
+                each for window in windows(turns, at_once) for each in carried.in_turn(window)
+            ):
                 frame, span = turn.frame, turn.span
                 end_s = frame.time_s + turn.duration_s
-                if span is None:
-                    mask = tracker.silent(frame, state.mask if state else None)
-                else:
-                    state = together.after(turn, state)
-                    mask = state.mask if state else tracker.silent(frame, None)
-                    if turn.opens and span.sources != begun:
+                mask = carried.mask(turn)
+                if turn.opens and span is not None:
+                    if span.sources != begun:
                         begun = span.sources
                         self.segments.append(self._named(begun, frame.time_s))
                     # A short sound between two frames has ended when it is shown.
-                    if turn.opens and span.end_s <= frame.time_s:
+                    if span.end_s <= frame.time_s:
                         self._lengthen(end_s)
                 yield frame, mask
                 progress(frame)
@@ -139,6 +141,13 @@ class Tracking:
     def _lengthen(self, end_s: float) -> None:
         last = self.segments[-1]
         self.segments[-1] = replace(last, end_s=max(last.end_s, end_s))
+
+
+def masks_of(clip: Clip, tracking: Tracking) -> Iterator[FrameMask]:
+    """The masks alone; with the last, or when nobody asks for more, the clip is closed."""
+    with clip, closing(tracking):
+        for _, mask in tracking:
+            yield mask
 
 
 class SegmentTracker:
@@ -215,13 +224,23 @@ class SegmentTracker:
             logits = self._finite(logits, frame)
         if logits is None:
             return None
-        return self._begun(frame, as_probabilities(logits))
+        return self._started(frame, *keyframe_mask(frame, as_probabilities(logits)))
 
-    def _begun(self, frame: Frame, probabilities: Tensor) -> SegmentState:
-        """A keyframe's mask, and a propagator that knows it, from (1, K + 1, H, W)."""
-        mask, kept = keyframe_mask(frame, probabilities)
+    @torch.no_grad()
+    def prompted(self, turn: Turn) -> SegmentState:
+        """A keyframe whose mask is supplied; the model is asked where there are boxes."""
+        frame, found = turn.frame, None
+        if any(prompt.boxes for prompt in turn.given):
+            logits = self._keyframe_logits(frame, turn.sources, turn.around, turn.words)
+            if logits is not None:
+                found = keyframe_mask(frame, as_probabilities(logits))[0].labels > 0
+        height, width = frame.image.shape[:2]
+        return self._started(frame, *given_mask(frame, drawn(turn.given, (height, width), found)))
+
+    def _started(self, frame: Frame, mask: FrameMask, kept: Tensor) -> SegmentState:
         if len(mask.classes) == 1 or not mask.labels.any():
             return SegmentState(mask, None)
+        kept = kept.to(self._device)
         sound = self._frame_windows.centred(frame.time_s).to(self._device)
         image, is_own_size = self._propagator_image(frame)
         kept = mask_at(kept, image) if is_own_size else kept

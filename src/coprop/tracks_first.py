@@ -28,7 +28,7 @@ from coprop.checks import number
 from coprop.context import ALONE, AudioWindows, FrameContext
 from coprop.errors import CoPropError
 from coprop.frame_images import bounded_size
-from coprop.frame_masks import empty_mask
+from coprop.frame_masks import empty_mask, keyframe_mask
 from coprop.keyframes.adapters.inference import evaluation_mode
 from coprop.keyframes.candidates import SAME_THING, Candidate, overlap
 from coprop.keyframes.grounded import GroundedNetwork
@@ -131,7 +131,8 @@ class HeldMask:
         levels = np.frombuffer(zlib.decompress(self.data), dtype=np.uint8)
         levels = levels.reshape(-1, *self.size)[channels]
         share = levels.sum(axis=0, dtype=np.float32) / np.float32(_LEVELS)
-        return np.minimum(_resized(share[None], shape)[0], np.float32(1))
+        resized: NDArray[np.float32] = _resized(share[None], shape)[0]
+        return resized.clip(max=1)
 
 
 @dataclass
@@ -189,7 +190,8 @@ class CandidateTracker(SegmentTracker):
             now[number] = before[number]
             self.tracks.seen[number].append(torch.zeros_like(self.tracks.seen[number][0]))
         kept = list(now)[:_MOST_TRACKS]
-        state = self._begun(frame, _shared([now[number] for number in kept], image))
+        shared = _shared([now[number] for number in kept], image)
+        state = self._started(frame, *keyframe_mask(frame, shared))
         if state.memory is not None:
             self._ids = tuple(kept[channel - 1] for channel in state.mask.classes[1:])
         return self._held(frame, state)

@@ -23,9 +23,9 @@ from coprop.keyframes.adapters.callable import CallableSegmenter
 from coprop.keyframes.model import MOST_KEYFRAMES, KeyframeModel
 from coprop.keyframes.segmenter import KeyframeSegmenter
 from coprop.keyframes.timed import TimedKeyframeModel
+from coprop.prompts import Prompt, Prompts
 from coprop.propagation.propagator import AudioInsertPropagator, Propagator
-from coprop.schedule import KeyframeSpan, Schedule, keyframe_spans
-from coprop.silence import heard_spans, is_silent, quiet_blocks
+from coprop.schedule import KeyframeSpan, schedule_of
 from coprop.types import ControlPoints, FrameMask, Segment
 
 if TYPE_CHECKING:
@@ -129,6 +129,7 @@ class Turn(Brief):
         words: for what sounds in the span, for models that are guided by them.
         opens: whether a keyframe is due.
         starts: whether the model wants it; what is due and not wanted is carried on.
+        given: masks that are supplied for it, in place of the model's.
     """
 
     frame: Frame
@@ -138,6 +139,7 @@ class Turn(Brief):
     words: tuple[str, ...] | None = None
     opens: bool = False
     starts: bool = False
+    given: tuple[Prompt, ...] = ()
 
     @property
     def sources(self) -> Segment:
@@ -179,25 +181,21 @@ class Tracker(Protocol):
 
 
 def turns_of(
-    tracker: Tracker, clip: Clip, points: ControlPoints, longest_s: float | None
+    tracker: Tracker,
+    clip: Clip,
+    points: ControlPoints,
+    longest_s: float | None,
+    prompts: Prompts,
 ) -> Generator[Turn, None, None]:
     """Yields what is to be done with each frame, as far as sound and clock tell.
 
     Args:
         tracker: for what its keyframe model sees and wants.
-        clip, points, longest_s: see `coprop.tracking.Tracking`.
+        clip, points, longest_s, prompts: see `coprop.tracking.Tracking`.
     """
-    quiet = quiet_blocks(clip.audio)
-    sound_s, video_s = clip.audio.duration_s, clip.duration_s
-    spans = keyframe_spans(
-        points,
-        heard_spans(quiet),
-        sound_s,
-        video_end_s=video_s,
-        longest_s=longest_s,
-        silent=lambda span: is_silent(quiet, span),
-    )
-    schedule = Schedule(spans)
+    prompts.check_start(clip.origin_s)
+    schedule, sound_s = schedule_of(clip, points, longest_s), clip.audio.duration_s
+    held: Segment | None = None  # where a supplied mask stands in for other keyframes
     started = False
     duration_s, before_s = _ALONE_S, math.nan
     with closing(clip.frames_ahead()) as frames:
@@ -206,13 +204,17 @@ def turns_of(
             duration_s = duration_s if math.isnan(before_s) else frame.time_s - before_s
             before_s = frame.time_s
             span, is_keyframe = schedule.at(frame.time_s, duration_s)
-            if span is None or (started and not is_keyframe):
+            given = prompts.due(frame.time_s, heard=span is not None)
+            if span is not None:
+                held = span.sources if given or span.sources == held else None
+            if span is None or (started and not given and (held or not is_keyframe)):
                 yield Turn(frame, (), duration_s, span)
                 continue
             words = points.categories_at(_middle_s(span.sources, sound_s))
-            starts = tracker.wants(frame)
+            starts = bool(given) or tracker.wants(frame)
             started = started or starts
-            yield Turn(frame, around, duration_s, span, words, opens=True, starts=starts)
+            yield Turn(frame, around, duration_s, span, words, True, starts, given)
+    prompts.check_end(before_s)
 
 
 def _middle_s(span: Segment, sound_s: float) -> float:

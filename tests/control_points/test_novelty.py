@@ -60,7 +60,7 @@ def test_blocks_join_without_a_seam(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_step_is_described_where_it_is_heard() -> None:
     """A click moves the descriptions around it, and no others than the stages' reach."""
-    encoder = novelty._default_networks()[0]
+    encoder = novelty.default_networks()[0]
     quiet = torch.zeros(1, 64 * encoder.samples_per_step)
     quiet[0, 0] = quiet[0, -1] = 1.0  # the same peak in both
     click = quiet.clone()

@@ -37,7 +37,7 @@ SOUND = Audio((0.3 * HALVES).astype(np.float32), 16_000)
 def single_in_the_end() -> Iterator[None]:
     yield
     torch.set_default_dtype(SINGLE)
-    novelty._default_networks.cache_clear()
+    novelty.default_networks.cache_clear()
 
 
 def in_both(call: Callable[[], Any]) -> tuple[Any, Any]:
@@ -45,7 +45,7 @@ def in_both(call: Callable[[], Any]) -> tuple[Any, Any]:
     found = []
     for dtype in (SINGLE, DOUBLE):
         torch.set_default_dtype(dtype)
-        novelty._default_networks.cache_clear()
+        novelty.default_networks.cache_clear()
         found.append(call())
     return found[0], found[1]
 

@@ -16,6 +16,7 @@ from coprop.cli.doctor import doctor
 from coprop.cli.evaluate import evaluate
 from coprop.cli.examples import examples
 from coprop.cli.export import export
+from coprop.cli.live import live
 from coprop.cli.retime import retime
 from coprop.cli.run import run
 from coprop.cli.train import train
@@ -46,6 +47,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("run")(command(run))
+app.command("live")(command(live))
 app.command("export")(command(export))
 app.command("detect")(command(detect))
 app.command("examples")(command(examples))

@@ -46,6 +46,13 @@ from coprop.cli.prediction_options import (
     refuse_without_predictions,
 )
 from coprop.cli.progress import ProgressBars
+from coprop.cli.prompt_options import (
+    BoxOption,
+    EndOption,
+    PromptOption,
+    StartOption,
+    prompts_of,
+)
 from coprop.errors import CheckpointError, MissingAudioError, OutputError
 from coprop.export.targets import FOLDER, TARGETS, remove_exports
 
@@ -72,6 +79,10 @@ class RunOptions:
     ] = None
     video_track: VideoTrackOption = None
     audio_track: AudioTrackOption = None
+    start: StartOption = None
+    end: EndOption = None
+    prompt: PromptOption = None
+    box: BoxOption = None
     force: Annotated[
         bool, typer.Option("--force", help="Replace an earlier result in DIR; other files stay.")
     ] = False
@@ -136,6 +147,8 @@ def run(options: RunOptions) -> None:
       coprop run silent.mp4 --audio sound.wav --out result --force
       coprop run long.mp4 --out result --device cuda --json > summary.json
       coprop run clip.mp4 --predictions masks/clip --out result
+      coprop run long.mp4 --start 60 --end 90 --out result
+      coprop run clip.mp4 --prompt 2.0=mask.png --out result
       coprop run clip.mp4 --out result --export coco --export cutout-webm
     """
     bars = ProgressBars(shown=not options.quiet)
@@ -186,12 +199,26 @@ def check_output(options: RunOptions) -> None:
     """Refuses, before any work is done, what could not be written at its end.
 
     Raises:
+        OutputError: see `check_folder`.
+    """
+    inputs = filter(None, (options.video, options.audio, options.predictions))
+    check_folder(options.out, tuple(inputs), force=options.force)
+
+
+def check_folder(out: Path, inputs: Sequence[Path], *, force: bool) -> None:
+    """Refuses a folder that a result could not be written into.
+
+    Args:
+        out: the folder.
+        inputs: what is read, and must not be overwritten.
+        force: whether an earlier result is to be replaced.
+
+    Raises:
         OutputError: the folder has something in it and is not to be replaced, cannot be written,
             or holds the input under a name that the result would take.
     """
     from coprop.files import is_empty, output_errors
 
-    out = options.out
     with output_errors(out):
         existing = next(path for path in (out, *out.absolute().parents) if path.exists())
         if not existing.is_dir():
@@ -200,20 +227,19 @@ def check_output(options: RunOptions) -> None:
             raise OutputError(f"cannot write {out}: no permission to write in {existing}.")
         if existing != out or is_empty(out):
             return
-    if not options.force:
+    if not force:
         raise OutputError(
             f"{out} is not empty. Choose another folder, or replace the result in it with --force."
         )
-    _spare_input(options)
+    _spare_inputs(out, inputs)
 
 
-def _spare_input(options: RunOptions) -> None:
+def _spare_inputs(out: Path, inputs: Sequence[Path]) -> None:
     from coprop.media.writer import MASKS, OVERLAY, RESULT, TIMELINE
 
-    out = options.out
     results = {(out / name).resolve() for name in (MASKS, OVERLAY, TIMELINE, RESULT)}
     exports = (out / FOLDER).resolve()
-    for path in filter(None, (options.video, options.audio, options.predictions)):
+    for path in inputs:
         if {path.resolve(), path.resolve().parent} & results or exports in path.resolve().parents:
             raise OutputError(
                 f"{path} is part of the result in {out}, which --force would remove. Choose "
@@ -262,16 +288,28 @@ def _predictions(options: RunOptions) -> Predictions | None:
 
 def _process(options: RunOptions, pipeline: CoProp, bars: ProgressBars) -> dict[str, Any]:
     from coprop.media.clip import Clip
+    from coprop.prompts import Prompts
     from coprop.result import save
 
-    tracks = {"video_track": options.video_track, "audio_track": options.audio_track}
+    tracks = _tracks(options)
+    prompts = Prompts(prompts_of(options.prompt, options.box))
     with Clip(options.video, options.audio, **tracks, progress=bars) as clip:
         bars("control points", 0, None)
         points = pipeline.detect(clip.audio)
         if options.force:
             remove_exports(options.out)
-        with closing(pipeline.track(clip, points, progress=bars)) as tracked:
+        with closing(pipeline.track(clip, points, prompts=prompts, progress=bars)) as tracked:
             return save(options.out, clip, tracked, points, tracked.segments, force=options.force)
+
+
+def _tracks(options: RunOptions) -> dict[str, Any]:
+    """Which of the video is used."""
+    return {
+        "video_track": options.video_track,
+        "audio_track": options.audio_track,
+        "start_s": options.start,
+        "end_s": options.end,
+    }
 
 
 def _exported(options: RunOptions, bars: ProgressBars) -> dict[str, str]:
@@ -280,7 +318,7 @@ def _exported(options: RunOptions, bars: ProgressBars) -> dict[str, str]:
         return {}
     from coprop.result import Result
 
-    tracks = {"video_track": options.video_track, "audio_track": options.audio_track}
+    tracks = _tracks(options)
     result = Result.load(options.out, options.video, options.audio, **tracks)
     return write_exports(result, options.export, options.out / FOLDER, force=False, bars=bars)
 

@@ -21,7 +21,7 @@ from coprop.inputs import AnyPath, GivenSound, as_track
 from coprop.silence import (
     block_levels_db,
     heard_spans,
-    quiet_levels,
+    quiet_blocks,
     silence_edges_s,
 )
 from coprop.types import AudioTrack, ControlPoints
@@ -129,7 +129,7 @@ class ControlPointDetector:
             score, usual = embedding.novelty_scores, EMBEDDING_THRESHOLD
         chosen = usual if threshold is None else threshold
         chances = edge_chances if embed is None else None
-        fused = _WithLevel(score, min_gap_s, chances)
+        fused = WithLevel(score, min_gap_s, chances)
         return cls(fused, threshold=chosen, min_gap_s=min_gap_s)
 
     @classmethod
@@ -287,7 +287,7 @@ class ControlPointDetector:
             windows = whole("windows", windows, wanted, low=1, high=MOST_WINDOWS)
         edges_s: NDArray[np.float64] = np.zeros(0)
         chances: NDArray[np.float64] = np.zeros(0)
-        if isinstance(self.score, _WithLevel):
+        if isinstance(self.score, WithLevel):
             found, edges_s, chances = self.score.parts(audio, windows, self.threshold)
         else:
             found = self.score(audio, windows)
@@ -324,7 +324,7 @@ def pick_peaks(
 
 
 @dataclass(frozen=True)
-class _WithLevel:
+class WithLevel:
     """A score of change, and the edges of silences, which explain what changes beside them.
 
     Args:
@@ -350,7 +350,7 @@ class _WithLevel:
         levels_db = block_levels_db(audio)
         if not levels_db.size:
             return np.zeros(windows or 1), np.zeros(0), np.zeros(0)
-        quiet = quiet_levels(levels_db)
+        quiet = quiet_blocks(audio)
         edges_s = silence_edges_s(quiet)
         chances = np.ones(len(edges_s))
         if self.chances is not None:

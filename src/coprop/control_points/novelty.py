@@ -32,7 +32,7 @@ _NETWORK = Path(__file__).parent / "novelty.safetensors"
 _MEAN_RADII = (4, 12, 24, 54)
 _MAX_RADII = (6, 20)
 _BLOCK_STEPS = 384  # 18 s, computed at once: memory does not grow with the track
-_REACH_STEPS = 64  # on either side: a score depends on 63, by convolutions (7, 2) and means (54)
+REACH_STEPS = 64  # on either side: a score depends on 63, by convolutions (7, 2) and means (54)
 
 
 class NoveltyNetwork(nn.Module):
@@ -101,7 +101,7 @@ def novelty_scores(audio: AudioTrack) -> NDArray[np.float64]:
     At a peak, the score is the chance that the sounding sources change within a quarter second, as
     calibrated on composed sound.
     """
-    encoder, network = _default_networks()
+    encoder, network = default_networks()
     track = audio.resampled(encoder.sample_rate)
     total = num_steps(audio)
     logits = _logits(track, encoder, network)
@@ -122,9 +122,9 @@ def _logits(
     pieces = []
     for first in range(0, total, _BLOCK_STEPS):
         last = min(first + _BLOCK_STEPS, total)
-        low = max(first - _REACH_STEPS, 0)
-        samples = track.read(low * size, (last + _REACH_STEPS) * size)
-        if last + _REACH_STEPS > total:  # as long as the track, so that its end is known as one
+        low = max(first - REACH_STEPS, 0)
+        samples = track.read(low * size, (last + REACH_STEPS) * size)
+        if last + REACH_STEPS > total:  # as long as the track, so that its end is known as one
             samples = samples[: (total - low) * size]
         steps = encoder.steps(torch.from_numpy(samples).unsqueeze(0))
         logits = network(steps)[0, first - low : last - low]
@@ -149,7 +149,7 @@ def _max_difference(x: Tensor, radius: int) -> Tensor:
 
 
 @lru_cache(maxsize=1)
-def _default_networks() -> tuple[SoundEffectsEncoder, NoveltyNetwork]:
+def default_networks() -> tuple[SoundEffectsEncoder, NoveltyNetwork]:
     encoder, network = SoundEffectsEncoder(), NoveltyNetwork()
     weights = load_file(_ENCODER)
     own = {name: tensor.float() for name, tensor in weights.items()}

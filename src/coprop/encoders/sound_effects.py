@@ -56,16 +56,20 @@ class SoundEffectsEncoder(nn.Module):
         """(B, n) -> (B, 144, 512): 12 steps in time by 12 in frequency, time first."""
         return self._map(self.log_mel(samples)).flatten(2).transpose(1, 2)
 
-    def steps(self, samples: Tensor) -> Tensor:
+    def steps(self, samples: Tensor, peak: float | None = None) -> Tensor:
         """(B, n) of any length -> (B, S, 1216): what each stage makes of each 46 ms of the sound.
 
         Step k is centred on sample 2048 k + 512, and S is n / 2048, rounded up. The whole is scaled
         to a peak of one. In this order: log-mel bands, the second stage's mean and maximum over
         frequency, the means of the third and of the fourth.
+
+        Args:
+            samples: the sound.
+            peak: of the sound that the samples are a part of; None for their own.
         """
         count = -(-samples.shape[1] // self.samples_per_step)
         padded = -(-count // _STEPS_PER_TOKEN) * _STEPS_PER_TOKEN * self.samples_per_step
-        log_mel = self._spectrogram(F.pad(samples, (_HOP, padded - samples.shape[1])))
+        log_mel = self._spectrogram(F.pad(samples, (_HOP, padded - samples.shape[1])), peak)
         maps, x = [], log_mel.unsqueeze(1)
         for i in range(1, 5):
             x = self.get_submodule(f"conv_block{i}")(x if i == 1 else F.max_pool2d(x, 2))
@@ -84,10 +88,11 @@ class SoundEffectsEncoder(nn.Module):
         """(B, n) -> (B, 100, 96), mostly in [0, 1]."""
         return self._spectrogram(fit_window(samples, _FFT + (_FRAMES - 1) * _HOP))
 
-    def _spectrogram(self, samples: Tensor) -> Tensor:
-        peak = samples.abs().amax(dim=1, keepdim=True).clamp_min(_QUIETEST_PEAK)
+    def _spectrogram(self, samples: Tensor, peak: float | None = None) -> Tensor:
+        own = samples.abs().amax(dim=1, keepdim=True)
+        loudest = (own if peak is None else torch.full_like(own, peak)).clamp_min(_QUIETEST_PEAK)
         spectrum = torch.stft(
-            samples / peak, _FFT, _HOP, window=self.hann, center=False, return_complex=True
+            samples / loudest, _FFT, _HOP, window=self.hann, center=False, return_complex=True
         )
         mel = spectrum.abs().square().transpose(1, 2) @ self.mel_bands
         return torch.log10(10_000 * mel + 1) / _LARGEST_LOG_MEL

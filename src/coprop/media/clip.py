@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from coprop.brief import brief, counted
 from coprop.errors import AudioError, MediaError, MissingAudioError
 from coprop.inputs import AnyPath, GivenSound, as_path, as_track, is_path
+from coprop.media.part import FramesPart, TrackPart, checked_part
 from coprop.overlap import ahead
 from coprop.types import AudioTrack, Progress
 
@@ -38,6 +39,8 @@ class Clip:
         video_track: number of the video file's track of pictures, from 0; by default the film.
         audio_track: number of the track with the sound, from 0, in the video or in the audio file;
             by default the one marked as default, or else the first.
+        start_s, end_s: of the part that is wanted, in seconds of the clip; by default all of it.
+            Frames of the part keep their numbers and times, and outside it nothing is heard.
         progress: called while sound is decoded.
 
     Raises:
@@ -51,6 +54,7 @@ class Clip:
         duration_s: of the frames, in seconds, or None where only iterating tells.
         sound: what an overlay sounds like: the streams of a file, or the track.
         name: of the file, or "" where there is none.
+        origin_s: when the part begins; 0 where it is all.
     """
 
     def __init__(
@@ -61,6 +65,8 @@ class Clip:
         fps: float | Fraction | None = None,
         video_track: int | None = None,
         audio_track: int | None = None,
+        start_s: float | None = None,
+        end_s: float | None = None,
         progress: Progress | None = None,
     ) -> None:
         from coprop.media.audio_file import AudioFile
@@ -68,6 +74,7 @@ class Clip:
         from coprop.media.reader import VideoFile
         from coprop.media.streams import Contents, look_into
 
+        self.origin_s, part_end_s = checked_part(start_s, end_s)
         self.name = ""
         self.num_frames: int | None = None
         self.duration_s: float | None = None
@@ -103,10 +110,20 @@ class Clip:
         if isinstance(sound, Contents):
             self.audio = self._file = AudioFile(sound, progress=progress)
             self.sound = sound
-            return
-        self.audio = self.sound = as_track(sound)
-        if audio_track is not None:
-            raise AudioError("audio_track= is for files, the sound is in memory; leave it out.")
+        else:
+            self.audio = self.sound = as_track(sound)
+            if audio_track is not None:
+                raise AudioError("audio_track= is for files, the sound is in memory; leave it out.")
+        if start_s is not None or end_s is not None:
+            self._keep(part_end_s)
+
+    def _keep(self, end_s: float) -> None:
+        """Nothing but the part."""
+        part = TrackPart(self.audio, self.origin_s, end_s)
+        self.frames, self.num_frames = FramesPart(self.frames, self.origin_s, end_s), None
+        self.audio, self.sound = part, part.alone
+        if self.duration_s is not None:
+            self.duration_s = min(self.duration_s, end_s)
 
     def __repr__(self) -> str:
         told = [brief(self.name)] if self.name else []
@@ -125,7 +142,7 @@ class Clip:
         """
         from coprop.media.reader import VideoFile
 
-        if isinstance(self.frames, VideoFile):
+        if isinstance(getattr(self.frames, "source", self.frames), VideoFile):
             yield from ahead(self.frames)
         else:
             yield from self.frames

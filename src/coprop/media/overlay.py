@@ -34,11 +34,15 @@ class OverlayFile(TimedVideo):
         path: the file to write.
         first: the first frame; its size and time base become the overlay's.
         sound: a file with an audio track, a track in memory, or None for a silent overlay.
+        origin_s: the time that is the overlay's zero.
     """
 
-    def __init__(self, path: Path, first: Frame, sound: Sound | None) -> None:
+    def __init__(
+        self, path: Path, first: Frame, sound: Sound | None, origin_s: float = 0.0
+    ) -> None:
         self._tints = Tints()
         super().__init__(first.time_base or MICROSECOND)
+        self._origin = round(Fraction(origin_s) / self._time_base)
         self._container = av.open(f"file:{path}", "w", format="mp4")
         try:
             height, width, _ = first.image.shape
@@ -72,8 +76,8 @@ class OverlayFile(TimedVideo):
     def pts(self, frame: Frame) -> int:
         """The frame's time in units of the overlay's time base."""
         if frame.pts is not None and frame.time_base == self._time_base:
-            return frame.pts
-        return round(Fraction(frame.time_s) / self._time_base)
+            return frame.pts - self._origin
+        return round(Fraction(frame.time_s) / self._time_base) - self._origin
 
     def write(self, frame: Frame, labels: NDArray[np.uint8]) -> None:
         """Encodes a frame with its mask, and the sound up to it.
@@ -103,7 +107,7 @@ class OverlayFile(TimedVideo):
         last = self._times[-1] if self._times else 0
         end = last + round(Fraction(1, 25) / self._time_base)
         if end_s is not None:
-            end = round(Fraction(end_s) / self._time_base)
+            end = round(Fraction(end_s) / self._time_base) - self._origin
         self._finish(max(end, last + 1))
 
 

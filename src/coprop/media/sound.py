@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections import deque
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -60,6 +61,8 @@ def sound_packets(output: OutputContainer, sound: Sound) -> Iterator[Packet[Any]
         MediaError: the file cannot be read.
     """
     if not isinstance(sound, Contents) and not isinstance(sound, (str, os.PathLike)):
+        if getattr(sound, "is_growing", None) is not None:
+            return _GrowingPackets(output, sound)
         return _encoded(output, _track_blocks(sound), sound.sample_rate, "mono")
     blocks = SoundBlocks(sound)
     if blocks.codec in COPIED_CODECS and blocks.offset_s > -ROUNDING_S and _is_constant(blocks):
@@ -68,6 +71,38 @@ def sound_packets(output: OutputContainer, sound: Sound) -> Iterator[Packet[Any]
         return _encoded(output, blocks, blocks.sample_rate, "stereo")
     mono = (block.mean(axis=0, keepdims=True) for block in blocks)
     return _encoded(output, mono, blocks.sample_rate, "mono")
+
+
+class _GrowingPackets:
+    """Packets of sound that is still coming in: each `next` gives one, or none as yet."""
+
+    def __init__(self, output: OutputContainer, sound: Any) -> None:
+        self._sound, self._given = sound, 0
+        rate = sound.sample_rate
+        self._stream = output.add_stream("aac", rate=rate if rate in AAC_RATES else 48_000)
+        self._stream.layout = "mono"
+        self._ready: deque[Packet[Any]] = deque()
+        self._flushed = False
+
+    def __iter__(self) -> Iterator[Packet[Any]]:
+        return self
+
+    def __next__(self) -> Packet[Any]:
+        while not self._ready:
+            stop = min(self._sound.num_samples, self._given + BLOCK)
+            if stop > self._given:
+                block = self._sound.read(self._given, stop)[None]
+                frame = av.AudioFrame.from_ndarray(np.clip(block, -1, 1), "fltp", "mono")
+                frame.sample_rate, frame.pts = self._sound.sample_rate, self._given
+                frame.time_base = Fraction(1, self._sound.sample_rate)
+                self._given = stop
+                self._ready.extend(self._stream.encode(frame))
+            elif self._given and not self._sound.is_growing and not self._flushed:
+                self._flushed = True
+                self._ready.extend(self._stream.encode(None))
+            else:
+                raise StopIteration
+        return self._ready.popleft()
 
 
 def _is_constant(source: SoundBlocks) -> bool:

@@ -75,8 +75,13 @@ class TimedVideo:
             self._container.mux(packet)
 
     def _mux_sound(self, until: Fraction | None) -> None:
-        while (packet := self._next_sound) is not None:
-            if until is not None and (packet.pts or 0) * packet.time_base > until:
+        while True:
+            if self._next_sound is None:  # of sound that is coming in, there may be more by now
+                self._next_sound = next(self._sound, None)
+            packet = self._next_sound
+            if packet is None or (
+                until is not None and (packet.pts or 0) * packet.time_base > until
+            ):
                 return
             # Asked for first: muxing may rescale the packet, and the next one may need it whole.
             self._next_sound = next(self._sound, None)

@@ -50,6 +50,7 @@ class ResultWriter:
         directory: where to write; made if it is not there.
         sound: what the overlay sounds like: a media file (the video itself, usually), whose sound
             is copied unchanged where MP4 allows it, a sound in memory (`GivenSound`), or None.
+        origin_s: the time of the video that is the overlay's zero, where its sound begins.
         force: write into a directory that is not empty. An earlier result there is removed, other
             files are left alone.
 
@@ -59,7 +60,12 @@ class ResultWriter:
     """
 
     def __init__(
-        self, directory: AnyPath, *, sound: Sound | GivenSound | None = None, force: bool = False
+        self,
+        directory: AnyPath,
+        *,
+        sound: Sound | GivenSound | None = None,
+        origin_s: float = 0.0,
+        force: bool = False,
     ) -> None:
         self.directory = as_path("directory", directory, error=OutputError)
         self._sound: Sound | None
@@ -67,6 +73,7 @@ class ResultWriter:
             self._sound = sound
         else:
             self._sound = as_track(sound)
+        self._origin_s = origin_s
         self._overlay: OverlayFile | None = None
         self._shape: tuple[int, int] | None = None
         self._index = -1
@@ -112,7 +119,7 @@ class ResultWriter:
         overlay = self.directory / OVERLAY
         with output_errors(overlay, av.FFmpegError):
             if self._overlay is None:
-                self._overlay = OverlayFile(part_of(overlay), frame, self._sound)
+                self._overlay = OverlayFile(part_of(overlay), frame, self._sound, self._origin_s)
             self._overlay.write(frame, mask.labels)
         self._index = frame.index
         self._times_s.append(frame.time_s)

@@ -1,0 +1,102 @@
+"""Options for a part of a video, and for masks and boxes that are known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from coprop.errors import CoPropError, MediaError
+from coprop.prompts import Prompt
+
+StartOption = Annotated[
+    float | None,
+    typer.Option(
+        "--start",
+        min=0.0,
+        metavar="SECONDS",
+        show_default="its beginning",
+        help="Where to begin in the video; times and frame numbers stay the video's.",
+    ),
+]
+EndOption = Annotated[
+    float | None,
+    typer.Option(
+        "--end", min=0.0, metavar="SECONDS", show_default="its end", help="Where to end in it."
+    ),
+]
+PromptOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--prompt",
+        metavar="TIME=MASK.PNG",
+        show_default=False,
+        help="What sounds from a time on, in seconds, as a picture of the frame's size: 0 is "
+        "background. It holds to the end of its segment. May be given several times.",
+    ),
+]
+BoxOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--box",
+        metavar="TIME=X0,Y0,X1,Y1",
+        show_default=False,
+        help="The same as a box, in pixels from the upper left. May be given several times.",
+    ),
+]
+
+
+def prompts_of(masks: list[str] | None, boxes: list[str] | None) -> list[Prompt]:
+    """The prompts that the options describe.
+
+    Raises:
+        typer.BadParameter: an option of another form.
+        MediaError: a picture that cannot be read.
+    """
+    prompts = []
+    for given in masks or ():
+        time_s, path = _parted(given, "--prompt", "2.0=mask.png")
+        prompts.append(_prompt("--prompt", time_s, mask=_picture(Path(path))))
+    for given in boxes or ():
+        time_s, sides = _parted(given, "--box", "2.0=10,10,60,40")
+        try:
+            box = tuple(float(side) for side in sides.split(","))
+        except ValueError as error:
+            raise typer.BadParameter(
+                f"{given!r} is no box; give it as 2.0=10,10,60,40.", param_hint="--box"
+            ) from error
+        prompts.append(_prompt("--box", time_s, boxes=[box]))
+    return prompts
+
+
+def _prompt(hint: str, time_s: float, **given: Any) -> Prompt:
+    try:
+        return Prompt(time_s, **given)
+    except CoPropError as error:
+        raise typer.BadParameter(str(error), param_hint=hint) from error
+
+
+def _parted(given: str, hint: str, example: str) -> tuple[float, str]:
+    time, _, rest = given.partition("=")
+    try:
+        return float(time), rest
+    except ValueError as error:
+        raise typer.BadParameter(
+            f"{given!r} does not begin with a time in seconds; give it as {example}.",
+            param_hint=hint,
+        ) from error
+
+
+def _picture(path: Path) -> Any:
+    """(H, W) labels of a palette or grey picture, or what is not black in another."""
+    import numpy as np
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as picture:
+            if picture.mode not in ("P", "L", "1"):
+                return np.asarray(picture.convert("RGB")).any(axis=2)
+            return np.asarray(picture)
+    except (OSError, UnidentifiedImageError, ValueError, SyntaxError) as error:
+        raise MediaError(f"{path} cannot be read as a mask; give a PNG.") from error

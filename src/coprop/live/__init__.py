@@ -1,0 +1,1 @@
+"""Masks while the sound is still coming in: see `coprop.live.session.LiveSession`."""
