@@ -21,6 +21,7 @@ from coprop.assembly.loading import PartOptions
 from coprop.assembly.pipelines import NamedPipeline
 from coprop.assembly.saved import DEFAULT_MAX_SEGMENT_S as DEFAULT_MAX_SEGMENT_S
 from coprop.assembly.saved import DEFAULT_WORKING_EDGE, Saved, SavedPipeline
+from coprop.assembly.told import with_words
 from coprop.brief import brief
 from coprop.context import with_neighbours
 from coprop.control_points.detector import ControlPointDetector
@@ -58,7 +59,8 @@ class CoProp(NamedPipeline):
             keyframe from control point to control point.
         working_edge: frames with a longer side are shown to the parts reduced to this, in pixels;
             masks still have the frame's own size.
-        namer: says what sounds in each segment, by default in AudioSet's names; None for nobody.
+        namer: says what sounds in each segment, by default in AudioSet's names; None for nobody. A
+            detector that tells in words has named them already.
         device: where frames and sound are put; by default where the propagator's, or else the
             keyframe model's, parameters are.
         dtype: the precision that networks compute in, see `coprop.precision.Precision`. Their
@@ -158,9 +160,11 @@ class CoProp(NamedPipeline):
             raise CoPropError("off_screen is for the default's segmenter; another was given.")
         if propagator is None:
             propagator = saved.part("propagator", options)
+        if detector is None:
+            detector = with_words(saved.part("detector", options), segmenter)
         pipeline = cls(
             segmenter,
-            detector=saved.part("detector", options) if detector is None else detector,
+            detector=detector,
             propagator=propagator,
             max_segment_s=saved.max_segment_s if max_segment_s == "saved" else max_segment_s,
             working_edge=saved.working_edge,

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from coprop.brief import Brief
+from coprop.categories import Category
 from coprop.context import ALONE, AudioWindows, FrameContext, nearest, stretch, with_neighbours
 from coprop.errors import ModelOutputError
 from coprop.frame_images import bounded_size, image_of, mask_at, own_size, small_image_of
@@ -66,7 +67,7 @@ class Tracking:
         clip: the clip.
         points: its control points.
         longest_s: the longest time between keyframes; None for no limit.
-        namer: says what sounds in each segment; None for nobody.
+        namer: says what sounds in each segment, where the control points do not; None for nobody.
         progress: called frame by frame.
 
     Attributes:
@@ -132,7 +133,8 @@ class Tracking:
                     mask = state.mask if state else tracker.silent(frame, None)
                     if span.sources != begun:
                         begun = span.sources
-                        self.segments.append(self._named(begun, frame.time_s))
+                        own = points.named_at(_middle_s(begun, sound_s))
+                        self.segments.append(self._named(begun, frame.time_s, own))
                     # A short sound between two frames has ended when it is shown.
                     if span.end_s <= frame.time_s:
                         self._lengthen(frame.time_s + duration_s)
@@ -146,10 +148,11 @@ class Tracking:
             last = self.segments[-1]
             self.segments[-1] = replace(last, end_s=min(last.end_s, before_s + duration_s))
 
-    def _named(self, sources: Segment, time_s: float) -> Segment:
-        """A segment whose first frame is shown at a time."""
+    def _named(self, sources: Segment, time_s: float, own: tuple[Category, ...] | None) -> Segment:
+        """A segment whose first frame is shown at a time, with the detector's own words if any."""
         start_s = min(sources.start_s, time_s)
-        return Segment(start_s, sources.end_s, self._name(stretch(sources, time_s)))
+        names = self._name(stretch(sources, time_s)) if own is None else own
+        return Segment(start_s, sources.end_s, names)
 
     def _lengthen(self, end_s: float) -> None:
         last = self.segments[-1]

@@ -117,7 +117,7 @@ def whole(place: str, options: PartOptions) -> str:
 
 def inside(place: str, part: str, options: PartOptions) -> Path:
     """A folder in a pipeline's folder, fetched if that lies on the hub."""
-    if Path(place).is_dir():
+    if Path(place).is_dir() or not is_hub_id(place):
         return Path(place) / part
     return fetched(place, (f"{part}/*",), **_origin(options)) / part
 

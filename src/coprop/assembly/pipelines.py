@@ -13,12 +13,13 @@ import torch
 
 from coprop.assembly.loading import PartOptions, load_part
 from coprop.assembly.names import Slot
+from coprop.assembly.told import usual_detector, with_words
 from coprop.closing import Closing
 from coprop.errors import OutputError
 from coprop.hub import uploaded
 from coprop.inputs import AnyPath, as_path, is_path
 from coprop.keyframes.model import KeyframeModel
-from coprop.keyframes.naming import AUDIOSET, SoundNamer, naming
+from coprop.keyframes.naming import AUDIOSET, SoundNamer
 from coprop.precision import Precision, as_dtype
 from coprop.propagation.propagator import Propagator
 from coprop.slots import checked_device
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from coprop.control_points.events.words import Words
 
 _Pipeline = TypeVar("_Pipeline", bound="NamedPipeline")
-_WORDLESS = ("novelty", "cosine")  # detectors that say when, and not what
 
 
 class NamedPipeline(Closing):
@@ -74,16 +74,12 @@ class NamedPipeline(Closing):
         dtype = as_dtype(dtype, device or torch.device("cpu"))
         options = PartOptions(device=device, dtype=dtype, local_files_only=local_files_only)
         segmenting = _made("segmenter", segmenter, options)
-        told = hasattr(segmenting, "guided_by")
-        if detector is None:
-            detector = "events" if told or words is not None else "novelty"
+        detector = usual_detector(segmenting, words) if detector is None else detector
         detecting = _made("detector", detector, replace(options, words=words))
-        if told and isinstance(detector, str) and detector in _WORDLESS:
-            detecting = naming(detecting)
         make: Any = cls
         pipeline: _Pipeline = make(
             segmenting,
-            detector=detecting,
+            detector=with_words(detecting, segmenting) if is_path(detector) else detecting,
             propagator=_made("propagator", propagator, options),
             max_segment_s=max_segment_s,
             namer=namer,
@@ -132,10 +128,10 @@ class NamedPipeline(Closing):
         from coprop.assembly.writing import write_pipeline
 
         folder = as_path("save_directory", save_directory, error=OutputError)
-        write_pipeline(self, folder, str(folder) if repo_id is None else repo_id)
+        repo_id = folder.absolute().name if repo_id is None else repo_id
+        write_pipeline(self, folder, repo_id)
         if not push_to_hub:
             return None
-        repo_id = folder.absolute().name if repo_id is None else repo_id
         return self.push_to_hub(repo_id, **push_to_hub_kwargs)
 
     def push_to_hub(
