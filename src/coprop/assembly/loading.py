@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from coprop.assembly.families import PARTS, family_for, is_pipeline, read_config
+from coprop.assembly.families import FAMILIES, PARTS, family_for, is_pipeline, read_config
 from coprop.assembly.names import Slot, part_name
 from coprop.errors import CheckpointError, CoPropError
 from coprop.hub import fetched, fetched_model, is_hub_id
@@ -53,6 +54,7 @@ class PartOptions:
 
 
 _DEFAULT_OPTIONS = PartOptions()
+_TOLD = ("text", "sam3")  # loaders of what is told words and masks by itself
 
 
 def load_part(
@@ -185,10 +187,29 @@ def _own_segmenter(places: tuple[str, ...], options: PartOptions) -> Any:
 
 
 def _told_segmenter(places: tuple[str, ...], options: PartOptions) -> Any:
-    """Models that are told words: the default's own, or others."""
+    """Models that are told words: the default's own; one that masks; or a finder and a masker."""
     if not places:
         return _own_segmenter((), options).text_guided()
-    raise CoPropError("models that are told words are not in this version of coprop.")
+    kind: Any = import_module("coprop.keyframes.text").TextSegmenter
+    for place in places:
+        _check_told(place, alone=len(places) == 1, options=options)
+    return kind.from_pretrained(*(whole(p, options) for p in places), device=options.device)
+
+
+def _check_told(place: str, *, alone: bool, options: PartOptions) -> None:
+    """Refuses, before gigabytes are fetched, what cannot be told words, or masks no boxes."""
+    folder = described(place, options)
+    config = read_config(folder, place) or {}
+    family = FAMILIES.get(str(config.get("model_type")))
+    if family is not None and not alone and family.joined:
+        return
+    family = family_for("segmenter", folder, config or None, place)
+    if not alone or family.loader not in _TOLD:
+        raise CheckpointError(
+            f"{place} is {family.title}, which masks by itself and "
+            + ("takes no other model beside it" if family.loader in _TOLD else "is told no words")
+            + f"; name it {place} alone."
+        )
 
 
 def _own_propagator(places: tuple[str, ...], options: PartOptions) -> Any:

@@ -34,6 +34,7 @@ from coprop.cli.dataset_options import (
     SubsetOption,
     chosen_dataset,
 )
+from coprop.cli.part_options import OfflineOption
 from coprop.cli.prediction_options import (
     LayoutOption,
     MaxDistanceOption,
@@ -44,6 +45,7 @@ from coprop.cli.prediction_options import (
     run_of,
 )
 from coprop.cli.progress import ProgressBars
+from coprop.hub import offline
 
 if TYPE_CHECKING:
     from coprop.data.labelled import LabelledDataset
@@ -82,8 +84,8 @@ class EvalOptions:
         typer.Option(
             metavar="NAME",
             show_default="default",
-            help="default; a folder with keyframe_segmenter/ and propagator/; or module:factory, a "
-            "function that returns a model, an adapter or a CoProp.",
+            help="default; a pipeline in a folder or on the hub; or module:factory, a function that "
+            "returns a model, an adapter or a CoProp.",
         ),
     ] = None
     predictions: Annotated[
@@ -102,8 +104,8 @@ class EvalOptions:
         typer.Option(
             metavar="LIST",
             help="What is compared, out of: nothing, everything, alone (the model on every frame), "
-            "coprop (with the pipeline's own detector), cosine, novelty, true (control points), "
-            "text (keyframes guided by words).",
+            "coprop (with the pipeline's own detector), cosine, novelty, events, true (control "
+            "points), text (keyframes guided by words).",
         ),
     ] = "alone,cosine,novelty,true"
     split: SplitOption = "test"
@@ -139,6 +141,7 @@ class EvalOptions:
         ),
     ] = 1
     device: DeviceOption = ""
+    offline: OfflineOption = False
     force: Annotated[bool, typer.Option("--force", help="Forget an earlier run in DIR.")] = False
     quiet: QuietOption = False
     as_json: JsonOption = False
@@ -162,7 +165,7 @@ def evaluate(options: EvalOptions) -> None:
     docs/metrics.md defines the figures.
     """
     stopped = f"interrupted; to go on, repeat it ({options.out})."
-    with reported(debug=options.debug, interrupted=lambda: stopped):
+    with reported(debug=options.debug, interrupted=lambda: stopped), offline(options.offline):
         from accelerate import PartialState
 
         device = options.device or checked_device("").type

@@ -12,6 +12,7 @@ from torch import nn
 
 from coprop.callables import function_named
 from coprop.control_points.detector import ControlPointDetector
+from coprop.control_points.events.detector import EventDetector
 from coprop.control_points.rcpg import RCPGDetector
 from coprop.data.labelled import LabelledClip
 from coprop.errors import CoPropError
@@ -143,7 +144,7 @@ def detected(detector: Detector) -> PointsFunction:
     """Control points of a detector; one flag for each frame in datasets that count so."""
 
     def points_of(clip: LabelledClip) -> ControlPoints:
-        if isinstance(detector, ControlPointDetector | RCPGDetector):
+        if isinstance(detector, ControlPointDetector | EventDetector | RCPGDetector):
             return detector(clip.audio, windows=clip.windows)
         return detector(clip.audio)
 
@@ -178,6 +179,7 @@ METHODS: dict[str, Callable[[CoProp], Method]] = {
     "coprop": lambda p: propagated(p, detected(p.detector), "coprop"),
     "cosine": lambda p: propagated(p, detected(ControlPointDetector.cosine()), "coprop, cosine"),
     "novelty": lambda p: propagated(p, detected(ControlPointDetector.novelty()), "coprop, novelty"),
+    "events": lambda p: propagated(p, detected(ControlPointDetector.events()), "coprop, events"),
     "true": lambda p: propagated(p, true_points, "coprop, true control points"),
     "text": text_guided,
 }
@@ -188,9 +190,9 @@ def load_model(name: str, device: torch.device) -> CoProp:
     """The pipeline that a name stands for, on a device.
 
     Args:
-        name: "default"; a folder with ``keyframe_segmenter`` and ``propagator``; or
-            ``module:factory``, a function without arguments that returns a `CoProp`, or a model or
-            adapter for `CoProp.wrap`. Modules are looked for in the current folder too.
+        name: "default"; a pipeline in a folder or on the hub; or ``module:factory``, a function
+            without arguments that returns a `CoProp`, or a model or adapter for `CoProp.wrap`.
+            Modules are looked for in the current folder too.
         device: where it runs. A `CoProp` that a factory made stays where it is.
 
     Raises:
