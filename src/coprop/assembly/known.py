@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
-from coprop.assembly.loading import WEIGHTS
 from coprop.assembly.names import BUILT_IN, SLOTS, PartName, Slot, part_name
 from coprop.hub import is_hub_id, size_on_disk, weights_size
 
 _APACHE = "Apache-2.0"
 _WITH_AISFX = "Apache-2.0, CC BY 4.0"  # as weights/README.md says of the sound effects encoder
-_PACKAGE = WEIGHTS.parent
+_PACKAGE = Path(__file__).parents[1]
 _SOUND = ("control_points/novelty.safetensors", "weights/sound_effects")
 _SEEN = tuple(f"weights/{name}" for name in ("imagenet", "deeplab", "u2net", "yamnet"))
 _BUILT_IN_FILES: Mapping[tuple[Slot, str], tuple[str, ...]] = {

@@ -58,6 +58,11 @@ class SavedPipeline:
                 f"the config.json of {self.place} has {', '.join(unknown)}, which a pipeline's has "
                 "not; it may be of a newer version of coprop."
             )
+        if not isinstance(self.names_sounds, bool):
+            raise CheckpointError(
+                f"in the config.json of {self.place}, {NAMES_SOUNDS} must be true or false, got "
+                f"{self.names_sounds!r}."
+            )
 
     @classmethod
     def found(cls, place: str, options: PartOptions) -> SavedPipeline:
@@ -92,7 +97,8 @@ class SavedPipeline:
     @property
     def names_sounds(self) -> bool:
         """Whether its segments are named."""
-        return bool(self.config.get(NAMES_SOUNDS, True))
+        named: bool = self.config.get(NAMES_SOUNDS, True)
+        return named
 
     def names(self, **given: object) -> dict[str, str]:
         """What the parts are named that are not given and do not lie in folders of its own."""

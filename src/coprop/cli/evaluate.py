@@ -84,8 +84,8 @@ class EvalOptions:
         typer.Option(
             metavar="NAME",
             show_default="default",
-            help="default; a pipeline in a folder or on the hub; or module:factory, a function that "
-            "returns a model, an adapter or a CoProp.",
+            help="default; a pipeline in a folder or on the hub; or module:factory, a function "
+            "that returns a model, an adapter or a CoProp.",
         ),
     ] = None
     predictions: Annotated[
