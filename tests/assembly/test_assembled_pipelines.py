@@ -244,14 +244,14 @@ def test_what_is_in_the_cache_needs_no_network(
     assert not listed["facebook/sam2.1-hiera-large"].is_on_disk
     weights = next(tmp_path.rglob("model.safetensors"))
     weights.unlink()
-    with pytest.raises(CheckpointError, match="with all its files.*hf download facebook/sam2"):
+    with pytest.raises(CheckpointError, match=r"with all its files.*hf download facebook/sam2"):
         CoProp.assemble(propagator=name, local_files_only=True)
 
 
 @pytest.mark.parametrize("slot", ["detector", "segmenter", "propagator"])
 def test_what_is_not_on_disk_is_refused_without_asking(slot: str) -> None:
     part: dict[str, Any] = {slot: "owner/name"}
-    with pytest.raises(CheckpointError, match="nothing may be downloaded.*hf download owner/name"):
+    with pytest.raises(CheckpointError, match=r"nothing may be downloaded.*hf download owner/name"):
         CoProp.assemble(**part, local_files_only=True)
     with pytest.raises(CheckpointError, match="nothing may be downloaded"):
         CoProp.from_pretrained("owner/name", local_files_only=True)
@@ -284,7 +284,7 @@ def test_parts_that_cannot_be_saved(tmp_path: Path) -> None:
             CoProp.assemble(**{slot: part}).save_pretrained(tmp_path / "saved")
     assert not (tmp_path / "saved").exists()
     pipeline = CoProp.assemble(namer=lambda audio, segment: ())
-    with pytest.raises(CoPropError, match="the namer, .*, cannot be saved"):
+    with pytest.raises(CoPropError, match=r"the namer, .*, cannot be saved"):
         pipeline.save_pretrained(tmp_path / "saved")
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot write"):

@@ -110,7 +110,7 @@ def test_a_folder_that_is_no_model(tmp_path: Path) -> None:
     config = model_folder(tmp_path / "odd", model_type=["a"])
     with pytest.raises(CheckpointError, match="none that coprop knows"):
         load_part("detector", config)
-    with pytest.raises(CheckpointError, match="is a SAM 2, so it is not named events|no detector"):
+    with pytest.raises(CheckpointError, match="is a SAM 2, which is a propagator and no"):
         load_part("detector", f"events:{model_folder(tmp_path / 'm', model_type='sam2_video')}")
     hears = model_folder(tmp_path / "q", model_type="qwen2_audio")
     with pytest.raises(CheckpointError, match="is a language model that hears, so it is not"):
