@@ -82,13 +82,15 @@ def fetched(
 
     inner = any("/" in pattern for pattern in files)
     try:
-        folder = snapshot_download(
-            name,
-            revision=revision,
-            allow_patterns=list(files),
-            ignore_patterns=None if inner else ["*/*"],
-            local_files_only=local_files_only,
-        )
+        # Told local_files_only alone, the hub's client may still ask it which program calls it.
+        with offline(local_files_only):
+            folder = snapshot_download(
+                name,
+                revision=revision,
+                allow_patterns=list(files),
+                ignore_patterns=None if inner else ["*/*"],
+                local_files_only=local_files_only,
+            )
     except (OSError, ValueError) as error:
         said = why_not(name, error) or f"{name} cannot be fetched: {first_line(error)}."
         raise CheckpointError(said) from error

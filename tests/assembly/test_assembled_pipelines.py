@@ -100,6 +100,11 @@ def test_built_in_names() -> None:
     assert isinstance(CoProp.assemble(words=["dog"]).detector, EventDetector)
 
 
+def test_words_of_a_detector_that_has_its_own() -> None:
+    with pytest.raises(CoPropError, match="words go with a detector that is named"):
+        CoProp.assemble(detector=changes_at(1.0), words=["dog"])
+
+
 def test_a_segmenter_that_is_told_words_gets_some() -> None:
     told = CoProp.assemble(segmenter="text", propagator=small_propagator())
     assert isinstance(told.segmenter, TextGuidedSegmenter)

@@ -14,7 +14,7 @@ from coprop.assembly.families import FAMILIES, PARTS, family_for, is_pipeline, r
 from coprop.assembly.names import Slot, part_name
 from coprop.errors import CheckpointError, CoPropError
 from coprop.hub import fetched, fetched_model, is_hub_id
-from coprop.inputs import AnyPath
+from coprop.inputs import AnyPath, is_path
 
 if TYPE_CHECKING:
     from coprop.control_points.events.words import Words
@@ -54,6 +54,8 @@ class PartOptions:
 
 
 _DEFAULT_OPTIONS = PartOptions()
+_MASKING: tuple[Slot, ...] = ("segmenter", "propagator")
+_BOTH = "sam3_video"  # the model type of what fits both
 _TOLD = ("text", "sam3")  # loaders of what is told words and masks by itself
 
 
@@ -85,6 +87,29 @@ def load_part(
         return SavedPipeline(place, folder, config or {}).part(slot, options)
     loader = family_for(slot, folder, config, place).loader
     return _load(slot, loader, (place,), options)
+
+
+def load_masking(
+    segmenter: Any, propagator: Any, options: PartOptions = _DEFAULT_OPTIONS
+) -> tuple[Any, Any]:
+    """What masks keyframes and what carries masks on, each given or named; None stays None.
+
+    One SAM 3 that is named for both is read once.
+    """
+    named = {"segmenter": segmenter, "propagator": propagator}
+    names = [part_name(slot, given) for slot in _MASKING if is_path(given := named[slot])]
+    if len(names) == len(_MASKING) and names[0].places == names[1].places and names[0].places:
+        place = names[0].places[0]
+        config = read_config(described(place, options), place) or {}
+        if config.get("model_type") == _BOTH:
+            pair: Any = import_module("coprop.sam3_pair").sam3_pair
+            masks, carries = pair(whole(place, options), device=options.device)
+            return masks, carries
+    made = {
+        slot: load_part(slot, given, options) if is_path(given := named[slot]) else given
+        for slot in _MASKING
+    }
+    return made["segmenter"], made["propagator"]
 
 
 def load_folder(slot: Slot, folder: Path, options: PartOptions) -> Any:

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
-from coprop.assembly.loading import PartOptions, load_part
+from coprop.assembly.loading import PartOptions, load_masking, load_part
 from coprop.assembly.names import Slot
 from coprop.assembly.told import usual_detector, with_words
+from coprop.checks import shown
 from coprop.closing import Closing
-from coprop.errors import OutputError
+from coprop.errors import CoPropError, OutputError
 from coprop.hub import uploaded
 from coprop.inputs import AnyPath, as_path, is_path
 from coprop.keyframes.model import KeyframeModel
@@ -73,14 +74,21 @@ class NamedPipeline(Closing):
         device = None if device is None else checked_device(device)
         dtype = as_dtype(dtype, device or torch.device("cpu"))
         options = PartOptions(device=device, dtype=dtype, local_files_only=local_files_only)
-        segmenting = _made("segmenter", segmenter, options)
+        segmenting, propagating = load_masking(segmenter, propagator, options)
         detector = usual_detector(segmenting, words) if detector is None else detector
-        detecting = _made("detector", detector, replace(options, words=words))
+        detecting = detector
+        if is_path(detector):
+            named = load_part("detector", detector, replace(options, words=words))
+            detecting = with_words(named, segmenting)
+        elif words is not None:
+            raise CoPropError(
+                f"words go with a detector that is named, got {shown(detector)} with its own."
+            )
         make: Any = cls
         pipeline: _Pipeline = make(
             segmenting,
-            detector=with_words(detecting, segmenting) if is_path(detector) else detecting,
-            propagator=_made("propagator", propagator, options),
+            detector=detecting,
+            propagator=propagating,
             max_segment_s=max_segment_s,
             namer=namer,
             device=device,
@@ -174,8 +182,3 @@ class NamedPipeline(Closing):
                 revision=branch,
                 create_pr=create_pr,
             )
-
-
-def _made(slot: Slot, given: Any, options: PartOptions) -> Any:
-    """The part itself, or what a name stands for."""
-    return load_part(slot, given, options) if is_path(given) else given

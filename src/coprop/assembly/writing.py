@@ -112,9 +112,8 @@ def _entry(pipeline: Any, slot: Slot) -> tuple[Any, Writer | None]:
     writer = _writer(part)
     if writer is None:
         raise CoPropError(
-            f"the {slot}, {shown(part)}, cannot be saved: it was not made by a name, and is no "
-            f"model of coprop's. Make it by name, CoProp.assemble({slot}=...), or save the other "
-            "parts with their own save_pretrained()."
+            f"the {slot}, {shown(part)}, cannot be saved: it is no model with weights of its own, "
+            f"and was not named as what is built in or on the hub, CoProp.assemble({slot}=NAME)."
         )
     entry = {"name": PARTS[slot], **own} if own else PARTS[slot]
     return entry, writer
@@ -162,7 +161,9 @@ def _writer(part: Any) -> Writer | None:
         return partial(_write, (part,))
     holder = getattr(part, "tagger", part)
     model, processor = getattr(holder, "model", None), getattr(holder, "processor", None)
-    if not hasattr(model, "save_pretrained"):
+    # A propagator that is shown another part's pictures shares that one's weights too.
+    shares = getattr(part, "_image_processor", None) is not None
+    if shares or not hasattr(model, "save_pretrained"):
         return None
     return partial(_write, (model,) if processor is None else (model, processor))
 

@@ -180,7 +180,7 @@ def pipeline_for(options: RunOptions, predictions: Predictions | None) -> CoProp
         typer.BadParameter: options that exclude one another, or a device that is not there.
         CoPropError: parts that cannot be had.
     """
-    from coprop.assembly.loading import PartOptions, load_part
+    from coprop.assembly.loading import PartOptions, load_masking
     from coprop.pipeline import DEFAULT_MAX_SEGMENT_S, CoProp
     from coprop.precision import as_dtype
 
@@ -191,16 +191,17 @@ def pipeline_for(options: RunOptions, predictions: Predictions | None) -> CoProp
     named = PartOptions(
         device=device, dtype=as_dtype(dtype, device), local_files_only=options.offline
     )
-    parts: dict[str, Any] = {"segmenter": predictions}
-    for slot in ("segmenter", "propagator"):
-        if (name := getattr(options, slot)) is not None:
-            parts[slot] = load_part(slot, name, named)
+    segmenter = predictions if options.segmenter is None else options.segmenter
+    segmenter, propagator = load_masking(segmenter, options.propagator, named)
+    parts: dict[str, Any] = {"segmenter": segmenter}
+    if propagator is not None:
+        parts["propagator"] = propagator
     numbers = (options.threshold, options.min_gap, options.words)
     if options.model is None or options.method or any(each is not None for each in numbers):
         parts["detector"] = detector_for(
             options.method,
             *numbers,
-            segmenter=parts["segmenter"],
+            segmenter=segmenter,
             device=device,
             offline=options.offline,
         )
