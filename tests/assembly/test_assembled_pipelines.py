@@ -100,6 +100,16 @@ def test_built_in_names() -> None:
     assert isinstance(CoProp.assemble(words=["dog"]).detector, EventDetector)
 
 
+@pytest.mark.parametrize("part", [3, None, b"default", ["default"], ""])
+@pytest.mark.parametrize("slot", ["detector", "segmenter", "propagator"])
+def test_what_is_no_part(slot: str, part: Any) -> None:
+    if (slot, part) == ("detector", None):
+        return  # for the one that fits
+    with pytest.raises(CoPropError) as refused:
+        CoProp.assemble(**{slot: part})
+    assert "\n" not in str(refused.value)
+
+
 def test_words_of_a_detector_that_has_its_own() -> None:
     with pytest.raises(CoPropError, match="words go with a detector that is named"):
         CoProp.assemble(detector=changes_at(1.0), words=["dog"])

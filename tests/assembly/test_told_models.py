@@ -41,7 +41,7 @@ def test_a_finder_and_a_masker(saved: Callable[[str], str]) -> None:
     assert isinstance(pipeline.segmenter, text.TextSegmenter)
     assert isinstance(pipeline.detector, EventDetector)
     assert len(pipeline(clip_of(3, 32, 48), noise(1.5), fps=2).labels) == 3
-    with pytest.raises(CoPropError, match="the segmenter, .*, cannot be saved"):
+    with pytest.raises(CoPropError, match=r"the segmenter, .*, cannot be saved"):
         pipeline.save_pretrained(Path(saved("sam2")).parent / "never")
 
 
@@ -49,7 +49,7 @@ def test_one_that_masks_by_itself(saved: Callable[[str], str]) -> None:
     for name in (saved("clipseg"), f"text:{saved('clipseg')}"):
         segmenter, _ = load_masking(name, None)
         assert isinstance(segmenter, text.TextSegmenter)
-    with pytest.raises(CheckpointError, match="takes no other model beside it; name it .* alone"):
+    with pytest.raises(CheckpointError, match=r"takes no other model beside it; name it .* alone"):
         load_masking(f"text:{saved('clipseg')}+{saved('sam2')}", None)
     with pytest.raises(CheckpointError, match="no segmenter by itself: name it text:"):
         load_masking(f"text:{saved('grounding_dino')}", None)

@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
+from torch import nn
 
 from coprop.assembly.loading import PartOptions, load_masking, load_part
 from coprop.assembly.names import Slot
@@ -19,7 +20,8 @@ from coprop.closing import Closing
 from coprop.errors import CoPropError, OutputError
 from coprop.hub import uploaded
 from coprop.inputs import AnyPath, as_path, is_path
-from coprop.keyframes.model import KeyframeModel
+from coprop.keyframes.adapters.registry import as_keyframe_model
+from coprop.keyframes.model import KeyframeFunction, KeyframeModel
 from coprop.keyframes.naming import AUDIOSET, SoundNamer
 from coprop.precision import Precision, as_dtype
 from coprop.propagation.propagator import Propagator
@@ -40,7 +42,7 @@ class NamedPipeline(Closing):
         cls: type[_Pipeline],
         *,
         detector: Callable[[AudioTrack], ControlPoints] | AnyPath | None = None,
-        segmenter: KeyframeModel | AnyPath = "default",
+        segmenter: nn.Module | KeyframeFunction | KeyframeModel | AnyPath = "default",
         propagator: Propagator | AnyPath = "default",
         words: Words | None = None,
         max_segment_s: float | None = 2.0,
@@ -59,7 +61,7 @@ class NamedPipeline(Closing):
                 that hears, or any detector. None for "events" where there are words or the
                 segmenter is told words, and "novelty" elsewhere.
             segmenter: "default", "text" for the default's told words in place of sound,
-                "text:FINDER+MASKER", another model that is told words, or any keyframe model.
+                "text:FINDER+MASKER", another model that is told words, or what `CoProp.wrap` takes.
             propagator: "default", a SAM 2 or EdgeTAM, "aot:FILE" for an official checkpoint, or any
                 propagator.
             words: what a detector by words listens for, see `ControlPointDetector.events`.
@@ -74,7 +76,8 @@ class NamedPipeline(Closing):
         device = None if device is None else checked_device(device)
         dtype = as_dtype(dtype, device or torch.device("cpu"))
         options = PartOptions(device=device, dtype=dtype, local_files_only=local_files_only)
-        segmenting, propagating = load_masking(segmenter, propagator, options)
+        given = segmenter if is_path(segmenter) else as_keyframe_model(segmenter, None)
+        segmenting, propagating = load_masking(given, propagator, options)
         detector = usual_detector(segmenting, words) if detector is None else detector
         detecting = detector
         if is_path(detector):

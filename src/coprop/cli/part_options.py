@@ -107,7 +107,7 @@ def words_of(given: str | None) -> Words | None:
         typer.BadParameter: no such file, one that cannot be read, or no words.
     """
     if given is None or given in _LISTS:
-        return given  # type: ignore[return-value]  # one of the two names
+        return given
     if "," not in given and (Path(given).is_file() or _looks_like_a_file(given)):
         words = _lines(Path(given))
     else:
@@ -187,7 +187,7 @@ def pipeline_for(options: RunOptions, predictions: Predictions | None) -> CoProp
     if predictions is not None and options.segmenter is not None:
         raise typer.BadParameter("it takes the place of --segmenter.", param_hint="--predictions")
     device = checked_device(options.device)
-    dtype = options.precision.value
+    dtype: Any = options.precision.value
     named = PartOptions(
         device=device, dtype=as_dtype(dtype, device), local_files_only=options.offline
     )
