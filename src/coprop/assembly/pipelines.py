@@ -76,7 +76,9 @@ class NamedPipeline(Closing):
         device = None if device is None else checked_device(device)
         dtype = as_dtype(dtype, device or torch.device("cpu"))
         options = PartOptions(device=device, dtype=dtype, local_files_only=local_files_only)
-        given = segmenter if is_path(segmenter) else as_keyframe_model(segmenter, None)
+        given: Any = segmenter
+        if not is_path(given):
+            given = as_keyframe_model(given)
         segmenting, propagating = load_masking(given, propagator, options)
         detector = usual_detector(segmenting, words) if detector is None else detector
         detecting = detector
