@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from coprop.brief import Brief
-from coprop.categories import Category
 from coprop.context import ALONE, AudioWindows, FrameContext, nearest, stretch, with_neighbours
 from coprop.errors import ModelOutputError
 from coprop.frame_images import bounded_size, image_of, mask_at, own_size, small_image_of
@@ -29,7 +28,7 @@ from coprop.frame_masks import (
 from coprop.keyframes.adapters.inference import network_of
 from coprop.keyframes.adapters.registry import KeyframePredictor
 from coprop.keyframes.model import KeyframeModel
-from coprop.keyframes.naming import SoundNamer, name_sound
+from coprop.keyframes.naming import SoundNamer, name_segment
 from coprop.keyframes.timed import Moment, NoKeyframe
 from coprop.precision import computing_in
 from coprop.propagation.checks import checked_step, values_known, warn_of_step_probabilities
@@ -86,7 +85,7 @@ class Tracking:
         progress: Progress | None,
     ) -> None:
         self.segments: list[Segment] = []
-        self._name = partial(name_sound, namer, clip.audio)
+        self._name = partial(name_segment, points, namer, clip.audio)
         self._frames = self._go(tracker, clip, points, longest_s, progress)
 
     def __iter__(self) -> Iterator[tuple[Frame, FrameMask]]:
@@ -133,8 +132,7 @@ class Tracking:
                     mask = state.mask if state else tracker.silent(frame, None)
                     if span.sources != begun:
                         begun = span.sources
-                        own = points.named_at(_middle_s(begun, sound_s))
-                        self.segments.append(self._named(begun, frame.time_s, own))
+                        self.segments.append(self._named(begun, frame.time_s))
                     # A short sound between two frames has ended when it is shown.
                     if span.end_s <= frame.time_s:
                         self._lengthen(frame.time_s + duration_s)
@@ -148,11 +146,10 @@ class Tracking:
             last = self.segments[-1]
             self.segments[-1] = replace(last, end_s=min(last.end_s, before_s + duration_s))
 
-    def _named(self, sources: Segment, time_s: float, own: tuple[Category, ...] | None) -> Segment:
-        """A segment whose first frame is shown at a time, with the detector's own words if any."""
+    def _named(self, sources: Segment, time_s: float) -> Segment:
+        """A segment whose first frame is shown at a time."""
         start_s = min(sources.start_s, time_s)
-        names = self._name(stretch(sources, time_s)) if own is None else own
-        return Segment(start_s, sources.end_s, names)
+        return Segment(start_s, sources.end_s, self._name(stretch(sources, time_s)))
 
     def _lengthen(self, end_s: float) -> None:
         last = self.segments[-1]

@@ -90,6 +90,18 @@ def name_sound(namer: SoundNamer | None, audio: AudioTrack, span: Segment) -> tu
         raise ModelOutputError(f"the namer returned something else: {error}") from error
 
 
+def name_segment(
+    points: ControlPoints, namer: SoundNamer | None, audio: AudioTrack, span: Segment
+) -> tuple[Category, ...]:
+    """What sounds in a segment, or in a part of it: the detector's own words, or else a namer's.
+
+    Raises:
+        ModelOutputError: the namer returns anything but categories.
+    """
+    own = points.named_at((span.start_s + span.end_s) / 2)
+    return name_sound(namer, audio, span) if own is None else own
+
+
 def naming(
     detector: Callable[[AudioTrack], ControlPoints], namer: SoundNamer = AUDIOSET
 ) -> Callable[[AudioTrack], ControlPoints]:
