@@ -159,7 +159,7 @@ def run(options: RunOptions) -> None:
     with reported(debug=options.debug, interrupted=interrupted), offline(options.offline):
         check_output(options)
         check_input(options)
-        pipeline = pipeline_for(options, _predictions(options))
+        pipeline = _pipeline(options)
         with bars:
             content = _process(options, pipeline, bars)
             written = _exported(options, bars)
@@ -229,6 +229,10 @@ def _spare_input(options: RunOptions) -> None:
                 f"{path} is part of the result in {out}, which --force would remove. Choose "
                 "another folder."
             )
+
+
+def _pipeline(options: RunOptions) -> CoProp:
+    return pipeline_for(options, _predictions(options))
 
 
 def _predictions(options: RunOptions) -> Predictions | None:
