@@ -374,7 +374,7 @@ class TestDatasets:
         content = json.loads(result.stdout)
         table = {row.pop("detector"): row for row in content["rows"]}
         assert list(table) == [
-            *("all ones", "first only", "cosine", "novelty", "1-step", "3-step", "RCPG"),
+            *("all ones", "first only", "cosine", "novelty", "events", "1-step", "3-step", "RCPG"),
         ]
         ones = table["all ones"]
         assert ones["exact"]["recall"] == 1.0
@@ -394,14 +394,14 @@ class TestDatasets:
         assert plain.exit_code == 0, plain.output
         lines = plain.stdout.splitlines()
         assert lines[1].split() == ["detector", *("precision", "recall", "F1") * 2]
-        assert [line[:12].strip() for line in lines[2:6]] == [
-            *("all ones", "first only", "cosine", "novelty"),
+        assert [line[:12].strip() for line in lines[2:7]] == [
+            *("all ones", "first only", "cosine", "novelty", "events"),
         ]
         asked = coprop_command("compare-detectors", *composed, "--llm", "x")
         assert "1-step: in 2 clips the novelty detector stood in" in asked.stdout
         assert "RCPG, the full method, is asked with --examples" in asked.stdout
-        figures = [line.split()[-6:] for line in asked.stdout.splitlines()[2:8]]
-        assert figures[3] == figures[4] == figures[5]  # novelty, in its own name and for others
+        figures = [line.split()[-6:] for line in asked.stdout.splitlines()[2:9]]
+        assert figures[3] == figures[5] == figures[6]  # novelty, in its own name and for others
 
     def test_what_goes_with_llm(self, sources: Path) -> None:
         composed = ("--dataset", "tools.benchmark:composed", "--root", sources)

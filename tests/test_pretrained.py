@@ -137,7 +137,9 @@ def test_a_folder_that_is_missing(tmp_path: Path) -> None:
 
 
 def test_a_model_of_the_hub_that_cannot_be_reached(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"no model at owner/name.*id of a model on the hub"):
+    with pytest.raises(
+        CheckpointError, match=r"owner/name is neither a folder.*hf download owner/name"
+    ):
         KeyframeSegmenter.from_pretrained("owner/name", cache_dir=tmp_path, local_files_only=True)
 
 

@@ -12,14 +12,18 @@ from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+from coprop.assembly.loading import WEIGHTS as WEIGHTS
+from coprop.assembly.loading import PartOptions
+from coprop.assembly.pipelines import NamedPipeline
+from coprop.assembly.saved import DEFAULT_MAX_SEGMENT_S as DEFAULT_MAX_SEGMENT_S
+from coprop.assembly.saved import DEFAULT_WORKING_EDGE, Saved, SavedPipeline
+from coprop.assembly.told import with_words
 from coprop.brief import brief
-from coprop.closing import Closing
 from coprop.context import with_neighbours
 from coprop.control_points.detector import ControlPointDetector
 from coprop.errors import CheckpointError, CoPropError
@@ -36,7 +40,7 @@ from coprop.precision import Precision, as_dtype
 from coprop.prompts import Prompt, Prompts
 from coprop.propagation.propagator import AudioInsertPropagator, Propagator
 from coprop.result import Result
-from coprop.slots import CHECKS, checked_device, device_of, part_in
+from coprop.slots import CHECKS, checked_device, device_of
 from coprop.tracking import SegmentTracker, Tracking, masks_of
 from coprop.turns import SegmentsAtOnce, at_once
 from coprop.types import AudioTrack, ControlPoints, FrameMask, Progress
@@ -44,11 +48,8 @@ from coprop.types import AudioTrack, ControlPoints, FrameMask, Progress
 Detector = Callable[[AudioTrack], ControlPoints]
 """What fills the control point slot: a `ControlPointDetector` or any such function."""
 
-WEIGHTS = Path(__file__).parent / "weights"
-DEFAULT_MAX_SEGMENT_S = 2.0  # the default's masks drift, and what comes into view must be found
 
-
-class CoProp(Further, Closing):
+class CoProp(Further, NamedPipeline):
     """Masks of what sounds, in time, for every frame of a video.
 
     In a ``with`` block, or by `close`, parts that hold a process (`coprop.ProcessModel`) end it.
@@ -62,7 +63,8 @@ class CoProp(Further, Closing):
             keyframe from control point to control point.
         working_edge: frames with a longer side are shown to the parts reduced to this, in pixels;
             masks still have the frame's own size.
-        namer: says what sounds in each segment, by default in AudioSet's names; None for nobody.
+        namer: says what sounds in each segment, by default in AudioSet's names; None for nobody. A
+            detector that tells in words has named them already.
         device: where frames and sound are put; by default where the propagator's, or else the
             keyframe model's, parameters are.
         dtype: the precision that networks compute in, see `coprop.precision.Precision`. Their
@@ -78,7 +80,7 @@ class CoProp(Further, Closing):
         detector: Detector,
         propagator: Propagator,
         max_segment_s: float | None = None,
-        working_edge: int = 1040,
+        working_edge: int = DEFAULT_WORKING_EDGE,
         namer: SoundNamer | None = AUDIOSET,
         device: torch.device | str | None = None,
         dtype: Precision | torch.dtype = "float32",
@@ -116,58 +118,73 @@ class CoProp(Further, Closing):
         detector: Detector | None = None,
         segmenter: KeyframeModel | None = None,
         propagator: Propagator | None = None,
-        max_segment_s: float | None = DEFAULT_MAX_SEGMENT_S,
+        max_segment_s: float | Saved | None = "saved",
         off_screen: float | None = None,
-        namer: SoundNamer | None = AUDIOSET,
+        namer: SoundNamer | Saved | None = "saved",
         device: torch.device | str | None = None,
         dtype: Precision | torch.dtype = "float32",
         segments_at_once: SegmentsAtOnce = "auto",
+        revision: str | None = None,
+        local_files_only: bool = False,
     ) -> CoProp:
         """The default pipeline, with the weights inside the package; no network is used.
 
         Args:
-            folder: another folder that holds ``keyframe_segmenter`` and ``propagator``, each as
-                their ``save_pretrained`` writes it.
-            detector, segmenter, propagator: in place of the default's, which is not loaded then.
-            max_segment_s: see `CoProp`.
+            folder: of another pipeline, as `save_pretrained` writes it, or its id on the hub; or a
+                folder with ``keyframe_segmenter`` and ``propagator`` alone.
+            detector, segmenter, propagator: in place of the pipeline's, which is not loaded then.
+            max_segment_s: see `CoProp`; "saved" for what it was saved with, else 2 seconds.
             off_screen: how often what sounds is outside the picture, in [0, 1]. At 0 the default's
                 segmenter masks the likeliest thing in the picture whatever is heard, at 1 only what
                 is surely seen and heard; None for what it was saved with, 0.1.
-            namer: see `CoProp`.
+            namer: see `CoProp`; "saved" for what it was saved with, else AudioSet's names.
             device: where to run; the CPU by default.
             dtype: "float32", by default; "bfloat16" or "float16", which are faster on what has them
                 in hardware; or "auto", bfloat16 there and float32 elsewhere. What half precision
                 would spoil stays in float32.
             segments_at_once: see `CoProp`.
+            revision: of the hub: a branch, tag or commit; None for main.
+            local_files_only: never ask the hub; what was fetched before is found.
 
         Raises:
-            CheckpointError: no such folder, or not with these models in it.
+            CheckpointError: no such folder or model on the hub, or not with these models in it.
             CoPropError: an option out of range.
         """
         named = folder is not None and folder != ""
-        folder = as_path("folder", folder, error=CheckpointError) if named else WEIGHTS
+        place = as_path("folder", folder, error=CheckpointError) if named else WEIGHTS
         device = None if device is None else checked_device(device)
-        dtype = as_dtype(dtype, device or torch.device("cpu"))
+        options = PartOptions(
+            device=device,
+            dtype=as_dtype(dtype, device or torch.device("cpu")),
+            revision=revision,
+            local_files_only=local_files_only,
+        )
+        saved = SavedPipeline.found(str(place), options)
+        names = saved.names(detector=detector, segmenter=segmenter, propagator=propagator)
         if segmenter is None:
-            loaded = KeyframeSegmenter.from_pretrained(part_in(folder, "keyframe_segmenter"))
-            if off_screen is not None:
-                loaded.set_off_screen(off_screen)
-            segmenter = loaded.to(device)
-        elif off_screen is not None:
+            segmenter = saved.part("segmenter", options)
+            if off_screen is not None and isinstance(segmenter, KeyframeSegmenter):
+                segmenter.set_off_screen(off_screen)
+                off_screen = None
+        if off_screen is not None:
             raise CoPropError("off_screen is for the default's segmenter; another was given.")
         if propagator is None:
-            path = part_in(folder, "propagator")
-            propagator = AudioInsertPropagator.from_pretrained(path).to(device, dtype)
-        return cls(
+            propagator = saved.part("propagator", options)
+        if detector is None:
+            detector = with_words(saved.part("detector", options), segmenter)
+        pipeline = cls(
             segmenter,
-            detector=ControlPointDetector.novelty() if detector is None else detector,
+            detector=detector,
             propagator=propagator,
-            max_segment_s=max_segment_s,
-            namer=namer,
+            max_segment_s=saved.max_segment_s if max_segment_s == "saved" else max_segment_s,
+            working_edge=saved.working_edge,
+            namer=(AUDIOSET if saved.names_sounds else None) if namer == "saved" else namer,
             device=device,
-            dtype=dtype,
+            dtype=options.dtype,
             segments_at_once=segments_at_once,
         )
+        pipeline.remember(names)
+        return pipeline
 
     @classmethod
     def wrap(

@@ -31,7 +31,7 @@ from coprop.frame_masks import (
 from coprop.keyframes.adapters.inference import network_of
 from coprop.keyframes.adapters.registry import KeyframePredictor
 from coprop.keyframes.model import KeyframeModel
-from coprop.keyframes.naming import SoundNamer, name_sound
+from coprop.keyframes.naming import SoundNamer, name_segment
 from coprop.keyframes.timed import Moment, NoKeyframe, timed
 from coprop.precision import computing_in
 from coprop.prompts import Prompts, drawn
@@ -68,7 +68,7 @@ class Tracking:
         clip: the clip.
         points: its control points.
         longest_s: the longest time between keyframes; None for no limit.
-        namer: says what sounds in each segment; None for nobody.
+        namer: says what sounds in each segment, where the control points do not; None for nobody.
         progress: called frame by frame.
         at_once: how many segments and keyframes are done together; one, but of a `SegmentTracker`.
         prompts: masks that are supplied.
@@ -91,7 +91,7 @@ class Tracking:
         prompts: Prompts | None = None,
     ) -> None:
         self.segments: list[Segment] = []
-        self._name = partial(name_sound, namer, clip.audio)
+        self._name = partial(name_segment, points, namer, clip.audio)
         turns = turns_of(tracker, clip, points, longest_s, prompts or Prompts())
         self._frames = self._go(tracker, turns, at_once, partial(_told, progress, clip.num_frames))
 

@@ -324,8 +324,24 @@ class ControlPoints(Sealed):
         """The words for what is heard around a time; None where the detector does not tell."""
         if self.categories is None:
             return None
+        return self.categories[self._span_at(time_s)]
+
+    def named_at(self, time_s: float) -> tuple[Category, ...] | None:
+        """What is heard around a time, by the detector's words; None where it does not tell.
+
+        Words that come without probabilities, as a language model's do, have been said to be heard:
+        they have 1.
+        """
+        if self.categories is None:
+            return None
+        span = self._span_at(time_s)
+        words = self.categories[span]
+        known = (1.0,) * len(words) if self.probabilities is None else self.probabilities[span]
+        return tuple(map(Category, words, known))
+
+    def _span_at(self, time_s: float) -> int:
         begun = int(np.searchsorted(self.times_s[self.flags], time_s + _SAME_S, side="right"))
-        return self.categories[max(begun - 1, 0)]
+        return max(begun - 1, 0)
 
     def spans(self, end_s: float) -> tuple[Segment, ...]:
         """From each control point to the next, in silence too; the last ends at ``end_s``.

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from coprop.errors import CheckpointError, OutputError
 from coprop.files import output_errors, parse_json, replacing
+from coprop.hub import uploaded, why_not
 from coprop.inputs import AnyPath, as_path
 
 if TYPE_CHECKING:
@@ -153,17 +154,17 @@ class PretrainedModel(nn.Module):
 
         Returns:
             The address of the commit.
-        """
-        from huggingface_hub import HfApi
 
-        api = HfApi(token=token)
-        repo_id = api.create_repo(repo_id=repo_id, private=private, exist_ok=True).repo_id
+        Raises:
+            OutputError: the hub refuses, or cannot be reached.
+        """
         with TemporaryDirectory() as folder:
-            self._save(Path(folder), model_card_kwargs or {})
-            return api.upload_folder(
-                repo_id=repo_id,
-                repo_type="model",
-                folder_path=folder,
+            return uploaded(
+                lambda _: self._save(Path(folder), model_card_kwargs or {}),
+                folder,
+                repo_id,
+                token=token,
+                private=private,
                 commit_message=commit_message,
                 revision=branch,
                 create_pr=create_pr,
@@ -256,11 +257,12 @@ def _is_folder(path: Path) -> bool:
 def _downloaded(name: str, files: Sequence[str], options: dict[str, Any]) -> Path:
     """The folder in the hub's cache with a model's files."""
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
     try:
         paths = [Path(hf_hub_download(name, file, **options)) for file in files]
-    except (HFValidationError, HfHubHTTPError, OSError, ValueError) as error:
+    except (OSError, ValueError) as error:  # those of the hub among them
+        if said := why_not(name, error):
+            raise CheckpointError(said) from error
         raise _not_found(name, str(error)) from error
     return paths[0].parent
 

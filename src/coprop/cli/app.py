@@ -17,6 +17,7 @@ from coprop.cli.evaluate import evaluate
 from coprop.cli.examples import examples
 from coprop.cli.export import export
 from coprop.cli.live import live
+from coprop.cli.models import models
 from coprop.cli.retime import retime
 from coprop.cli.run import run
 from coprop.cli.train import train
@@ -54,6 +55,7 @@ app.command("examples")(command(examples))
 app.command("compare-detectors")(command(compare_detectors))
 app.command("eval")(command(evaluate))
 app.command("retime")(command(retime))
+app.command("models")(command(models))
 app.add_typer(data, name="data")
 app.command()(train)
 app.command()(doctor)

@@ -18,9 +18,6 @@ from coprop.errors import CoPropError
 if TYPE_CHECKING:
     import torch
 
-    from coprop.control_points.detector import ControlPointDetector
-    from coprop.control_points.events.detector import EventDetector
-
 FAILED = 1  # exit code: what was given, or what is installed, cannot be used
 _OF_THE_SYSTEM = {  # errors that no change of coprop's would prevent
     *(errno.ENOSPC, errno.EFBIG, errno.EROFS, errno.EIO, errno.EMFILE, errno.EACCES),
@@ -116,25 +113,6 @@ SegmentsAtOnceOption = Annotated[
         "1280 x 720 pixels.",
     ),
 ]
-
-
-class DetectorName(str, Enum):
-    """Detectors of control points that need nothing but the package."""
-
-    novelty = "novelty"
-    cosine = "cosine"
-    events = "events"
-
-
-DetectorOption = Annotated[
-    DetectorName,
-    typer.Option(
-        "--method",
-        "--detector",
-        help="How control points are found: by the default network, by the paper's baseline, or by "
-        "the words that YAMNet hears.",
-    ),
-]
 ThresholdOption = Annotated[
     float | None,
     typer.Option(
@@ -214,18 +192,6 @@ def reported(
 def say(*lines: str, err: bool = False) -> None:
     """Prints lines, whatever characters the names of files in them have."""
     typer.echo(text_of(lines), err=err)
-
-
-def detector_for(
-    name: DetectorName, threshold: float | None, min_gap_s: float | None
-) -> ControlPointDetector | EventDetector:
-    """The detector that the options describe; None stands for the detector's own value."""
-    from coprop.control_points.detector import ControlPointDetector
-
-    make = getattr(ControlPointDetector, name.value)
-    gap = {} if min_gap_s is None else {"min_gap_s": min_gap_s}
-    detector: ControlPointDetector | EventDetector = make(threshold=threshold, **gap)
-    return detector
 
 
 def available_devices() -> list[str]:

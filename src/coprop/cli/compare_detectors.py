@@ -29,7 +29,9 @@ from coprop.cli.llm_options import (
     opened_model,
     refuse_given,
 )
+from coprop.cli.part_options import OfflineOption
 from coprop.cli.progress import ProgressBars
+from coprop.hub import offline
 
 if TYPE_CHECKING:
     from coprop.control_points.language_models.base import LanguageModel
@@ -51,6 +53,7 @@ class ComparisonOptions:
     examples: ExamplesOption = None
     cache: CacheOption = None
     device: LlmDeviceOption = None
+    offline: OfflineOption = False
     as_json: JsonOption = False
     debug: DebugOption = False
 
@@ -71,9 +74,10 @@ def compare_detectors(options: ComparisonOptions) -> None:
     """
     if options.llm is None:
         refuse_given(options, ("llm_model", "examples", "cache", "device"), "goes with --llm.")
-    with reported(debug=options.debug), ProgressBars(shown=True) as bars, catch_warnings():
+    with reported(debug=options.debug), offline(options.offline), catch_warnings():
         simplefilter("ignore", RuntimeWarning)  # the notes below say the same
-        comparison, model = _compared(options, bars)
+        with ProgressBars(shown=True) as bars:
+            comparison, model = _compared(options, bars)
     notes = _notes(comparison, model, options.examples)
     typer.echo(_json(comparison, notes) if options.as_json else _text(comparison, notes))
 
@@ -90,7 +94,11 @@ def _compared(
     model = opened_model(options)
     comparison = detectors.compare_detectors(
         dataset,
-        {"cosine": ControlPointDetector.cosine(), "novelty": ControlPointDetector.novelty()},
+        {
+            "cosine": ControlPointDetector.cosine(),
+            "novelty": ControlPointDetector.novelty(),
+            "events": ControlPointDetector.events(),
+        },
         {} if model is None else _variants(model, options.examples),
         limit=options.limit,
         progress=bars,

@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from coprop.assembly.names import BUILT_IN
 from coprop.cli.common import (
     FAILED,
     AudioTrackOption,
     DebugOption,
-    DetectorName,
-    DetectorOption,
     JsonOption,
     MinGapOption,
     ThresholdOption,
-    detector_for,
+    checked_device,
     out_option,
     path_option,
     reported,
@@ -34,13 +33,21 @@ from coprop.cli.llm_options import (
     opened_model,
     refuse_given,
 )
+from coprop.cli.part_options import (
+    DetectorOption,
+    OfflineOption,
+    WordsOption,
+    detector_for,
+    words_of,
+)
+from coprop.hub import offline
 
 if TYPE_CHECKING:
     from coprop.control_points.detector import ControlPointDetector
     from coprop.control_points.events.detector import EventDetector
     from coprop.control_points.rcpg import RCPGDetector
 
-_OF_DETECTORS = ("method", "threshold", "min_gap")
+_OF_DETECTORS = ("method", "threshold", "min_gap", "words")
 _OF_MODELS = ("llm_model", "steps", "examples", "cache", "on_failure", "device", "trace")
 
 
@@ -67,9 +74,10 @@ class DetectOptions:
         ),
     ] = None
     audio_track: AudioTrackOption = None
-    method: DetectorOption = DetectorName.novelty
+    method: DetectorOption = None
     threshold: ThresholdOption = None
     min_gap: MinGapOption = None
+    words: WordsOption = None
     llm: LlmOption = None
     llm_model: LlmModelOption = None
     steps: Annotated[
@@ -102,6 +110,7 @@ class DetectOptions:
             "done again.",
         ),
     ] = None
+    offline: OfflineOption = False
     as_json: JsonOption = False
     debug: DebugOption = False
 
@@ -117,17 +126,19 @@ def detect(options: DetectOptions) -> None:
       coprop detect clip.mp4
       coprop detect sound.wav --threshold 0.3 --min-gap 1
       coprop detect clip.mp4 --windows 5 --json
-      coprop detect clip.mp4 --method events
+      coprop detect clip.mp4 --words dog,violin,hammer
       coprop detect clip.mp4 --llm Qwen/Qwen2-Audio-7B-Instruct --trace asked.json
       coprop detect clips/ --llm http://localhost:8000/v1 --cache answers --out points.jsonl
     """
     if options.llm is None:
-        refuse_given(options, _OF_MODELS, "goes with --llm.")
+        # A detector that is a model computes somewhere too.
+        free = () if options.method in (None, *BUILT_IN["detector"]) else ("device",)
+        refuse_given(options, set(_OF_MODELS) - set(free), "goes with --llm.")
     else:
         refuse_given(options, _OF_DETECTORS, "is of the detectors that ask no language model.")
     out = options.out
     stopped = "interrupted." if out is None else f"interrupted; to go on, repeat it ({out})."
-    with reported(debug=options.debug, interrupted=lambda: stopped):
+    with reported(debug=options.debug, interrupted=lambda: stopped), offline(options.offline):
         detector, about = _detector(options)
         failures = DetectionJob(options, detector, about).run()
     if failures:
@@ -142,8 +153,7 @@ def _detector(
 
     model = opened_model(options)
     if model is None:
-        detector = detector_for(options.method, options.threshold, options.min_gap)
-        return detector, {"method": options.method.value, "threshold": detector.threshold}
+        return _named_detector(options)
     steps = int(options.steps or Steps.three)
     about: dict[str, Any] = {"method": "rcpg", "llm": model.name, "steps": steps}
     if options.examples is not None:
@@ -155,3 +165,21 @@ def _detector(
         on_failure="raise" if options.on_failure is OnFailure.error else "novelty",
     )
     return rcpg, about
+
+
+def _named_detector(options: DetectOptions) -> tuple[Any, dict[str, Any]]:
+    """The detector of the options that ask no language model by --llm."""
+    words = words_of(options.words)
+    detector = detector_for(
+        options.method,
+        options.threshold,
+        options.min_gap,
+        options.words,
+        device=None if options.device is None else checked_device(options.device),
+        offline=options.offline,
+    )
+    name = options.method or ("novelty" if words is None else "events")
+    if not hasattr(detector, "threshold"):  # a language model's
+        return detector, {"method": "rcpg", "llm": name.removeprefix("rcpg:"), "steps": 3}
+    about: dict[str, Any] = {"method": name, "threshold": detector.threshold}
+    return detector, about if words is None else {**about, "words": words}

@@ -34,6 +34,7 @@ from coprop.cli.dataset_options import (
     SubsetOption,
     chosen_dataset,
 )
+from coprop.cli.part_options import OfflineOption
 from coprop.cli.prediction_options import (
     LayoutOption,
     MaxDistanceOption,
@@ -44,6 +45,7 @@ from coprop.cli.prediction_options import (
     run_of,
 )
 from coprop.cli.progress import ProgressBars
+from coprop.hub import offline
 
 if TYPE_CHECKING:
     from coprop.data.labelled import LabelledDataset
@@ -82,8 +84,8 @@ class EvalOptions:
         typer.Option(
             metavar="NAME",
             show_default="default",
-            help="default; a folder with keyframe_segmenter/ and propagator/; or module:factory, a "
-            "function that returns a model, an adapter or a CoProp.",
+            help="default; a pipeline in a folder or on the hub; or module:factory, a function "
+            "that returns a model, an adapter or a CoProp.",
         ),
     ] = None
     predictions: Annotated[
@@ -141,6 +143,7 @@ class EvalOptions:
         ),
     ] = 1
     device: DeviceOption = ""
+    offline: OfflineOption = False
     force: Annotated[bool, typer.Option("--force", help="Forget an earlier run in DIR.")] = False
     quiet: QuietOption = False
     as_json: JsonOption = False
@@ -164,7 +167,7 @@ def evaluate(options: EvalOptions) -> None:
     docs/metrics.md defines the figures.
     """
     stopped = f"interrupted; to go on, repeat it ({options.out})."
-    with reported(debug=options.debug, interrupted=lambda: stopped):
+    with reported(debug=options.debug, interrupted=lambda: stopped), offline(options.offline):
         from accelerate import PartialState
 
         device = options.device or checked_device("").type

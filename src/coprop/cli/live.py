@@ -14,8 +14,6 @@ import typer
 from coprop.brief import counted, text_of
 from coprop.cli.common import (
     DebugOption,
-    DetectorName,
-    DetectorOption,
     DeviceOption,
     JsonOption,
     MinGapOption,
@@ -23,13 +21,13 @@ from coprop.cli.common import (
     PrecisionOption,
     ThresholdOption,
     checked_device,
-    detector_for,
     max_segment_option,
     out_option,
     path_option,
     reported,
     say,
 )
+from coprop.cli.part_options import DetectorOption, detector_for
 from coprop.cli.run import check_folder
 from coprop.live.latency import LOOK_AHEAD_S
 
@@ -112,7 +110,7 @@ class LiveOptions:
             default="the package's own",
         ),
     ] = None
-    method: DetectorOption = DetectorName.novelty
+    method: DetectorOption = None
     threshold: ThresholdOption = None
     min_gap: MinGapOption = None
     max_segment: Annotated[float | None, max_segment_option("2")] = None

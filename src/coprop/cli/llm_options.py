@@ -82,6 +82,11 @@ def opened_model(options: DetectOptions | ComparisonOptions) -> LanguageModel | 
     if options.llm is None:
         return None
     served = options.llm.startswith(("http://", "https://"))
+    if served and options.offline:
+        raise typer.BadParameter(
+            "no connection is made with it, and --llm is a server's URL; leave one of them out.",
+            param_hint="--offline",
+        )
     if served:
         refuse_given(options, ("device",), "a server computes where it likes; leave it out.")
     else:

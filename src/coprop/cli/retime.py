@@ -12,20 +12,24 @@ import typer
 from coprop.cli.common import (
     FAILED,
     DebugOption,
-    DetectorName,
-    DetectorOption,
     DeviceOption,
     JsonOption,
     MinGapOption,
     QuietOption,
     ThresholdOption,
     checked_device,
-    detector_for,
     max_segment_option,
     out_option,
     path_option,
     reported,
     say,
+)
+from coprop.cli.part_options import (
+    DetectorOption,
+    OfflineOption,
+    WordsOption,
+    detector_for,
+    words_of,
 )
 from coprop.cli.prediction_options import (
     LayoutOption,
@@ -36,6 +40,7 @@ from coprop.cli.prediction_options import (
 )
 from coprop.cli.progress import ProgressBars
 from coprop.errors import CoPropError
+from coprop.hub import offline
 
 if TYPE_CHECKING:
     from coprop.retiming import Retimed
@@ -65,12 +70,14 @@ class RetimeOptions:
     values: ValuesOption = None
     max_distance: MaxDistanceOption = None
     missing: MissingOption = None
-    method: DetectorOption = DetectorName.novelty
+    method: DetectorOption = None
     threshold: ThresholdOption = None
     min_gap: MinGapOption = None
+    words: WordsOption = None
     max_segment: Annotated[float | None, max_segment_option("0")] = None
     device: DeviceOption = ""
     force: Annotated[bool, typer.Option("--force", help="Do all clips anew.")] = False
+    offline: OfflineOption = False
     quiet: QuietOption = False
     as_json: JsonOption = False
     debug: DebugOption = False
@@ -86,7 +93,7 @@ def retime(options: RetimeOptions) -> None:
       coprop retime work_dir/pred_masks --videos ms3_data/raw_videos --out in_time
     """
     stopped = f"interrupted; to go on, repeat it ({options.out})."
-    with reported(debug=options.debug, interrupted=lambda: stopped):
+    with reported(debug=options.debug, interrupted=lambda: stopped), offline(options.offline):
         result = _retimed(options)
     if options.as_json:
         counts = {"written": len(result.written), "there": len(result.there)}
@@ -110,11 +117,19 @@ def _retimed(options: RetimeOptions) -> Retimed:
         max_distance=options.max_distance,
         missing=options.missing,
     )
+    device = checked_device(options.device)
     pipeline = CoProp.wrap(
         run[next(iter(run))],
-        detector=detector_for(options.method, options.threshold, options.min_gap),
+        detector=detector_for(
+            options.method,
+            options.threshold,
+            options.min_gap,
+            options.words,
+            device=device,
+            offline=options.offline,
+        ),
         max_segment_s=options.max_segment or None,
-        device=checked_device(options.device),
+        device=device,
     )
     with ProgressBars(shown=not options.quiet) as bars:
         return retime(
@@ -135,8 +150,10 @@ def _say_failed(clip: str, error: CoPropError) -> None:
 
 def _settings(options: RetimeOptions) -> dict[str, Any]:
     """What masks depend on beside the predictions."""
+    words = words_of(options.words)
     return {
-        "method": options.method.value,
+        "method": options.method or ("novelty" if words is None else "events"),
+        **({} if words is None else {"words": words}),
         "threshold": options.threshold,
         "min_gap": options.min_gap,
         "max_segment": options.max_segment or None,

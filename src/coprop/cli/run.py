@@ -15,8 +15,6 @@ from coprop.brief import counted, text_of
 from coprop.cli.common import (
     AudioTrackOption,
     DebugOption,
-    DetectorName,
-    DetectorOption,
     DeviceOption,
     JsonOption,
     MinGapOption,
@@ -25,8 +23,6 @@ from coprop.cli.common import (
     SegmentsAtOnceOption,
     ThresholdOption,
     VideoTrackOption,
-    checked_device,
-    detector_for,
     export_names,
     max_segment_option,
     out_option,
@@ -35,6 +31,14 @@ from coprop.cli.common import (
     say,
 )
 from coprop.cli.export import exports_stopped, exports_told, write_exports
+from coprop.cli.part_options import (
+    DetectorOption,
+    OfflineOption,
+    PropagatorOption,
+    SegmenterOption,
+    WordsOption,
+    pipeline_for,
+)
 from coprop.cli.prediction_options import (
     EveryOption,
     MaxDistanceOption,
@@ -53,8 +57,9 @@ from coprop.cli.prompt_options import (
     StartOption,
     prompts_of,
 )
-from coprop.errors import CheckpointError, MissingAudioError, OutputError
+from coprop.errors import MissingAudioError, OutputError
 from coprop.export.targets import FOLDER, TARGETS, remove_exports
+from coprop.hub import offline
 
 if TYPE_CHECKING:
     from coprop.keyframes.predictions import Predictions
@@ -90,11 +95,12 @@ class RunOptions:
     precision: PrecisionOption = PrecisionName.float32
     segments_at_once: SegmentsAtOnceOption = None
     model: Annotated[
-        Path | None,
-        path_option(
-            metavar="FOLDER",
-            help="Folder with keyframe_segmenter/ and propagator/, as save_pretrained writes them.",
-            default="the package's own",
+        str | None,
+        typer.Option(
+            metavar="FOLDER|ID",
+            show_default="the package's own",
+            help="A whole pipeline, as save_pretrained writes it, in a folder or on the hub; or a "
+            "folder with keyframe_segmenter/ and propagator/.",
         ),
     ] = None
     predictions: Annotated[
@@ -110,7 +116,10 @@ class RunOptions:
     per_second: PerSecondOption = None
     max_distance: MaxDistanceOption = None
     missing: MissingOption = None
-    method: DetectorOption = DetectorName.novelty
+    method: DetectorOption = None
+    segmenter: SegmenterOption = None
+    propagator: PropagatorOption = None
+    words: WordsOption = None
     threshold: ThresholdOption = None
     min_gap: MinGapOption = None
     max_segment: Annotated[float | None, max_segment_option("2")] = None
@@ -125,6 +134,7 @@ class RunOptions:
             f"several times. NAME is one of {', '.join(TARGETS)}.",
         ),
     ] = None
+    offline: OfflineOption = False
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="No progress bar and no summary.")
     ] = False
@@ -149,6 +159,8 @@ def run(options: RunOptions) -> None:
       coprop run clip.mp4 --predictions masks/clip --out result
       coprop run long.mp4 --start 60 --end 90 --out result
       coprop run clip.mp4 --prompt 2.0=mask.png --out result
+      coprop run clip.mp4 --words dog,violin --out result
+      coprop run clip.mp4 --propagator facebook/sam2.1-hiera-tiny --out result
       coprop run clip.mp4 --out result --export coco --export cutout-webm
     """
     bars = ProgressBars(shown=not options.quiet)
@@ -159,7 +171,7 @@ def run(options: RunOptions) -> None:
             return exports_stopped(options.out)
         return _what_stays(options, frames)
 
-    with reported(debug=options.debug, interrupted=interrupted):
+    with reported(debug=options.debug, interrupted=interrupted), offline(options.offline):
         check_output(options)
         check_input(options)
         pipeline = _pipeline(options)
@@ -248,30 +260,7 @@ def _spare_inputs(out: Path, inputs: Sequence[Path]) -> None:
 
 
 def _pipeline(options: RunOptions) -> CoProp:
-    from coprop.pipeline import DEFAULT_MAX_SEGMENT_S, CoProp
-    from coprop.weights import has_file
-
-    detector = detector_for(options.method, options.threshold, options.min_gap)
-    device, model = checked_device(options.device), options.model
-    predictions = _predictions(options)
-    parts = ("keyframe_segmenter", "propagator")
-    for name in parts if predictions is None else parts[1:]:
-        if model is not None and not has_file(model / name / "config.json"):
-            raise CheckpointError(
-                f"{model} has no folder {name}. --model takes a folder with keyframe_segmenter and "
-                "propagator, each with model.safetensors and config.json."
-            )
-    given = options.max_segment
-    longest_s = DEFAULT_MAX_SEGMENT_S if given is None else given or None
-    return CoProp.from_pretrained(
-        model,
-        detector=detector,
-        segmenter=predictions,
-        max_segment_s=longest_s,
-        device=device,
-        dtype=options.precision.value,
-        segments_at_once=options.segments_at_once or "auto",
-    )
+    return pipeline_for(options, _predictions(options))
 
 
 def _predictions(options: RunOptions) -> Predictions | None:

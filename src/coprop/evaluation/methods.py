@@ -254,9 +254,9 @@ def load_model(name: str, device: torch.device) -> CoProp:
     """The pipeline that a name stands for, on a device.
 
     Args:
-        name: "default"; a folder with ``keyframe_segmenter`` and ``propagator``; or
-            ``module:factory``, a function without arguments that returns a `CoProp`, or a model or
-            adapter for `CoProp.wrap`. Modules are looked for in the current folder too.
+        name: "default"; a pipeline in a folder or on the hub; or ``module:factory``, a function
+            without arguments that returns a `CoProp`, or a model or adapter for `CoProp.wrap`.
+            Modules are looked for in the current folder too.
         device: where it runs. A `CoProp` that a factory made stays where it is.
 
     Raises:

@@ -90,6 +90,18 @@ def name_sound(namer: SoundNamer | None, audio: AudioTrack, span: Segment) -> tu
         raise ModelOutputError(f"the namer returned something else: {error}") from error
 
 
+def name_segment(
+    points: ControlPoints, namer: SoundNamer | None, audio: AudioTrack, span: Segment
+) -> tuple[Category, ...]:
+    """What sounds in a segment, or in a part of it: the detector's own words, or else a namer's.
+
+    Raises:
+        ModelOutputError: the namer returns anything but categories.
+    """
+    own = points.named_at((span.start_s + span.end_s) / 2)
+    return name_sound(namer, audio, span) if own is None else own
+
+
 def naming(
     detector: Callable[[AudioTrack], ControlPoints], namer: SoundNamer = AUDIOSET
 ) -> Callable[[AudioTrack], ControlPoints]:
@@ -109,7 +121,8 @@ def naming(
 def name_sounds(
     points: ControlPoints, audio: GivenSound, namer: SoundNamer = AUDIOSET
 ) -> ControlPoints:
-    """The control points with the `categories` of what is heard from each to the next.
+    """The control points with the `categories` of what is heard from each to the next, and their
+    probabilities.
 
     What is silent, or begins after the track's end, has none.
 
@@ -123,12 +136,15 @@ def name_sounds(
     """
     audio = as_track(audio)
     quiet = quiet_blocks(audio)
-    words: list[tuple[str, ...]] = []
+    named: list[tuple[Category, ...]] = []
     for span in points.spans(audio.duration_s):
-        heard = () if is_silent(quiet, span) else name_sound(namer, audio, span)
-        words.append(tuple(category.name for category in heard))
-    beyond = int(points.flags.sum()) - len(words)
-    return replace(points, categories=(*words, *[()] * beyond))
+        named.append(() if is_silent(quiet, span) else name_sound(namer, audio, span))
+    named += [()] * (int(points.flags.sum()) - len(named))
+    return replace(
+        points,
+        categories=tuple(tuple(category.name for category in own) for own in named),
+        probabilities=tuple(tuple(category.probability for category in own) for own in named),
+    )
 
 
 _loading = threading.Lock()

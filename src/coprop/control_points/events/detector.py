@@ -18,7 +18,7 @@ from coprop.control_points.events.activity import (
     over_time,
 )
 from coprop.control_points.events.pieces import probabilities
-from coprop.control_points.events.tagger import Tagger
+from coprop.control_points.events.tagger import SoundTagger, Tagger
 from coprop.control_points.events.words import Vocabulary
 from coprop.control_points.features import MOST_WINDOWS, STEP_S, num_steps
 from coprop.control_points.grid import nearest_windows, with_edges
@@ -86,6 +86,11 @@ class EventDetector:
         self.words = tagger.words
         self._tagger, self._vocabulary, self._changes = tagger, vocabulary, changes
         self._sources = _columns(vocabulary.sources)
+
+    @property
+    def tagger(self) -> SoundTagger:
+        """What hears the words."""
+        return self._tagger.model
 
     def __repr__(self) -> str:
         return (

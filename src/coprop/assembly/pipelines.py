@@ -1,0 +1,189 @@
+"""`NamedPipeline`: pipelines made of names, saved and shared; what `CoProp` inherits."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import torch
+from torch import nn
+
+from coprop.assembly.loading import PartOptions, load_masking, load_part
+from coprop.assembly.names import Slot
+from coprop.assembly.told import usual_detector, with_words
+from coprop.checks import shown
+from coprop.closing import Closing
+from coprop.errors import CoPropError, OutputError
+from coprop.hub import uploaded
+from coprop.inputs import AnyPath, as_path, is_path
+from coprop.keyframes.adapters.registry import as_keyframe_model
+from coprop.keyframes.model import KeyframeFunction, KeyframeModel
+from coprop.keyframes.naming import AUDIOSET, SoundNamer
+from coprop.precision import Precision, as_dtype
+from coprop.propagation.propagator import Propagator
+from coprop.slots import checked_device
+from coprop.types import AudioTrack, ControlPoints
+
+if TYPE_CHECKING:
+    from coprop.control_points.events.words import Words
+
+_Pipeline = TypeVar("_Pipeline", bound="NamedPipeline")
+
+
+class NamedPipeline(Closing):
+    """A pipeline that knows what its parts were called."""
+
+    @classmethod
+    def assemble(
+        cls: type[_Pipeline],
+        *,
+        detector: Callable[[AudioTrack], ControlPoints] | AnyPath | None = None,
+        segmenter: nn.Module | KeyframeFunction | KeyframeModel | AnyPath = "default",
+        propagator: Propagator | AnyPath = "default",
+        words: Words | None = None,
+        max_segment_s: float | None = 2.0,
+        namer: SoundNamer | None = AUDIOSET,
+        device: torch.device | str | None = None,
+        dtype: Precision | torch.dtype = "float32",
+        local_files_only: bool = False,
+    ) -> _Pipeline:
+        """A pipeline of parts that are given or named.
+
+        A name is built in (``coprop models`` lists them), a folder with a model, or its id on the
+        hub; what it is, its config.json says. docs/models.md has the forms of names.
+
+        Args:
+            detector: "novelty", "cosine", "events", a PE-A-Frame, "rcpg:MODEL" for a language model
+                that hears, or any detector. None for "events" where there are words or the
+                segmenter is told words, and "novelty" elsewhere.
+            segmenter: "default", "text" for the default's told words in place of sound,
+                "text:FINDER+MASKER", another model that is told words, or what `CoProp.wrap` takes.
+            propagator: "default", a SAM 2 or EdgeTAM, "aot:FILE" for an official checkpoint, or any
+                propagator.
+            words: what a detector by words listens for, see `ControlPointDetector.events`.
+            max_segment_s, namer, device: see `CoProp`.
+            dtype: as of `CoProp.from_pretrained`.
+            local_files_only: never ask the hub; what was fetched before is found.
+
+        Raises:
+            CheckpointError: nothing has such a name, it is another part, or cannot be fetched.
+            CoPropError: a part or option that a pipeline does not take.
+        """
+        device = None if device is None else checked_device(device)
+        dtype = as_dtype(dtype, device or torch.device("cpu"))
+        options = PartOptions(device=device, dtype=dtype, local_files_only=local_files_only)
+        given: Any = segmenter
+        if not is_path(given):
+            given = as_keyframe_model(given)
+        segmenting, propagating = load_masking(given, propagator, options)
+        detector = usual_detector(segmenting, words) if detector is None else detector
+        detecting = detector
+        if is_path(detector):
+            named = load_part("detector", detector, replace(options, words=words))
+            detecting = with_words(named, segmenting)
+        elif words is not None:
+            raise CoPropError(
+                f"words go with a detector that is named, got {shown(detector)} with its own."
+            )
+        make: Any = cls
+        pipeline: _Pipeline = make(
+            segmenting,
+            detector=detecting,
+            propagator=propagating,
+            max_segment_s=max_segment_s,
+            namer=namer,
+            device=device,
+            dtype=dtype,
+        )
+        parts = {"detector": detector, "segmenter": segmenter, "propagator": propagator}
+        pipeline.remember({slot: os.fspath(part) for slot, part in parts.items() if is_path(part)})
+        return pipeline
+
+    def name_of(self, slot: Slot) -> str | None:
+        """What the part in a slot was named when it was made; None of one that was given."""
+        part, name = vars(self).get("_names", {}).get(slot, (None, None))
+        return name if part is getattr(self, slot) else None
+
+    def remember(self, names: Mapping[str, str]) -> None:
+        """Notes what the parts in some slots were named."""
+        self._names = {slot: (getattr(self, slot), name) for slot, name in names.items()}
+
+    def save_pretrained(
+        self,
+        save_directory: AnyPath,
+        *,
+        repo_id: str | None = None,
+        push_to_hub: bool = False,
+        **push_to_hub_kwargs: Any,
+    ) -> str | None:
+        """Writes the whole pipeline, for `from_pretrained`: config.json, folders and a card.
+
+        Models of coprop, and others that were given or lie in folders, are written as they are;
+        what was named and is built in or on the hub stays a name.
+
+        Args:
+            save_directory: the folder; made if needed. A README.md in it is left as it is.
+            repo_id: with ``push_to_hub``, the id on the hub; by default the folder's name.
+            push_to_hub: upload it as well.
+            push_to_hub_kwargs: as for `push_to_hub`.
+
+        Returns:
+            The address of the hub's commit; None where nothing was uploaded.
+
+        Raises:
+            CoPropError: a part that cannot be saved, such as a function.
+            OutputError: the folder cannot be written.
+        """
+        from coprop.assembly.writing import write_pipeline
+
+        folder = as_path("save_directory", save_directory, error=OutputError)
+        repo_id = folder.absolute().name if repo_id is None else repo_id
+        write_pipeline(self, folder, repo_id)
+        if not push_to_hub:
+            return None
+        return self.push_to_hub(repo_id, **push_to_hub_kwargs)
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        commit_message: str = "Push a pipeline of coprop.",
+        private: bool | None = None,
+        token: str | None = None,
+        branch: str | None = None,
+        create_pr: bool | None = None,
+    ) -> str:
+        """Uploads what `save_pretrained` writes to one repository of the hub, in one commit.
+
+        Args:
+            repo_id: such as "owner/name"; made if needed.
+            commit_message: of the commit.
+            private: whether a repository that is made is private; None for the owner's default.
+            token: of the hub; by default that of ``hf auth login``.
+            branch: where to commit; None for main.
+            create_pr: open a pull request with the commit.
+
+        Returns:
+            The address of the commit.
+
+        Raises:
+            CoPropError: a part that cannot be saved.
+            OutputError: the hub refuses, or cannot be reached.
+        """
+        from coprop.assembly.writing import write_pipeline
+
+        with TemporaryDirectory() as folder:
+            return uploaded(
+                lambda name: write_pipeline(self, Path(folder), name),
+                folder,
+                repo_id,
+                token=token,
+                private=private,
+                commit_message=commit_message,
+                revision=branch,
+                create_pr=create_pr,
+            )
