@@ -75,9 +75,10 @@ def load(
         local_files_only: never ask the hub; what was fetched before is found.
 
     Raises:
-        CheckpointError: there is no such model, it is gated, damaged or of another type.
+        CheckpointError: there is no such model, it is gated, damaged or of another type; or
+            transformers is missing.
         CoPropError: no such device, or no dtype of floats.
-        MissingPackageError: transformers, or a class of it, is missing.
+        MissingPackageError: transformers is too old, or lacks a package that it needs itself.
     """
     _check_dtype(dtype)
     place = _device(device)
@@ -163,7 +164,7 @@ def _transformers(name: str) -> Any:
     try:
         import transformers
     except ImportError as error:
-        raise MissingPackageError(
+        raise CheckpointError(
             f"{name} needs transformers, which cannot be imported ({error}); "
             'install it with: pip install "transformers>=5.20".'
         ) from error

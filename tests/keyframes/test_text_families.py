@@ -15,6 +15,7 @@ from tiny_text_models import save
 from torch import Tensor
 from torch.nn import functional as F
 
+from coprop import CoPropError
 from coprop.keyframes.text import Instance, TextSegmenter
 
 HEIGHT, WIDTH = 45, 61
@@ -188,3 +189,137 @@ def test_frames_as_a_batch_are_as_one_by_one(family: str, segmenters: Segmenters
     for image, own, found in zip(images, words, together, strict=True):
         (alone,) = model.find(frames_of([image]), [own])
         same(found, [(one.word, one.score, list(one.box), one.mask) for one in alone])
+
+
+# What is easily got wrong
+
+
+@torch.inference_mode()
+def test_a_box_that_several_words_reach_is_the_likeliest_one_s(
+    folders: Folders, segmenters: Segmenters
+) -> None:
+    (image,) = pictures(1)
+    folder, threshold = folders("grounding_dino"), THRESHOLDS["grounding_dino"]
+    processor = loaded("AutoProcessor", folder)
+    inputs = processor(images=image, text=[["dog", "cat"]], return_tensors="pt")
+    output = loaded("AutoModelForZeroShotObjectDetection", folder)(**inputs)
+    (answer,) = processor.post_process_grounded_object_detection(output, threshold=threshold)
+    assert not set(answer["text_labels"]) <= {"dog", "cat"}  # phrases that nobody asked for
+    kept = output.logits[0].sigmoid().amax(dim=1) > threshold
+    tokens = inputs.input_ids[0].tolist()
+    places = [tokens.index(processor.tokenizer.convert_tokens_to_ids(w)) for w in ("dog", "cat")]
+    expected = output.logits[0][kept][:, places].argmax(dim=1).tolist()
+    (found,) = segmenters("grounding_dino").find(frames_of([image]), [("dog", "cat")])
+    assert [one.word for one in found] == [("dog", "cat")[i] for i in expected]
+    assert [one.score for one in found] == pytest.approx(answer["scores"].tolist(), abs=1e-5)
+
+
+def test_captions_are_in_small_letters_with_full_stops(
+    segmenters: Segmenters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = segmenters("grounding_dino")
+    processor, read = model.model.detector.processor, []  # type: ignore[attr-defined]
+    call = type(processor).prepare_inputs_layout
+
+    def noting(self: Any, **inputs: Any) -> Any:
+        prepared = call(self, **inputs)
+        read.append(prepared[1])
+        return prepared
+
+    monkeypatch.setattr(type(processor), "prepare_inputs_layout", noting)
+    model.find(frames_of(pictures(1)), [("DOG", "St. Bernard")])
+    assert read == [["dog. st  bernard."]]
+
+
+def test_more_words_than_a_caption_holds(segmenters: Segmenters) -> None:
+    words = tuple("abcdefghijklmnopqrst")  # each a token and a full stop, of 32
+    with pytest.raises(CoPropError, match=r"20 words are 42 tokens.* reads 32; ask for fewer"):
+        segmenters("grounding_dino").find(frames_of(pictures(1)), [words])
+
+
+@pytest.mark.parametrize("family", ["sam3", "owlv2", "clipseg", "grounding_dino"])
+def test_a_phrase_longer_than_a_model_reads(family: str, segmenters: Segmenters) -> None:
+    """SAM 3 and Grounding DINO say so; CLIP's prompts are cut, as CLIP's own are."""
+    model, frames = segmenters(family), frames_of(pictures(1))
+    if family in ("sam3", "grounding_dino"):
+        with pytest.raises(CoPropError, match=r"tokens.*(shorten|shorter)"):
+            model.find(frames, [("dog " * 40,)])
+    else:
+        assert len(model.find(frames, [("dog " * 100,)])) == 1
+
+
+def test_words_unlike_in_number_are_no_batch(segmenters: Segmenters) -> None:
+    # The processor of OWLv2 fills up the shorter list with " ", which it then finds.
+    found = segmenters("owlv2").find(frames_of(pictures(2)), [("dog",), ("dog", "cat", "violin")])
+    assert {one.word for one in found[0]} == {"dog"}
+    assert found[1]
+
+
+def test_sam3_asks_for_words_one_by_one(segmenters: Segmenters) -> None:
+    frames = frames_of(pictures(2))
+    several = segmenters("sam3").find(frames, [WORDS, WORDS])
+    for word in WORDS:
+        alone = segmenters("sam3").find(frames, [(word,)] * 2)
+        for found, own in zip(several, alone, strict=True):
+            same(
+                [one for one in found if one.word == word],
+                [(one.word, one.score, list(one.box), one.mask) for one in own],
+            )
+
+
+def test_sam3_encodes_pictures_once_for_all_words(segmenters: Segmenters) -> None:
+    network = segmenters("sam3").network
+    assert network is not None
+    calls: list[int] = []
+    hook = network.vision_encoder.register_forward_hook(  # type: ignore[union-attr, operator]
+        lambda module, given, answer: calls.append(1)
+    )
+    segmenters("sam3").find(frames_of(pictures(2)), [WORDS, WORDS])
+    hook.remove()
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize("family", ["sam3", "owlv2", "clipseg", "grounding_dino"])
+def test_what_is_absent_is_not_masked(
+    family: str, segmenters: Segmenters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = segmenters(family)
+    frames, sound = frames_of(pictures(2)), torch.zeros(2, 16_000)
+    owner = getattr(model.model, "detector", model.model)
+    guided = model.guided_by(WORDS)
+    assert (guided(frames, sound)[:, 1:] > 0).any()
+    if family == "sam3":  # the presence score alone says so; the queries are as sure as before
+        head = owner.model.detr_decoder.presence_head
+        bias = [m for m in head.modules() if isinstance(m, torch.nn.Linear)][-1].bias
+        monkeypatch.setattr(bias, "data", bias.data - 20)
+    else:
+        monkeypatch.setattr(owner, "threshold", 0.9999999)
+    assert guided.find(frames, [WORDS] * 2) == [[], []]
+    assert (guided(frames, sound)[:, 1:] < -10).all()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_frames_of_any_size(family: str, segmenters: Segmenters) -> None:
+    for size in ((1, 1), (3, 90), (64, 64)):
+        frames = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0))
+        if "grounding" in family and size == (3, 90):  # of which a pixel is left
+            with pytest.raises(CoPropError, match="pictures of 3 x 90 pixels"):
+                segmenters(family).find(frames, [("dog",)])
+            continue
+        (found,) = segmenters(family).find(frames, [("dog",)])
+        for one in found:
+            assert one.mask.shape == size
+            assert 0 <= float(one.mask.min()) <= float(one.mask.max()) <= 1
+
+
+@pytest.mark.parametrize("family", ["grounding_dino", "sam3", "clipseg"])
+def test_half_precision(family: str, folders: Folders, segmenters: Segmenters) -> None:
+    masks = folders(MASKS[family]) if family in MASKS else None
+    half = TextSegmenter.from_pretrained(
+        folders(family), masks, threshold=0.0, phrases={}, dtype=torch.bfloat16
+    )
+    assert half.network is not None
+    assert {p.dtype for p in half.network.parameters() if p.is_floating_point()} == {torch.bfloat16}
+    (found,) = half.find(frames_of(pictures(1)), [("dog",)])
+    assert found
+    assert all(one.mask.dtype == torch.float32 for one in found)

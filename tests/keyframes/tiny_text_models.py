@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tiny_sam2 import SIDE, tiny
+from tiny_sam2 import SIDE, sam3_tracker_config, sam3_vision, tiny
 
-SAM3_SIDE = 56  # pixels: 4 x 4 patches
 WORDS = ("dog", "cat", "violin", "person", "speaking", "drum", "kit", "horse", "a", "photo", "of")
 _BERT = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ".", "?", *WORDS)
 
@@ -172,34 +171,12 @@ def clipseg_processor() -> Any:
     return CLIPSegProcessor(ViTImageProcessor(size={"height": 64, "width": 64}), clip_tokenizer(77))
 
 
-def _sam3_vision() -> dict[str, Any]:
-    backbone = {
-        "model_type": "sam3_vit_model",
-        "hidden_size": 32,
-        "intermediate_size": 64,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 2,
-        "image_size": SAM3_SIDE,
-        "patch_size": 14,
-        "window_size": 2,
-        "global_attn_indexes": [1],
-        "pretrain_image_size": SAM3_SIDE,
-    }
-    grid = SAM3_SIDE // 14
-    return {
-        "model_type": "sam3_vision_model",
-        "backbone_config": backbone,
-        "fpn_hidden_size": 128,
-        "backbone_feature_sizes": [[4 * grid] * 2, [2 * grid] * 2, [grid] * 2],
-    }
-
-
 def sam3_config() -> dict[str, Any]:
     tokenizer = clip_tokenizer(32)
     layers = {"hidden_size": 128, "num_attention_heads": 2, "intermediate_size": 32}
     return {
         "model_type": "sam3",
-        "vision_config": _sam3_vision(),
+        "vision_config": sam3_vision(),
         "text_config": {
             "model_type": "clip_text_model",
             "vocab_size": len(tokenizer),
@@ -232,38 +209,6 @@ def sam3_config() -> dict[str, Any]:
     }
 
 
-def sam3_tracker_config() -> dict[str, Any]:
-    return {
-        "model_type": "sam3_tracker_video",
-        "vision_config": _sam3_vision(),
-        "prompt_encoder_config": {
-            "model_type": "sam3_tracker_video_prompt_encoder",
-            "hidden_size": 128,
-            "image_size": SAM3_SIDE,
-            "mask_input_channels": 4,
-        },
-        "mask_decoder_config": {
-            "model_type": "sam3_tracker_video_mask_decoder",
-            "hidden_size": 128,
-            "mlp_dim": 32,
-            "num_attention_heads": 2,
-            "iou_head_hidden_dim": 128,
-        },
-        "image_size": SAM3_SIDE,
-        "num_maskmem": 4,
-        "max_object_pointers_in_encoder": 6,
-        "memory_attention_hidden_size": 128,
-        "memory_attention_num_layers": 1,
-        "memory_attention_feed_forward_hidden_size": 32,
-        "memory_encoder_hidden_size": 128,
-        "memory_encoder_output_channels": 64,
-        "mask_downsampler_embed_dim": 128,
-        "memory_fuser_embed_dim": 128,
-        "memory_fuser_intermediate_dim": 32,
-        "memory_fuser_num_layers": 1,
-    }
-
-
 def sam3_video() -> Any:
     from transformers import Sam3VideoConfig, Sam3VideoModel
 
@@ -286,7 +231,7 @@ def sam3_processor(video: bool) -> Any:
         Sam3VideoProcessor,
     )
 
-    size = {"height": SAM3_SIDE, "width": SAM3_SIDE}
+    size = {"height": SIDE, "width": SIDE}
     images = Sam3ImageProcessor(size=size)
     if not video:
         return Sam3Processor(images, clip_tokenizer(32))

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from coprop.errors import CoPropError
 from coprop.keyframes.text.instances import Box
+from coprop.transformers_models import first_line
 
 PROMPT = "a photo of a {}"
 """What OWLv2 is asked, one of the prompts of CLIP that it was trained with."""
@@ -59,7 +60,13 @@ class GroundingDino:
         inputs = inputs.to(self.model.device)
         spans = self._spans(inputs["input_ids"][0], words)
         inputs["pixel_values"] = inputs["pixel_values"].to(self.model.dtype)
-        output = self.model(**inputs)
+        try:
+            output = self.model(**inputs)
+        except ValueError as error:  # one pixel is left of the coarsest features
+            raise CoPropError(
+                f"{type(self.model).__name__} cannot look at pictures of {images[0].shape[1]} x "
+                f"{images[0].shape[2]} pixels ({first_line(error)}); cut or pad them."
+            ) from error
         output.logits, output.pred_boxes = output.logits.float(), output.pred_boxes.float()
         sizes = [(image.shape[1], image.shape[2]) for image in images]
         answers = self.processor.post_process_grounded_object_detection(

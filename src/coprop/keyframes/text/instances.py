@@ -9,7 +9,9 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from coprop.brief import Brief
+from coprop.brief import Brief, brief
+from coprop.checks import is_plain
+from coprop.errors import ModelOutputError
 
 Box = tuple[float, float, float, float]
 """Left, top, right and bottom, in pixels."""
@@ -44,6 +46,25 @@ class TextToMasks(Protocol):
             words: for each image what to look for.
         """
         ...
+
+
+def check_instances(found: object, images: Tensor) -> None:
+    """Whether a model's answer is what `TextToMasks` says.
+
+    Raises:
+        ModelOutputError: it is not.
+    """
+    count, size = len(images), tuple(images.shape[2:])
+    lists = isinstance(found, list) and len(found) == count
+    if not lists or not all(
+        isinstance(one, Instance) and is_plain(one.mask) and one.mask.shape == size
+        for own in found  # type: ignore[attr-defined]
+        for one in (own if isinstance(own, list) else [None])
+    ):
+        raise ModelOutputError(
+            "a model that segments by words must return a list of instances for each image, "
+            f"{count} lists of Instance with masks of {size[0]} x {size[1]}, got {brief(found)}."
+        )
 
 
 def alike(

@@ -16,7 +16,13 @@ from coprop.errors import CoPropError
 from coprop.inputs import AnyPath
 from coprop.keyframes.model import check_input
 from coprop.keyframes.text.families import load_text_to_masks
-from coprop.keyframes.text.instances import Instance, TextToMasks, distinct, soft_union
+from coprop.keyframes.text.instances import (
+    Instance,
+    TextToMasks,
+    check_instances,
+    distinct,
+    soft_union,
+)
 from coprop.keyframes.text.phrases import Phrases, check_phrases, phrase_of
 from coprop.keyframes.text_guided import TextGuided
 from coprop.keyframes.timed import Moment
@@ -155,9 +161,14 @@ class TextSegmenter(TextGuided):
 
         Returns:
             For each frame what is found, whose words are the phrases that were looked for.
+
+        Raises:
+            ModelOutputError: the model returns anything else.
         """
         wanted = [self._phrases(tuple(own)) for own in words]
-        return self.model(frames, wanted)
+        found = self.model(frames, wanted)
+        check_instances(found, frames)
+        return found
 
     def for_clip(self, num_frames: int | None, duration_s: float | None) -> TextSegmenter:
         """The same for another clip, with labels that begin anew."""
@@ -181,8 +192,11 @@ class TextSegmenter(TextGuided):
             ShapeError: other shapes.
         """
         check_input(frames, audio)
-        known = self._known()
-        found = self.find(frames, [self.words()] * len(frames))
+        known, words = self._known(), self.words()
+        found = self.find(frames, [words] * len(frames))
+        if not self.instances:
+            for phrase in self._phrases(words):
+                known.setdefault((phrase, 0), _next(known))
         masks = [self._labelled(instances, known) for instances in found]
         soft = frames.new_zeros(len(frames), max(known.values(), default=1) + 1, *frames.shape[2:])
         for row, labelled in zip(soft, masks, strict=True):
@@ -195,13 +209,12 @@ class TextSegmenter(TextGuided):
     def _labelled(
         self, instances: Sequence[Instance], known: dict[tuple[str, int], int]
     ) -> dict[int, Tensor]:
-        """A mask for each label; new ones are made known."""
+        """A mask for each label; those of new instances are made known."""
         if not self.instances:
             of_words: dict[str, list[Tensor]] = {}
             for instance in instances:
                 of_words.setdefault(instance.word, []).append(instance.mask)
-            united = {(word, 0): soft_union(masks) for word, masks in of_words.items()}
-            return {known.setdefault(k, _next(known)): mask for k, mask in united.items()}
+            return {known[word, 0]: soft_union(masks) for word, masks in of_words.items()}
         labelled: dict[int, Tensor] = {}
         apart = distinct(instances, _SAME)
         for word in dict.fromkeys(instance.word for instance in apart):
