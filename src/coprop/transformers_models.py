@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -82,15 +83,17 @@ def load(
     """
     _check_dtype(dtype)
     place = _device(device)
-    source = _source(name, wanted)
+    known_as = source = _source(name, wanted)
+    if local_files_only:
+        source = cached(source)
     origin: dict[str, Any] = {"local_files_only": local_files_only}
-    with explained(source, wanted):
-        transformers = _transformers(source)
+    with explained(known_as, wanted):
+        transformers = _transformers(known_as)
         # Else transformers asks on the terminal whether a repository's own code may run.
         config = transformers.AutoConfig.from_pretrained(source, trust_remote_code=False, **origin)
         kinds = {t: kind for each in wanted for t, kind in each.kinds.items()}
         if config.model_type not in kinds:
-            raise unusable(source, wanted, f"its model is of type {config.model_type!r}")
+            raise unusable(known_as, wanted, f"it is of type {config.model_type!r}")
         kind = kinds[config.model_type]
         processor = None
         if kind.processor is not None:
@@ -101,8 +104,27 @@ def load(
             )
         if missing := sorted(report["missing_keys"]):
             lack = f"its weights lack {len(missing)} tensors, such as {missing[0]}"
-            raise unusable(source, wanted, lack)
+            raise unusable(known_as, wanted, lack)
     return Loaded(model.to(place).eval(), config.model_type, processor)
+
+
+def cached(name: str) -> str:
+    """The folder in which a model of the hub was put when it was fetched; a folder as it is.
+
+    The hub's own client, told ``local_files_only``, still asks it for a list of programs, to name
+    one of them when it asks for files.
+
+    Raises:
+        CheckpointError: it was not fetched.
+    """
+    from huggingface_hub import try_to_load_from_cache
+
+    if Path(name).is_dir():
+        return name
+    found = try_to_load_from_cache(name, "config.json")
+    if not isinstance(found, str):
+        raise _not_fetched(name, "no connection may be made")
+    return str(Path(found).parent)
 
 
 @contextmanager
@@ -128,10 +150,7 @@ def explained(name: str, wanted: tuple[Wanted, ...]) -> Iterator[None]:
                 f"https://huggingface.co/{name}, then log in with: hf auth login."
             ) from error
         if any(mark in text for mark in _UNREACHED):
-            raise CheckpointError(
-                f"{name} is not on this disk, and the hub was not reached ({said}): fetch it where "
-                f"there is a network with: hf download {name}."
-            ) from error
+            raise _not_fetched(name, f"the hub was not reached: {said}") from error
         raise unusable(name, wanted, said) from error
 
 
@@ -142,7 +161,15 @@ def unusable(name: AnyPath, wanted: tuple[Wanted, ...], reason: str) -> Checkpoi
         f"there is no {' or '.join(each.what for each in wanted)} at {name}: {reason}. Give a "
         f"folder with a model of type {types} as transformers' save_pretrained() writes it and its "
         f"processor, or the id of one on the hub, such as "
-        f"{' or '.join(each.example for each in wanted)}."
+        f"{' or '.join(each.example for each in wanted)}; without a network, fetch it beforehand "
+        f"with: hf download {wanted[0].example}."
+    )
+
+
+def _not_fetched(name: str, reason: str) -> CheckpointError:
+    return CheckpointError(
+        f"{name} is not on this disk, and {reason}. Fetch it where there is a network with: "
+        f"hf download {name}."
     )
 
 

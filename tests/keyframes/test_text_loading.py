@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import torch
 from tiny_text_models import save
 
 from coprop import CoProp, CoPropError
+from coprop.control_points.events.pe_audio import PeAudioTagger
 from coprop.errors import CheckpointError
 from coprop.keyframes.text import TextSegmenter
 from coprop.propagation.sam2 import Sam2Propagator
@@ -20,17 +23,17 @@ from coprop.sam3_pair import sam3_pair
 from pipeline_samples import changes_at, clip_of, noise
 
 Load = Callable[..., Any]
-LOADERS = {
+LOADERS: dict[str, Load] = {
     "segmenter": TextSegmenter.from_pretrained,
     "propagator": Sam2Propagator.from_pretrained,
     "pair": sam3_pair,
+    "tagger": partial(PeAudioTagger.from_pretrained, words=["dog"]),
 }
 
 
 @pytest.fixture(params=LOADERS)
 def load(request: pytest.FixtureRequest) -> Load:
-    found: Load = LOADERS[request.param]
-    return found
+    return LOADERS[request.param]
 
 
 # Where there is no model
@@ -43,7 +46,7 @@ def unreachable(monkeypatch: pytest.MonkeyPatch) -> list[object]:
 
     def refuse(*given: object, **options: object) -> None:
         asked.append(given)
-        raise OSError("no network")
+        raise AssertionError("a connection was made")
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
@@ -54,8 +57,25 @@ def test_offline_no_connection_is_made(
     load: Load, unreachable: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    # What the hub's client asks for before anything else, once a day.
+    monkeypatch.setattr("huggingface_hub.utils._detect_agent._registry", None)
+    monkeypatch.setattr("huggingface_hub.constants.AGENT_HARNESSES_PATH", str(tmp_path / "none"))
     with pytest.raises(CheckpointError, match=r"not on this disk.*hf download some/model"):
         load("some/model", local_files_only=True)
+    assert not unreachable
+
+
+def test_what_was_fetched_is_found_offline(
+    clipseg: Path, unreachable: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.utils._detect_agent._registry", None)
+    monkeypatch.setattr("huggingface_hub.constants.AGENT_HARNESSES_PATH", str(tmp_path / "none"))
+    repository = tmp_path / "models--some--model"
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text("abc")
+    shutil.copytree(clipseg, repository / "snapshots" / "abc")
+    assert TextSegmenter.from_pretrained("some/model", local_files_only=True).network is not None
     assert not unreachable
 
 
@@ -94,7 +114,7 @@ def test_neither_a_folder_nor_a_hub_id(load: Load, name: str, unreachable: list[
 
 def test_a_folder_of_another_kind(load: Load, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}))
-    with pytest.raises(CheckpointError, match=r"its model is of type 'bert'\. Give a folder"):
+    with pytest.raises(CheckpointError, match=r"it is of type 'bert'\. Give a folder"):
         load(tmp_path)
 
 
@@ -106,9 +126,10 @@ def test_a_folder_of_another_kind(load: Load, tmp_path: Path) -> None:
         ({"dtype": torch.int8}, "dtype must be one of torch's"),
     ],
 )
-def test_options_of_loading(load: Load, options: dict[str, Any], said: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["segmenter", "propagator", "pair"])
+def test_options_of_loading(name: str, options: dict[str, Any], said: str, tmp_path: Path) -> None:
     with pytest.raises(CoPropError, match=said):
-        load(tmp_path, **options)
+        LOADERS[name](tmp_path, **options)
 
 
 @pytest.mark.parametrize("threshold", [-0.1, 1.5, "high", float("nan"), True])
