@@ -131,6 +131,14 @@ def test_objects_are_followed_by_themselves(propagator: Sam2Propagator) -> None:
     assert (alone[0] - alone[1]).abs().max() > 0.01
 
 
+def test_a_frame_is_encoded_once_for_all_objects(propagator: Sam2Propagator) -> None:
+    calls: list[int] = []
+    hook = propagator.model.vision_encoder.register_forward_hook(lambda *given: calls.append(1))
+    run(propagator, clip(4), labels(3))
+    hook.remove()
+    assert len(calls) == 4
+
+
 def test_the_keyframe_s_mask_is_remembered(propagator: Sam2Propagator) -> None:
     # The frames are the same all along; what tells the segments apart is the keyframe's mask.
     frames = clip(1).expand(12, -1, -1, -1, -1)
