@@ -113,4 +113,5 @@ def _vision_of(model: Any, backbone: nn.Module) -> nn.Module:
     with torch.device("meta"):  # both of its parts are replaced
         vision: Any = Sam3VisionModel(model.config.tracker_config.vision_config)
     vision.backbone, vision.neck = backbone, model.tracker_neck
-    return vision.eval()
+    whole: nn.Module = vision.eval()
+    return whole

@@ -150,6 +150,8 @@ def test_phrases_are_the_user_s() -> None:
     assert phrase_of("Violin, fiddle", {}) == "violin"
     assert phrase_of("Bark", {"Bark": None}) is None
     assert phrase_of("Bark", {"Bark": " "}) is None
+    assert phrase_of("Bark", {"Bark": "..."}) is None
+    assert phrase_of("?!") is None
     assert phrase_of("Bark", lambda name: f"the {name}") == "the Bark"
     with pytest.raises(CoPropError, match=r"phrase or None for a name, got 3 for 'Bark'"):
         phrase_of("Bark", lambda name: 3)  # type: ignore[arg-type, return-value]
@@ -188,6 +190,12 @@ def test_a_model_that_is_none() -> None:
 def test_frames_that_are_none() -> None:
     with pytest.raises(CoPropError, match=r"frames \(K, 3, H, W\)"):
         TextSegmenter(Seer(), categories=("dog",))(FRAMES[0], SOUND)
+
+
+@pytest.mark.parametrize("words", ["dog", ["dog"], [("dog",)] * 2, [], [(3,)]])
+def test_words_that_are_none(words: Any) -> None:
+    with pytest.raises(CoPropError, match="words"):
+        TextSegmenter(Seer()).find(FRAMES, words)
 
 
 @pytest.mark.parametrize(

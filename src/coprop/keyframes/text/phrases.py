@@ -184,7 +184,8 @@ def phrase_of(name: str, phrases: Phrases | None = None) -> str | None:
         raise CoPropError(
             f"phrases must give a phrase or None for a name, got {shown(phrase)} for {name!r}."
         )
-    return _plain(phrase) if phrase == name else phrase.strip() or None
+    phrase = _plain(phrase) if phrase == name else phrase.strip()
+    return phrase if phrase and any(c.isalnum() for c in phrase) else None  # else nothing is named
 
 
 @cache

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from coprop.categories import as_words
 from coprop.checks import number, shown
-from coprop.errors import CoPropError
+from coprop.errors import CoPropError, ShapeError
 from coprop.inputs import AnyPath
 from coprop.keyframes.model import check_input
 from coprop.keyframes.text.families import load_text_to_masks
@@ -163,9 +163,18 @@ class TextSegmenter(TextGuided):
             For each frame what is found, whose words are the phrases that were looked for.
 
         Raises:
+            ShapeError: other shapes.
+            CoPropError: not a list of words for each frame.
             ModelOutputError: the model returns anything else.
         """
-        wanted = [self._phrases(tuple(own)) for own in words]
+        if frames.ndim != 4 or frames.shape[1] != 3 or 0 in frames.shape:
+            raise ShapeError(f"frames must be (K, 3, H, W), got {tuple(frames.shape)}.")
+        if isinstance(words, str) or len(words) != len(frames):
+            raise CoPropError(
+                f"words must be a list of words for each of {len(frames)} frames, got "
+                f"{shown(words)}."
+            )
+        wanted = [self._phrases(as_words(own) or ()) for own in words]
         found = self.model(frames, wanted)
         check_instances(found, frames)
         return found
