@@ -300,10 +300,11 @@ def test_what_is_absent_is_not_masked(
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_frames_of_any_size(family: str, segmenters: Segmenters) -> None:
-    for size in ((1, 1), (3, 90), (64, 64)):
+    for size in ((1, 1), (2, 3), (3, 90), (64, 64)):
         frames = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0))
-        if "grounding" in family and size == (3, 90):  # of which a pixel is left
-            with pytest.raises(CoPropError, match="pictures of 3 x 90 pixels"):
+        # Of others than 2 x 3, resized to 64 x 96, these tiny ones have one coarsest feature left.
+        if "grounding" in family and size != (2, 3):
+            with pytest.raises(CoPropError, match=r"pictures of \d+ x \d+ pixels .* cut or pad"):
                 segmenters(family).find(frames, [("dog",)])
             continue
         (found,) = segmenters(family).find(frames, [("dog",)])
