@@ -1,4 +1,4 @@
-"""SAM 2 and EdgeTAM in the propagator's slot: as transformers runs them, in bounded memory."""
+"""SAM 2, EdgeTAM and SAM 3 as propagators: as transformers runs them, in bounded memory."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from coprop.errors import CheckpointError, ShapeError
 from coprop.propagation.sam2 import Sam2Propagator, Sam2State
 from pipeline_samples import Recorder, changes_at, clip_of, noise
 
-FAMILIES = ("sam2", "edgetam")
+FAMILIES = ("sam2", "edgetam", "sam3")
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
@@ -63,14 +63,27 @@ def run(propagator: Sam2Propagator, frames: Tensor, mask: Tensor) -> list[Tensor
 # What transformers itself answers
 
 
+def processor_of(model: Any) -> Any:
+    """The family's own, with the mean and deviation that it has by default."""
+    from transformers import (
+        Sam2ImageProcessor,
+        Sam2VideoProcessor,
+        Sam2VideoVideoProcessor,
+        Sam3ImageProcessor,
+        Sam3TrackerVideoProcessor,
+    )
+
+    sam3 = model.config.model_type == "sam3_tracker_video"
+    images = (Sam3ImageProcessor if sam3 else Sam2ImageProcessor)(
+        size={"height": SIDE, "width": SIDE}
+    )
+    kind = Sam3TrackerVideoProcessor if sam3 else Sam2VideoProcessor
+    return kind(images, Sam2VideoVideoProcessor(), target_size=SIDE)
+
+
 def upstream(model: Any, frames: Tensor, mask: Tensor) -> Iterator[Tensor]:
     """Logits (K, H, W) by transformers' processor and one session that keeps everything."""
-    from transformers import Sam2ImageProcessor, Sam2VideoProcessor, Sam2VideoVideoProcessor
-
-    size = {"height": SIDE, "width": SIDE}
-    processor = Sam2VideoProcessor(
-        Sam2ImageProcessor(size=size), Sam2VideoVideoProcessor(size=size), target_size=SIDE
-    )
+    processor = processor_of(model)
     session = processor.init_video_session()
     ids = list(range(1, int(mask.max()) + 1))
     processor.process_new_mask_for_video_frame(session, 0, ids, [mask[0] == k for k in ids])
@@ -116,6 +129,14 @@ def test_objects_are_followed_by_themselves(propagator: Sam2Propagator) -> None:
         together, expected_probabilities(torch.stack(alone)), atol=1e-4, rtol=0
     )
     assert (alone[0] - alone[1]).abs().max() > 0.01
+
+
+def test_a_frame_is_encoded_once_for_all_objects(propagator: Sam2Propagator) -> None:
+    calls: list[int] = []
+    hook = propagator.model.vision_encoder.register_forward_hook(lambda *given: calls.append(1))
+    run(propagator, clip(4), labels(3))
+    hook.remove()
+    assert len(calls) == 4
 
 
 def test_the_keyframe_s_mask_is_remembered(propagator: Sam2Propagator) -> None:
@@ -294,14 +315,17 @@ def test_gradients_are_left_as_they_were(sam2: Sam2Propagator) -> None:
 @pytest.mark.parametrize("as_text", [True, False])
 def test_no_folder(tmp_path: Path, as_text: bool) -> None:
     folder = tmp_path / "none"
-    with pytest.raises(CheckpointError, match=r"there is no SAM 2 or EdgeTAM at .*none"):
+    with pytest.raises(CheckpointError, match=r"there is no SAM 2, EdgeTAM or SAM 3 at .*none"):
         Sam2Propagator.from_pretrained(str(folder) if as_text else folder)
 
 
 @pytest.mark.parametrize("kind", ["bert", "no_such_kind"])
 def test_a_folder_of_another_model(tmp_path: Path, kind: str) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"model_type": kind}))
-    with pytest.raises(CheckpointError, match="type sam2_video or edgetam_video"):
+    with pytest.raises(
+        CheckpointError,
+        match="type sam2_video or edgetam_video or sam3_tracker_video or sam3_video",
+    ):
         Sam2Propagator.from_pretrained(tmp_path)
 
 

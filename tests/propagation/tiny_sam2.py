@@ -1,4 +1,4 @@
-"""SAM 2 and EdgeTAM in very small, with random weights, built by transformers."""
+"""SAM 2, EdgeTAM and SAM 3's tracker in very small, with random weights."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ import torch
 from torch import nn
 
 SIDE = 64
+PATCH = 16  # of SAM 3, whose published weights have 14 in 1008 pixels
 _FEATURE_SIZES = [[SIDE // 4] * 2, [SIDE // 8] * 2, [SIDE // 16] * 2]
 
 
 def tiny(family: str, seed: int = 0) -> Any:
-    """A real model of a family, "sam2" or "edgetam", for frames of 64 x 64."""
+    """A real model of a family, "sam2", "edgetam" or "sam3", for frames of 64 x 64."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = _sam2() if family == "sam2" else _edgetam()
+        model: Any = {"sam2": _sam2, "edgetam": _edgetam, "sam3": _sam3}[family]()
         for parameter in model.parameters():
             if parameter.ndim > 1:
                 nn.init.normal_(parameter, std=parameter[0].numel() ** -0.5)
@@ -109,3 +110,67 @@ def _edgetam() -> nn.Module:
         **_shared(),
     )
     return EdgeTamVideoModel(config)
+
+
+def _sam3() -> nn.Module:
+    from transformers import Sam3TrackerVideoConfig, Sam3TrackerVideoModel
+
+    own = {k: v for k, v in sam3_tracker_config().items() if k != "model_type"}
+    return Sam3TrackerVideoModel(Sam3TrackerVideoConfig(**own))
+
+
+def sam3_vision() -> dict[str, Any]:
+    """Of the detector and the tracker; sub-configurations must name their types."""
+    backbone = {
+        "model_type": "sam3_vit_model",
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "image_size": SIDE,
+        "patch_size": PATCH,
+        "window_size": 2,
+        "global_attn_indexes": [1],
+        "pretrain_image_size": SIDE,
+    }
+    grid = SIDE // PATCH
+    return {
+        "model_type": "sam3_vision_model",
+        "backbone_config": backbone,
+        "fpn_hidden_size": 128,
+        "backbone_feature_sizes": [[4 * grid] * 2, [2 * grid] * 2, [grid] * 2],
+    }
+
+
+def sam3_tracker_config() -> dict[str, Any]:
+    """64 memory channels and a width of 128 are the least that can be built."""
+    return {
+        "model_type": "sam3_tracker_video",
+        "vision_config": sam3_vision(),
+        "prompt_encoder_config": {
+            "model_type": "sam3_tracker_video_prompt_encoder",
+            "hidden_size": 128,
+            "image_size": SIDE,
+            "patch_size": PATCH,
+            "mask_input_channels": 4,
+        },
+        "mask_decoder_config": {
+            "model_type": "sam3_tracker_video_mask_decoder",
+            "hidden_size": 128,
+            "mlp_dim": 32,
+            "num_attention_heads": 2,
+            "iou_head_hidden_dim": 128,
+        },
+        "image_size": SIDE,
+        "num_maskmem": 4,
+        "max_object_pointers_in_encoder": 6,
+        "memory_attention_hidden_size": 128,
+        "memory_attention_num_layers": 1,
+        "memory_attention_feed_forward_hidden_size": 32,
+        "memory_encoder_hidden_size": 128,
+        "memory_encoder_output_channels": 64,
+        "mask_downsampler_embed_dim": 128,
+        "memory_fuser_embed_dim": 128,
+        "memory_fuser_intermediate_dim": 32,
+        "memory_fuser_num_layers": 1,
+    }

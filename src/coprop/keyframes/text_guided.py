@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Protocol, get_args, runtime_checkable
+from copy import copy
+from dataclasses import dataclass
+from typing import Protocol, TypeVar, get_args, runtime_checkable
 
 from torch import Tensor
 
@@ -14,16 +15,60 @@ from coprop.context import ALONE, FrameContext
 from coprop.errors import CoPropError
 from coprop.keyframes.model import AudioSpan, KeyframeModel, Outputs, as_logits
 
+_Self = TypeVar("_Self", bound="TextGuided")
+
 TextFunction = Callable[[Tensor, tuple[str, ...]], Tensor]
 """``fn(frames (K, 3, H, W) in [0, 1], categories) -> logits (K, C, H, W)`` of what they name."""
 
 
-@dataclass(frozen=True)
-class TextGuidedSegmenter:
+class TextGuided:
     """A keyframe model that is guided by words for what sounds, and hears nothing.
 
+    Attributes:
+        categories: the words; where they are None, the pipeline fills in the detector's, for each
+            keyframe.
+    """
+
+    categories: tuple[str, ...] | None
+
+    sample_rate = 16_000  # Hz, and a second: some sound has to be cut, though none is heard
+    window_s = 1.0
+    audio_span: AudioSpan = "frame"
+    context: FrameContext = ALONE
+
+    def guided_by(self: _Self, categories: tuple[str, ...] | None) -> _Self:
+        """The same model, with words for what sounds."""
+        guided_by = copy(self)
+        object.__setattr__(guided_by, "categories", as_words(categories))
+        return guided_by
+
+    def words(self) -> tuple[str, ...]:
+        """The words.
+
+        Raises:
+            CoPropError: nobody said what sounds.
+        """
+        if self.categories is None:
+            raise CoPropError(
+                "a text-guided segmenter needs words for what sounds, but the detector gave none; "
+                "use a detector that fills ControlPoints.categories, such as "
+                "ControlPointDetector.events(), or let another's be named by "
+                "coprop.keyframes.naming.naming(detector)."
+            )
+        return self.categories
+
+    def __call__(self, frames: Tensor, audio: Tensor) -> Tensor:
+        """Logits (K, C, H, W) of the things that the categories name."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class TextGuidedSegmenter(TextGuided):
+    """A function of frames and words as keyframe model.
+
     The words are its own, or else those that `ControlPoints.categories` of the pipeline's detector
-    has for what is heard around the keyframe.
+    has for what is heard around the keyframe. `coprop.keyframes.text.TextSegmenter` is the same
+    for published models.
 
     Args:
         fn: segments what the categories name, for instance a text-prompted segmentation model.
@@ -45,11 +90,6 @@ class TextGuidedSegmenter:
     categories: tuple[str, ...] | None = None
     outputs: Outputs = "logits"
 
-    sample_rate = 16_000  # Hz, and a second: some sound has to be cut, though none is heard
-    window_s = 1.0
-    audio_span: AudioSpan = "frame"
-    context: FrameContext = ALONE
-
     def __post_init__(self) -> None:
         if not callable(self.fn):
             raise CoPropError(
@@ -58,23 +98,13 @@ class TextGuidedSegmenter:
         object.__setattr__(self, "categories", as_words(self.categories))
         check_choice("outputs", self.outputs, get_args(Outputs))
 
-    def guided_by(self, categories: tuple[str, ...] | None) -> TextGuidedSegmenter:
-        """The same model, with words for what sounds."""
-        return replace(self, categories=categories)
-
     def __call__(self, frames: Tensor, audio: Tensor) -> Tensor:
         """Logits (K, C, H, W) of the things that the categories name.
 
         Raises:
             CoPropError: nobody said what sounds.
         """
-        if self.categories is None:
-            raise CoPropError(
-                "a text-guided segmenter needs words for what sounds, but the detector gave none; "
-                "use a detector that fills ControlPoints.categories, or let another's be named by "
-                "coprop.keyframes.naming.naming(detector)."
-            )
-        return as_logits(self.fn(frames, self.categories), self.outputs, "the text-guided function")
+        return as_logits(self.fn(frames, self.words()), self.outputs, "the text-guided function")
 
 
 @runtime_checkable

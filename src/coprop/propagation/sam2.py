@@ -1,6 +1,6 @@
-"""SAM 2 and EdgeTAM as propagators, through transformers.
+"""SAM 2, EdgeTAM and SAM 3's tracker as propagators, through transformers.
 
-Both remember the keyframe and the last frames, and follow each object by itself. Transformers'
+All remember the keyframe and the last frames, and follow each object by itself. Transformers'
 inference sessions keep all frames and outputs; here a session lives for one frame, and the state
 holds what the next frame's memory attention can look at, and nothing more.
 """
@@ -12,18 +12,30 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from coprop.brief import Brief
 from coprop.encoders.visual import normalised
-from coprop.errors import CheckpointError, CoPropError
-from coprop.inputs import AnyPath, as_path
+from coprop.errors import CoPropError
+from coprop.inputs import AnyPath
 from coprop.propagation.checks import single_start, single_step
 from coprop.propagation.masks import Size, count_objects, to_probabilities
+from coprop.transformers_models import Kind, Wanted, load
 
-_FAMILIES = ("sam2_video", "edgetam_video")  # model_type of the configurations that fit
+WANTED = Wanted(
+    "SAM 2, EdgeTAM or SAM 3",
+    {
+        "sam2_video": Kind("Sam2VideoModel"),
+        "edgetam_video": Kind("EdgeTamVideoModel"),
+        "sam3_tracker_video": Kind("Sam3TrackerVideoModel"),
+        "sam3_video": Kind("Sam3TrackerVideoModel"),  # the tracker of a folder that holds both
+    },
+    "facebook/sam2.1-hiera-tiny",
+)
+_FAMILIES = ("sam2_video", "edgetam_video", "sam3_tracker_video")
+_CENTRED = "sam3_tracker_video"  # the family whose pictures have mean and deviation 0.5, as its
+# processor has them; the others take ImageNet's
 _SHOWS = 0.5  # an object's probability from which it is likelier than not
 _POINTER = "object_pointer"
 _MEMORY = ("maskmem_features", "maskmem_pos_enc")
@@ -48,12 +60,14 @@ class Sam2State(Brief):
 
 
 class Sam2Propagator(nn.Module):
-    """Follows a keyframe's objects with SAM 2 or EdgeTAM; it uses no sound.
+    """Follows a keyframe's objects with SAM 2, EdgeTAM or SAM 3's tracker; it uses no sound.
 
     Frames are (1, 3, H, W) float RGB in [0, 1]; audio is not looked at and may be None. Masks are
     labels (1, H, W), 0 for background and 255 for void, or probabilities (1, K + 1, H, W), of
     any size; of these the model sees the likeliest object at each place. Frames and masks are
-    shown to it resized to the square of its configuration, 1024 pixels for the official weights.
+    shown to it resized to the square of its configuration, for the official weights 1024 pixels, or
+    1008 of SAM 3. A frame is encoded once for all objects; attention to memory and masks are
+    computed object by object, as transformers' models do it.
 
     States are values: any may be stepped from again. Memory does not grow with time. For
     each object it holds the keyframe, feature maps of the last ``num_maskmem`` - 1 frames and one
@@ -62,8 +76,10 @@ class Sam2Propagator(nn.Module):
     with everything kept.
 
     Args:
-        model: a `Sam2VideoModel` or `EdgeTamVideoModel` of transformers. It is put in evaluation
-            mode; its device and dtype are the propagator's.
+        model: a `Sam2VideoModel`, `EdgeTamVideoModel` or `Sam3TrackerVideoModel` of transformers.
+            It is put in evaluation mode; its device and dtype are the propagator's.
+        image_processor: prepares frames, rounded to 8 bits, in place of the propagator: the image
+            processor of transformers that another part is shown the same frames by.
 
     Raises:
         CoPropError: another model.
@@ -80,15 +96,17 @@ class Sam2Propagator(nn.Module):
     sample_rate: int = 16_000  # Hz
     window_s: float = 0.1
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, *, image_processor: Any = None) -> None:
         super().__init__()
         kind = getattr(getattr(model, "config", None), "model_type", None)
         if kind not in _FAMILIES:
             raise CoPropError(
-                f"Sam2Propagator takes a Sam2VideoModel or an EdgeTamVideoModel of transformers, "
-                f"got {type(model).__name__}; Sam2Propagator.from_pretrained() loads one."
+                "Sam2Propagator takes a Sam2VideoModel, an EdgeTamVideoModel or a "
+                f"Sam3TrackerVideoModel of transformers, got {type(model).__name__}; "
+                "Sam2Propagator.from_pretrained() loads one."
             )
         self.model: Any = model.eval()
+        self._image_processor = image_processor
 
     @classmethod
     def from_pretrained(
@@ -97,22 +115,32 @@ class Sam2Propagator(nn.Module):
         *,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
+        local_files_only: bool = False,
     ) -> Sam2Propagator:
         """The model in a folder that transformers' ``save_pretrained`` wrote, or on the hub.
 
         No network is used for a folder. Of the files, config.json and the weights are read.
 
         Args:
-            folder_or_hub_id: such as "facebook/sam2.1-hiera-tiny" or "yonigozlan/EdgeTAM-hf".
+            folder_or_hub_id: such as "facebook/sam2.1-hiera-tiny", "yonigozlan/EdgeTAM-hf" or
+                "facebook/sam3", of which the tracker is read.
             device: where to put it; the CPU by default.
             dtype: of its weights; as they are stored by default.
+            local_files_only: never ask the hub; what was fetched before is found.
 
         Raises:
-            CheckpointError: transformers is not installed, there is no such model, its files are
-                damaged or lack tensors, or it is another kind of model.
+            CheckpointError: transformers is not installed, there is no such model, it is gated, its
+                files are damaged or lack tensors, or it is another kind of model.
+            CoPropError: no such device, or no dtype of floats.
         """
-        model = _load(folder_or_hub_id, dtype)
-        return cls(model.to(device) if device is not None else model)
+        found = load(
+            folder_or_hub_id,
+            WANTED,
+            device=device,
+            dtype=dtype,
+            local_files_only=local_files_only,
+        )
+        return cls(found.model)
 
     @torch.inference_mode()
     def start(self, frame: Tensor, audio: Tensor | None, mask: Tensor) -> Sam2State:
@@ -220,7 +248,15 @@ class Sam2Propagator(nn.Module):
         return recent
 
     def _pixels(self, frame: Tensor) -> Tensor:
-        return normalised(self._square(frame.to(self.model.device, torch.float32)))
+        if self._image_processor is not None:
+            whole = (frame.clamp(0, 1) * 255).round().to(self.model.device, torch.uint8)
+            pixels: Tensor = self._image_processor(images=list(whole), return_tensors="pt")[
+                "pixel_values"
+            ]
+            return pixels.to(self.model.device, self.model.dtype)
+        square = self._square(frame.to(self.model.device, torch.float32))
+        centred = self.model.config.model_type == _CENTRED
+        return (square - 0.5) / 0.5 if centred else normalised(square)
 
     def _object_masks(self, mask: Tensor) -> Tensor:
         """(K, S, S) of 0 and 1 at the model's size."""
@@ -241,40 +277,3 @@ class Sam2Propagator(nn.Module):
 
 def _select(outputs: Outputs, names: tuple[str, ...]) -> Outputs:
     return {name: outputs[name] for name in names}
-
-
-def _load(name: AnyPath, dtype: torch.dtype | None) -> Any:
-    try:
-        from transformers import AutoConfig, AutoModel
-    except ImportError as error:
-        raise CheckpointError(
-            f"Sam2Propagator needs transformers, which cannot be imported ({error}); "
-            'install it with: pip install "transformers>=5".'
-        ) from error
-    path = as_path("folder_or_hub_id", name, error=CheckpointError)
-    if not isinstance(name, str) and not path.is_dir():
-        raise _unusable(name, "there is no such folder")
-    try:
-        config = AutoConfig.from_pretrained(name)
-        if config.model_type not in _FAMILIES:
-            raise _unusable(name, f"its model is of type {config.model_type!r}")
-        with torch.random.fork_rng(devices=[]):  # loading draws none of the caller's numbers
-            model, report = AutoModel.from_pretrained(
-                name, config=config, dtype=dtype or "auto", output_loading_info=True
-            )
-    except CoPropError:
-        raise
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise _unusable(name, str(error)) from error
-    if missing := sorted(report["missing_keys"]):
-        raise _unusable(name, f"its weights lack {len(missing)} tensors, such as {missing[0]}")
-    return model
-
-
-def _unusable(name: AnyPath, reason: str) -> CheckpointError:
-    first_line = reason.strip().partition("\n")[0].rstrip(".")
-    return CheckpointError(
-        f"there is no SAM 2 or EdgeTAM at {name}: {first_line}. Give a folder with a model of "
-        f"type {' or '.join(_FAMILIES)} as transformers' save_pretrained() writes it, or the id of "
-        "one on the hub, such as facebook/sam2.1-hiera-tiny."
-    )

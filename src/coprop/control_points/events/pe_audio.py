@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 from torch import Tensor
 
 from coprop.checks import shown
 from coprop.control_points.events.tagger import check_words
-from coprop.errors import CheckpointError, CoPropError, MissingPackageError
-from coprop.inputs import AnyPath, as_path
+from coprop.errors import CoPropError
+from coprop.inputs import AnyPath
+from coprop.transformers_models import Kind, Wanted, load
 
-_HUB_ID = re.compile(r"\w[\w.-]*/[\w.-]+")  # owner/name
-_EXAMPLE = "facebook/pe-a-frame-small"
+_WANTED = Wanted(
+    "PE-A-Frame",
+    {"pe_audio": Kind("PeAudioFrameLevelModel", "PeAudioProcessor")},
+    "facebook/pe-a-frame-small",
+)
 _WORDS_AT_ONCE = 64  # bounds memory: AudioSet has 521
-_CLOSED = ("gated repo", "401 client error", "403 client error", "access to model")
 
 
 class PeAudioTagger:
@@ -77,19 +77,8 @@ class PeAudioTagger:
             MissingPackageError: transformers has no such model.
         """
         check_words("words", words)  # before gigabytes are read
-        folder = as_path("model", name_or_folder, error=CheckpointError)
-        name = name_or_folder if isinstance(name_or_folder, str) else str(folder)
-        if not folder.is_dir() and not _HUB_ID.fullmatch(name):
-            raise _unusable(name, "there is no such folder")
-        model, processor = _load(str(folder) if folder.is_dir() else name, local_files_only)
-        try:
-            model = model.to(torch.device("cpu" if device is None else device))
-        except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
-            raise CoPropError(
-                f"device must be one that computes here, such as 'cpu' or 'cuda', got "
-                f"{shown(device)}: {_first_line(error)}."
-            ) from error
-        return cls(model, processor, words)
+        found = load(name_or_folder, _WANTED, device=device, local_files_only=local_files_only)
+        return cls(found.model, found.processor, words)
 
     def __call__(self, samples: NDArray[np.float32], /) -> NDArray[np.float32]:
         return self.batch([samples])[0]
@@ -155,61 +144,3 @@ def _check_parts(model: Any, processor: Any) -> None:
         )
     if not all(hasattr(processor, part) for part in ("feature_extractor", "tokenizer")):
         raise CoPropError(f"processor must be a PeAudioProcessor, got {shown(type(processor))}.")
-
-
-def _load(name: str, local_files_only: bool) -> tuple[Any, Any]:
-    with _explained(name):
-        try:
-            from transformers import AutoConfig, PeAudioFrameLevelModel, PeAudioProcessor
-        except ImportError as error:
-            raise MissingPackageError(
-                f"{name} needs a transformers that has PeAudioFrameLevelModel, which is not "
-                'installed; install it with: pip install "transformers>=5.20".'
-            ) from error
-        # Else transformers asks on the terminal whether a repository's own code may run.
-        origin: dict[str, Any] = {"local_files_only": local_files_only, "trust_remote_code": False}
-        config = AutoConfig.from_pretrained(name, **origin)
-        if config.model_type != "pe_audio":
-            raise _unusable(name, f"it is of type {config.model_type!r}")
-        processor = PeAudioProcessor.from_pretrained(name, **origin)
-        kind: Any = PeAudioFrameLevelModel
-        with torch.random.fork_rng(devices=[]):  # loading draws none of the caller's numbers
-            model, report = kind.from_pretrained(
-                name, config=config, output_loading_info=True, local_files_only=local_files_only
-            )
-    if missing := sorted(report["missing_keys"]):
-        raise _unusable(name, f"its weights lack {len(missing)} tensors, such as {missing[0]}")
-    return model, processor
-
-
-@contextmanager
-def _explained(name: str) -> Iterator[None]:
-    """Says of what transformers raises which model it was, and what to do."""
-    try:
-        yield
-    except CoPropError:
-        raise
-    except ImportError as error:
-        raise MissingPackageError(
-            f"{name} cannot be loaded, a package is missing: {_first_line(error)}. Install it."
-        ) from error
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-        said = _first_line(error)
-        if any(mark in str(error).lower() for mark in _CLOSED):
-            raise CheckpointError(
-                f"{name} is gated, or not open to you ({said}): ask for access on its page, "
-                f"https://huggingface.co/{name}, then log in with: hf auth login."
-            ) from error
-        raise _unusable(name, said) from error
-
-
-def _unusable(name: AnyPath, reason: str) -> CheckpointError:
-    return CheckpointError(
-        f"there is no PE-A-Frame at {name}: {reason}. Give a folder as transformers' "
-        "save_pretrained() writes it for the model and its processor, or an id on the hub, such as "
-        f"{_EXAMPLE}; without a network, fetch it beforehand with: hf download {_EXAMPLE}."
-    )
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
