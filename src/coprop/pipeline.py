@@ -34,6 +34,7 @@ from coprop.precision import Precision, as_dtype
 from coprop.propagation.propagator import AudioInsertPropagator, Propagator
 from coprop.result import Result
 from coprop.slots import CHECKS, checked_device
+from coprop.streaming import MaskStream
 from coprop.tracking import SegmentTracker, Tracking
 from coprop.types import AudioTrack, ControlPoints, FrameMask, Progress
 from coprop.weights import has_file
@@ -265,20 +266,20 @@ class CoProp(Closing):
         video_track: int | None = None,
         audio_track: int | None = None,
         progress: Progress | None = None,
-    ) -> Iterator[FrameMask]:
+    ) -> MaskStream:
         """Yields the mask of one frame after another, in memory that does not grow with length.
 
         Takes what `__call__` takes. What is wrong with the file, the sound or the arguments is
         raised at the call, what is wrong with a frame when its turn comes.
         A mask comes when those frames have been read that the keyframe model looks at around it:
-        the default's sees half a second ahead.
+        the default's sees half a second ahead. `MaskStream.writer` writes masks as they come.
         """
         tracks = {"video_track": video_track, "audio_track": audio_track}
         with ExitStack() as opened:
             clip = opened.enter_context(Clip(frames, audio, fps=fps, **tracks, progress=progress))
-            tracking = self.track(clip, self.detect(clip.audio), progress=progress)
-            opened.pop_all()  # from here on the iterator closes the clip
-            return _masks_of(clip, tracking)
+            points = self.detect(clip.audio)
+            tracking = self.track(clip, points, progress=progress)
+            return MaskStream(clip, points, tracking, opened.pop_all())
 
     def detect(self, audio: GivenSound) -> ControlPoints:
         """Where the sounding objects change (paper section 3.2)."""
@@ -342,12 +343,6 @@ class CoProp(Closing):
             device=self.device,
             dtype=self.dtype,
         )
-
-
-def _masks_of(clip: Clip, tracking: Tracking) -> Iterator[FrameMask]:
-    with clip, closing(tracking):
-        for _, mask in tracking:
-            yield mask
 
 
 def _part(folder: Path, name: str) -> Path:
