@@ -10,6 +10,7 @@ from coprop.brief import one_line
 from coprop.cli.common import FAILED, command, say
 from coprop.cli.compare_detectors import compare_detectors
 from coprop.cli.data import data
+from coprop.cli.demo import demo
 from coprop.cli.detect import detect
 from coprop.cli.doctor import doctor
 from coprop.cli.evaluate import evaluate
@@ -46,6 +47,7 @@ app = typer.Typer(
 )
 app.command("run")(command(run))
 app.command("export")(command(export))
+app.command("demo")(command(demo))
 app.command("detect")(command(detect))
 app.command("examples")(command(examples))
 app.command("compare-detectors")(command(compare_detectors))
