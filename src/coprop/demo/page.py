@@ -12,12 +12,11 @@ import gradio as gr
 
 from coprop.demo.choices import Choices
 from coprop.demo.downloads import FILM, downloads, prepared
-from coprop.demo.run import Told, mark, sentence
+from coprop.demo.run import Marked, Told, mark, sentence
 from coprop.demo.timeline import table_html, timeline_html
 from coprop.demo.visits import Visits
 from coprop.errors import CoPropError
-from coprop.files import read_json
-from coprop.media.writer import OVERLAY, RESULT
+from coprop.media.writer import OVERLAY
 from coprop.result import Result
 
 _HERE = Path(__file__).parent
@@ -25,7 +24,7 @@ CSS = (_HERE / "page.css").read_text(encoding="utf-8")
 HEAD = f"<script>{(_HERE / 'page.js').read_text(encoding='utf-8')}</script>"
 TITLE = "coprop: what makes the sound?"
 _TOP = (
-    '<h1 class="cp-title">What makes the sound?</h1><p class="cp-lead">Drop a video. Whatever is '
+    '<p class="cp-brand">coprop</p><h1 class="cp-title">What makes the sound?</h1><p class="cp-lead">Drop a video. Whatever is '
     "heard in it is found in the picture, and marked for as long as it sounds.</p>"
 )
 _PROCESSED_HERE = "It is processed on the machine that shows this page, and removed when you leave."
@@ -79,7 +78,6 @@ class Page:
                 sources=["upload", "webcam"],
                 include_audio=True,
                 webcam_options=gr.WebcamOptions(mirror=False),  # mirroring needs ffmpeg
-                height=320,
                 elem_id="cp-video",
             )
             with gr.Row():
@@ -122,18 +120,18 @@ class Page:
                         show_label=False, interactive=False, autoplay=True, elem_id="cp-film"
                     )
                 with gr.Column(scale=3, min_width=260):
-                    self._table = gr.HTML("", elem_id="cp-table")
-            self._timeline = gr.HTML("", elem_id="cp-line")
+                    self._table = gr.HTML("", elem_id="cp-table", padding=False)
+            self._timeline = gr.HTML("", elem_id="cp-line", padding=False)
             with gr.Row(elem_id="cp-take", equal_height=True):
                 self._form = gr.Dropdown(
                     downloads(), value=FILM, show_label=False, container=False, scale=4
                 )
-                self._take = gr.Button("Download", scale=1, min_width=120, elem_id="cp-download")
-                self._again = gr.Button(
-                    "Another video", scale=1, min_width=140, variant="primary", elem_id="cp-again"
+                self._take = gr.Button(
+                    "Download", scale=1, min_width=120, variant="primary", elem_id="cp-download"
                 )
+                self._again = gr.Button("Another video", scale=1, min_width=140, elem_id="cp-again")
             self._note = gr.HTML("", elem_id="cp-note", visible=False)
-            self._file = gr.DownloadButton("File", visible="hidden", elem_id="cp-file")
+            self._file = gr.DownloadButton("File", elem_id="cp-file")
 
     def _connect(self) -> None:
         views = [self._bringing, self._waiting, self._showing, self._wrong, self._status]
@@ -184,34 +182,34 @@ class Page:
         if not video:
             yield (*_views("bring", wrong="Please bring a video first."), *nothing)
             return
-        who, path = str(request.session_hash), Path(video)
-        visit = self._visits.begin(who, path)
+        path = Path(video)
+        visit = self._visits.begin(str(request.session_hash), path)
+        shown: Marked | None = None
         try:
             yield (*_views("wait", Told("Loading the models")), *nothing)
-            pipeline = self._choices.pipeline(detector, segmenter, propagator)
-            marking = mark(pipeline, path, visit.result, self._longest_s)
-            while True:
+            marking = mark(
+                self._choices.pipeline(detector, segmenter, propagator),
+                path,
+                visit.result,
+                self._longest_s,
+            )
+            while shown is None:
                 try:
-                    told = next(marking)
+                    yield (*_views("wait", next(marking)), *nothing)
                 except StopIteration as done:
                     shown = done.value
-                    break
-                yield (*_views("wait", told), *nothing)
-            result = Result.load(visit.result)
-            areas = [row["area"] for row in read_json(visit.result / RESULT)["frames"]]
-            timeline = timeline_html(result, areas, shown.waveform, shown.sound_s)
             film = str(visit.result / OVERLAY)
-            yield (*_views("show"), film, table_html(result), timeline)
+            result = Result.load(visit.result)
+            yield (*_views("show"), film, table_html(result), timeline_html(result, shown))
         except CoPropError as error:
-            self._visits.end(who)
             yield (*_views("bring", wrong=sentence(error, path)), *nothing)
         except Exception as error:
             _LOG.exception("a video could not be marked")
-            self._visits.end(who)
-            wrong = (
-                f"Something went wrong here ({type(error).__name__}); the machine's log says more."
-            )
+            wrong = f"Something went wrong here ({type(error).__name__}); the log says more."
             yield (*_views("bring", wrong=wrong), *nothing)
+        finally:  # cancelled, too
+            if shown is None:
+                self._visits.clear(visit)
 
     def _taken(self, name: str, request: gr.Request) -> tuple[Any, Any]:
         visit = self._visits.of(str(request.session_hash))

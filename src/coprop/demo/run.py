@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,15 +37,17 @@ class Told:
     remaining_s: float | None = None
 
 
-@dataclass(frozen=True)
-class Shown:
-    """What the page shows beside the result folder.
+@dataclass(frozen=True, eq=False)
+class Marked:
+    """What the timeline shows and the result folder does not hold.
 
     Args:
+        areas: share of each frame that is masked, in [0, 1].
         waveform: (2, columns) lowest and highest samples.
         sound_s: how long they last, in seconds.
     """
 
+    areas: Sequence[float]
     waveform: NDArray[np.float32]
     sound_s: float
 
@@ -72,7 +74,7 @@ def check_video(video: Path, longest_s: float) -> None:
 
 def mark(
     pipeline: CoProp, video: Path, folder: Path, longest_s: float
-) -> Generator[Told, None, Shown]:
+) -> Generator[Told, None, Marked]:
     """Writes a video's result folder, and tells how far it is in between.
 
     Closed before its end, it leaves no result.json.
@@ -84,7 +86,7 @@ def mark(
         longest_s: seconds that the video may last.
 
     Returns:
-        what the page shows beside the folder.
+        what the timeline shows beside the result.
 
     Raises:
         CoPropError: the video cannot be used, see `check_video`, or is damaged.
@@ -95,16 +97,17 @@ def mark(
     masks = pipeline.stream(video)
     sound = masks.clip.audio
     length_s = masks.clip.duration_s or sound.duration_s
-    shown = Shown(envelope(sound, _COLUMNS), sound.duration_s)
+    waveform, areas = envelope(sound, _COLUMNS), list[float]()
     pace = _Pace(length_s)
     with masks.writer(folder) as writer:
         for mask in masks:
             if mask.time_s > longest_s + _SLACK_S:  # of a file that does not say how long it is
                 raise _too_long(longest_s, "this video lasts longer")
             writer.write(mask)
+            areas.append(mask.area)
             yield from pace.told(mask.time_s)
         yield Told("Putting the film together", 1.0)
-    return shown
+    return Marked(areas, waveform, sound.duration_s)
 
 
 def sentence(error: CoPropError, video: Path) -> str:

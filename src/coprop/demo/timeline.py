@@ -8,6 +8,7 @@ from html import escape
 import numpy as np
 from numpy.typing import NDArray
 
+from coprop.demo.run import Marked
 from coprop.export.objects import name_of
 from coprop.result import Result
 from coprop.types import Segment
@@ -20,16 +21,12 @@ _MOST_TICKS = 12
 _HIGH = 100  # units of the drawing, which is stretched to its place
 
 
-def timeline_html(
-    result: Result, areas: Sequence[float], waveform: NDArray[np.float32], sound_s: float
-) -> str:
+def timeline_html(result: Result, marked: Marked) -> str:
     """The timeline: names over segments, sound, masked area, changes; a click seeks the film.
 
     Args:
         result: what is shown.
-        areas: share of each frame that is masked, in [0, 1].
-        waveform: (2, columns) lowest and highest samples.
-        sound_s: seconds of sound in it.
+        marked: what it does not hold.
     """
     end_s, colours = end_of(result), colours_of(result.segments)
     return (
@@ -39,14 +36,14 @@ def timeline_html(
         f'<div class="cp-names">{_chips(result.segments, colours, end_s)}</div>'
         f'<svg class="cp-sound" viewBox="0 0 1000 {_HIGH}" preserveAspectRatio="none" '
         f'aria-hidden="true">{_spans(result.segments, colours, end_s)}'
-        f"{_wave(waveform, sound_s / end_s)}{_changes(result, end_s)}</svg>"
+        f"{_wave(marked.waveform, marked.sound_s / end_s)}{_changes(result, end_s)}</svg>"
         f'<svg class="cp-area" viewBox="0 0 1000 {_HIGH}" preserveAspectRatio="none" '
-        f'aria-hidden="true">{_area(result, areas, end_s)}</svg>'
+        f'aria-hidden="true">{_area(result, marked.areas, end_s)}</svg>'
         f'<div class="cp-ticks">{_ticks(end_s)}</div><div class="cp-head"></div></div>'
         '<p class="cp-legend"><span class="cp-key cp-key-sound"></span>sound'
         '<span class="cp-key cp-key-area"></span>share of the picture that is marked'
         '<span class="cp-key cp-key-change"></span>what sounds changes'
-        "<span>Click to go there.</span></p></div>"
+        "<span>Click the timeline to go there.</span></p></div>"
     )
 
 
@@ -91,7 +88,7 @@ def _ended(result: Result) -> list[Segment]:
 
 def _row(segment: Segment, colours: dict[str, str]) -> str:
     name, others = name_of(segment), segment.categories[1:]
-    also = ", ".join(escape(each.name) for each in others)
+    also = "; ".join(escape(each.name) for each in others)
     sure = f"{segment.categories[0].probability:.0%}" if segment.categories else ""
     return (
         f'<tr data-start="{segment.start_s:.6f}" data-end="{segment.end_s:.6f}" tabindex="0">'

@@ -57,6 +57,10 @@ class Visits:
             self._remove(earlier, keep=video)
         return visit
 
+    def clear(self, visit: Visit) -> None:
+        """Removes what came of a video; the video itself may be tried again."""
+        shutil.rmtree(visit.folder, ignore_errors=True)
+
     def of(self, visitor: str) -> Visit | None:
         """The visitor's last video; None where there is none, or no more."""
         with self._changing:
@@ -70,6 +74,6 @@ class Visits:
             self._remove(visit)
 
     def _remove(self, visit: Visit, keep: Path | None = None) -> None:
-        shutil.rmtree(visit.folder, ignore_errors=True)
+        self.clear(visit)
         if visit.video != keep and self.place in visit.video.parents:
             visit.video.unlink(missing_ok=True)
