@@ -14,7 +14,7 @@ from coprop.demo.choices import Choices
 from coprop.demo.downloads import FILM, downloads, prepared
 from coprop.demo.run import Marked, Told, mark, sentence
 from coprop.demo.timeline import table_html, timeline_html
-from coprop.demo.visits import Visits
+from coprop.demo.visits import Visit, Visits
 from coprop.errors import CoPropError
 from coprop.media.writer import OVERLAY
 from coprop.result import Result
@@ -24,10 +24,15 @@ CSS = (_HERE / "page.css").read_text(encoding="utf-8")
 HEAD = f"<script>{(_HERE / 'page.js').read_text(encoding='utf-8')}</script>"
 TITLE = "coprop: what makes the sound?"
 _TOP = (
-    '<p class="cp-brand">coprop</p><h1 class="cp-title">What makes the sound?</h1><p class="cp-lead">Drop a video. Whatever is '
-    "heard in it is found in the picture, and marked for as long as it sounds.</p>"
+    '<p class="cp-brand">coprop</p><h1 class="cp-title">What makes the sound?</h1>'
+    '<p class="cp-lead">Drop a video: what is heard in it is found in the picture, and marked '
+    "while it sounds.</p>"
 )
-_PROCESSED_HERE = "It is processed on the machine that shows this page, and removed when you leave."
+_PROCESSED_HERE = (
+    "It stays on the machine that shows this page, and is removed soon after you leave."
+)
+_KEPT_S = 1800  # an upload that nobody started; results last as long as the visit
+_LOOKED_EVERY_S = 300
 _LOG = logging.getLogger("coprop.demo")
 
 
@@ -60,8 +65,9 @@ class Page:
         self._visits = visits
         self._longest_s = longest_s
         self._example = example
-        # Uploads that nobody came back for go after an hour; looked for every ten minutes.
-        self.blocks = gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(600, 3600))
+        self.blocks = gr.Blocks(
+            title=TITLE, analytics_enabled=False, delete_cache=(_LOOKED_EVERY_S, _KEPT_S)
+        )
         with self.blocks:
             gr.HTML(_TOP, elem_id="cp-top")
             self._bring()
@@ -111,6 +117,7 @@ class Page:
         with gr.Column(elem_id="cp-wait", visible=False) as self._waiting:
             self._status = gr.HTML(status_html(Told("Waiting")), elem_id="cp-status")
             self._cancel = gr.Button("Cancel", elem_id="cp-cancel")
+            self._clock = gr.Timer(2, active=False)  # runs while a visitor waits for a turn
 
     def _show(self) -> None:
         with gr.Column(elem_id="cp-show", visible=False) as self._showing:
@@ -159,7 +166,7 @@ class Page:
             show_progress_on=[self._status],
             api_visibility="private",
         )
-        self._cancel.click(lambda: _views("bring"), None, views, cancels=[marked], **quick)
+        self._cancel.click(self._cancelled, None, views, cancels=[marked], **quick)
         self._again.click(self._forgotten, None, [*views, self._video, *results], **quick)
         taken = self._take.click(
             self._taken,
@@ -174,6 +181,21 @@ class Page:
         taken.success(None, None, None, js="() => window.coprop.take()", api_visibility="private")
         self.blocks.unload(self._left)
 
+    def _waits(self, request: gr.Request) -> tuple[Any, ...]:
+        self._visits.wait(str(request.session_hash))
+        return (*_views("wait", Told("Starting")), gr.update(active=True))
+
+    def _still_waits(self, request: gr.Request) -> tuple[Any, ...]:
+        before = self._visits.before(str(request.session_hash))
+        if before is None:
+            return gr.skip(), gr.update(active=False)
+        others = "one other visitor" if not before else f"{before + 1} other visitors"
+        return status_html(Told(f"Waiting for {others}")), gr.skip()
+
+    def _cancelled(self, request: gr.Request) -> tuple[Any, ...]:
+        self._visits.end(str(request.session_hash))
+        return _views("bring")
+
     def _marked(
         self, video: str | None, detector: str, segmenter: str, propagator: str, request: gr.Request
     ) -> Iterator[tuple[Any, ...]]:
@@ -182,14 +204,15 @@ class Page:
         if not video:
             yield (*_views("bring", wrong="Please bring a video first."), *nothing)
             return
-        path = Path(video)
-        visit = self._visits.begin(str(request.session_hash), path)
+        visit: Visit | None = None
         shown: Marked | None = None
+        path = Path(video)
         try:
+            visit = self._visits.begin(str(request.session_hash), path)
             yield (*_views("wait", Told("Loading the models")), *nothing)
             marking = mark(
                 self._choices.pipeline(detector, segmenter, propagator),
-                path,
+                visit.video,
                 visit.result,
                 self._longest_s,
             )
@@ -202,13 +225,13 @@ class Page:
             result = Result.load(visit.result)
             yield (*_views("show"), film, table_html(result), timeline_html(result, shown))
         except CoPropError as error:
-            yield (*_views("bring", wrong=sentence(error, path)), *nothing)
+            yield (*_views("bring", wrong=sentence(error, visit)), *nothing)
         except Exception as error:
             _LOG.exception("a video could not be marked")
             wrong = f"Something went wrong here ({type(error).__name__}); the log says more."
             yield (*_views("bring", wrong=wrong), *nothing)
         finally:  # cancelled, too
-            if shown is None:
+            if visit is not None and shown is None:
                 self._visits.clear(visit)
 
     def _taken(self, name: str, request: gr.Request) -> tuple[Any, Any]:
@@ -218,8 +241,8 @@ class Page:
                 raise CoPropError("The result is no longer here; please bring the video again.")
             return str(prepared(visit, name)), gr.update(value="", visible=False)
         except CoPropError as error:
-            told = sentence(error, Path() if visit is None else visit.video)
-            return gr.update(value=None), gr.update(value=wrong_html(told), visible=True)
+            told = wrong_html(sentence(error, visit))
+            return gr.update(value=None), gr.update(value=told, visible=True)
 
     def _forgotten(self, request: gr.Request) -> tuple[Any, ...]:
         self._visits.end(str(request.session_hash))

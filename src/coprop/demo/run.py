@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coprop.brief import one_line
+from coprop.demo.visits import Visit
 from coprop.errors import CoPropError, MediaError, MissingAudioError
 from coprop.media.reader import VideoFile
 from coprop.media.timeline import envelope
@@ -110,9 +111,10 @@ def mark(
     return Marked(areas, waveform, sound.duration_s)
 
 
-def sentence(error: CoPropError, video: Path) -> str:
-    """What was wrong, in one line, without the place where the upload happens to lie."""
-    return one_line(str(error).replace(str(video), video.name))
+def sentence(error: CoPropError, visit: Visit | None) -> str:
+    """What was wrong, in one line, without the place where the video happens to lie."""
+    text = str(error)
+    return one_line(text if visit is None else text.replace(str(visit.video), visit.video.name))
 
 
 class _Pace:
