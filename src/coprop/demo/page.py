@@ -153,9 +153,8 @@ class Page:
         )
         quick = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
         self._try.click(lambda: str(self._example), None, self._video, **quick)
-        begun = self._start.click(
-            lambda: _views("wait", Told("Waiting for a turn")), None, views, **quick
-        )
+        begun = self._start.click(self._waits, None, [*views, self._clock], **quick)
+        self._clock.tick(self._still_waits, None, [self._status, self._clock], **quick)
         marked = begun.then(
             self._marked,
             [self._video, *self._models],
