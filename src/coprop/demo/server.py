@@ -55,6 +55,8 @@ class Server:
         max_minutes: float = 5,
         example: Path | None = None,
     ) -> None:
+        if not isinstance(host, str) or not host.strip():
+            raise CoPropError(f"host must be an address, such as 127.0.0.1, got {host!r:.60}.")
         minutes = number("max_minutes", max_minutes, "minutes above 0", low=0.01)
         if port is not None:
             port = whole("port", port, "a port from 1 to 65535", low=1, high=65_535)
