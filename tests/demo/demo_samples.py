@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 
-from coprop import CoProp
 from coprop.demo.choices import Choices
 from pipeline_samples import Shifter, changes_at
 
@@ -18,6 +17,6 @@ def small_choices() -> Choices:
     """One change at half a second; what is red sounds."""
     return Choices(
         detectors={"half a second": lambda: changes_at(0.5)},
-        segmenters={"red": lambda: CoProp.wrap(red, propagator=Shifter()).segmenter},
+        segmenters={"red": lambda: red},
         propagators={"shifter": Shifter},
     )

@@ -48,7 +48,7 @@ def test_a_video_is_marked_step_by_step(
     pipeline: CoProp, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seconds = iter(range(1000))  # each look at the clock is a second later
-    monkeypatch.setattr("coprop.demo.run.time.monotonic", lambda: float(next(seconds)))
+    monkeypatch.setattr("coprop.demo.run.monotonic", lambda: float(next(seconds)))
     told, marked = gone_through(pipeline, clip, tmp_path / "out")
     frames = [each for each in told if each.share is not None]
     assert [each.step for each in told[:2]] == ["Looking at the video", "Listening to the sound"]
@@ -205,7 +205,7 @@ def test_the_timeline_shows_what_is_where() -> None:
     assert "&lt;Dog&gt; &amp; Co</span>" in html
     assert "<Dog>" not in html
     assert '<line class="cp-change" x1="500.00"' in html
-    assert 'points="250.0,4.0' in html  # sound ends half way
+    assert 'points="125.0,4.0' in html  # sound ends half way
     table = table_html(result)
     assert 'data-start="1.000000" data-end="5.000000"' in table
     assert "0:05.0 – 0:10.0" in table

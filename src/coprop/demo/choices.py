@@ -10,6 +10,7 @@ import torch
 
 from coprop.control_points.detector import ControlPointDetector
 from coprop.errors import CoPropError
+from coprop.keyframes.adapters.registry import as_keyframe_model
 from coprop.keyframes.segmenter import KeyframeSegmenter
 from coprop.pipeline import DEFAULT_MAX_SEGMENT_S, WEIGHTS, CoProp
 from coprop.propagation.propagator import AudioInsertPropagator
@@ -23,7 +24,8 @@ class Choices:
 
     Args:
         detectors: what finds control points.
-        segmenters: what masks keyframes.
+        segmenters: what masks keyframes; functions and published networks, too, as
+            `coprop.CoProp.wrap` takes them.
         propagators: what carries masks on.
         device: where they run.
 
@@ -82,7 +84,8 @@ class Choices:
             )
         with self._making:
             if (slot, name) not in self._made:
-                self._made[slot, name] = makers[name]()
+                made = makers[name]()
+                self._made[slot, name] = as_keyframe_model(made) if slot == "segmenters" else made
             return self._made[slot, name]
 
 

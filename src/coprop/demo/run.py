@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 
 import numpy as np
 from numpy.typing import NDArray
@@ -122,10 +122,10 @@ class _Pace:
 
     def __init__(self, length_s: float) -> None:
         self._length_s = max(length_s, 1e-6)
-        self._began = self._last = time.monotonic()
+        self._began = self._last = monotonic()
 
     def told(self, time_s: float) -> Iterator[Told]:
-        now = time.monotonic()
+        now = monotonic()
         if now - self._last < _TOLD_EVERY_S:
             return
         self._last = now
