@@ -10,7 +10,6 @@ from time import monotonic
 import numpy as np
 from numpy.typing import NDArray
 
-from coprop.brief import one_line
 from coprop.demo.visits import Visit
 from coprop.errors import CoPropError, MediaError, MissingAudioError
 from coprop.media.reader import VideoFile
@@ -114,7 +113,9 @@ def mark(
 def sentence(error: CoPropError, visit: Visit | None) -> str:
     """What was wrong, in one line, without the place where the video happens to lie."""
     text = str(error)
-    return one_line(text if visit is None else text.replace(str(visit.video), visit.video.name))
+    if visit is not None:
+        text = text.replace(str(visit.video), visit.video.name)
+    return " ".join(text.split())
 
 
 class _Pace:
