@@ -1,4 +1,4 @@
-"""Takes the picture of the page of ``coprop demo`` that the documentation shows.
+"""Takes the picture of the page of ``coprop demo`` for its documentation.
 
 python -m tools.bench.page_picture docs/images/demo.png
 
@@ -40,7 +40,7 @@ def _take(url: str, picture: Path) -> None:
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"])
         page = chromium.new_page(viewport={"width": _WIDE, "height": 700})
-        page.set_default_timeout(600_000)
+        page.set_default_timeout(3_600_000)  # of a machine that is busy
         page.goto(url)
         page.click("#cp-example")
         page.click("#cp-start:not([disabled])")
