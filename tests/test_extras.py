@@ -26,9 +26,17 @@ def metrics_anew() -> Any:
     return importlib.import_module("coprop.metrics").Jaccard()
 
 
+def page_shown() -> Any:
+    from coprop.demo.choices import offline_choices
+    from coprop.demo.server import Server
+
+    return Server(offline_choices())
+
+
 USES: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "llm": ("openai", lambda folder: ServerModel("http://localhost", "tiny")),
     "train": ("tensorboardX", lambda folder: Recorder(RunFolder(folder), 0)),
+    "demo": ("gradio", lambda folder: page_shown()),
     "eval": ("torchmetrics", lambda folder: metrics_anew()),
 }
 
@@ -46,6 +54,7 @@ def test_a_missing_package_is_named_with_its_cure(
     extra: str, modules: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     package, use = USES[extra]
+    modules.delitem(sys.modules, "coprop.demo.page", raising=False)
     for name in [n for n in sys.modules if n.partition(".")[0] == package] or [package]:
         modules.setitem(sys.modules, name, None)
     modules.setitem(sys.modules, package, None)

@@ -8,7 +8,7 @@ import sys
 HEAVY = {
     *("av", "timm", "transformers", "torchvision", "torchaudio", "accelerate", "soundfile"),
     *("matplotlib", "PIL", "typer", "rich", "huggingface_hub"),
-    *("openai", "httpx2", "sqlite3", "tensorboardX", "torchmetrics"),
+    *("openai", "httpx2", "sqlite3", "tensorboardX", "torchmetrics", "gradio"),
 }
 
 STATE = """

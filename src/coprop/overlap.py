@@ -140,16 +140,29 @@ class Behind(Generic[T]):
         if not self._line.put(thing) and self._failure is not None:
             raise self._failure
 
+    def finish(self) -> None:
+        """Waits until all is done that was given; nothing can be given any more.
+
+        Raises:
+            BaseException: what the work raised.
+        """
+        self._wait()
+        if self._failure is not None:
+            raise self._failure
+
     def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._line.end()
-        self._thread.join()
+        self._wait()
         if error is None and self._failure is not None:
             raise self._failure
+
+    def _wait(self) -> None:
+        self._line.end()
+        self._thread.join()
 
     def _go(self) -> None:
         try:

@@ -41,7 +41,8 @@ from coprop.prompts import Prompt, Prompts
 from coprop.propagation.propagator import AudioInsertPropagator, Propagator
 from coprop.result import Result
 from coprop.slots import CHECKS, checked_device, device_of
-from coprop.tracking import SegmentTracker, Tracking, masks_of
+from coprop.streaming import MaskStream
+from coprop.tracking import SegmentTracker, Tracking
 from coprop.turns import SegmentsAtOnce, at_once
 from coprop.types import AudioTrack, ControlPoints, FrameMask, Progress
 
@@ -316,14 +317,14 @@ class CoProp(Further, NamedPipeline):
         end_s: float | None = None,
         prompts: Iterable[Prompt] = (),
         progress: Progress | None = None,
-    ) -> Iterator[FrameMask]:
+    ) -> MaskStream:
         """Yields the mask of one frame after another, in memory that does not grow with length.
 
         Takes what `__call__` takes. What is wrong with the file, the sound or the arguments is
         raised at the call, what is wrong with a frame when its turn comes.
         A mask comes when those frames have been read that the keyframe model looks at around it:
         the default's sees half a second ahead; and with several segments at once, when all of them
-        have been read, 64 frames for each at most.
+        have been read, 64 frames for each at most. `MaskStream.writer` writes masks as they come.
         """
         tracks: dict[str, Any] = {"video_track": video_track, "audio_track": audio_track}
         tracks |= {"start_s": start_s, "end_s": end_s}
@@ -332,8 +333,7 @@ class CoProp(Further, NamedPipeline):
             clip = opened.enter_context(Clip(frames, audio, fps=fps, **tracks, progress=progress))
             points = self.detect(clip.audio)
             tracking = self.track(clip, points, prompts=waiting, progress=progress)
-            opened.pop_all()  # from here on the iterator closes the clip
-            return masks_of(clip, tracking)
+            return MaskStream(clip, points, tracking, opened.pop_all())
 
     def detect(self, audio: GivenSound) -> ControlPoints:
         """Where the sounding objects change (paper section 3.2)."""

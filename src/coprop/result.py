@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import zip_longest
@@ -276,6 +276,71 @@ def _check_pair(frame: Frame, mask: FrameMask, video: str) -> None:
         )
 
 
+class ClipWriter:
+    """Writes a clip's result folder frame by frame, so that its length costs no memory.
+
+    A context manager. A thread writes while the next frames are worked on; an exception that ends
+    the work leaves the masks of all frames that came before it. Without `finish` there is no
+    result.json.
+
+    Args:
+        directory: where to write.
+        clip: the clip, which must be open until the end.
+        force: replace an earlier result there.
+
+    Raises:
+        OutputError: the directory is not empty, or cannot be written.
+    """
+
+    def __init__(self, directory: AnyPath, clip: Clip, *, force: bool = False) -> None:
+        from coprop.media.writer import ResultWriter
+
+        self._clip, self._report = clip, Report()
+        self._folder = ResultWriter(
+            directory, sound=clip.sound, origin_s=clip.origin_s, force=force
+        )
+        self._behind = Behind(self._write)
+        self._open = ExitStack()
+
+    def __enter__(self) -> ClipWriter:
+        self._open.enter_context(self._folder)
+        self._open.enter_context(self._behind)
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._open.__exit__(*error)
+
+    def write(self, frame: Frame, mask: FrameMask) -> None:
+        """Hands a frame and its mask on to the thread; what was wrong with an earlier one is raised
+        here (`coprop.media.writer.ResultWriter.write` tells)."""
+        self._behind.give((frame, mask))
+
+    def finish(self, points: ControlPoints, segments: Sequence[Segment]) -> dict[str, Any]:
+        """Waits for the thread, completes the overlay, draws the timeline, writes result.json.
+
+        Args:
+            points: the clip's control points.
+            segments: its segments.
+
+        Returns:
+            the content of result.json.
+        """
+        self._behind.finish()
+        content = self._report.to_dict(self._clip.name, points, segments)
+        self._folder.finish(
+            content,
+            audio=self._clip.audio,
+            control_points=points,
+            segments=segments,
+            title=self._clip.name,
+        )
+        return content
+
+    def _write(self, masked: tuple[Frame, FrameMask]) -> None:
+        self._folder.write(*masked)
+        self._report.add(masked[1])
+
+
 def save(
     directory: AnyPath,
     clip: Clip,
@@ -285,10 +350,7 @@ def save(
     *,
     force: bool = False,
 ) -> dict[str, Any]:
-    """Writes a result folder frame by frame, so that its length costs no memory.
-
-    A thread writes while the next frames are worked on; an exception that ends the work leaves the
-    masks of all frames that came before it.
+    """Writes a result folder; see `ClipWriter`.
 
     Args:
         directory: where to write.
@@ -301,24 +363,7 @@ def save(
     Returns:
         the content of result.json.
     """
-    from coprop.media.writer import ResultWriter
-
-    report = Report()
-    with ResultWriter(directory, sound=clip.sound, origin_s=clip.origin_s, force=force) as writer:
-
-        def write(masked: tuple[Any, FrameMask]) -> None:
+    with ClipWriter(directory, clip, force=force) as writer:
+        for masked in masked_frames:
             writer.write(*masked)
-            report.add(masked[1])
-
-        with Behind(write) as behind:
-            for masked in masked_frames:
-                behind.give(masked)
-        content = report.to_dict(clip.name, points, segments)
-        writer.finish(
-            content,
-            audio=clip.audio,
-            control_points=points,
-            segments=segments,
-            title=clip.name,
-        )
-    return content
+        return writer.finish(points, segments)

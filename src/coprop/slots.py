@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from coprop.checks import number, shown, whole
-from coprop.errors import CheckpointError, CoPropError
+from coprop.errors import CoPropError
 from coprop.keyframes.adapters.inference import network_of
 from coprop.propagation.checks import check_propagator
 from coprop.turns import MOST
-from coprop.weights import has_file
 
 _SHORTEST_SEGMENT_S = 0.001  # no video shows more frames in a second
 
@@ -74,20 +72,6 @@ def checked_device(value: Any) -> torch.device:
             'Give "cpu", or a device that torch finds.'
         ) from error
     return device
-
-
-def part_in(folder: Path, name: str) -> Path:
-    """The folder of one of the default's models.
-
-    Raises:
-        CheckpointError: there is none.
-    """
-    if not has_file(folder / name / "config.json"):
-        raise CheckpointError(
-            f"{folder} has no {name}/config.json; give a folder that holds keyframe_segmenter and "
-            "propagator, each written by save_pretrained()."
-        )
-    return folder / name
 
 
 def device_of(*parts: object) -> torch.device:

@@ -143,13 +143,6 @@ class Tracking:
         self.segments[-1] = replace(last, end_s=max(last.end_s, end_s))
 
 
-def masks_of(clip: Clip, tracking: Tracking) -> Iterator[FrameMask]:
-    """The masks alone; with the last, or when nobody asks for more, the clip is closed."""
-    with clip, closing(tracking):
-        for _, mask in tracking:
-            yield mask
-
-
 class SegmentTracker:
     """Runs the keyframe model at keyframes and the propagator after them.
 

@@ -11,6 +11,7 @@ from coprop.cli.bench import bench
 from coprop.cli.common import FAILED, command, say
 from coprop.cli.compare_detectors import compare_detectors
 from coprop.cli.data import data
+from coprop.cli.demo import demo
 from coprop.cli.detect import detect
 from coprop.cli.doctor import doctor
 from coprop.cli.evaluate import evaluate
@@ -50,6 +51,7 @@ app = typer.Typer(
 app.command("run")(command(run))
 app.command("live")(command(live))
 app.command("export")(command(export))
+app.command("demo")(command(demo))
 app.command("detect")(command(detect))
 app.command("examples")(command(examples))
 app.command("compare-detectors")(command(compare_detectors))
