@@ -43,8 +43,8 @@ class _Seen:
 
     def match(self, other: _Seen) -> tuple[float, float]:
         """How far ``other``, which comes later, is in its place, and how far it looks like it."""
-        union = np.count_nonzero(self.last | other.first)
-        overlap = np.count_nonzero(self.last & other.first) / max(union, 1)
+        union = int(np.count_nonzero(self.last | other.first))
+        overlap = int(np.count_nonzero(self.last & other.first)) / max(union, 1)
         shares = [x.colours / max(x.colours.sum(), 1) for x in (self, other)]
         return overlap, float(np.minimum(*shares).sum())
 
