@@ -25,7 +25,7 @@ class Further:
     max_segment_s: float | None
     namer: SoundNamer | None
 
-    def _tracker(self, audio: AudioTrack, clip: Clip | None = None) -> SegmentTracker:
+    def _tracker_for(self, audio: AudioTrack, clip: Clip | None = None) -> SegmentTracker:
         raise NotImplementedError
 
     def live(
@@ -46,7 +46,7 @@ class Further:
         from coprop.live.session import LiveSession
 
         return LiveSession(
-            self._tracker,
+            self._tracker_for,
             self.detector,
             frame_rate,
             sample_rate,
@@ -68,5 +68,5 @@ class Further:
             MediaError: the video is not there, or not what it was.
         """
         return corrected(
-            result, prompts, lambda clip: self._tracker(clip.audio, clip), self.max_segment_s
+            result, prompts, lambda clip: self._tracker_for(clip.audio, clip), self.max_segment_s
         )

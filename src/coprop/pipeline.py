@@ -356,7 +356,7 @@ class CoProp(Further, NamedPipeline):
     ) -> Tracking:
         """Every frame of a clip with its mask, given its control points, as they are asked for."""
         return Tracking(
-            self._tracker(clip.audio, clip),
+            self._tracker(clip),
             clip,
             points,
             longest_s=self.max_segment_s,
@@ -384,7 +384,7 @@ class CoProp(Further, NamedPipeline):
             points: where a text-guided model takes its words from.
             numbers: of the frames that are asked for, from 0; None for all.
         """
-        tracker = self._tracker(clip.audio, clip)
+        tracker = self._tracker(clip)
         for frame, around in with_neighbours(clip.frames, tracker.context):
             if numbers is not None and frame.index not in numbers:
                 continue
@@ -398,7 +398,10 @@ class CoProp(Further, NamedPipeline):
             _ = mask.probabilities  # or a long video's would fill the device
         return mask
 
-    def _tracker(self, audio: AudioTrack, clip: Clip | None = None) -> SegmentTracker:
+    def _tracker(self, clip: Clip) -> SegmentTracker:
+        return self._tracker_for(clip.audio, clip)
+
+    def _tracker_for(self, audio: AudioTrack, clip: Clip | None = None) -> SegmentTracker:
         length = (clip.num_frames, clip.duration_s) if clip is not None else (None, None)
         return SegmentTracker(
             for_clip(self.segmenter, *length),

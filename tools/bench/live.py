@@ -2,13 +2,12 @@
 
     python -m tools.bench.live [VIDEO] [--minutes 60] [--look-ahead 0.3] [--fps 1] [--json FILE]
 
-The clip (by default the example) is repeated as often as is needed, its frames reduced to
-160 x 120, and pushed as fast as masks come out, with the default's parts; its keyframe model looks
-at frames of ``--edge`` pixels. Printed are, while it goes, the memory of the process, the latency,
-the control points against those of the run over the whole sound (F1 at 0.25 s) and the masks
-against its masks (mean IoU of the frames in which either masks anything, and the share of all
-frames on which both say whether anything is masked). The whole run covers the first ``--whole``
-minutes.
+The clip (by default the example) is repeated as often as is needed, its frames reduced to 160 x
+120, and pushed as fast as masks come out, with the default's parts; its keyframe model looks at
+frames of ``--edge`` pixels. Printed are, while it goes, the memory of the process, the latency, the
+control points against those of the run over the whole sound (F1 at 0.25 s) and the masks against
+its masks (mean IoU of the frames in which either masks anything, and the share of all frames on
+which both say whether anything is masked). The whole run covers the first ``--whole`` minutes.
 """
 
 from __future__ import annotations

@@ -192,9 +192,9 @@ def _recorded(options: LiveOptions) -> dict[str, Any]:
     from coprop.media.reader import VideoFile
 
     with Clip(options.file) as clip:
-        stated = clip.frames.frame_rate if isinstance(clip.frames, VideoFile) else None
+        known = clip.frames.frame_rate if isinstance(clip.frames, VideoFile) else None
         session = _pipeline(options).live(
-            float(stated or _FRAME_RATE), clip.audio.sample_rate, look_ahead_s=options.look_ahead
+            float(known or _FRAME_RATE), clip.audio.sample_rate, look_ahead_s=options.look_ahead
         )
         return record(
             session,
