@@ -113,14 +113,14 @@ class DetectorName(str, Enum):
     events = "events"
 
 
-DetectorOption = Annotated[
-    DetectorName,
-    typer.Option(
-        "--method",
-        "--detector",
-        help="How control points are found: by the default network, by the paper's baseline, or by "
-        "the words that YAMNet hears.",
-    ),
+_HOW_FOUND: dict[str, Any] = {
+    "help": "How control points are found: by the default network, by the paper's baseline, or by "
+    "the words that YAMNet hears."
+}
+DetectorOption = Annotated[DetectorName, typer.Option("--method", "--detector", **_HOW_FOUND)]
+ModelsDetectorOption = Annotated[  # where a pipeline that is given may have a detector of its own
+    DetectorName | None,
+    typer.Option("--method", "--detector", show_default="novelty", **_HOW_FOUND),
 ]
 ThresholdOption = Annotated[
     float | None,

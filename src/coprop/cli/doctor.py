@@ -111,7 +111,8 @@ def _extras() -> dict[str, list[str]]:
     extras: dict[str, list[str]] = {}
     for found in filter(None, map(_OF_EXTRA.match, requirements)):
         package, extra = found["package"], found["extra"]
-        if extra not in _OF_A_CHECKOUT and package != "coprop":  # coprop[...] stands for other extras
+        # coprop[...] stands for other extras
+        if extra not in _OF_A_CHECKOUT and package != "coprop":
             missing = extras.setdefault(extra, [])
             missing += [] if _is_installed(package) else [package]
     return extras

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -16,10 +16,10 @@ from coprop.cli.common import (
     AudioTrackOption,
     DebugOption,
     DetectorName,
-    DetectorOption,
     DeviceOption,
     JsonOption,
     MinGapOption,
+    ModelsDetectorOption,
     PrecisionName,
     PrecisionOption,
     ThresholdOption,
@@ -34,6 +34,7 @@ from coprop.cli.common import (
     say,
 )
 from coprop.cli.export import exports_stopped, exports_told, write_exports
+from coprop.cli.model_option import PARTS, ModelOption, folder_of_models, model_made
 from coprop.cli.prediction_options import (
     EveryOption,
     MaxDistanceOption,
@@ -45,7 +46,7 @@ from coprop.cli.prediction_options import (
     refuse_without_predictions,
 )
 from coprop.cli.progress import ProgressBars
-from coprop.errors import CheckpointError, MissingAudioError, OutputError
+from coprop.errors import MissingAudioError, OutputError
 from coprop.export.targets import FOLDER, TARGETS, remove_exports
 
 if TYPE_CHECKING:
@@ -76,14 +77,7 @@ class RunOptions:
     ] = False
     device: DeviceOption = ""
     precision: PrecisionOption = PrecisionName.float32
-    model: Annotated[
-        Path | None,
-        path_option(
-            metavar="FOLDER",
-            help="Folder with keyframe_segmenter/ and propagator/, as save_pretrained writes them.",
-            default="the package's own",
-        ),
-    ] = None
+    model: ModelOption = None
     predictions: Annotated[
         Path | None,
         predictions_option(
@@ -97,7 +91,7 @@ class RunOptions:
     per_second: PerSecondOption = None
     max_distance: MaxDistanceOption = None
     missing: MissingOption = None
-    method: DetectorOption = DetectorName.novelty
+    method: ModelsDetectorOption = None
     threshold: ThresholdOption = None
     min_gap: MinGapOption = None
     max_segment: Annotated[float | None, max_segment_option("2")] = None
@@ -133,6 +127,7 @@ def run(options: RunOptions) -> None:
       coprop run clip.mp4 --out result
       coprop run silent.mp4 --audio sound.wav --out result --force
       coprop run long.mp4 --out result --device cuda --json > summary.json
+      coprop run clip.mp4 --model my_module:build --out result
       coprop run clip.mp4 --predictions masks/clip --out result
       coprop run clip.mp4 --out result --export coco --export cutout-webm
     """
@@ -221,27 +216,32 @@ def _spare_input(options: RunOptions) -> None:
 
 def _pipeline(options: RunOptions) -> CoProp:
     from coprop.pipeline import DEFAULT_MAX_SEGMENT_S, CoProp
-    from coprop.weights import has_file
 
-    detector = detector_for(options.method, options.threshold, options.min_gap)
-    device, model = checked_device(options.device), options.model
-    predictions = _predictions(options)
-    parts = ("keyframe_segmenter", "propagator")
-    for name in parts if predictions is None else parts[1:]:
-        if model is not None and not has_file(model / name / "config.json"):
-            raise CheckpointError(
-                f"{model} has no folder {name}. --model takes a folder with keyframe_segmenter and "
-                "propagator, each with model.safetensors and config.json."
-            )
-    given = options.max_segment
-    longest_s = DEFAULT_MAX_SEGMENT_S if given is None else given or None
+    chosen = (options.method, options.threshold, options.min_gap)
+    detector = detector_for(options.method or DetectorName.novelty, *chosen[1:])
+    device, predictions = checked_device(options.device), _predictions(options)
+    precision, given = options.precision.value, options.max_segment
+    made = model_made(
+        options.model,
+        detector=None if chosen == (None, None, None) else detector,
+        max_segment_s=given,
+        device=device,
+        dtype=precision,
+    )
+    if made is not None and predictions is not None:
+        raise typer.BadParameter(
+            "predictions take the place of the model that a function makes; give one of them.",
+            param_hint="--predictions",
+        )
+    if made is not None:
+        return made
     return CoProp.from_pretrained(
-        model,
+        folder_of_models(options.model, PARTS if predictions is None else PARTS[1:]),
         detector=detector,
         segmenter=predictions,
-        max_segment_s=longest_s,
+        max_segment_s=DEFAULT_MAX_SEGMENT_S if given is None else given or None,
         device=device,
-        dtype=options.precision.value,
+        dtype=cast(Any, precision),
     )
 
 
