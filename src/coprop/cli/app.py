@@ -15,6 +15,7 @@ from coprop.cli.doctor import doctor
 from coprop.cli.evaluate import evaluate
 from coprop.cli.examples import examples
 from coprop.cli.export import export
+from coprop.cli.names import names
 from coprop.cli.retime import retime
 from coprop.cli.run import run
 from coprop.cli.train import train
@@ -39,7 +40,6 @@ Exit codes:
 app = typer.Typer(
     help=_HELP,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -53,6 +53,7 @@ app.command("eval")(command(evaluate))
 app.command("retime")(command(retime))
 app.add_typer(data, name="data")
 app.command()(train)
+app.command()(names)
 app.command()(doctor)
 app.command("worker")(command(worker))
 
