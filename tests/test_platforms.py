@@ -126,7 +126,7 @@ def test_a_file_that_somebody_has_open(
         write_text(file, "after")
         assert file.read_text() == "after"
     else:
-        with pytest.raises(OutputError, match="result.json: The process cannot access the file"):
+        with pytest.raises(OutputError, match=r"result\.json: The process cannot access the file"):
             write_text(file, "after")
         assert file.read_text() == "before"
     assert list(tmp_path.iterdir()) == [file]

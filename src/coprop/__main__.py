@@ -10,7 +10,9 @@ INTERRUPTED = 130
 
 
 class _Signals:
-    """Ctrl-C, SIGTERM, SIGHUP and Windows' Ctrl-Break end a command with 130 and one line, whenever they come.
+    """Ctrl-C, SIGTERM, SIGHUP and Ctrl-Break of Windows end a command with 130 and one line.
+
+    They do so whenever they come.
 
     While modules load, the process ends at once: an exception could end up anywhere in them. From
     the first work on, it is a KeyboardInterrupt, so that what was begun is left whole.

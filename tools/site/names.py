@@ -19,9 +19,9 @@ _HEAD = """\
 ## Groups of things
 
 The default's keyframe model knows these {groups} groups of things by sight and by sound. What
-belongs to one of them is masked where it is seen and heard, if it is large and in clear view. Anything
-else is masked where it stands out or moves, or not at all. A [wrapped model](wrapping.md) knows what
-it has been trained on.
+belongs to one of them is masked where it is seen and heard, if it is large and in clear view.
+Anything else is masked where it stands out or moves, or not at all. A [wrapped model](wrapping.md)
+knows what it has been trained on.
 
 | group | sounds that are of it |
 | --- | --- |
