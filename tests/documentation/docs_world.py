@@ -48,14 +48,14 @@ def build(folder: Path) -> None:
     """Writes what commands and code read."""
     write_clip(folder / "clip.mp4", frames=5)
     write_clip(folder / "silent.mp4", frames=5, sound=False)
-    for name in ("examples", "clips"):
-        write_clip(folder / name / "clip.mp4", frames=5)
+    write_clip(folder / "examples" / "clip.mp4", frames=5)
     soundfile.write(folder / "sound.wav", noise(1.0).samples, RATE)
     masks = prediction_folders.masks_of(0, 5, (48, 64))
     prediction_folders.write_masks(folder / "predictions", "clip", masks)
     for name in ("test-0", "test-1", "clip"):
         prediction_folders.write_masks(folder / "work_dir" / "pred_masks", name, masks)
-        write_clip(folder / "ms3_data" / "raw_videos" / f"{name}.mp4", frames=5)
+        for videos in ("ms3_data/raw_videos", "clips"):
+            write_clip(folder / videos / f"{name}.mp4", frames=5)
     (folder / "AVSBench").mkdir()
     avsbench_folders.build_ms3(folder / "AVSBench")
     avsbench_folders.build_avss(folder / "AVSBench")
