@@ -111,6 +111,17 @@ def test_what_is_no_model(clip: Path, name: str, said: str) -> None:
     assert not (clip.parent / "out").exists()
 
 
+def test_a_folder_named_after_the_video(clip: Path) -> None:
+    """Where no --out is given; the second time it is there."""
+    given = ["run", "clip.mp4", "--quiet", "--model", "my_models:build"]
+    result = CliRunner().invoke(app, given)
+    assert result.exit_code == 0, result.output
+    assert (clip.parent / "clip-coprop" / "result.json").exists()
+    again = CliRunner().invoke(app, given)
+    assert again.exit_code == 1
+    assert "clip-coprop is not empty" in again.stderr
+
+
 def test_not_with_predictions(clip: Path) -> None:
     np.save(clip.parent / "masks.npy", np.ones((1, 48, 64), dtype=bool))
     result = run(clip, "--model", "my_models:build", "--predictions", "masks.npy")

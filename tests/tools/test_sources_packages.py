@@ -38,7 +38,7 @@ def test_every_pack_is_of_a_package(pack: Any) -> None:
 
 def test_a_program_that_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(packages.shutil, "which", lambda name: None if "rsvg" in name else name)
-    with pytest.raises(SystemExit, match="rsvg-convert is not on the path.*install librsvg2-bin"):
+    with pytest.raises(SystemExit, match=r"rsvg-convert is not on the path.*install librsvg2-bin"):
         run(monkeypatch, "--out", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from coprop.pipeline import CoProp
 
 
+_NAMED_AFTER_VIDEO = "VIDEO-coprop"  # the folder where none is given
 _LISTED = 20  # segments in the summary: what a terminal shows without scrolling
 
 
@@ -65,7 +66,10 @@ class RunOptions:
         Path,
         typer.Argument(metavar="VIDEO", show_default=False, readable=False, help="The video file."),
     ]
-    out: Annotated[Path, out_option("DIR", "Folder to write; made if needed.")]
+    out: Annotated[
+        Path,
+        out_option("DIR", "Folder to write; made if needed.", "VIDEO's name and -coprop, here"),
+    ] = Path(_NAMED_AFTER_VIDEO)
     audio: Annotated[
         Path | None,
         path_option(metavar="FILE", help="File with the sound.", default="the video's own"),
@@ -112,6 +116,11 @@ class RunOptions:
     as_json: JsonOption = False
     debug: DebugOption = False
 
+    def __post_init__(self) -> None:
+        if self.out == Path(_NAMED_AFTER_VIDEO):
+            named = _NAMED_AFTER_VIDEO.replace("VIDEO", self.video.stem)
+            object.__setattr__(self, "out", Path(named))
+
 
 def run(options: RunOptions) -> None:
     """Masks of what sounds in a video, frame by frame.
@@ -124,6 +133,7 @@ def run(options: RunOptions) -> None:
 
     \b
     Examples:
+      coprop run clip.mp4
       coprop run clip.mp4 --out result
       coprop run silent.mp4 --audio sound.wav --out result --force
       coprop run long.mp4 --out result --device cuda --json > summary.json
