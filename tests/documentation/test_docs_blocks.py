@@ -97,7 +97,7 @@ def run_commands(block: Block, world: Path) -> None:
         given = line
         for written, there in docs_world.IN_COMMANDS.items():
             given = given.replace(written, there)
-        words = shlex.split(given, comments=True)
+        words = shlex.split(given.removeprefix("time "), comments=True)
         if ">" in words:
             words = words[: words.index(">")]
         if words[0] != "coprop":
