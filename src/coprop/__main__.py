@@ -10,7 +10,9 @@ INTERRUPTED = 130
 
 
 class _Signals:
-    """Ctrl-C, SIGTERM and SIGHUP end a command with 130 and one line, whenever they come.
+    """Ctrl-C, SIGTERM, SIGHUP and Ctrl-Break of Windows end a command with 130 and one line.
+
+    They do so whenever they come.
 
     While modules load, the process ends at once: an exception could end up anywhere in them. From
     the first work on, it is a KeyboardInterrupt, so that what was begun is left whole.
@@ -22,7 +24,7 @@ class _Signals:
         self._taken: list[int] = []
 
     def take(self) -> None:
-        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
             number = getattr(signal, name, None)
             # What the caller ignores stays ignored: nohup, and jobs in a script's background.
             if number is not None and signal.getsignal(number) is not signal.SIG_IGN:

@@ -4,11 +4,24 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
 import sys
 from pathlib import Path
 from typing import Any
 
 from coprop.errors import CoPropError
+
+_DRIVE = re.compile(r"[A-Za-z]:[\\/]")  # a path of Windows, which has a colon, too
+
+
+def names_function(name: str) -> bool:
+    """Whether a name means ``module:function``, and not a folder or something else.
+
+    Example:
+        >>> names_function("mine:build"), names_function("C:\\\\weights"), names_function("weights")
+        (True, False, False)
+    """
+    return ":" in name and not _DRIVE.match(name) and not Path(name).is_dir()
 
 
 def function_named(name: str, option: str, *, arguments: tuple[str, ...] = ()) -> Any:
@@ -26,6 +39,8 @@ def function_named(name: str, option: str, *, arguments: tuple[str, ...] = ()) -
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     try:
+        if not all(map(str.isidentifier, module_name.split("."))):
+            raise ModuleNotFoundError(f"No module can be named {module_name!r}")
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         raise CoPropError(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,6 +20,7 @@ _MOST_NESTED = 64  # nothing here nests deeper than 6; far below where Python's 
 _LARGEST_WHOLE = 1 << 63  # what other programs hold in an integer, and what a float can hold
 _MOST_DIGITS = 20  # of the largest whole number, with its sign: longer ones are not even parsed
 _OF_WINDOWS = {"thumbs.db", "ehthumbs.db", "desktop.ini"}  # lists that it keeps beside pictures
+_TRIES, _PAUSE_S = 10, 0.1  # virus scanners and indexers look into new files for less than this
 _A_LINE = 5  # objects: ten seconds of 60 frames each are then 120 lines
 _REASON = "Results need a directory that can be written to, on a disk with free space."
 
@@ -63,10 +66,22 @@ def replacing(path: Path, *others: type[Exception]) -> Iterator[Path]:
     with output_errors(path, *others):
         try:
             yield part
-            part.replace(path)
+            _put(part, path)
         except BaseException:
             remove(part)
             raise
+
+
+def _put(part: Path, path: Path) -> None:
+    """Lets a file take another's place; Windows refuses while somebody has that one open."""
+    for left in range(_TRIES, -1, -1):
+        try:
+            part.replace(path)
+            return
+        except PermissionError:
+            if not left or os.name != "nt":
+                raise
+            time.sleep(_PAUSE_S)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -76,7 +91,7 @@ def write_text(path: Path, text: str) -> None:
         OutputError: it cannot be written.
     """
     with replacing(path) as part:
-        part.write_text(text, encoding="utf-8")
+        part.write_text(text, encoding="utf-8", newline="\n")  # the same bytes everywhere
 
 
 def remove(path: Path) -> None:

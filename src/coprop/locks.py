@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import errno
 import os
-import sys
 import weakref
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from coprop.errors import OutputError
 from coprop.files import output_errors
+
+_posix: Any
+_windows: Any
+try:
+    import fcntl as _posix
+except ImportError:
+    _posix = None
+try:
+    import msvcrt as _windows
+except ImportError:
+    _windows = None
 
 LOCK = ".coprop.lock"
 """The file in a folder that is being written; one that a killed process left is taken over."""
@@ -85,40 +96,34 @@ def _acquired(path: Path, what: Path) -> int:
 
 
 def _is_still_there(path: Path, descriptor: int) -> bool:
+    if _posix is None:  # nobody can have removed what is open
+        return True
     try:
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except OSError:
         return False
 
 
-if sys.platform == "win32":
-    import msvcrt
-
-    def _locked(descriptor: int) -> bool:
-        try:
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        except OSError as error:
-            return error.errno in _UNSUPPORTED
-        return True
-else:
-    import fcntl
-
-    def _locked(descriptor: int) -> bool:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            return error.errno in _UNSUPPORTED
-        return True
+def _locked(descriptor: int) -> bool:
+    """Whether the file is this process's now; a file system without locks locks nothing."""
+    try:
+        if _posix is not None:
+            _posix.flock(descriptor, _posix.LOCK_EX | _posix.LOCK_NB)
+        elif _windows is not None:
+            _windows.locking(descriptor, _windows.LK_NBLCK, 1)
+    except OSError as error:
+        return error.errno in _UNSUPPORTED
+    return True
 
 
 def _release(descriptor: int, path: Path, made: Path | None, process: int) -> None:
     if os.getpid() != process:  # a fork's copy
         return
-    if sys.platform == "win32":  # which removes no file that is open
+    if _posix is None:  # Windows removes no file that is open
         os.close(descriptor)
     with suppress(OSError):
         path.unlink()
-    if sys.platform != "win32":
+    if _posix is not None:
         os.close(descriptor)
     if made is not None:
         with suppress(OSError):

@@ -121,7 +121,7 @@ def background(kind: int, rng: np.random.Generator) -> NDArray[np.float64]:
 
 
 def clips(sounding: Path) -> Iterator[Example]:
-    for name, clip in json.loads(sounding.read_text())["clips"].items():
+    for name, clip in json.loads(sounding.read_text(encoding="utf-8"))["clips"].items():
         audio = read(sounding.parent / name)
         yield with_truth(audio, [(a, b) for a, b in clip["active_segments"]])
 

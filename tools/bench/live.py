@@ -104,7 +104,7 @@ def memory_mib() -> float:
     """Of this process now, or where that is not told, at its peak."""
     status = Path("/proc/self/status")
     if status.exists():
-        line = next(x for x in status.read_text().splitlines() if x.startswith("VmRSS"))
+        line = next(x for x in status.read_text("ascii").splitlines() if x.startswith("VmRSS"))
         return int(line.split()[1]) / 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 

@@ -32,7 +32,7 @@ MOST_BYTES = 2 << 20
 
 
 def resident(process: int) -> int:
-    pages = Path(f"/proc/{process}/statm").read_text().split()[1]
+    pages = Path(f"/proc/{process}/statm").read_text(encoding="ascii").split()[1]
     return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 

@@ -1,15 +1,9 @@
 """Builds the folder of pictures and recordings that clips are composed from.
 
-    python -m tools.sources --debs UNPACKED --caltech PICTURES --backgrounds BACKGROUNDS \
+    python -m tools.sources --debs UNPACKED --caltech PICTURES --backgrounds BACKGROUNDS \\
         --freesound SOUNDS --animals SOUNDS --soundfont FluidR3_GM.sf2 --out sources
 
-UNPACKED is where these Debian packages (12, "bookworm") were unpacked with dpkg-deb -x; any may be
-missing: tuxpaint-stamps-default gcompris-qt-data widelands-data xmoto-data ktuberling-data scratch
-openclipart-png openttd-opensfx simutrans-pak64 lincity-ng-data torcs-data supertuxkart-data
-flightgear-data-base 0ad-data wesnoth-1.16-data trigger-rally-data openarena-data
-minetest-mod-homedecor unknown-horizons asterisk-core-sounds-en-wav asterisk-core-sounds-es-wav
-asterisk-core-sounds-fr-wav asterisk-core-sounds-it-wav asterisk-core-sounds-ru-wav megaglest-data
-searchandrescue-data sonic-pi-samples musescore-general-soundfont sound-theme-freedesktop.
+``--help`` names the Debian packages, and the programs that must be on the path.
 
 Every argument but --out may be left out; what it would bring is then missing. A file that is
 already there is kept, so a second run only adds. `manifest.jsonl` names every file with its group,
@@ -17,7 +11,6 @@ split, source and licence. The split follows from the content: the same input gi
 Test files that are no copies but like a training file are left out of it, by the measure of
 `python -m tools.benchmark check`. Much of the material may not be passed on; the folder stays where
 it is built.
-Needs ffmpeg, fluidsynth, espeak-ng and rsvg-convert on the path.
 """
 
 from __future__ import annotations
@@ -32,8 +25,8 @@ from pathlib import Path
 
 from tools.benchmark.disjoint import check_disjoint
 from tools.benchmark.manifest import MANIFEST, read_rows
-from tools.sources import pictures, sounds
-from tools.sources.tables import Entry
+from tools.sources import packages, pictures, sounds
+from tools.sources.tables import ANIMALS, FREESOUND, Entry
 
 # Of the digests' range. Rules and thresholds are chosen on validation, figures printed on test.
 TEST, VALIDATION = (0.0, 0.2), (0.2, 0.35)
@@ -42,6 +35,7 @@ TEST, VALIDATION = (0.0, 0.2), (0.2, 0.35)
 def main() -> None:
     """Builds or completes the folder and prints what it holds."""
     arguments = _arguments()
+    _check(arguments)
     out: Path = arguments.out
     out.mkdir(parents=True, exist_ok=True)
     entries: list[Entry] = []
@@ -82,25 +76,50 @@ def _collectors(arguments: argparse.Namespace, out: Path) -> Iterator[list[Entry
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Builds the sources of composed clips.")
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.sources",
+        description=__doc__,
+        epilog=packages.told(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    classes = ", ".join(FREESOUND)
     for name, text in (
-        ("debs", "folder with the unpacked Debian packages (it holds usr/share)"),
-        ("caltech", "folder CATEGORY/*.jpg with *.png masks"),
-        ("backgrounds", "folder of background pictures"),
-        ("freesound", "folder CLASS/*.ogg"),
-        ("animals", "folder CLASS/*.ogg without a licence: for testing only"),
-        ("test-soundfont", "TimGM6mb.sf2: for testing only"),
+        ("debs", "folder with the unpacked packages below: it holds usr/share"),
+        (
+            "caltech",
+            "folder CATEGORY/*_0001.jpg of Caltech-101 with, beside each picture, a PNG of its "
+            "name that is not black where the object is: made by hand or by any foreground model",
+        ),
+        ("backgrounds", "folder of background pictures, *.jpg; the package scratch has some, too"),
+        ("freesound", f"folder CLASS/*.ogg of recordings under CC0 or CC BY; CLASS is {classes}"),
+        (
+            "animals",
+            "folder CLASS/*.ogg without a licence, for testing only; CLASS is "
+            f"{', '.join(ANIMALS)}",
+        ),
+        ("test-soundfont", "TimGM6mb.sf2, for testing only"),
     ):
-        parser.add_argument(f"--{name}", type=Path, help=text)
+        parser.add_argument(f"--{name}", type=Path, metavar="PATH", help=text)
     parser.add_argument(
         "--soundfont",
         type=Path,
         nargs="*",
+        metavar="FILE",
         default=[],
         help="FluidR3_GM.sf2 and MuseScore_General_Full.sf3: both under MIT",
     )
-    parser.add_argument("--out", type=Path, required=True, help="folder to build")
+    parser.add_argument("--out", type=Path, metavar="PATH", required=True, help="folder to build")
     return parser.parse_args()
+
+
+def _check(given: argparse.Namespace) -> None:
+    """Ends the command before any work where something is missing, and says what."""
+    packages.check_programs()
+    names = ("debs", "caltech", "backgrounds", "freesound", "animals", "test_soundfont")
+    folders = [(f"--{name.replace('_', '-')}", getattr(given, name)) for name in names]
+    packages.check_folders([*folders, *(("--soundfont", font) for font in given.soundfont)])
+    if given.debs:
+        packages.tell_missing(given.debs)
 
 
 def _write_manifest(out: Path, entries: list[Entry]) -> list[dict[str, object]]:

@@ -57,7 +57,7 @@ def _classes(
 ) -> list[Entry]:
     entries = []
     for name, group in groups.items():
-        for path in sorted((folder / name).iterdir()):
+        for path in sorted((folder / name).glob("*.*")):
             pieces = convert(path.read_bytes(), target / f"{name}_{path.stem}")
             if pieces:
                 entries.append(Entry("sound", pieces, group, source, licence, ships, test_only))

@@ -19,6 +19,7 @@ from coprop.cli.examples import examples
 from coprop.cli.export import export
 from coprop.cli.live import live
 from coprop.cli.models import models
+from coprop.cli.names import names
 from coprop.cli.retime import retime
 from coprop.cli.run import run
 from coprop.cli.train import train
@@ -43,7 +44,6 @@ Exit codes:
 app = typer.Typer(
     help=_HELP,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -60,6 +60,7 @@ app.command("retime")(command(retime))
 app.command("models")(command(models))
 app.add_typer(data, name="data")
 app.command()(train)
+app.command()(names)
 app.command()(doctor)
 app.command("bench")(command(bench))
 app.command("worker")(command(worker))

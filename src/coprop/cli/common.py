@@ -47,9 +47,9 @@ def path_option(*names: str, metavar: str, help: str, default: str | bool = Fals
     return typer.Option(*names, metavar=metavar, readable=False, show_default=default, help=help)
 
 
-def out_option(metavar: str, help: str) -> Any:
+def out_option(metavar: str, help: str, default: str | bool = False) -> Any:
     """The option that says where results go."""
-    return path_option("--out", "-o", metavar=metavar, help=help)
+    return path_option("--out", "-o", metavar=metavar, help=help, default=default)
 
 
 def track_option(help: str, default: str) -> Any:

@@ -40,6 +40,7 @@ MODULES = {  # distribution -> the module that must import
     "matplotlib": "matplotlib",
 }
 _OF_EXTRA = re.compile(r"""(?P<package>[\w.-]+).*extra == ['"](?P<extra>[\w-]+)['"]""")
+_OF_A_CHECKOUT = ("dev", "docs")  # extras that nobody who uses coprop needs
 _REINSTALL = "pip install --force-reinstall --no-deps coprop (from a checkout: with . for coprop)"
 
 
@@ -110,7 +111,8 @@ def _extras() -> dict[str, list[str]]:
     extras: dict[str, list[str]] = {}
     for found in filter(None, map(_OF_EXTRA.match, requirements)):
         package, extra = found["package"], found["extra"]
-        if extra != "dev" and package != "coprop":  # coprop[...] stands for other extras
+        # coprop[...] stands for other extras
+        if extra not in _OF_A_CHECKOUT and package != "coprop":
             missing = extras.setdefault(extra, [])
             missing += [] if _is_installed(package) else [package]
     return extras

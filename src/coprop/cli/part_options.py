@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from coprop.callables import names_function
 from coprop.cli.common import checked_device
+from coprop.cli.model_option import model_made
 from coprop.errors import CoPropError
 
 if TYPE_CHECKING:
@@ -184,8 +186,7 @@ def pipeline_for(options: RunOptions, predictions: Predictions | None) -> CoProp
     from coprop.pipeline import DEFAULT_MAX_SEGMENT_S, CoProp
     from coprop.precision import as_dtype
 
-    if predictions is not None and options.segmenter is not None:
-        raise typer.BadParameter("it takes the place of --segmenter.", param_hint="--predictions")
+    _check_one_model(options, predictions)
     device = checked_device(options.device)
     dtype: Any = options.precision.value
     named = PartOptions(
@@ -205,8 +206,34 @@ def pipeline_for(options: RunOptions, predictions: Predictions | None) -> CoProp
             device=device,
             offline=options.offline,
         )
-    given = options.max_segment
+    given, at_once = options.max_segment, options.segments_at_once
+    if options.model is not None and names_function(options.model):
+        return model_made(
+            options.model,
+            {name: part for name, part in parts.items() if part is not None},
+            max_segment_s=given,
+            segments_at_once=at_once,
+            device=device,
+            dtype=dtype,
+        )
     usual = DEFAULT_MAX_SEGMENT_S if options.model is None else "saved"
     parts["max_segment_s"] = usual if given is None else given or None
-    parts["segments_at_once"] = options.segments_at_once or "auto"
-    return CoProp.from_pretrained(options.model, device=device, dtype=dtype, **parts)
+    return CoProp.from_pretrained(
+        options.model, device=device, dtype=dtype, segments_at_once=at_once or "auto", **parts
+    )
+
+
+def _check_one_model(options: RunOptions, predictions: Predictions | None) -> None:
+    made = options.model is not None and names_function(options.model)
+    if predictions is not None and made:
+        raise typer.BadParameter(
+            "predictions take the place of the model that a function makes; give one of them.",
+            param_hint="--predictions",
+        )
+    if predictions is not None and options.segmenter is not None:
+        raise typer.BadParameter("it takes the place of --segmenter.", param_hint="--predictions")
+    if options.segmenter is not None and made:
+        raise typer.BadParameter(
+            "it takes the place of the model that a function makes; give one of them.",
+            param_hint="--segmenter",
+        )

@@ -31,6 +31,7 @@ from coprop.cli.common import (
     say,
 )
 from coprop.cli.export import exports_stopped, exports_told, write_exports
+from coprop.cli.model_option import ModelOption
 from coprop.cli.part_options import (
     DetectorOption,
     OfflineOption,
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
     from coprop.pipeline import CoProp
 
 
+_NAMED_AFTER_VIDEO = "VIDEO-coprop"  # the folder where none is given
 _LISTED = 20  # segments in the summary: what a terminal shows without scrolling
 
 
@@ -77,7 +79,10 @@ class RunOptions:
         Path,
         typer.Argument(metavar="VIDEO", show_default=False, readable=False, help="The video file."),
     ]
-    out: Annotated[Path, out_option("DIR", "Folder to write; made if needed.")]
+    out: Annotated[
+        Path,
+        out_option("DIR", "Folder to write; made if needed.", "VIDEO's name and -coprop, here"),
+    ] = Path(_NAMED_AFTER_VIDEO)
     audio: Annotated[
         Path | None,
         path_option(metavar="FILE", help="File with the sound.", default="the video's own"),
@@ -94,15 +99,7 @@ class RunOptions:
     device: DeviceOption = ""
     precision: PrecisionOption = PrecisionName.float32
     segments_at_once: SegmentsAtOnceOption = None
-    model: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FOLDER|ID",
-            show_default="the package's own",
-            help="A whole pipeline, as save_pretrained writes it, in a folder or on the hub; or a "
-            "folder with keyframe_segmenter/ and propagator/.",
-        ),
-    ] = None
+    model: ModelOption = None
     predictions: Annotated[
         Path | None,
         predictions_option(
@@ -141,6 +138,11 @@ class RunOptions:
     as_json: JsonOption = False
     debug: DebugOption = False
 
+    def __post_init__(self) -> None:
+        if self.out == Path(_NAMED_AFTER_VIDEO):
+            named = _NAMED_AFTER_VIDEO.replace("VIDEO", self.video.stem)
+            object.__setattr__(self, "out", Path(named))
+
 
 def run(options: RunOptions) -> None:
     """Masks of what sounds in a video, frame by frame.
@@ -153,9 +155,11 @@ def run(options: RunOptions) -> None:
 
     \b
     Examples:
+      coprop run clip.mp4
       coprop run clip.mp4 --out result
       coprop run silent.mp4 --audio sound.wav --out result --force
       coprop run long.mp4 --out result --device cuda --json > summary.json
+      coprop run clip.mp4 --model my_module:build --out result
       coprop run clip.mp4 --predictions masks/clip --out result
       coprop run long.mp4 --start 60 --end 90 --out result
       coprop run clip.mp4 --prompt 2.0=mask.png --out result

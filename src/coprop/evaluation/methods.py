@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
-from coprop.callables import function_named
+from coprop.callables import function_named, names_function
 from coprop.control_points.detector import ControlPointDetector
 from coprop.control_points.events.detector import EventDetector
 from coprop.control_points.rcpg import RCPGDetector
@@ -24,6 +23,7 @@ from coprop.keyframes.segmenter import KeyframeSegmenter
 from coprop.keyframes.text_guided import WordGuided
 from coprop.media.clip import Clip
 from coprop.pipeline import CoProp, Detector
+from coprop.precision import Precision
 from coprop.tracks_first import tracks_first
 from coprop.types import ControlPoints, FrameMask
 
@@ -250,22 +250,23 @@ METHODS: dict[str, Callable[[CoProp], Method]] = {
 """The methods that the command line offers, by name."""
 
 
-def load_model(name: str, device: torch.device) -> CoProp:
+def load_model(name: str, device: torch.device, dtype: Precision = "float32") -> CoProp:
     """The pipeline that a name stands for, on a device.
 
     Args:
         name: "default"; a pipeline in a folder or on the hub; or ``module:factory``, a function
             without arguments that returns a `CoProp`, or a model or adapter for `CoProp.wrap`.
             Modules are looked for in the current folder too.
-        device: where it runs. A `CoProp` that a factory made stays where it is.
+        device: where it runs. A `CoProp` that a factory made stays where it is, and as it is.
+        dtype: what it computes in.
 
     Raises:
         CoPropError: no such folder, module or function, or it returns something else.
     """
     if name == DEFAULT_MODEL:
-        return CoProp.from_pretrained(device=device)
-    if ":" not in name or Path(name).is_dir():
-        return CoProp.from_pretrained(name, device=device)
+        return CoProp.from_pretrained(device=device, dtype=dtype)
+    if not names_function(name):
+        return CoProp.from_pretrained(name, device=device, dtype=dtype)
     made = function_named(name, "--model")()
     if isinstance(made, CoProp):
         return made
@@ -276,4 +277,4 @@ def load_model(name: str, device: torch.device) -> CoProp:
             f"{name}() returned {type(made).__name__}; it must return a CoProp, or a model or "
             "adapter that CoProp.wrap() takes."
         )
-    return CoProp.wrap(made, device=device)
+    return CoProp.wrap(made, device=device, dtype=dtype)

@@ -217,7 +217,8 @@ def _load_from_timm(encoder: VisualEncoder, name: str) -> None:
         raise CoPropError(
             f"timm cannot give the weights {name!r}: {error}. Without a network, give a file."
         ) from error
-    with tempfile.TemporaryDirectory() as folder:
+    # Windows does not remove a file that is still mapped into memory.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         path = os.fspath(Path(folder) / f"{name}.safetensors")
         save_file({k: v.contiguous() for k, v in whole.state_dict().items()}, path)
         encoder.load_checkpoint(path)

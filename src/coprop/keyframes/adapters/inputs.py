@@ -189,7 +189,8 @@ def wav_files(audio: Tensor, sample_rate: int) -> Iterator[list[str]]:
         ['0.wav', '1.wav']
     """
     scaled = (audio.detach().float().cpu() * 32_768).round().clamp(-32_768, 32_767)
-    with tempfile.TemporaryDirectory(prefix="coprop-") as folder:
+    # What reads them may still have one open, which Windows does not remove.
+    with tempfile.TemporaryDirectory(prefix="coprop-", ignore_cleanup_errors=True) as folder:
         paths = [str(Path(folder) / f"{k}.wav") for k in range(len(scaled))]
         for path, samples in zip(paths, scaled.numpy().astype("<i2"), strict=True):
             with wave.open(path, "wb") as file:
