@@ -103,8 +103,7 @@ def _outcomes(
         batch_size=1,
         compute=pool,
         num_gpus=options.gpus_per_worker,
-        max_restarts=_RESTARTS,
-        max_task_retries=_RESTARTS,
+        ray_remote_args_fn=_bounded,
     )
     try:
         for row in segmented.iter_rows():
@@ -113,6 +112,11 @@ def _outcomes(
             )
     except ray.exceptions.RayError as error:
         raise CoPropError(f"the pipeline on Ray has failed: {_cause(error)}") from error
+
+
+def _bounded() -> dict[str, int]:
+    """Else Ray would go on for ever with a video that ends every process."""
+    return {"max_restarts": _RESTARTS, "max_task_retries": _RESTARTS}
 
 
 def _cause(error: BaseException) -> str:

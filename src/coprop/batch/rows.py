@@ -54,7 +54,6 @@ def done_row(
     id: str,
     path: Path,
     content: Mapping[str, Any],
-    *,
     duration_s: float | None,
     exports: Iterable[str],
     seconds: float,

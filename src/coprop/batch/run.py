@@ -41,6 +41,7 @@ class Collection:
             sources = shard_of(sources, self.shard)
             self._failures = self._failures if self.shard[0] == 1 else []
         self.sources: list[Source] = sources
+        self._copies = {str(source.path): source.copies for source in sources}
 
     @property
     def total(self) -> int:
@@ -94,10 +95,13 @@ class Collection:
             row = None
             if outcome.status is not Status.failed and outcome.id is not None:
                 row = self.segment.folder.row(outcome.id)
-            told(row or failed_row(outcome), outcome)
+            row = row or failed_row(outcome)
+            told({**row, "path": outcome.path, "paths": self._paths(outcome)}, outcome)
+
+    def _paths(self, outcome: Outcome) -> list[str]:
+        return sorted({outcome.path, *map(str, self._copies.get(outcome.path, ()))})
 
     def _write_index(self) -> None:
-        copies = {str(source.path): source.copies for source in self.sources}
-        found = [(outcome, copies.get(outcome.path, ())) for outcome in self.outcomes]
+        found = [(outcome, self._copies.get(outcome.path, ())) for outcome in self.outcomes]
         if note := write_index(self.segment.folder, found):
             self.notes.append(note)

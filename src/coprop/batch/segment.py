@@ -150,43 +150,39 @@ class Segment:
             CoPropError: the models cannot be loaded.
         """
         self.open()
-        _ = self.pipeline  # what is wrong with it is no fault of the video's
-        began, path = time.perf_counter(), path.absolute()
-        id = None
+        path = path.absolute()
         try:
             id = content_id(path)
-            while (outcome := self._attempt(id, path, progress)).status is Status.elsewhere:
-                if not wait:
-                    return outcome
-                time.sleep(_LOOK_S)
-        except OutputError:
-            raise
-        except Exception as error:
-            outcome = _failed(path, id, error, time.perf_counter() - began)
-        _log.info("%s (%s): %s", one_line(str(path)), outcome.id, _told(outcome))
-        return outcome
+        except CoPropError as error:
+            return _noted(_failed(path, None, error))
+        if self._is_complete(id):
+            return _noted(Outcome(str(path), id, Status.before))
+        _ = self.pipeline  # what is wrong with it is no fault of the video's
+        while (outcome := self._attempt(id, path, progress)).status is Status.elsewhere:
+            if not wait:
+                return outcome
+            time.sleep(_LOOK_S)
+        return _noted(outcome)
+
+    def _is_complete(self, id: str) -> bool:
+        return not self.force and self.folder.row(id) is not None
 
     def _attempt(self, id: str, path: Path, progress: Progress | None) -> Outcome:
-        began, folder = time.perf_counter(), self.folder
-        if not self.force and folder.row(id) is not None:
-            return Outcome(str(path), id, Status.before)
+        began = time.perf_counter()
         try:
-            with folder.writing(id) as (part, complete):
-                if not self.force and folder.row(id) is not None:  # by another, just now
+            with self.folder.writing(id) as (part, complete):
+                if self._is_complete(id):  # by another, just now
                     return Outcome(str(path), id, Status.before)
                 content, duration_s = self._segment(path, part, progress)
                 self._export(path, part, progress)
                 seconds = time.perf_counter() - began
-                complete(
-                    done_row(
-                        *(id, path, content),
-                        duration_s=duration_s,
-                        exports=self.exports,
-                        seconds=seconds,
-                    )
-                )
+                complete(done_row(id, path, content, duration_s, self.exports, seconds))
         except LockedError:
             return Outcome(str(path), id, Status.elsewhere)
+        except OutputError:
+            raise
+        except Exception as error:
+            return _failed(path, id, error, time.perf_counter() - began)
         return Outcome(str(path), id, Status.done, seconds=round(seconds, 3))
 
     def _segment(
@@ -221,7 +217,12 @@ class Segment:
         }
 
 
-def _failed(path: Path, id: str | None, error: Exception, seconds: float) -> Outcome:
+def _noted(outcome: Outcome) -> Outcome:
+    _log.info("%s (%s): %s", one_line(outcome.path), outcome.id, _told(outcome))
+    return outcome
+
+
+def _failed(path: Path, id: str | None, error: Exception, seconds: float = 0.0) -> Outcome:
     """What is no fault of coprop's input says its kind, too; one bad video stops no other."""
     text = str(error) if isinstance(error, CoPropError) else f"{type(error).__name__}: {error}"
     _log.debug("%s", one_line(str(path)), exc_info=error)
@@ -231,15 +232,15 @@ def _failed(path: Path, id: str | None, error: Exception, seconds: float) -> Out
 def _told(outcome: Outcome) -> str:
     if outcome.status is Status.done:
         return f"done in {outcome.seconds:.1f} s"
-    return outcome.status.value + (f": {outcome.error}" if outcome.error else "")
+    return f"{outcome.status.value}: {outcome.error}" if outcome.error else "done before"
 
 
-def _name_of(function: object) -> str:
+def _name_of(function: Any) -> str:
     """What tells a function from others, the same in every process: no address in memory."""
     if function is None:
         return "default"
     if isinstance(function, partial):
         given = [*map(repr, function.args), *(f"{k}={v!r}" for k, v in function.keywords.items())]
         return f"{_name_of(function.func)}({', '.join(given)})"
-    named = function if hasattr(function, "__qualname__") else type(function)
+    named: Any = function if hasattr(function, "__qualname__") else type(function)
     return f"{named.__module__}.{named.__qualname__}"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from coprop.batch.segment import Segment
 
 _TRIES = 2  # of a video whose process ends: the second time it is most likely the video's doing
-_STARTS = 3  # of processes that end before they have done anything, in a row
+_ENDS = 4  # of processes, in a row and for each worker: then it is no single video's doing
 _GOODBYE_S = 10.0  # to remove what is half done; then processes are ended without asking
 _AGAIN_S = 1.0  # until a video is asked for again that another run is at work on
 _THREADS = "OMP_NUM_THREADS"
@@ -73,7 +73,7 @@ class WorkerPool:
         self._context = multiprocessing.get_context("spawn")
         self._segments = list(segments)
         self._workers: list[_Worker] = []
-        self._ended_early = 0
+        self._ends = 0
 
     def __enter__(self) -> WorkerPool:
         return self
@@ -120,14 +120,14 @@ class WorkerPool:
         worker.process.join(_GOODBYE_S)
         self._workers[self._workers.index(worker)] = self._started(worker.segment)
         told = _end_of(worker.process.exitcode)
+        self._ends += 1
+        if self._ends >= _ENDS * len(self._segments):
+            raise CoPropError(
+                f"the worker processes end one after another: the last one {told}. Most often "
+                "memory is short; give fewer with --workers."
+            )
         if worker.task is None:
-            self._ended_early += not worker.is_ready
             _log.warning("a worker %s and is replaced", told)
-            if self._ended_early >= _STARTS:
-                raise CoPropError(
-                    f"workers end while they load the models: the last one {told}. Most often "
-                    "memory is short; give fewer with --workers."
-                )
             return None
         task = worker.task
         task.tries += 1
@@ -147,7 +147,7 @@ class WorkerPool:
         if said is None:
             worker.is_ready = True
             return None
-        self._ended_early = 0
+        self._ends = 0
         task, worker.task = worker.task, None
         if said.status is Status.elsewhere and task is not None:
             task.delay_s = _AGAIN_S  # after all others, and not without pause
@@ -208,7 +208,6 @@ def _serve(connection: Connection, segment: Segment, threads: int | None, level:
         if threads is not None:
             torch.set_num_threads(threads)
         try:
-            _ = segment.pipeline
             connection.send(None)
             while True:
                 path, delay_s = connection.recv()
