@@ -13,7 +13,7 @@ from coprop.batch.rows import Status
 from coprop.batch.workers import WorkerPool, available_cores
 from coprop.errors import CheckpointError
 from small_clips import write_clip
-from tools.bench.collections import content, differences, disturbed, lines_of, make_videos, start
+from tools.bench.collections import content, differences, disturbed, drive, make_videos
 
 MADE_BY = "cheap_pipeline:without_drawing"
 
@@ -26,30 +26,31 @@ def path_of_children(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_killed_and_resumed_is_the_same_as_undisturbed(tmp_path: Path) -> None:
-    videos = tmp_path / "videos"
+    """A worker is killed, then the run; what is left is done here, and so is the undisturbed one."""
+    videos, one, killed = tmp_path / "videos", tmp_path / "one", tmp_path / "killed"
     make_videos(videos, 8)
-    *_, last = lines_of(start(videos, tmp_path / "one", 1, made_by=MADE_BY))
-    assert last["failed"] == 0
-    told = disturbed(videos, tmp_path / "killed", 8, seed=1, made_by=MADE_BY)
-    assert [line.split(" after")[0] for line in told[:3]] == ["a worker", "a worker", "the run"]
-    assert told[3] == "resumed to the end, 0 failed"
-    assert differences(tmp_path / "one", tmp_path / "killed") == []
-    assert len((tmp_path / "one" / "index.jsonl").read_text().splitlines()) == 8
-    found = next((tmp_path / "one").glob("*/result.json"))
+    how = {"workers": 2, "kills": 1, "made_by": MADE_BY}
+    told = disturbed(videos, killed, 8, seed=1, **how)
+    assert [line.split(" after")[0] for line in told] == ["a worker", "the run"]
+    complete = len(list(killed.glob("*/video.json")))
+    assert 1 <= complete < 8
+    drive(videos, killed, 1, False, MADE_BY)
+    drive(videos, one, 1, False, MADE_BY)
+    assert differences(one, killed) == []
+    assert len((one / "index.jsonl").read_text().splitlines()) == 8
+    found = next(one.glob("*/result.json"))
     found.write_text(found.read_text() + " ")
-    assert differences(tmp_path / "one", tmp_path / "killed") == [
-        str(found.relative_to(tmp_path / "one"))
-    ]
+    assert differences(one, killed) == [str(found.relative_to(one))]
     assert content(found.parent / "none") is None
 
 
 def test_a_video_that_kills_its_process_is_told(tmp_path: Path) -> None:
-    paths = [write_clip(tmp_path / f"{name}.mp4", frames=2) for name in ("deadly", "a")]
+    path = write_clip(tmp_path / "deadly.mp4", frames=2)
     with WorkerPool([Segment(tmp_path / "out", pipeline=cheap_pipeline.deadly)]) as pool:
-        outcomes = {Path(outcome.path).stem: outcome for outcome in pool.run(paths)}
-    assert outcomes["a"].status is Status.done
-    assert outcomes["deadly"].status is Status.failed
-    assert "was killed by SIGKILL, 2 times" in str(outcomes["deadly"].error)
+        (outcome,) = pool.run([path])
+    assert outcome.status is Status.failed
+    assert "was killed by SIGKILL, 2 times" in str(outcome.error)
+    assert list((tmp_path / "out").glob("[0-9a-f]*")) == []
 
 
 def refuse() -> None:

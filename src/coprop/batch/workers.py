@@ -27,6 +27,7 @@ _TRIES = 2  # of a video whose process ends: the second time it is most likely t
 _ENDS = 4  # of processes, in a row and for each worker: then it is no single video's doing
 _GOODBYE_S = 10.0  # to remove what is half done; then processes are ended without asking
 _AGAIN_S = 1.0  # until a video is asked for again that another run is at work on
+_MEMORY = "Most often memory is short; give fewer with --workers."
 _THREADS = "OMP_NUM_THREADS"
 _log = logging.getLogger(__name__)
 
@@ -118,28 +119,25 @@ class WorkerPool:
         elif worker.sentinel not in ready:
             return None
         worker.process.join(_GOODBYE_S)
-        self._workers[self._workers.index(worker)] = self._started(worker.segment)
-        told = _end_of(worker.process.exitcode)
+        self._workers.remove(worker)
+        told, task = _end_of(worker.process.exitcode), worker.task
         self._ends += 1
         if self._ends >= _ENDS * len(self._segments):
             raise CoPropError(
-                f"the worker processes end one after another: the last one {told}. Most often "
-                "memory is short; give fewer with --workers."
+                f"the worker processes end one after another: the last one {told}. {_MEMORY}"
             )
-        if worker.task is None:
-            _log.warning("a worker %s and is replaced", told)
-            return None
-        task = worker.task
-        task.tries += 1
-        _log.warning("the worker of %s %s and is replaced", task.path, told)
-        if task.tries < _TRIES:
-            tasks.appendleft(task)
-            return None
-        reason = (
-            f"{task.path}: the process that worked on it {told}, {_TRIES} times. Most often memory "
-            "is short; give fewer with --workers."
-        )
-        return Outcome.failure(task.path, reason)
+        _log.warning("a worker %s and is replaced%s", told, f": {task.path}" if task else "")
+        outcome = None
+        if task is not None:
+            task.tries += 1
+            if task.tries < _TRIES:
+                tasks.appendleft(task)
+            else:
+                reason = f"{task.path}: the process that worked on it {told}, {_TRIES} times."
+                outcome = Outcome.failure(task.path, f"{reason} {_MEMORY}")
+        if tasks:
+            self._workers.append(self._started(worker.segment))
+        return outcome
 
     def _heard(self, worker: _Worker, said: Any, tasks: deque[_Task]) -> Outcome | None:
         if isinstance(said, CoPropError):
