@@ -23,26 +23,30 @@ def log_to_stderr(level: int) -> None:
     """Shows the package's messages on stderr.
 
     Args:
-        level: 0 for nothing, 1 for what happens, 2 for all.
+        level: 0 for warnings, 1 for what happens, 2 for all.
     """
-    if not level:
-        return
     logger = logging.getLogger(LOGGER)
     for old in [handler for handler in logger.handlers if isinstance(handler, _Stderr)]:
         logger.removeHandler(old)
-    handler = _Stderr(sys.stderr)
-    handler.setFormatter(_Lines(_FORMAT))
+    handler = _Stderr()
+    handler.setFormatter(_Lines(_FORMAT if level else None))
     logger.addHandler(handler)
     logger.setLevel(_LEVELS[min(level, 2)])
 
 
 def verbosity() -> int:
-    """What `log_to_stderr` was given in this process."""
+    """What `log_to_stderr` was given in this process; 0 where it was not called."""
     logger = logging.getLogger(LOGGER)
     if not any(isinstance(handler, _Stderr) for handler in logger.handlers):
         return 0
     return _LEVELS.index(logger.level)
 
 
-class _Stderr(logging.StreamHandler):  # type: ignore[type-arg]
-    """Known by its class, so that there is only one."""
+class _Stderr(logging.Handler):
+    """Known by its class, so that there is only one; writes to what stderr is at the time."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            sys.stderr.write(self.format(record) + "\n")
+        except Exception:
+            self.handleError(record)

@@ -8,6 +8,7 @@ the segment's other frames, one by one, with their sound --propagator--> their m
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Container, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import replace
@@ -42,6 +43,7 @@ Detector = Callable[[AudioTrack], ControlPoints]
 """What fills the control point slot: a `ControlPointDetector` or any such function."""
 
 WEIGHTS = Path(__file__).parent / "weights"
+_log = logging.getLogger(__name__)
 DEFAULT_MAX_SEGMENT_S = 2.0  # the default's masks drift, and what comes into view must be found
 
 
@@ -139,6 +141,7 @@ class CoProp(Closing):
         folder = as_path("folder", folder, error=CheckpointError) if named else WEIGHTS
         device = None if device is None else checked_device(device)
         dtype = as_dtype(dtype, device or torch.device("cpu"))
+        _log.info("loading models from %s, for %s in %s", folder, device or "cpu", dtype)
         if segmenter is None:
             loaded = KeyframeSegmenter.from_pretrained(_part(folder, "keyframe_segmenter"))
             if off_screen is not None:
@@ -282,12 +285,14 @@ class CoProp(Closing):
 
     def detect(self, audio: GivenSound) -> ControlPoints:
         """Where the sounding objects change (paper section 3.2)."""
-        points = self.detector(as_track(audio))
+        audio = as_track(audio)
+        points = self.detector(audio)
         if not isinstance(points, ControlPoints):
             raise CoPropError(
                 f"the detector must return ControlPoints, got {type(points).__name__}; "
                 "ControlPoints(times_s, scores, flags) makes them from arrays."
             )
+        _log.info("%d control points in %.2f s of sound", points.flags.sum(), audio.duration_s)
         return points
 
     def track(

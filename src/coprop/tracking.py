@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from coprop.media.clip import Clip
     from coprop.media.reader import Frame
 
+_log = logging.getLogger(__name__)
 _ALONE_S = 1 / 25  # how long a frame lasts that is the only one, or the first so far
 
 
@@ -127,6 +129,7 @@ class Tracking:
                     mask = tracker.silent(frame, state.mask if state else None)
                 elif state is None or is_keyframe:
                     words = points.categories_at(_middle_s(span.sources, sound_s))
+                    _log.debug("keyframe %d at %.3f s", frame.index, frame.time_s)
                     started = tracker.start(frame, span.sources, around, words)
                     state = started or (tracker.step(frame, state) if state else None)
                     mask = state.mask if state else tracker.silent(frame, None)

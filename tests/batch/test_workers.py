@@ -26,7 +26,7 @@ def path_of_children(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_killed_and_resumed_is_the_same_as_undisturbed(tmp_path: Path) -> None:
-    """A worker is killed, then the run; what is left is done here, and so is the undisturbed one."""
+    """A worker is killed, then the run; what is left is done here, and so is the other one."""
     videos, one, killed = tmp_path / "videos", tmp_path / "one", tmp_path / "killed"
     make_videos(videos, 8)
     how = {"workers": 2, "kills": 1, "made_by": MADE_BY}

@@ -53,7 +53,7 @@ def run_collection(options: RunOptions, make: MakePipeline) -> None:
     """
     _refuse_options(options)
     out = options.out
-    bars = ProgressBars(shown=not options.quiet and not options.verbose)
+    bars = ProgressBars(shown=not options.quiet)
     stopped = f"interrupted. What is complete stays in {out}; to go on, repeat the command."
     with reported(debug=options.debug, interrupted=lambda: stopped):
         from coprop.batch.inputs import find_videos

@@ -17,6 +17,7 @@ from coprop.cli.common import (
     JsonOption,
     MinGapOption,
     ThresholdOption,
+    VerboseOption,
     detector_for,
     out_option,
     path_option,
@@ -103,6 +104,7 @@ class DetectOptions:
         ),
     ] = None
     as_json: JsonOption = False
+    verbose: VerboseOption = 0
     debug: DebugOption = False
 
 

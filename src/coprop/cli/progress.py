@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from coprop.logs import verbosity
+
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
@@ -23,11 +25,13 @@ class ProgressBars:
     A step that is there again, as that of the next video, begins anew in its bar.
 
     Args:
-        shown: draw the bars. They are never drawn where stderr is not a terminal.
+        shown: draw the bars. They are never drawn where stderr is not a terminal, nor among the
+            lines of --verbose.
     """
 
     def __init__(self, *, shown: bool) -> None:
-        self._bars = _rich_bars() if shown and sys.stderr.isatty() else None
+        drawn = shown and sys.stderr.isatty() and not verbosity()
+        self._bars = _rich_bars() if drawn else None
         self._tasks: dict[str, TaskID] = {}
         self._completed: dict[str, int] = {}
 

@@ -19,6 +19,7 @@ from coprop.cli.common import (
     MinGapOption,
     QuietOption,
     ThresholdOption,
+    VerboseOption,
     checked_device,
     detector_for,
     max_segment_option,
@@ -73,6 +74,7 @@ class RetimeOptions:
     force: Annotated[bool, typer.Option("--force", help="Do all clips anew.")] = False
     quiet: QuietOption = False
     as_json: JsonOption = False
+    verbose: VerboseOption = 0
     debug: DebugOption = False
 
 

@@ -164,7 +164,7 @@ def run(options: RunOptions) -> None:
     if is_collection(options):
         run_collection(options, _pipeline)
         return
-    bars = ProgressBars(shown=not options.quiet and not options.verbose)
+    bars = ProgressBars(shown=not options.quiet)
 
     def interrupted() -> str:
         frames = bars.completed("frames")
