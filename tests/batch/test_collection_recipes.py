@@ -110,7 +110,7 @@ class TestRay:
         text = changed(
             recipe("Ray"),
             **{
-                'ray.init("auto")': 'ray.init("local", include_dashboard=False, num_cpus=1)',
+                'ray.init("auto")': 'ray.init("local", include_dashboard=False, num_cpus=2)',
                 "/shared/videos": paths["VIDEOS"],
                 "/shared/results": paths["RESULTS"],
                 "/shared/rows": tmp_path / "rows",

@@ -29,8 +29,7 @@ def test_killed_and_resumed_is_the_same_as_undisturbed(tmp_path: Path) -> None:
     """A worker is killed, then the run; what is left is done here, and so is the other one."""
     videos, one, killed = tmp_path / "videos", tmp_path / "one", tmp_path / "killed"
     make_videos(videos, 8)
-    how = {"workers": 2, "kills": 1, "made_by": MADE_BY}
-    told = disturbed(videos, killed, 8, seed=1, **how)
+    told = disturbed(videos, killed, 8, seed=1, workers=2, kills=1, made_by=MADE_BY)
     assert [line.split(" after")[0] for line in told] == ["a worker", "the run"]
     complete = len(list(killed.glob("*/video.json")))
     assert 1 <= complete < 8

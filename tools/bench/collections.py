@@ -255,17 +255,17 @@ def main() -> None:
     for part in parts:
         out = given.out / part
         if part == "killed":
-            print(
-                *disturbed(videos, out, given.videos, given.seed, made_by=given.pipeline), sep=", "
-            )
+            how = (videos, out, given.videos, given.seed)
+            told = disturbed(*how, workers=3, kills=2, made_by=given.pipeline)
+            print("killed:", ", ".join(told))
+            _measured(start(videos, out, 3, made_by=given.pipeline), "resumed")
         else:
             workers = 1 if part == "one" else 2
             run = start(videos, out, workers, ray=part == "ray", made_by=given.pipeline)
             _measured(run, part)
         if part != "one" and (given.out / "one").exists():
-            print(
-                f"  {part} differs from one in: {differences(given.out / 'one', out) or 'nothing'}"
-            )
+            named = differences(given.out / "one", out) or "nothing"
+            print(f"  {part} differs from one in: {named}")
         sys.stdout.flush()
 
 
