@@ -104,7 +104,9 @@ def test_recipes_compile() -> None:
 
 
 class TestRay:
-    def test_recipe_and_command(self, paths: dict[str, Any], tmp_path: Path) -> None:
+    def test_recipe_and_command(
+        self, paths: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """The pipeline of the page, and then the command's, which finds all done before."""
         ray = pytest.importorskip("ray")
         text = changed(
@@ -118,7 +120,8 @@ class TestRay:
                 'CoProp.from_pretrained(dtype="auto")': "__import__('cheap_pipeline').pipeline()",
             },
         )
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        monkeypatch.setenv("RAY_worker_niceness", "0")  # else it starves beside other work
         try:
             names: dict[str, Any] = {"__name__": "recipe"}
             exec(text, names)
