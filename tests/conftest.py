@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("coprop", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("coprop")
 
-for folder in ("media", "data", "propagation", "tools/benchmark"):
+for folder in ("batch", "media", "data", "propagation", "tools/benchmark"):
     sys.path.insert(0, str(Path(__file__).parent / folder))
 
 # Tests that run side by side share the cores; each process with all of them is slower than one.

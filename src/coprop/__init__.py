@@ -6,6 +6,7 @@ result = CoProp.from_pretrained()("clip.mp4")
 result.save("out")
 """
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -55,6 +56,9 @@ _HOMES = {
     "Result": "coprop.result",
     "Segment": "coprop.types",
 }
+
+
+logging.getLogger(__name__).addHandler(logging.NullHandler())  # quiet until somebody listens
 
 
 def __getattr__(name: str) -> Any:

@@ -50,6 +50,10 @@ class OutputError(CoPropError):
     """Results that cannot be written where they were asked for."""
 
 
+class LockedError(OutputError):
+    """What is to be written is being written by another process."""
+
+
 class LanguageModelError(CoPropError):
     """A language model that cannot be asked, or whose answer cannot be used."""
 

@@ -109,7 +109,7 @@ def visible(folder: Path) -> list[Path]:
     found = []
     for path in folder.rglob("*"):
         inner = path.relative_to(folder).parts
-        if not any(map(_is_hidden, inner)) and path.is_file():
+        if not any(map(is_hidden, inner)) and path.is_file():
             found.append(path)
     return sorted(found)
 
@@ -124,10 +124,11 @@ def is_empty(folder: Path, left: Collection[Path] = ()) -> bool:
     Raises:
         OSError: it cannot be read.
     """
-    return all(_is_hidden(path.name) or path in left for path in folder.iterdir())
+    return all(is_hidden(path.name) or path in left for path in folder.iterdir())
 
 
-def _is_hidden(name: str) -> bool:
+def is_hidden(name: str) -> bool:
+    """Whether people do not see a file or folder of that name (see `visible`)."""
     return name.startswith(".") or name.lower() in _OF_WINDOWS
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 import weakref
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from coprop.errors import OutputError
+from coprop.errors import LockedError
 from coprop.files import output_errors
 
 _posix: Any
@@ -28,6 +29,7 @@ LOCK = ".coprop.lock"
 
 _UNSUPPORTED = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS}
 _ATTEMPTS = 100  # each fails only if another writer ended at that very moment
+_LOOK_S = 0.05  # between two looks at a lock that is waited for
 _held: weakref.WeakSet[WriterLock] = weakref.WeakSet()
 _fork_watched = False
 
@@ -42,13 +44,17 @@ class WriterLock:
         path: the file that is locked; see `of_folder` and `of_file`.
         what: what is written, for the message.
         made: a folder to remove again if nothing is in it in the end.
+        wait_s: how long to wait for another writer, in seconds.
 
     Raises:
-        OutputError: another writer is at work, or there is no permission to write.
+        LockedError: another writer is at work.
+        OutputError: there is no permission to write.
     """
 
-    def __init__(self, path: Path, what: Path, *, made: Path | None = None) -> None:
-        self._descriptor = _acquired(path, what)
+    def __init__(
+        self, path: Path, what: Path, *, made: Path | None = None, wait_s: float = 0.0
+    ) -> None:
+        self._descriptor = _acquired(path, what, time.monotonic() + wait_s)
         self._release = weakref.finalize(self, _release, self._descriptor, path, made, os.getpid())
         _watch_forks()
         _held.add(self)
@@ -62,11 +68,11 @@ class WriterLock:
         return cls(folder / LOCK, folder, made=folder if new else None)
 
     @classmethod
-    def of_file(cls, path: Path) -> WriterLock:
+    def of_file(cls, path: Path, *, wait_s: float = 0.0) -> WriterLock:
         """The lock of a file, which need not be there yet; its folder is made."""
         with output_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-        return cls(path.with_name(f".{path.name}.lock"), path)
+        return cls(path.with_name(f".{path.name}.lock"), path, wait_s=wait_s)
 
     def release(self) -> None:
         """Lets others write."""
@@ -79,17 +85,21 @@ class WriterLock:
         self.release()
 
 
-def _acquired(path: Path, what: Path) -> int:
-    for _ in range(_ATTEMPTS):
+def _acquired(path: Path, what: Path, deadline: float) -> int:
+    attempts = _ATTEMPTS
+    while attempts:
         with output_errors(what):
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        if not _locked(descriptor):
-            os.close(descriptor)
-            break
-        if _is_still_there(path, descriptor):
-            return descriptor
-        os.close(descriptor)  # of a writer that ended, and took its file away, just now
-    raise OutputError(
+        if _locked(descriptor):
+            if _is_still_there(path, descriptor):
+                return descriptor
+            attempts -= 1  # of a writer that ended, and took its file away, just now
+        elif time.monotonic() >= deadline:
+            attempts = 0
+        else:
+            time.sleep(_LOOK_S)
+        os.close(descriptor)
+    raise LockedError(
         f"{what} is being written by another process. Wait until that has ended, or choose "
         "another place."
     )

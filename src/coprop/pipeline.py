@@ -8,6 +8,7 @@ the segment's other frames, one by one, with their sound --propagator--> their m
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import replace
@@ -48,6 +49,8 @@ from coprop.types import AudioTrack, ControlPoints, FrameMask, Progress
 
 Detector = Callable[[AudioTrack], ControlPoints]
 """What fills the control point slot: a `ControlPointDetector` or any such function."""
+
+_log = logging.getLogger(__name__)
 
 
 class CoProp(Further, NamedPipeline):
@@ -160,6 +163,7 @@ class CoProp(Further, NamedPipeline):
             revision=revision,
             local_files_only=local_files_only,
         )
+        _log.info("loading models from %s, for %s in %s", place, device or "cpu", options.dtype)
         saved = SavedPipeline.found(str(place), options)
         names = saved.names(detector=detector, segmenter=segmenter, propagator=propagator)
         if segmenter is None:
@@ -344,6 +348,7 @@ class CoProp(Further, NamedPipeline):
                 f"the detector must return ControlPoints, got {type(points).__name__}; "
                 "ControlPoints(times_s, scores, flags) makes them from arrays."
             )
+        _log.info("%d control points in %.2f s of sound", points.flags.sum(), track.duration_s)
         return track.placed(points) if isinstance(track, TrackPart) else points
 
     def track(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
@@ -44,6 +45,8 @@ from coprop.types import AudioTrack, ControlPoints, FrameMask, Progress, Segment
 if TYPE_CHECKING:
     from coprop.media.clip import Clip
     from coprop.media.reader import Frame
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, repr=False)
@@ -119,6 +122,8 @@ class Tracking:
             ):
                 frame, span = turn.frame, turn.span
                 end_s = frame.time_s + turn.duration_s
+                if turn.starts:
+                    _log.debug("keyframe %d at %.3f s", frame.index, frame.time_s)
                 mask = carried.mask(turn)
                 if turn.opens and span is not None:
                     if span.sources != begun:

@@ -25,6 +25,7 @@ from coprop.cli.run import run
 from coprop.cli.train import train
 from coprop.cli.worker import worker
 from coprop.errors import CoPropError
+from coprop.logs import log_to_stderr
 
 _HELP = """Masks of the objects that make sound, for every frame of a video.
 
@@ -87,7 +88,7 @@ def _main(
         ),
     ] = False,
 ) -> None:
-    pass
+    log_to_stderr(0)
 
 
 def exit_code(application: typer.Typer, name: str = "coprop") -> int:

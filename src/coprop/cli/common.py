@@ -84,6 +84,13 @@ def export_names(given: list[str] | None) -> list[str] | None:
     return list(dict.fromkeys(given)) if given else given
 
 
+def _verbose(level: int) -> int:
+    from coprop.logs import log_to_stderr
+
+    log_to_stderr(level)
+    return level
+
+
 class PrecisionName(str, Enum):
     """Of `coprop.precision.Precision`."""
 
@@ -154,6 +161,17 @@ JsonOption = Annotated[
     bool, typer.Option("--json", help="Print JSON, and nothing else, to stdout.")
 ]
 DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+VerboseOption = Annotated[
+    int,
+    typer.Option(
+        "--verbose",
+        "-v",
+        count=True,
+        callback=_verbose,
+        show_default=False,
+        help="Say on stderr what happens, in place of progress bars; -vv for all details.",
+    ),
+]
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from warnings import catch_warnings, simplefilter
 import typer
 
 from coprop.brief import text_of
-from coprop.cli.common import DebugOption, JsonOption, reported
+from coprop.cli.common import DebugOption, JsonOption, VerboseOption, reported
 from coprop.cli.dataset_options import (
     ControlPointsOption,
     DatasetOption,
@@ -55,6 +55,7 @@ class ComparisonOptions:
     device: LlmDeviceOption = None
     offline: OfflineOption = False
     as_json: JsonOption = False
+    verbose: VerboseOption = 0
     debug: DebugOption = False
 
 

@@ -16,6 +16,7 @@ from coprop.cli.common import (
     JsonOption,
     MinGapOption,
     ThresholdOption,
+    VerboseOption,
     checked_device,
     out_option,
     path_option,
@@ -112,6 +113,7 @@ class DetectOptions:
     ] = None
     offline: OfflineOption = False
     as_json: JsonOption = False
+    verbose: VerboseOption = 0
     debug: DebugOption = False
 
 

@@ -16,6 +16,7 @@ from coprop.cli.common import (
     DeviceOption,
     JsonOption,
     QuietOption,
+    VerboseOption,
     checked_device,
     max_segment_option,
     out_option,
@@ -147,6 +148,7 @@ class EvalOptions:
     force: Annotated[bool, typer.Option("--force", help="Forget an earlier run in DIR.")] = False
     quiet: QuietOption = False
     as_json: JsonOption = False
+    verbose: VerboseOption = 0
     debug: DebugOption = False
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from coprop.cli.common import DebugOption, out_option, reported, say
+from coprop.cli.common import DebugOption, VerboseOption, out_option, reported, say
 from coprop.cli.dataset_options import (
     ControlPointsOption,
     DatasetOption,
@@ -28,6 +28,7 @@ class ExamplesOptions:
     ]
     split: SplitOption = "train"
     control_points: ControlPointsOption = None
+    verbose: VerboseOption = 0
     debug: DebugOption = False
 
 

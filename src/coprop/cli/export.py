@@ -14,6 +14,7 @@ from coprop.cli.common import (
     AudioTrackOption,
     DebugOption,
     JsonOption,
+    VerboseOption,
     VideoTrackOption,
     export_names,
     path_option,
@@ -72,6 +73,7 @@ class ExportOptions:
         bool, typer.Option("--quiet", "-q", help="No progress bar and no summary.")
     ] = False
     as_json: JsonOption = False
+    verbose: VerboseOption = 0
     debug: DebugOption = False
 
 

@@ -17,6 +17,7 @@ from coprop.cli.common import (
     MinGapOption,
     QuietOption,
     ThresholdOption,
+    VerboseOption,
     checked_device,
     max_segment_option,
     out_option,
@@ -80,6 +81,7 @@ class RetimeOptions:
     offline: OfflineOption = False
     quiet: QuietOption = False
     as_json: JsonOption = False
+    verbose: VerboseOption = 0
     debug: DebugOption = False
 
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from coprop.brief import counted, text_of
+from coprop.cli.collection_job import is_collection, run_collection
+from coprop.cli.collection_options import GpusOption, RayOption, ShardOption, WorkersOption
 from coprop.cli.common import (
     AudioTrackOption,
     DebugOption,
@@ -22,6 +24,7 @@ from coprop.cli.common import (
     PrecisionOption,
     SegmentsAtOnceOption,
     ThresholdOption,
+    VerboseOption,
     VideoTrackOption,
     export_names,
     max_segment_option,
@@ -75,9 +78,14 @@ _LISTED = 20  # segments in the summary: what a terminal shows without scrolling
 class RunOptions:
     """The options of ``coprop run``."""
 
-    video: Annotated[
-        Path,
-        typer.Argument(metavar="VIDEO", show_default=False, readable=False, help="The video file."),
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="VIDEO... | FOLDER | LIST",
+            show_default=False,
+            readable=False,
+            help="A video; or many: files, folders, or lists of them (.txt, .csv, .tsv, .jsonl).",
+        ),
     ]
     out: Annotated[
         Path,
@@ -135,13 +143,23 @@ class RunOptions:
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="No progress bar and no summary.")
     ] = False
+    workers: WorkersOption = None
+    shard: ShardOption = None
+    ray: RayOption = None
+    gpus_per_worker: GpusOption = None
     as_json: JsonOption = False
+    verbose: VerboseOption = 0
     debug: DebugOption = False
 
     def __post_init__(self) -> None:
         if self.out == Path(_NAMED_AFTER_VIDEO):
-            named = _NAMED_AFTER_VIDEO.replace("VIDEO", self.video.stem)
+            named = _NAMED_AFTER_VIDEO.replace("VIDEO", self.video.resolve().stem)
             object.__setattr__(self, "out", Path(named))
+
+    @property
+    def video(self) -> Path:
+        """The one that is given; of many, the first."""
+        return self.paths[0]
 
 
 def run(options: RunOptions) -> None:
@@ -151,7 +169,12 @@ def run(options: RunOptions) -> None:
     sound, timeline.png and result.json. Frames are read one at a time, so memory does not grow
     with the video's length. After Ctrl-C the masks written so far stay.
 
-    --json prints what result.json holds, without the rows of single frames, and the folder.
+    Of many videos (files, a folder, a list, or --workers, --shard, --ray) each gets a folder of its
+    own in DIR, named by its content, and a line in index.jsonl. What is complete there is not done
+    again; what fails is told at the end.
+
+    --json prints what result.json holds, without the rows of single frames, and the folder; of many
+    videos the line of each in the index, as it is done.
 
     \b
     Examples:
@@ -166,7 +189,12 @@ def run(options: RunOptions) -> None:
       coprop run clip.mp4 --words dog,violin --out result
       coprop run clip.mp4 --propagator facebook/sam2.1-hiera-tiny --out result
       coprop run clip.mp4 --out result --export coco --export cutout-webm
+      coprop run videos/ --out results --workers 4
+      coprop run list.txt --out results --shard 3/10
     """
+    if is_collection(options):
+        run_collection(options, _pipeline)
+        return
     bars = ProgressBars(shown=not options.quiet)
 
     def interrupted() -> str:

@@ -38,13 +38,24 @@ def media_in(folder: Path) -> list[Path]:
     return [path for path in visible(folder) if _is_media(path)]
 
 
+def is_video(path: Path) -> bool:
+    """Whether a file is a film, told by its suffix."""
+    return _has_suffix(path, VIDEO)
+
+
 def _is_media(path: Path) -> bool:
+    return _has_suffix(path, VIDEO | SOUND)
+
+
+def _has_suffix(path: Path, suffixes: frozenset[str]) -> bool:
     suffix = path.suffix.lower()
-    return suffix in VIDEO | SOUND and not (suffix in _ALSO_CODE and _is_text(path))
+    return suffix in suffixes and not (suffix in _ALSO_CODE and _is_text(path))
 
 
 def _is_text(path: Path) -> bool:
     try:
+        if not path.is_file():  # a pipe would be waited for
+            return False
         with path.open("rb") as file:
             head = file.read(_HEAD)
     except OSError:
