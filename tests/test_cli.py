@@ -25,7 +25,7 @@ from typer.testing import CliRunner, Result
 import coprop
 from coprop import CoProp
 from coprop.cli import app
-from coprop.cli.run import summary
+from coprop.cli.summary import summary
 from small_clips import write_clip
 
 WRITTEN = {"masks", "overlay.mp4", "timeline.png", "result.json"}

@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 import coprop
 from coprop.brief import one_line
 from coprop.cli import app
-from coprop.cli.run import summary
+from coprop.cli.summary import summary
 from coprop.errors import CoPropError
 from coprop.evaluation.table import text
 from coprop.media.audio_file import AudioFile

@@ -1,10 +1,11 @@
-"""What a pipeline does beside whole clips: live sessions, and corrections of results."""
+"""What a pipeline does beside whole clips: live sessions, corrections, its model alone."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from coprop.context import with_neighbours
 from coprop.corrections import corrected
 from coprop.keyframes.naming import SoundNamer
 from coprop.live.latency import LOOK_AHEAD_S
@@ -12,7 +13,7 @@ from coprop.media.clip import Clip
 from coprop.prompts import Prompt
 from coprop.result import Result
 from coprop.tracking import SegmentTracker
-from coprop.types import AudioTrack, ControlPoints
+from coprop.types import AudioTrack, ControlPoints, FrameMask
 
 if TYPE_CHECKING:
     from coprop.live.session import LiveSession
@@ -70,3 +71,26 @@ class Further:
         return corrected(
             result, prompts, lambda clip: self._tracker_for(clip.audio, clip), self.max_segment_s
         )
+
+    def every_frame(
+        self,
+        clip: Clip,
+        points: ControlPoints | None = None,
+        *,
+        numbers: Container[int] | None = None,
+    ) -> Iterator[FrameMask]:
+        """Yields the keyframe model's own mask of every frame, as it is used without coprop.
+
+        Nothing of the pipeline takes part, for comparison: the model is asked in silence too.
+
+        Args:
+            clip: the clip.
+            points: where a text-guided model takes its words from.
+            numbers: of the frames that are asked for, from 0; None for all.
+        """
+        tracker = self._tracker_for(clip.audio, clip)
+        for frame, around in with_neighbours(clip.frames, tracker.context):
+            if numbers is not None and frame.index not in numbers:
+                continue
+            words = None if points is None else points.categories_at(frame.time_s)
+            yield tracker.alone(frame, around, words)

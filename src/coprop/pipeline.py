@@ -9,7 +9,7 @@ the segment's other frames, one by one, with their sound --propagator--> their m
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from fractions import Fraction
@@ -25,7 +25,6 @@ from coprop.assembly.saved import DEFAULT_MAX_SEGMENT_S as DEFAULT_MAX_SEGMENT_S
 from coprop.assembly.saved import DEFAULT_WORKING_EDGE, Saved, SavedPipeline
 from coprop.assembly.told import with_words
 from coprop.brief import brief
-from coprop.context import with_neighbours
 from coprop.control_points.detector import ControlPointDetector
 from coprop.errors import CheckpointError, CoPropError
 from coprop.further import Further
@@ -361,7 +360,7 @@ class CoProp(Further, NamedPipeline):
     ) -> Tracking:
         """Every frame of a clip with its mask, given its control points, as they are asked for."""
         return Tracking(
-            self._tracker(clip),
+            self._tracker_for(clip.audio, clip),
             clip,
             points,
             longest_s=self.max_segment_s,
@@ -373,38 +372,12 @@ class CoProp(Further, NamedPipeline):
             ),
         )
 
-    def every_frame(
-        self,
-        clip: Clip,
-        points: ControlPoints | None = None,
-        *,
-        numbers: Container[int] | None = None,
-    ) -> Iterator[FrameMask]:
-        """Yields the keyframe model's own mask of every frame, as it is used without coprop.
-
-        Nothing of the pipeline takes part, for comparison: the model is asked in silence too.
-
-        Args:
-            clip: the clip.
-            points: where a text-guided model takes its words from.
-            numbers: of the frames that are asked for, from 0; None for all.
-        """
-        tracker = self._tracker(clip)
-        for frame, around in with_neighbours(clip.frames, tracker.context):
-            if numbers is not None and frame.index not in numbers:
-                continue
-            words = None if points is None else points.categories_at(frame.time_s)
-            yield tracker.alone(frame, around, words)
-
     def _kept(self, mask: FrameMask, soft: bool) -> FrameMask:
         if not soft:
             return replace(mask, probabilities=None)
         if self.device.type != "cpu":
             _ = mask.probabilities  # or a long video's would fill the device
         return mask
-
-    def _tracker(self, clip: Clip) -> SegmentTracker:
-        return self._tracker_for(clip.audio, clip)
 
     def _tracker_for(self, audio: AudioTrack, clip: Clip | None = None) -> SegmentTracker:
         length = (clip.num_frames, clip.duration_s) if clip is not None else (None, None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from coprop.brief import counted, text_of
 from coprop.cli.collection_job import is_collection, run_collection
 from coprop.cli.collection_options import GpusOption, RayOption, ShardOption, WorkersOption
 from coprop.cli.common import (
@@ -61,6 +60,7 @@ from coprop.cli.prompt_options import (
     StartOption,
     prompts_of,
 )
+from coprop.cli.summary import summary
 from coprop.errors import MissingAudioError, OutputError
 from coprop.export.targets import FOLDER, TARGETS, remove_exports
 from coprop.hub import offline
@@ -71,7 +71,6 @@ if TYPE_CHECKING:
 
 
 _NAMED_AFTER_VIDEO = "VIDEO-coprop"  # the folder where none is given
-_LISTED = 20  # segments in the summary: what a terminal shows without scrolling
 
 
 @dataclass(frozen=True)
@@ -350,53 +349,4 @@ def _what_stays(options: RunOptions, frames: int) -> str:
     return (
         f"interrupted after {frames} frames. Their masks are complete, in {options.out / 'masks'}; "
         "there is no overlay and no result.json. --force begins anew."
-    )
-
-
-def summary(content: dict[str, Any], out: Path) -> str:
-    """What the command prints at the end.
-
-    Args:
-        content: what result.json holds.
-        out: the folder.
-    """
-    frames, segments = content["frames"], content["segments"]
-    size = f"{content['width']} x {content['height']}"
-    told = [
-        f"{counted(len(frames), 'frame')} of {size}",
-        counted(len(content["control_points"]) - 1, "change"),
-        counted(len(segments), "segment"),
-    ]
-    lines = [f"{content['video']}: {', '.join(told)}", ""]
-    lines += _segment_lines(segments, frames) if segments else ["Nothing is heard."]
-    return text_of(
-        [*lines, "", f"Written to {out}: masks/, overlay.mp4, timeline.png, result.json"]
-    )
-
-
-def _segment_lines(
-    segments: Sequence[Mapping[str, Any]], frames: Sequence[Mapping[str, Any]]
-) -> list[str]:
-    """Such as "0.50 to 3.50 s  Drum kit 0.81   12.3% masked"; of the 21st and later their number.
-
-    Args:
-        segments: as result.json has them.
-        frames: likewise.
-    """
-    rows = [_cells(segment, frames) for segment in segments[:_LISTED]]
-    when, what = (max((len(row[i]) for row in rows), default=0) for i in (0, 1))
-    lines = [f"  {row[0]:>{when}}  {row[1]:<{what}}  {row[2]:>6} masked" for row in rows]
-    if len(segments) > _LISTED:
-        lines.append(f"  and {len(segments) - _LISTED} more, in result.json")
-    return lines
-
-
-def _cells(segment: Mapping[str, Any], frames: Sequence[Mapping[str, Any]]) -> tuple[str, str, str]:
-    """When, what sounds, how much is masked."""
-    start_s, end_s, named = segment["start_s"], segment["end_s"], segment.get("categories")
-    areas = [frame["area"] for frame in frames if start_s <= frame["time_s"] < end_s]
-    return (
-        f"{start_s:.2f} to {end_s:.2f} s",
-        f"{named[0]['name']} {named[0]['probability']:.2f}" if named else "-",
-        f"{sum(areas) / len(areas):.1%}" if areas else "-",
     )

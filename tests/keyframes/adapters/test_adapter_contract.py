@@ -17,7 +17,7 @@ from coprop.errors import CoPropError, ModelOutputError
 from coprop.keyframes.adapters import CallableSegmenter, adapter_for
 from coprop.keyframes.adapters.inference import evaluation_mode, network_of
 from coprop.keyframes.model import as_logits
-from coprop.pipeline import _device_of
+from coprop.slots import device_of
 from pipeline_samples import Shifter, changes_at, clip_of, noise
 
 SOFT = torch.linspace(0, 1, 24).view(1, 1, 4, 6)
@@ -146,8 +146,8 @@ def test_the_device_of_a_part_is_its_own() -> None:
     model = Own()
     model.model = nn.Linear(1, 1, device="meta")  # registered last
     assert network_of(model) is model
-    assert _device_of(model).type == "cpu"
-    assert _device_of(CallableSegmenter(nn.Linear(1, 1, device="meta"))).type == "meta"
+    assert device_of(model).type == "cpu"
+    assert device_of(CallableSegmenter(nn.Linear(1, 1, device="meta"))).type == "meta"
 
 
 def test_different_networks_do_not_wait_for_each_other() -> None:
