@@ -11,7 +11,10 @@ import torch
 from torch import Tensor
 
 from coprop import ControlPoints, CoProp, CoPropError
+from coprop.context import FrameContext
 from coprop.encoders.yamnet import class_names
+from coprop.errors import ShapeError
+from coprop.keyframes.instance_scoring import InstanceScores, MotionAgreement
 from coprop.keyframes.text import Instance, TextSegmenter, TextToMasks, audioset_phrases
 from coprop.keyframes.text.instances import alike, distinct
 from coprop.keyframes.text.phrases import phrase_of
@@ -66,6 +69,57 @@ def test_words_are_labels_in_their_order() -> None:
 def test_instances_are_labels_from_left_to_right() -> None:
     segmenter = TextSegmenter(Seer(), categories=("dog", "violin"), instances=True)
     assert shown(segmenter(FRAMES, SOUND)) == [[1, 1, 0, 3, 3, 0, 2, 2]]
+
+
+class Leftmost:
+    """A scorer that takes the leftmost to sound; notes what it is given."""
+
+    surroundings, window_s = FrameContext(3, 0.5, "first"), 2.0
+
+    def __init__(self) -> None:
+        self.given: list[tuple[tuple[int, ...], tuple[int, ...], tuple[float, ...], float]] = []
+
+    def __call__(
+        self, masks: Tensor, frames: Tensor, times_s: Sequence[float], sound: AudioTrack
+    ) -> InstanceScores:
+        of = (tuple(masks.shape), tuple(frames.shape), tuple(times_s), sound.duration_s)
+        self.given.append(of)
+        places = masks.amax(dim=1).argmax(dim=1)
+        return InstanceScores((places == places.min()).float(), 0.9)
+
+
+def test_of_several_things_of_a_word_a_scorer_chooses() -> None:
+    scorer = Leftmost()
+    segmenter = TextSegmenter(Seer(), categories=("dog", "violin"), instance_scorer=scorer)
+    with pytest.raises(
+        ShapeError, match=r"around must be \(1, 3, 3, H, W\) .* a pipeline gives it"
+    ):
+        segmenter(FRAMES, SOUND)
+    logits = segmenter(FRAMES, torch.zeros(1, 32_000), torch.rand(1, 3, 3, 4, 8))
+    assert shown(logits) == [[1, 1, 0, 2, 2, 0, 0, 0]]
+    # One violin: nobody is asked.
+    assert scorer.given == [((2, 4, 8), (3, 3, 4, 8), (1.0, 1.5, 2.0), 2.0)]
+
+
+def test_a_pipeline_gives_a_scorer_frames_and_sound() -> None:
+    scorer = Leftmost()
+    segmenter = TextSegmenter(Seer(), categories=("dog",), instance_scorer=scorer)
+    pipeline = CoProp.wrap(
+        segmenter, detector=changes_at(1.0), propagator=Shifter(), namer=None, max_segment_s=None
+    )
+    result = pipeline(torch.rand(8, 3, 4, 8), audio=noise(2.0), fps=4)
+    assert [given[1:] for given in scorer.given] == [((3, 3, 4, 8), (1.0, 1.5, 2.0), 2.0)] * 2
+    assert (result.labels[0, 1] == [1, 1, 0, 0, 0, 0, 0, 0]).all()
+
+
+def test_motion_agreement_fits() -> None:
+    segmenter = TextSegmenter(Seer(), categories=("dog",), instance_scorer=MotionAgreement())
+    assert (segmenter.window_s, segmenter.surroundings.frames) == (4.0, 20)
+    silence, still = torch.zeros(1, 64_000), FRAMES.unsqueeze(1).expand(1, 20, 3, 4, 8)
+    # Nothing tells, so that both are taken to sound.
+    assert shown(segmenter(FRAMES, silence, still)) == [[1, 1, 0, 0, 0, 0, 1, 1]]
+    with pytest.raises(CoPropError, match=r"instance_scorer must be a function"):
+        TextSegmenter(Seer(), instance_scorer=3)  # type: ignore[arg-type]
 
 
 def test_one_thing_found_twice_is_one_instance() -> None:

@@ -12,8 +12,15 @@ from torch import Tensor, nn
 
 from coprop.categories import as_words
 from coprop.checks import number, shown
+from coprop.context import ALONE, FrameContext
 from coprop.errors import CoPropError, ShapeError
 from coprop.inputs import AnyPath
+from coprop.keyframes.instance_scoring import (
+    InstanceScorer,
+    MotionAgreement,
+    sounding_instances,
+    times_around,
+)
 from coprop.keyframes.model import check_input
 from coprop.keyframes.text.families import load_text_to_masks
 from coprop.keyframes.text.instances import (
@@ -26,6 +33,7 @@ from coprop.keyframes.text.instances import (
 from coprop.keyframes.text.phrases import Phrases, check_phrases, phrase_of
 from coprop.keyframes.text_guided import TextGuided
 from coprop.keyframes.timed import Moment
+from coprop.types import Audio
 
 _LEAST = 1e-6  # of a probability: its logit is finite in single precision
 _SAME = 0.8  # of their union that two masks have in common if they are one thing's
@@ -50,6 +58,8 @@ class TextSegmenter(TextGuided):
         instances: each thing has a label of its own, where the model tells them apart. In each
             keyframe those of a word are numbered from left to right.
         classes: words in the order of their labels, such as a dataset's; no others are looked for.
+        instance_scorer: chooses, of the several things of a word, those that sound, such as
+            `coprop.keyframes.instance_scoring.MotionAgreement`; by default all of them do.
 
     Raises:
         CoPropError: a model that cannot be called, or words or phrases that are none.
@@ -68,6 +78,7 @@ class TextSegmenter(TextGuided):
     categories: tuple[str, ...] | None = None
     instances: bool = False
     classes: tuple[str, ...] | None = None
+    instance_scorer: InstanceScorer | None = None
     _numbers: dict[tuple[str, int], int] | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -79,6 +90,14 @@ class TextSegmenter(TextGuided):
         check_phrases(self.phrases)
         if not isinstance(self.instances, bool):
             raise CoPropError(f"instances must be True or False, got {shown(self.instances)}.")
+        if self.instance_scorer is not None:
+            if not callable(self.instance_scorer):
+                raise CoPropError(
+                    "instance_scorer must be a function, as InstanceScorer in "
+                    f"coprop.keyframes.instance_scoring says, got {shown(self.instance_scorer)}."
+                )
+            window_s = getattr(self.instance_scorer, "window_s", MotionAgreement.window_s)
+            object.__setattr__(self, "window_s", window_s)
         object.__setattr__(self, "categories", as_words(self.categories))
         object.__setattr__(self, "classes", _classes(self.classes))
         if self.instances and self.classes:
@@ -97,6 +116,7 @@ class TextSegmenter(TextGuided):
         categories: Sequence[str] | None = None,
         instances: bool = False,
         classes: Sequence[str] | None = None,
+        instance_scorer: InstanceScorer | None = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
         local_files_only: bool = False,
@@ -109,7 +129,7 @@ class TextSegmenter(TextGuided):
             masks: SAM 2, SAM 2.1 or EdgeTAM, which makes masks of a detector's boxes.
             threshold: the least score, in [0, 1], of what is masked; by default transformers' own
                 of the family: 0.25, OWLv2 0.1, SAM 3 0.3; CLIPSeg 0.5.
-            phrases, categories, instances, classes: see the class.
+            phrases, categories, instances, classes, instance_scorer: see the class.
             device: where to compute; the CPU by default.
             dtype: of the weights; as they are stored by default.
             local_files_only: never ask the hub; what was fetched before is found.
@@ -126,6 +146,7 @@ class TextSegmenter(TextGuided):
             "categories": categories,
             "instances": instances,
             "classes": classes,
+            "instance_scorer": instance_scorer,
         }
         cls(lambda images, words: [], **options)  # what is wrong with them is said before loading
         model = load_text_to_masks(
@@ -151,6 +172,13 @@ class TextSegmenter(TextGuided):
             label: phrase if i == 0 else f"{phrase} {i + 1}"
             for (phrase, i), label in self._known().items()
         }
+
+    @property
+    def surroundings(self) -> FrameContext:
+        """The frames around a keyframe that the scorer looks at."""
+        if self.instance_scorer is None:
+            return ALONE
+        return getattr(self.instance_scorer, "surroundings", MotionAgreement.surroundings)
 
     def find(self, frames: Tensor, words: Sequence[Sequence[str]]) -> list[list[Instance]]:
         """The instances in each of K frames.
@@ -189,20 +217,23 @@ class TextSegmenter(TextGuided):
         """Itself: what is seen depends on no time."""
         return self
 
-    def __call__(self, frames: Tensor, audio: Tensor) -> Tensor:
+    def __call__(self, frames: Tensor, audio: Tensor, around: Tensor | None = None) -> Tensor:
         """Logits (K, C, H, W), background first and 0: a label shows where its own is higher.
 
         Args:
             frames: (K, 3, H, W) RGB in [0, 1].
-            audio: not looked at.
+            audio: (K, samples) at 16 kHz, which only an instance scorer hears.
+            around: (K, T, 3, H, W), the frames of `surroundings`, which only a scorer sees.
 
         Raises:
             CoPropError: nobody said what sounds.
-            ShapeError: other shapes.
+            ShapeError: other shapes, or a scorer without its frames.
         """
         check_input(frames, audio)
         known, words = self._known(), self.words()
         found = self.find(frames, [words] * len(frames))
+        if self.instance_scorer is not None:
+            found = self._sounding(found, audio, around)
         if not self.instances:
             for phrase in self._phrases(words):
                 known.setdefault((phrase, 0), _next(known))
@@ -214,6 +245,24 @@ class TextSegmenter(TextGuided):
         logits = soft.float().clamp(_LEAST, 1 - _LEAST).logit()
         logits[:, 0] = 0
         return logits
+
+    def _sounding(
+        self, found: Sequence[list[Instance]], audio: Tensor, around: Tensor | None
+    ) -> list[list[Instance]]:
+        """Of each frame's instances those that the scorer takes to sound."""
+        wanted = (len(found), self.surroundings.frames)
+        if around is None or tuple(around.shape[:2]) != wanted:
+            given = None if around is None else tuple(around.shape)
+            raise ShapeError(
+                f"around must be ({wanted[0]}, {wanted[1]}, 3, H, W) for the instance scorer, got "
+                f"{given}; a pipeline gives it."
+            )
+        times_s = times_around(self.surroundings, self.window_s)
+        tracks = [Audio(own.float().cpu().numpy(), self.sample_rate) for own in audio]
+        return [
+            sounding_instances(own, self.instance_scorer, near, times_s, track)
+            for own, near, track in zip(found, around, tracks, strict=True)
+        ]
 
     def _labelled(
         self, instances: Sequence[Instance], known: dict[tuple[str, int], int]
