@@ -74,7 +74,7 @@ def test_the_extra_installs_it(extra: str) -> None:
     assert any(line.startswith(USES[extra][0]) for line in extras[extra])
     assert not any(line.startswith(USES[extra][0]) for line in project["dependencies"])
     assert extra in extras["all"][0]
-    assert "coprop[all,docs]" in extras["dev"]
+    assert any(line.startswith("coprop[all,") for line in extras["dev"])
 
 
 def test_what_a_package_lacks_itself_is_named_too() -> None:

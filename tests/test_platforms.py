@@ -42,7 +42,8 @@ for module, names in {
 
 import coprop
 for found in pkgutil.walk_packages(coprop.__path__, "coprop."):
-    __import__(found.name)
+    if not found.name.startswith("coprop.demo."):  # what gradio needs there is its own matter
+        __import__(found.name)
 
 import torch
 from coprop import CoProp

@@ -309,7 +309,7 @@ def test_a_step_that_fails_is_told_at_its_time(
     eighth = torch.zeros(())
     pipeline = wrapped(segments_at_once=number)
     with Clip(pictures(), noise(3), fps=FPS) as clip:
-        tracker = pipeline._tracker(clip)
+        tracker = pipeline._tracker_for(clip.audio, clip)
         (eighth,) = (tracker._propagator_image(f)[0][0] for f in clip.frames if f.index == 8)
     monkeypatch.setattr(AudioInsertPropagator, "step", fails)
     masks: list[FrameMask] = []

@@ -56,7 +56,7 @@ def test_count() -> None:
     count = Counter(block.language for block in blocks)
     assert count["python"] >= 40
     assert count["sh"] >= 25
-    assert set(count) <= {"python", "sh", "json", ""}
+    assert set(count) <= {"python", "sh", "bash", "json", ""}
     whole = [block for block in blocks if block.why and block.words is None]
     in_part = [block for block in blocks if block.why and block.words is not None]
     assert (len(whole), len(in_part)) == (NOT_RUN, PARTLY)

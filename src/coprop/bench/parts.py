@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import resource
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +13,7 @@ from typing import Any
 
 import torch
 
+from coprop.bench.memory import peak_mib
 from coprop.bench.stopwatch import Stopwatch, Watched, clock_of, counted, matrix_rate
 from coprop.errors import CoPropError
 from coprop.inputs import AnyPath
@@ -22,8 +21,6 @@ from coprop.media.clip import Clip
 from coprop.pipeline import CoProp
 from coprop.propagation.propagator import AudioInsertPropagator
 from coprop.result import save
-
-MIB = 2**20 if sys.platform == "darwin" else 2**10  # of ru_maxrss
 
 # What the network's methods are part of; `attention` is what is left of `propagate` without the
 # decoder, and what memory is made of.
@@ -67,7 +64,8 @@ class BenchResult:
         frames: how many there were.
         segments_at_once: as the pipeline had it.
         wall_s, cpu_s: end to end, from opening the clip to the last file.
-        peak_mib: the largest resident set of the process then, and on CUDA its memory in use.
+        peak_mib: the largest resident set of the process then, where the system tells; and on CUDA
+            its memory in use.
         matrix_rate: operations a second of a product of two matrices of 1024 x 1024.
         parts: what each took, one after another in one thread.
     """
@@ -82,7 +80,7 @@ class BenchResult:
     segments_at_once: int | str
     wall_s: float
     cpu_s: float
-    peak_mib: float
+    peak_mib: float | None
     cuda_peak_mib: float | None
     matrix_rate: float
     parts: dict[str, PartCost]
@@ -173,7 +171,7 @@ def _end_to_end(pipeline: CoProp, video: AnyPath, frames: int) -> dict[str, Any]
         "frames": content["num_frames"],
         "width": content["width"],
         "height": content["height"],
-        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / MIB,
+        "peak_mib": peak_mib(),
         "cuda_peak_mib": (
             torch.cuda.max_memory_allocated(pipeline.device) / 2**20 if cuda else None
         ),
@@ -234,14 +232,14 @@ def _watched(pipeline: CoProp, watch: Stopwatch) -> Iterator[None]:
 
 def table(result: BenchResult) -> str:
     """What the command prints."""
+    peak = "" if result.peak_mib is None else f"   {result.peak_mib:.0f} MiB at the peak"
     lines = [
         f"{result.frames} frames of {result.width} x {result.height}, {result.dtype}, on "
         f"{result.device}, {result.threads} thread(s), segments at once: "
         f"{result.segments_at_once}",
         "",
         f"end to end   {result.frames / result.wall_s:7.2f} frames/s   "
-        f"{1000 * result.cpu_s / result.frames:7.1f} CPU ms a frame   "
-        f"{result.peak_mib:.0f} MiB at the peak",
+        f"{1000 * result.cpu_s / result.frames:7.1f} CPU ms a frame{peak}",
     ]
     if result.cuda_peak_mib is not None:
         lines.append(f"             {result.cuda_peak_mib:.0f} MiB of the GPU at the peak")

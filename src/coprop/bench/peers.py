@@ -11,7 +11,6 @@ their weights are random, and their masks mean nothing.
 from __future__ import annotations
 
 import importlib
-import resource
 import statistics
 import sys
 import time
@@ -26,6 +25,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from coprop.bench.memory import peak_mib
 from coprop.encoders.visual import normalised
 from coprop.errors import CoPropError
 from coprop.extras import needs
@@ -35,7 +35,6 @@ from coprop.propagation.propagator import AudioInsertPropagator, Propagator
 from coprop.propagation.sam2 import Sam2Propagator
 
 TRANSFORMERS = {"edgetam": "EdgeTamVideo", "sam2": "Sam2Video"}
-MIB = 2**20 if sys.platform == "darwin" else 2**10  # of ru_maxrss
 Step = Callable[[Tensor], Tensor]  # a frame's logits (1, K + 1, H, W)
 _ENGINE = Path("networks", "engines", "aot_engine.py")  # by which a checkout is known
 
@@ -256,11 +255,11 @@ def peak(options: PeerOptions, which: int) -> float:
     contender = contenders(options)[which]
     frames = scene(options)
     first, labels = next(frames)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_mib() or 0.0
     step = contender.begin(first, labels)
     for frame, _ in frames:
         step(frame)
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / MIB
+    return (peak_mib() or 0.0) - before
 
 
 def measured(options: PeerOptions) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import typer
 from coprop.callables import names_function
 from coprop.cli.common import checked_device
 from coprop.cli.model_option import model_made
-from coprop.errors import CoPropError
+from coprop.errors import CheckpointError, CoPropError
 
 if TYPE_CHECKING:
     import torch
@@ -224,6 +224,10 @@ def pipeline_for(options: RunOptions, predictions: Predictions | None) -> CoProp
 
 
 def _check_one_model(options: RunOptions, predictions: Predictions | None) -> None:
+    if options.model == "":
+        raise CheckpointError(
+            "--model takes a folder, an id on the hub or module:factory, got an empty name."
+        )
     made = options.model is not None and names_function(options.model)
     if predictions is not None and made:
         raise typer.BadParameter(

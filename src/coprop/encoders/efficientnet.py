@@ -7,6 +7,7 @@ equals; timm itself takes seconds to load.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor, nn
@@ -25,6 +26,7 @@ _STAGES = (
 _STEM, _FINAL = 32, 1280  # channels
 _CLASSES = 1000
 _EPS = 1e-3  # TensorFlow's
+Norm = Callable[[int, float], nn.Module]
 TAPS = (1, 2, 4)
 """The last stages at strides 4, 8 and 16, with 24, 40 and 112 channels."""
 
@@ -41,6 +43,7 @@ def convolve(conv: nn.Conv2d, norm: Any, x: Tensor, padding: Any = None) -> Tens
         x: (B, C, H, W).
         padding: in place of the convolution's own.
 
+    >>> import torch
     >>> conv, norm = nn.Conv2d(3, 8, 1, bias=False), nn.BatchNorm2d(8).eval()
     >>> x = torch.rand(1, 3, 4, 4)
     >>> torch.allclose(convolve(conv, norm, x), norm(conv(x)), atol=1e-5)
@@ -60,22 +63,23 @@ class EfficientNetLite0(nn.Module):
     Args:
         stages: how many of the seven there are; with fewer than seven there is no classifier, and
             only `stage_maps` can be called.
+        norm: what holds the batch normalisation of so many channels, and its epsilon.
     """
 
-    def __init__(self, stages: int = len(_STAGES)) -> None:
+    def __init__(self, stages: int = len(_STAGES), norm: Norm = nn.BatchNorm2d) -> None:
         super().__init__()
         self.conv_stem = nn.Conv2d(3, _STEM, 3, 2, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(_STEM, _EPS)
+        self.bn1 = norm(_STEM, _EPS)
         self.blocks = nn.Sequential()
         before = _STEM
         for expansion, after, count, kernel, stride in _STAGES[:stages]:
-            blocks = [_Block(before, after, expansion, kernel, stride)]
-            blocks += [_Block(after, after, expansion, kernel, 1) for _ in range(count - 1)]
+            blocks = [_Block(before, after, expansion, kernel, stride, norm)]
+            blocks += [_Block(after, after, expansion, kernel, 1, norm) for _ in range(count - 1)]
             self.blocks.append(nn.Sequential(*blocks))
             before = after
         if stages == len(_STAGES):
             self.conv_head = nn.Conv2d(before, _FINAL, 1, bias=False)
-            self.bn2 = nn.BatchNorm2d(_FINAL, _EPS)
+            self.bn2 = norm(_FINAL, _EPS)
             self.classifier = nn.Linear(_FINAL, _CLASSES)
 
     def stage_maps(self, frames: Tensor) -> list[Tensor]:
@@ -106,20 +110,22 @@ class EfficientNetLite0(nn.Module):
 class _Block(nn.Module):
     """Wider, filtered depthwise, narrower; without the first where nothing is widened."""
 
-    def __init__(self, before: int, after: int, expansion: int, kernel: int, stride: int) -> None:
+    def __init__(
+        self, before: int, after: int, expansion: int, kernel: int, stride: int, norm: Norm
+    ) -> None:
         super().__init__()
         wide = before * expansion
         filters = nn.Conv2d(wide, wide, kernel, stride, kernel // 2, groups=wide, bias=False)
         if expansion > 1:
             self.conv_pw = nn.Conv2d(before, wide, 1, bias=False)
-            self.bn1 = nn.BatchNorm2d(wide, _EPS)
-            self.conv_dw, self.bn2 = filters, nn.BatchNorm2d(wide, _EPS)
+            self.bn1 = norm(wide, _EPS)
+            self.conv_dw, self.bn2 = filters, norm(wide, _EPS)
             self.conv_pwl = nn.Conv2d(wide, after, 1, bias=False)
-            self.bn3 = nn.BatchNorm2d(after, _EPS)
+            self.bn3 = norm(after, _EPS)
         else:
-            self.conv_dw, self.bn1 = filters, nn.BatchNorm2d(wide, _EPS)
+            self.conv_dw, self.bn1 = filters, norm(wide, _EPS)
             self.conv_pw = nn.Conv2d(wide, after, 1, bias=False)
-            self.bn2 = nn.BatchNorm2d(after, _EPS)
+            self.bn2 = norm(after, _EPS)
         self.adds = stride == 1 and before == after
 
     def forward(self, x: Tensor) -> Tensor:
@@ -132,7 +138,7 @@ class _Block(nn.Module):
         return y.add_(x) if self.adds else y
 
 
-def _same(conv: nn.Conv2d, norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
+def _same(conv: nn.Conv2d, norm: Any, x: Tensor) -> Tensor:
     """`convolve` with TensorFlow's padding: at stride 2, even sizes get less at the start."""
     even = [size % 2 == 0 and conv.stride[0] == 2 for size in x.shape[-2:]]
     if not any(even):

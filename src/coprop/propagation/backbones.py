@@ -34,14 +34,13 @@ class FrozenBatchNorm2d(nn.Module):
     running_mean: Tensor
     running_var: Tensor
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, eps: float = 1e-5) -> None:
         super().__init__()
+        self.eps = eps
         for name, value in (("weight", 1.0), ("bias", 0.0)):
             self.register_buffer(name, torch.full((channels,), value))
         for name, value in (("running_mean", 0.0), ("running_var", 1.0)):
             self.register_buffer(name, torch.full((channels,), value))
-
-    eps = 1e-5
 
 
 class Backbone(nn.Module):
@@ -247,7 +246,8 @@ class Lite0(Backbone):
 
     def __init__(self) -> None:
         super().__init__(_HALF, _HALF)
-        self.net = EfficientNetLite0(stages=TAPS[-1] + 1).requires_grad_(False)
+        net = EfficientNetLite0(stages=TAPS[-1] + 1, norm=FrozenBatchNorm2d)
+        self.net = net.requires_grad_(False)
 
     def forward(self, frame: Tensor) -> list[Tensor]:
         maps = self.net.stage_maps(self.normalise(frame))
