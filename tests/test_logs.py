@@ -79,3 +79,11 @@ def test_bars_say_how_much_and_how_long(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_the_logger_has_the_packages_name() -> None:
     assert coprop.logs.LOGGER == "coprop"
+
+
+def test_a_level_that_somebody_else_has_set() -> None:
+    log_to_stderr(1)
+    assert verbosity() == 1
+    for level, shown in ((logging.ERROR, 0), (logging.INFO + 5, 0), (5, 2)):
+        logging.getLogger("coprop").setLevel(level)
+        assert verbosity() == shown

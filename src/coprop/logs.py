@@ -35,11 +35,12 @@ def log_to_stderr(level: int) -> None:
 
 
 def verbosity() -> int:
-    """What `log_to_stderr` was given in this process; 0 where it was not called."""
+    """How much `log_to_stderr` shows in this process, 0 to 2; 0 where it was not called."""
     logger = logging.getLogger(LOGGER)
     if not any(isinstance(handler, _Stderr) for handler in logger.handlers):
         return 0
-    return _LEVELS.index(logger.level)
+    # Whoever else sets the logger's level may choose one in between, or none of its own.
+    return sum(logger.isEnabledFor(level) for level in _LEVELS[1:])
 
 
 class _Stderr(logging.Handler):
