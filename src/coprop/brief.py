@@ -33,6 +33,11 @@ def one_line(text: str) -> str:
     return "".join(repr(c)[1:-1] if _steers(c) else c for c in text)
 
 
+def first_line(error: BaseException) -> str:
+    """What an error says first, without the full stop; its type's name where it says nothing."""
+    return str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
+
+
 def text_of(lines: Iterable[str]) -> str:
     """Lines as one text, each of them as `one_line` has it."""
     return "\n".join(map(one_line, lines))

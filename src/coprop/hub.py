@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from coprop.brief import first_line
 from coprop.errors import CheckpointError, CoPropError, OutputError
 
 # huggingface_hub is loaded where the hub is asked: it takes longer than the rest of the package.
@@ -250,8 +251,3 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
             return
         yield cause
         cause = cause.__cause__ or cause.__context__
-
-
-def first_line(error: BaseException) -> str:
-    """What an error says first, without the full stop."""
-    return str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
+from coprop.brief import first_line
 from coprop.checks import shown
 from coprop.errors import CheckpointError, CoPropError, MissingPackageError
 from coprop.inputs import AnyPath, as_path
@@ -171,11 +172,6 @@ def _not_fetched(name: str, reason: str) -> CheckpointError:
         f"{name} is not on this disk, and {reason}. Fetch it where there is a network with: "
         f"hf download {name}."
     )
-
-
-def first_line(error: Exception) -> str:
-    """The first line of what an exception says."""
-    return str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
 
 
 def _source(name: AnyPath, wanted: tuple[Wanted, ...]) -> str:

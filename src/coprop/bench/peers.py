@@ -196,6 +196,7 @@ def from_transformers(family: str) -> Sam2Propagator:
 
 
 def contenders(options: PeerOptions) -> list[Contender]:
+    """The two that are compared: coprop's own, and the peer."""
     if options.peer in TRANSFORMERS:
         default = AudioInsertPropagator.from_pretrained(WEIGHTS / "propagator").eval()
         audio = torch.zeros(1, round(default.sample_rate * default.window_s))
@@ -244,6 +245,7 @@ def compare(options: PeerOptions) -> dict[str, Any]:
 
 
 def jaccard(first: Tensor, second: Tensor) -> float:
+    """Of two boolean masks of one shape; 1 where both are empty."""
     union = int((first | second).sum())
     return int((first & second).sum()) / union if union else 1.0
 

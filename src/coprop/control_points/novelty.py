@@ -150,6 +150,7 @@ def _max_difference(x: Tensor, radius: int) -> Tensor:
 
 @lru_cache(maxsize=1)
 def default_networks() -> tuple[SoundEffectsEncoder, NoveltyNetwork]:
+    """The encoder and the network of the package, read once in a process."""
     encoder, network = SoundEffectsEncoder(), NoveltyNetwork()
     weights = load_file(_ENCODER)
     own = {name: tensor.float() for name, tensor in weights.items()}

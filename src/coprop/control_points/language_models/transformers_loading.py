@@ -12,6 +12,7 @@ import torch
 from huggingface_hub import try_to_load_from_cache
 from safetensors import SafetensorError
 
+from coprop.brief import first_line
 from coprop.errors import CheckpointError, CoPropError, LanguageModelError
 from coprop.extras import needs
 from coprop.inputs import AnyPath, as_path
@@ -138,11 +139,11 @@ def _explained(name: AnyPath) -> Iterator[None]:
         raise
     except ImportError as error:
         raise CheckpointError(
-            f"{name} cannot be loaded, a package is missing: {_first_line(error)}. Install it; "
+            f"{name} cannot be loaded, a package is missing: {first_line(error)}. Install it; "
             'transformers itself comes with: pip install "transformers>=5".'
         ) from error
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise _unusable(name, _first_line(error)) from error
+        raise _unusable(name, first_line(error)) from error
 
 
 def _unusable(name: AnyPath, reason: str) -> CheckpointError:
@@ -159,7 +160,3 @@ def _deaf(name: str, reason: str) -> LanguageModelError:
         f"{name} cannot be asked about sound: {reason}. Take a model whose chat template has "
         f"sounds and text, such as {_EXAMPLE}."
     )
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0].rstrip(".")
