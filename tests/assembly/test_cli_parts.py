@@ -127,8 +127,11 @@ def test_offline_asks_nobody(
 
 
 def test_without_the_switch_the_hub_is_asked(
-    clip: Path, tmp_path: Path, connections: list[Any]
+    clip: Path, tmp_path: Path, connections: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     result = command("run", clip, "--propagator", "owner/name", "--out", tmp_path / "out")
     assert result.exit_code == 1
     assert "the hub cannot be reached" in result.stderr
