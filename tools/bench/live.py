@@ -1,10 +1,11 @@
 """A live session over a looped clip, against the run of the whole: memory, latency, agreement.
 
-    python -m tools.bench.live [VIDEO] [--minutes 60] [--look-ahead 0.3] [--fps 1] [--json FILE]
+    python -m tools.bench.live [VIDEO] [--minutes 60] [--look-ahead 0.3 0 1] [--pause 20]
 
 The clip (by default the example) is repeated as often as is needed, its frames reduced to 160 x
 120, and pushed as fast as masks come out, with the default's parts; its keyframe model looks at
-frames of ``--edge`` pixels. Printed are, while it goes, the memory of the process, the latency, the
+frames of ``--edge`` pixels. After each round its last frame stands still for ``--pause`` seconds,
+in faint noise. Printed are, while it goes, the memory of the process, the latency, the
 control points against those of the run over the whole sound (F1 at 0.25 s) and the masks against
 its masks (mean IoU of the frames in which either masks anything, and the share of all frames on
 which both say whether anything is masked). The whole run covers the first ``--whole`` minutes.
@@ -36,6 +37,8 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "clip.mp4"
 SIZE = (160, 120)
 RATE = 16_000
 TOLERANCE_S = 0.25
+PAUSE_LEVEL = 1e-3
+"""RMS of the noise in a pause: -60 dB, as of a quiet room; no microphone gives zeros."""
 
 
 @dataclass
@@ -53,8 +56,8 @@ class Loop:
     fps: float
 
     @classmethod
-    def of(cls, video: Path, fps: float) -> Loop:
-        """A round is as long as a whole number of frames."""
+    def of(cls, video: Path, fps: float, pause_s: float) -> Loop:
+        """A round, with its pause, is as long as a whole number of frames."""
         with Clip(video) as clip:
             frames = [(f.time_s, Image.fromarray(f.image).resize(SIZE)) for f in clip.frames]
             seconds = round(clip.audio.duration_s * fps) / fps
@@ -62,7 +65,10 @@ class Loop:
         times = np.array([t for t, _ in frames])
         wanted = np.arange(round(seconds * fps)) / fps
         nearest = [int(np.argmin(np.abs(times - t))) for t in wanted]
-        return cls([np.asarray(frames[i][1]) for i in nearest], samples, fps)
+        still = [nearest[-1]] * round(pause_s * fps)
+        noise = np.random.default_rng(0).normal(0, PAUSE_LEVEL, round(len(still) * RATE / fps))
+        pictures = [np.asarray(frames[i][1]) for i in nearest + still]
+        return cls(pictures, np.concatenate([samples, noise.astype(np.float32)]), fps)
 
     def pushed(self, count: int) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.float32]]]:
         """So many frames, each with the sound that follows it."""
@@ -169,12 +175,14 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=60.0, help="of the stream")
     parser.add_argument("--whole", type=float, default=None, help="minutes of the whole run")
     parser.add_argument("--look-ahead", type=float, nargs="+", default=[0.3])
+    parser.add_argument("--pause", type=float, default=0.0, help="seconds between the rounds")
     parser.add_argument("--fps", type=float, default=2.0)
     parser.add_argument("--edge", type=int, default=160)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    pipeline, loop = pipeline_of(options.edge), Loop.of(options.video, options.fps)
+    pipeline = pipeline_of(options.edge)
+    loop = Loop.of(options.video, options.fps, options.pause)
     minutes = options.minutes if options.whole is None else min(options.whole, options.minutes)
     whole = whole_run(pipeline, loop, round(minutes * 60 * options.fps))
     figures = [
