@@ -13,7 +13,7 @@ from coprop.batch.rows import Status
 from coprop.batch.workers import WorkerPool, available_cores
 from coprop.errors import CheckpointError
 from small_clips import write_clip
-from tools.bench.collections import content, differences, disturbed, drive, make_videos
+from tools.bench.many_videos import content, differences, disturbed, drive, make_videos
 
 MADE_BY = "cheap_pipeline:without_drawing"
 

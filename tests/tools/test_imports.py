@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import sys
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -87,3 +88,9 @@ def test_files_that_modules_name_are_there() -> None:
             found += [value for value in own if isinstance(value, Path)]
     assert len(found) >= 3
     assert all(path.exists() for path in found)
+
+
+def test_no_tool_hides_a_module_of_python() -> None:
+    """A folder of tools/ is looked in first where a file of it is run, or it is a model's home."""
+    names = {path.stem for path in (ROOT / "tools").rglob("*.py")}
+    assert not names & set(sys.stdlib_module_names) - {"__main__"}

@@ -1,6 +1,6 @@
 """Many short videos in several processes, some of which are killed: is the result the same?
 
-    python -m tools.bench.collections --out /tmp/collections --videos 200
+    python -m tools.bench.many_videos --out /tmp/collections --videos 200
 
 makes videos of a second, each with a content of its own, and does them: with one worker; with
 three, two of which are killed (SIGKILL) at random moments, and then the run itself, which is
@@ -154,7 +154,7 @@ def start(
     videos: Path, out: Path, workers: int, *, ray: bool = False, made_by: str
 ) -> subprocess.Popen[str]:
     """Starts a run in a process of its own."""
-    command = [sys.executable, "-m", "tools.bench.collections", "--drive", "--out", str(out)]
+    command = [sys.executable, "-m", "tools.bench.many_videos", "--drive", "--out", str(out)]
     command += ["--folder", str(videos), "--workers", str(workers), "--pipeline", made_by]
     return subprocess.Popen(
         command + ["--ray"] * ray, stdout=subprocess.PIPE, text=True, start_new_session=True
@@ -241,7 +241,7 @@ def main() -> None:
     parser.add_argument("--videos", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--parts", default="one,killed,two,ray")
-    parser.add_argument("--pipeline", default="tools.bench.collections:pipeline")
+    parser.add_argument("--pipeline", default="tools.bench.many_videos:pipeline")
     parser.add_argument("--drive", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--workers", type=int, default=1, help=argparse.SUPPRESS)
