@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from coprop.callables import names_function
 from coprop.cli import app
+from coprop.utils.callables import names_function
 from small_clips import write_clip
 
 MODULE = """

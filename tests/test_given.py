@@ -15,7 +15,6 @@ from coprop.control_points.rcpg.examples import Example, ExampleStore
 from coprop.control_points.rcpg.trace import Trace
 from coprop.encoders.yamnet import YAMNet
 from coprop.errors import AudioError
-from coprop.inputs import as_track
 from coprop.keyframes.naming import AUDIOSET, name_sounds
 from coprop.keyframes.segmenter import KeyframeSegmenter
 from coprop.media.audio_file import AudioFile
@@ -24,6 +23,7 @@ from coprop.media.timeline import envelope
 from coprop.media.writer import ResultWriter
 from coprop.silence import block_levels_db, quiet_blocks
 from coprop.types import FrameMask, Segment
+from coprop.values.given_sound import as_track
 from pipeline_samples import changes_at, clip_of, left_half, noise
 from small_clips import write_clip
 from tools.benchmark.manifest import read_manifest

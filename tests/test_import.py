@@ -60,7 +60,7 @@ def test_the_default_is_loaded_without_what_is_slow_or_asks_the_hub() -> None:
     code = (
         "import sys, tempfile, coprop.keyframes.segmenter as s; "
         "m = s.KeyframeSegmenter(s.SegmenterConfig('grounded', 64)); sys.modules['huggingface_hub']"
-        "= None; import coprop.weights; print(m.config.architecture)"
+        "= None; import coprop.checkpoints.weights; print(m.config.architecture)"
     )
     assert run_python(code) == "grounded"
 

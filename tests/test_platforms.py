@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-import coprop.files
-import coprop.locks
+import coprop.storage.files
+import coprop.storage.locks
 from coprop import CoPropError
 from coprop.errors import OutputError
-from coprop.files import write_text
+from coprop.storage.files import write_text
 from small_clips import write_clip
 
 # What Python has on Linux and macOS, and not on Windows. The modules that need it themselves are
@@ -47,7 +47,7 @@ for found in pkgutil.walk_packages(coprop.__path__, "coprop."):
 
 import torch
 from coprop import CoProp
-from coprop.locks import WriterLock
+from coprop.storage.locks import WriterLock
 from pathlib import Path
 
 def left(frames, audio):
@@ -92,9 +92,9 @@ def windows_locks(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setitem(sys.modules, "fcntl", None)
     monkeypatch.setitem(sys.modules, "msvcrt", SimpleNamespace(locking=locking, LK_NBLCK=2))
     monkeypatch.setattr("os.path.samestat", lambda *_: pytest.fail("Windows needs none"))
-    yield importlib.reload(coprop.locks)
+    yield importlib.reload(coprop.storage.locks)
     monkeypatch.undo()
-    importlib.reload(coprop.locks)
+    importlib.reload(coprop.storage.locks)
 
 
 def test_one_writer_at_a_time_on_windows(windows_locks: Any, tmp_path: Path) -> None:
@@ -121,8 +121,8 @@ def test_a_file_that_somebody_has_open(
     file = tmp_path / "result.json"
     file.write_text("before")
     monkeypatch.setattr(Path, "replace", refusing)
-    monkeypatch.setattr(coprop.files, "_PAUSE_S", 0.0)
-    monkeypatch.setattr(coprop.files, "os", SimpleNamespace(name="nt"))
+    monkeypatch.setattr(coprop.storage.files, "_PAUSE_S", 0.0)
+    monkeypatch.setattr(coprop.storage.files, "os", SimpleNamespace(name="nt"))
     if times == 3:
         write_text(file, "after")
         assert file.read_text() == "after"

@@ -14,10 +14,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from coprop import AudioInsertPropagator, CoProp, KeyframeSegmenter
+from coprop.checkpoints.weights import PretrainedModel
 from coprop.errors import CheckpointError, CoPropError
 from coprop.keyframes.audio_queried import AudioQueriedConfig
 from coprop.keyframes.segmenter import SegmenterConfig
-from coprop.weights import PretrainedModel
 from pipeline_samples import changes_at, small_propagator
 
 QUERIED = AudioQueriedConfig(

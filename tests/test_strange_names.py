@@ -11,13 +11,13 @@ from media_samples import tone, write_wav
 from typer.testing import CliRunner, Result
 
 import coprop
-from coprop.brief import one_line
 from coprop.cli import app
 from coprop.cli.summary import summary
 from coprop.errors import CoPropError
 from coprop.evaluation.table import text
 from coprop.media.audio_file import AudioFile
 from coprop.media.writer import RESULT
+from coprop.utils.brief import one_line
 from small_clips import write_clip
 
 STRANGE = "a\nb\x1b[31m\r\x07\x9b2J\u202egpj\u2028c\ud800"

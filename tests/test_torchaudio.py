@@ -12,8 +12,8 @@ import torch
 
 from coprop import Audio, ControlPointDetector
 from coprop.encoders.log_mel import LogMel, mel_filters
-from coprop.inputs import as_track
 from coprop.media.resample import resample
+from coprop.values.given_sound import as_track
 
 
 @pytest.fixture(scope="module")

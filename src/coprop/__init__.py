@@ -10,7 +10,6 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from coprop.categories import Category
     from coprop.control_points.detector import ControlPointDetector
     from coprop.errors import CoPropError
     from coprop.keyframes.predictions import Predictions
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from coprop.propagation.propagator import AudioInsertPropagator
     from coprop.result import Result
     from coprop.types import Audio, ControlPoints, FrameMask, Segment
+    from coprop.values.categories import Category
 
 __version__ = "0.1.0"
 
@@ -44,7 +44,7 @@ __all__ = [
 _HOMES = {
     "Audio": "coprop.types",
     "AudioInsertPropagator": "coprop.propagation.propagator",
-    "Category": "coprop.categories",
+    "Category": "coprop.values.categories",
     "CoProp": "coprop.pipeline",
     "CoPropError": "coprop.errors",
     "ControlPointDetector": "coprop.control_points.detector",

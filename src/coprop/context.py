@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Literal, get_args
 import torch
 from torch import Tensor
 
-from coprop.checks import check_choice, number, whole
 from coprop.types import AudioTrack, Segment
+from coprop.utils.checks import check_choice, number, whole
 
 if TYPE_CHECKING:
     from coprop.media.reader import Frame

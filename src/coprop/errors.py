@@ -3,7 +3,7 @@
 Every message says what was given, what is accepted and how to mend it.
 """
 
-from coprop.brief import text_of
+from coprop.utils.brief import text_of
 
 
 class CoPropError(ValueError):

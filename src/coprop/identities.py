@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from coprop.checks import number
 from coprop.result import Result
+from coprop.utils.checks import number
 
 OVERLAP = 0.2
 """Intersection over union of where an object was last and where one of its label comes back."""

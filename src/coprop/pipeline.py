@@ -18,17 +18,18 @@ from typing import Any
 import torch
 from torch import nn
 
+from coprop.assembly.further import Further
 from coprop.assembly.loading import WEIGHTS as WEIGHTS
 from coprop.assembly.loading import PartOptions
 from coprop.assembly.pipelines import NamedPipeline
 from coprop.assembly.saved import DEFAULT_MAX_SEGMENT_S as DEFAULT_MAX_SEGMENT_S
 from coprop.assembly.saved import DEFAULT_WORKING_EDGE, Saved, SavedPipeline
+from coprop.assembly.slots import CHECKS, checked_device, device_of
 from coprop.assembly.told import with_words
-from coprop.brief import brief
 from coprop.control_points.detector import ControlPointDetector
 from coprop.errors import CheckpointError, CoPropError
-from coprop.further import Further
-from coprop.inputs import AnyPath, GivenSound, as_path, as_track
+from coprop.inference.segment_tracker import SegmentTracker
+from coprop.inference.turns import SegmentsAtOnce, at_once
 from coprop.keyframes.adapters.registry import as_keyframe_model
 from coprop.keyframes.model import KeyframeFunction, KeyframeModel, Outputs
 from coprop.keyframes.naming import AUDIOSET, SoundNamer
@@ -36,15 +37,16 @@ from coprop.keyframes.segmenter import KeyframeSegmenter
 from coprop.keyframes.timed import for_clip
 from coprop.media.clip import AudioSource, Clip, ClipSource
 from coprop.media.part import TrackPart
-from coprop.precision import Precision, as_dtype
 from coprop.prompts import Prompt, Prompts
 from coprop.propagation.propagator import AudioInsertPropagator, Propagator
 from coprop.result import Result
-from coprop.slots import CHECKS, checked_device, device_of
-from coprop.streaming import MaskStream
-from coprop.tracking import SegmentTracker, Tracking
-from coprop.turns import SegmentsAtOnce, at_once
+from coprop.results.streaming import MaskStream
+from coprop.tracking import Tracking
 from coprop.types import AudioTrack, ControlPoints, FrameMask, Progress
+from coprop.utils.brief import brief
+from coprop.utils.paths import AnyPath, as_path
+from coprop.utils.precision import Precision, as_dtype
+from coprop.values.given_sound import GivenSound, as_track
 
 Detector = Callable[[AudioTrack], ControlPoints]
 """What fills the control point slot: a `ControlPointDetector` or any such function."""
@@ -70,10 +72,11 @@ class CoProp(Further, NamedPipeline):
             detector that tells in words has named them already.
         device: where frames and sound are put; by default where the propagator's, or else the
             keyframe model's, parameters are.
-        dtype: the precision that networks compute in, see `coprop.precision.Precision`. Their
+        dtype: the precision that networks compute in, see `coprop.utils.precision.Precision`. Their
             weights stay as they are.
         segments_at_once: how many segments are carried on as one batch, 1 to 64, or "auto", see
-            `coprop.turns.SegmentsAtOnce`. For each, 64 frames wait, of at most 1280 x 720 pixels.
+            `coprop.inference.turns.SegmentsAtOnce`. For each, 64 frames wait, of at most 1280 x 720
+            pixels.
     """
 
     def __init__(

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from coprop.brief import Brief
-from coprop.checks import array_of, as_number, number, sealed, shown, whole
 from coprop.errors import CoPropError, ShapeError
+from coprop.utils.brief import Brief
+from coprop.utils.checks import array_of, as_number, number, sealed, shown, whole
 
 Box = tuple[float, float, float, float]
 """Left, top, right and bottom in pixels, from the frame's upper left corner; right and bottom are

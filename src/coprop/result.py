@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from coprop.brief import counted
-from coprop.checks import sealed
 from coprop.errors import MediaError
-from coprop.inputs import AnyPath, as_path
 from coprop.media.clip import AudioSource, Clip, ClipSource
+from coprop.media.overlap import Behind
 from coprop.media.painting import labels_in
-from coprop.overlap import Behind
-from coprop.saved_result import heads_of, read_result
+from coprop.results.saved_result import heads_of, read_result
 from coprop.types import ControlPoints, FrameMask, Progress, Segment
+from coprop.utils.brief import counted
+from coprop.utils.checks import sealed
+from coprop.utils.paths import AnyPath, as_path
 
 if TYPE_CHECKING:
     from coprop.media.reader import Frame

@@ -14,7 +14,11 @@ from typing import Any
 import numpy as np
 
 from coprop.errors import CoPropError, MediaError, OutputError
-from coprop.files import (
+from coprop.keyframes.predictions import PredictionRun, Predictions
+from coprop.keyframes.predictions.writing import PictureForm
+from coprop.media.clip import Clip
+from coprop.pipeline import CoProp
+from coprop.storage.files import (
     is_empty,
     one_a_line,
     output_errors,
@@ -23,14 +27,10 @@ from coprop.files import (
     replacing,
     write_text,
 )
-from coprop.inputs import AnyPath, as_path
-from coprop.json_lines import refuse_other_settings
-from coprop.keyframes.predictions import PredictionRun, Predictions
-from coprop.keyframes.predictions.writing import PictureForm
-from coprop.locks import WriterLock
-from coprop.media.clip import Clip
-from coprop.pipeline import CoProp
+from coprop.storage.json_lines import refuse_other_settings
+from coprop.storage.locks import WriterLock
 from coprop.types import FrameMask, Progress
+from coprop.utils.paths import AnyPath, as_path
 
 SETTINGS = "retime.json"
 """What the masks in a folder depend on; the only file in it that the run does not have."""

@@ -8,13 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from coprop.checks import number
-from coprop.inputs import AnyPath
+from coprop.checkpoints.transformers_models import Kind, Wanted, load
 from coprop.keyframes.text import TextSegmenter
 from coprop.keyframes.text.phrases import Phrases
 from coprop.keyframes.text.sam3 import Sam3
 from coprop.propagation.sam2 import Sam2Propagator
-from coprop.transformers_models import Kind, Wanted, load
+from coprop.utils.checks import number
+from coprop.utils.paths import AnyPath
 
 _WANTED = Wanted(
     "SAM 3 with its tracker",

@@ -12,9 +12,9 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from coprop.checks import sealed
-from coprop.inputs import GivenSound, as_track
 from coprop.types import AudioTrack, Segment
+from coprop.utils.checks import sealed
+from coprop.values.given_sound import GivenSound, as_track
 
 BLOCK_S = 0.01
 """Length of the blocks that are quiet or not, in seconds: far below a frame's duration."""

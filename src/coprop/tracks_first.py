@@ -24,18 +24,20 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from coprop.checks import number
 from coprop.context import ALONE, AudioWindows, FrameContext
 from coprop.errors import CoPropError
-from coprop.frame_images import bounded_size
-from coprop.frame_masks import empty_mask, keyframe_mask
+from coprop.inference.frame_masks import empty_mask, keyframe_mask
+from coprop.inference.segment_tracker import SegmentTracker
+from coprop.inference.turns import SegmentState
 from coprop.keyframes.adapters.inference import evaluation_mode
 from coprop.keyframes.candidates import SAME_THING, Candidate, overlap
 from coprop.keyframes.grounded import GroundedNetwork
 from coprop.keyframes.segmenter import KeyframeSegmenter
-from coprop.precision import in_float32
-from coprop.tracking import SegmentState, SegmentTracker, Tracking
+from coprop.media.frame_images import bounded_size
+from coprop.tracking import Tracking
 from coprop.types import AudioTrack, ControlPoints, FrameMask, Progress, Segment
+from coprop.utils.checks import number
+from coprop.utils.precision import in_float32
 
 if TYPE_CHECKING:
     from coprop.media.clip import Clip

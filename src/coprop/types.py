@@ -15,15 +15,9 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from coprop.brief import counted, numbers
-from coprop.categories import (
-    Category,
-    as_categories,
-    categories_of_spans,
-    probabilities_of_spans,
-    words_of_spans,
-)
-from coprop.checks import (
+from coprop.errors import AudioError, CoPropError
+from coprop.utils.brief import counted, numbers
+from coprop.utils.checks import (
     Sealed,
     array_of,
     as_number,
@@ -33,9 +27,15 @@ from coprop.checks import (
     shown,
     whole,
 )
-from coprop.errors import AudioError, CoPropError
-from coprop.masks import FrameMask as FrameMask
-from coprop.mixdown import to_mono
+from coprop.values.categories import (
+    Category,
+    as_categories,
+    categories_of_spans,
+    probabilities_of_spans,
+    words_of_spans,
+)
+from coprop.values.masks import FrameMask as FrameMask
+from coprop.values.mixdown import to_mono
 
 _SAME_S = 1e-6  # times that differ by less, by rounding, are the same
 

@@ -17,10 +17,10 @@ from safetensors.torch import save
 
 from bad_input.case import Case, Door, Expect
 from bad_input.damage import damaged, damaged_json, kept_folder
+from coprop.checkpoints.weights import read_state_dict
 from coprop.keyframes.segmenter import KeyframeSegmenter, SegmenterConfig
 from coprop.propagation import AudioInsertPropagator, PropagatorConfig
 from coprop.training.recipes import KeyframeRecipe, PropagatorRecipe, read_recipe, recipe_from
-from coprop.weights import read_state_dict
 from pipeline_samples import small_propagator
 
 _STATE = {"a.weight": torch.ones(3, 4), "b": torch.zeros(2, dtype=torch.half)}

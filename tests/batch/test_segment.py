@@ -16,7 +16,7 @@ from coprop.batch.content import content_id
 from coprop.batch.index import write_index
 from coprop.batch.rows import Outcome, Status
 from coprop.errors import CheckpointError, CoPropError, OutputError
-from coprop.locks import WriterLock
+from coprop.storage.locks import WriterLock
 from small_clips import write_clip
 
 ADDED = {"id", "status", "folder", "error", "num_frames", "duration_s", "seconds"}

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
+from coprop.checkpoints.weights import load_state_dict, read_state_dict
 from coprop.encoders.efficientnet import TAPS, EfficientNetLite0
 from coprop.encoders.released import FILE, WEIGHTS, dequantise
 from coprop.propagation.backbones import build_backbone
-from coprop.weights import load_state_dict, read_state_dict
 
 
 @pytest.fixture(scope="module")

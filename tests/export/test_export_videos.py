@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from coprop.errors import OutputError
 from coprop.export.gate import gated, seen_spans
-from coprop.saved_result import Head
+from coprop.results.saved_result import Head
 
 TIMES = [pts * TIME_BASE for pts in PTS]
 EVEN = (48, 80)

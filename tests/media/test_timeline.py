@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from coprop.categories import Category
 from coprop.media.timeline import envelope, plot_timeline, write_names
 from coprop.types import Audio, ControlPoints, Segment
+from coprop.values.categories import Category
 
 
 def points(*times: float) -> ControlPoints:

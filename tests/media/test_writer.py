@@ -15,7 +15,6 @@ from media_samples import click_time, picture, tone, write_video, write_wav
 from PIL import Image
 
 from coprop.errors import CoPropError, MissingAudioError, OutputError, ShapeError
-from coprop.locks import LOCK
 from coprop.media import overlay
 from coprop.media.audio_file import AudioFile
 from coprop.media.frames import frames_from
@@ -23,6 +22,7 @@ from coprop.media.painting import Tints, voc_palette
 from coprop.media.reader import Frame, VideoFile
 from coprop.media.sound import Sound
 from coprop.media.writer import ResultWriter
+from coprop.storage.locks import LOCK
 from coprop.types import Audio, ControlPoints, FrameMask
 
 POINTS = ControlPoints(np.array([0.0, 0.2]), np.array([0.0, 0.9]), np.array([True, True]))

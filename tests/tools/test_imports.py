@@ -45,6 +45,12 @@ def imports(path: Path, known: dict[str, Path], *, deferred: bool) -> Iterator[s
                     yield inner if inner in known else node.module
 
 
+def room(name: str) -> str:
+    """The folder of a module of the package, or the module at the top that the folder serves."""
+    own = name.split(".")[1]
+    return {"utils": "errors", "values": "types", "results": "result"}.get(own, own)
+
+
 def constants(path: Path) -> Iterator[str]:
     """Names that a file itself assigns at its top."""
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
@@ -75,6 +81,24 @@ def test_no_circle() -> None:
     assert len(graph["tools.benchmark.folder"]) > 10
     order = [*TopologicalSorter(graph).static_order()]  # raises CycleError
     assert len(order) == len(known)
+
+
+def test_rooms_of_the_package_import_one_way() -> None:
+    """A folder, or a module at the top, is loaded by none that it loads itself."""
+    known = {name: path for name, path in modules().items() if name.startswith("coprop.")}
+    graph: dict[str, set[str]] = {}
+    for name, path in known.items():
+        for own in imports(path, known, deferred=False):
+            graph.setdefault(room(name), set()).add(room(own))
+    graph = {name: below - {name} for name, below in graph.items()}
+    assert graph["tracking"] >= {"context", "inference", "keyframes", "types"}
+    assert not graph["tracking"] & {"pipeline", "cli"}
+    list(TopologicalSorter(graph).static_order())  # raises CycleError
+
+
+def test_the_top_shows_the_parts() -> None:
+    names = sorted(path.stem for path in (ROOT / "src" / "coprop").glob("*.py"))
+    assert len(names) <= 14, names
 
 
 def test_files_that_modules_name_are_there() -> None:

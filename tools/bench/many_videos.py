@@ -91,7 +91,7 @@ def drive(videos: Path, out: Path, workers: int, ray: bool, made_by: str) -> Non
     from coprop.batch.ray_pipeline import LOCAL, RayOptions, run_on_ray
     from coprop.batch.run import Collection
     from coprop.batch.workers import WorkerPool, one_after_another
-    from coprop.callables import function_named
+    from coprop.utils.callables import function_named
 
     make, began = function_named(made_by, "--pipeline"), time.perf_counter()
     arguments = {"out": out, "pipeline": make}

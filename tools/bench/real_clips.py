@@ -31,12 +31,12 @@ from coprop.evaluation.methods import DEFAULT_MODEL, load_model
 from coprop.evaluation.scores import sounding_probability
 from coprop.evaluation.summary import mean
 from coprop.evaluation.table import figure, table_lines
-from coprop.files import output_errors
 from coprop.media.clip import Clip
 from coprop.media.painting import paint
 from coprop.media.reader import Frame
 from coprop.metrics.functional import frame_f_measure, frame_jaccard, region_counts, silent_area
 from coprop.pipeline import CoProp
+from coprop.storage.files import output_errors
 from coprop.tracks_first import tracks_first
 from coprop.types import FrameMask
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from coprop.brief import Brief
 from coprop.types import Audio
+from coprop.utils.brief import Brief
 from tools.benchmark.library import SOURCE_RATE, Library, load_sound
 from tools.benchmark.mixing import continuous_source, in_a_room, noise
 from tools.benchmark.scene import Scene, Sprite, random_scene

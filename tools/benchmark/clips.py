@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from coprop.brief import Brief
 from coprop.errors import DatasetError
-from coprop.inputs import AnyPath, as_path
 from coprop.types import Audio
+from coprop.utils.brief import Brief
+from coprop.utils.paths import AnyPath, as_path
 from tools.benchmark.config import SUBSETS, ClipConfig, SubsetRule, unseen_groups
 from tools.benchmark.layout import Layout, sample_layout
 from tools.benchmark.library import SOURCE_RATE, Library, Source, load_sound

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from coprop.brief import Brief
 from coprop.errors import CoPropError, DatasetError
-from coprop.inputs import AnyPath, as_path
 from coprop.types import Audio
+from coprop.utils.brief import Brief
+from coprop.utils.paths import AnyPath, as_path
 from tools.benchmark.manifest import MANIFEST, read_rows
 from tools.benchmark.mixing import Samples, random_schedule, render, shorten_pauses
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from coprop.data.labelled import FrameTruth, LabelledClip
 from coprop.errors import DatasetError
-from coprop.inputs import AnyPath
 from coprop.media.reader import Frame
+from coprop.utils.paths import AnyPath
 from tools.benchmark.composer import ComposedClip, compose_clip
 from tools.benchmark.library import Library
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from coprop.brief import Brief
 from coprop.types import Audio
+from coprop.utils.brief import Brief
 from tools.benchmark.library import SOURCE_RATE, Library, random_picture, random_recording
 from tools.benchmark.mixing import Schedule, random_schedule, render
 from tools.benchmark.scene import Scene, random_scene

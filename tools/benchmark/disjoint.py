@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from coprop.data.checksums import digest_of
 from coprop.errors import DatasetError
-from coprop.inputs import AnyPath, as_path
 from coprop.types import Progress
+from coprop.utils.paths import AnyPath, as_path
 from tools.benchmark.fingerprints import (
     LEAST_PICTURE_CORRELATION,
     LEAST_SOUND_CORRELATION,

@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from coprop.data.benchmark_record import RECORD, load_record
 from coprop.data.checksums import CHECKSUMS, digest_of, listed_files, read_checksums
 from coprop.errors import DatasetError, OutputError
-from coprop.files import is_empty, output_errors, part_of, replacing
-from coprop.inputs import AnyPath, as_path
-from coprop.locks import WriterLock
 from coprop.media.painting import voc_palette
 from coprop.media.wav_file import write_wav
+from coprop.storage.files import is_empty, output_errors, part_of, replacing
+from coprop.storage.locks import WriterLock
 from coprop.types import Progress
+from coprop.utils.paths import AnyPath, as_path
 from tools.benchmark.clips import BenchmarkClip, compose_benchmark_clip, read_material
 from tools.benchmark.config import ClipConfig, chosen_subsets
 from tools.benchmark.disjoint import check_disjoint

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coprop.errors import CoPropError, DatasetError
-from coprop.inputs import AnyPath, as_path
+from coprop.utils.paths import AnyPath, as_path
 from tools.benchmark.manifest import KINDS, MANIFEST, is_inside, read_rows
 from tools.benchmark.mixing import shorten_pauses
 

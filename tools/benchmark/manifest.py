@@ -7,8 +7,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from coprop.errors import DatasetError
-from coprop.files import parse_json
-from coprop.inputs import AnyPath, as_path
+from coprop.storage.files import parse_json
+from coprop.utils.paths import AnyPath, as_path
 
 MANIFEST = "manifest.jsonl"
 SPLITS = ("train", "test", "validation")

@@ -10,8 +10,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from coprop.checks import shown
 from coprop.data.benchmark_record import load_record, read_record, unreadable
+from coprop.utils.checks import shown
 from tools.benchmark.clips import BenchmarkClip
 from tools.benchmark.library import Source
 from tools.benchmark.mixing import Schedule

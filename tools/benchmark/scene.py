@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from coprop.brief import Brief
+from coprop.utils.brief import Brief
 from tools.benchmark.library import Library, Source, load_picture
 
 _LEAST_VISIBLE_AREA = 0.01  # of the frame; smaller objects cannot be told apart at working size

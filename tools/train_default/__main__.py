@@ -30,6 +30,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from coprop.checkpoints.weights import load_state_dict
 from coprop.control_points import novelty
 from coprop.control_points.novelty import NoveltyNetwork
 from coprop.encoders.sound_effects import SoundEffectsEncoder
@@ -37,7 +38,6 @@ from coprop.keyframes.grounded import GroundedNetwork, released
 from coprop.keyframes.segmenter import KeyframeSegmenter, SegmenterConfig
 from coprop.propagation.config import PropagatorConfig
 from coprop.propagation.propagator import AudioInsertPropagator
-from coprop.weights import load_state_dict
 from tools.benchmark.library import Library
 from tools.train_default.grounding import (
     ScoreBank,

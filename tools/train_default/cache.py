@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from coprop.brief import one_line
 from coprop.errors import CheckpointError
 from coprop.training.run_folder import write_tensors
+from coprop.utils.brief import one_line
 from tools.benchmark.library import Library, Source
 
 _log = logging.getLogger(__name__)

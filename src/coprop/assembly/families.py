@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from coprop.assembly.names import Slot
+from coprop.checkpoints.weights import has_file
 from coprop.errors import CheckpointError
-from coprop.files import parse_json
-from coprop.weights import has_file
+from coprop.storage.files import parse_json
 
 CONFIG = "config.json"
 PIPELINE = "coprop"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from coprop.assembly.names import BUILT_IN, SLOTS, PartName, Slot, part_name
-from coprop.hub import is_hub_id, size_on_disk, weights_size
+from coprop.checkpoints.hub import is_hub_id, size_on_disk, weights_size
 
 _APACHE = "Apache-2.0"
 _WITH_AISFX = "Apache-2.0, CC BY 4.0"  # as weights/README.md says of the sound effects encoder

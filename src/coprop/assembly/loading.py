@@ -12,9 +12,9 @@ import torch
 
 from coprop.assembly.families import FAMILIES, PARTS, family_for, is_pipeline, read_config
 from coprop.assembly.names import Slot, part_name
+from coprop.checkpoints.hub import fetched, fetched_model, is_hub_id
 from coprop.errors import CheckpointError, CoPropError
-from coprop.hub import fetched, fetched_model, is_hub_id
-from coprop.inputs import AnyPath, is_path
+from coprop.utils.paths import AnyPath, is_path
 
 if TYPE_CHECKING:
     from coprop.control_points.events.words import Words

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from coprop.checks import check_choice, shown
+from coprop.checkpoints.hub import is_hub_id
 from coprop.errors import CheckpointError, CoPropError
-from coprop.hub import is_hub_id
-from coprop.inputs import AnyPath, as_path, is_path
+from coprop.utils.checks import check_choice, shown
+from coprop.utils.paths import AnyPath, as_path, is_path
 
 Slot = Literal["detector", "segmenter", "propagator"]
 """Of a pipeline."""

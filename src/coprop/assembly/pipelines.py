@@ -12,21 +12,21 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 from torch import nn
 
+from coprop.assembly.closing import Closing
 from coprop.assembly.loading import PartOptions, load_masking, load_part
 from coprop.assembly.names import Slot
+from coprop.assembly.slots import checked_device
 from coprop.assembly.told import usual_detector, with_words
-from coprop.checks import shown
-from coprop.closing import Closing
+from coprop.checkpoints.hub import uploaded
 from coprop.errors import CoPropError, OutputError
-from coprop.hub import uploaded
-from coprop.inputs import AnyPath, as_path, is_path
 from coprop.keyframes.adapters.registry import as_keyframe_model
 from coprop.keyframes.model import KeyframeFunction, KeyframeModel
 from coprop.keyframes.naming import AUDIOSET, SoundNamer
-from coprop.precision import Precision, as_dtype
 from coprop.propagation.propagator import Propagator
-from coprop.slots import checked_device
 from coprop.types import AudioTrack, ControlPoints
+from coprop.utils.checks import shown
+from coprop.utils.paths import AnyPath, as_path, is_path
+from coprop.utils.precision import Precision, as_dtype
 
 if TYPE_CHECKING:
     from coprop.control_points.events.words import Words

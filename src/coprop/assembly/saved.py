@@ -13,9 +13,9 @@ from typing import Any, Literal
 from coprop.assembly.families import PARTS, is_pipeline, read_config
 from coprop.assembly.loading import PartOptions, described, inside, load_folder, load_part
 from coprop.assembly.names import BUILT_IN, SLOTS, Slot, part_name
+from coprop.checkpoints.hub import is_hub_id
+from coprop.checkpoints.weights import has_file
 from coprop.errors import CheckpointError, CoPropError
-from coprop.hub import is_hub_id
-from coprop.weights import has_file
 
 SETTINGS = ("max_segment_s", "working_edge")
 """Of a pipeline, by the names of its attributes."""

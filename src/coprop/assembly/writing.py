@@ -12,12 +12,12 @@ from typing import Any
 from coprop.assembly.families import CONFIG, PARTS, PIPELINE
 from coprop.assembly.names import SLOTS, Slot
 from coprop.assembly.saved import NAMES_SOUNDS, SETTINGS
-from coprop.checks import shown
+from coprop.checkpoints.hub import is_hub_id
+from coprop.checkpoints.weights import PretrainedModel
 from coprop.errors import CoPropError
-from coprop.files import output_errors
-from coprop.hub import is_hub_id
 from coprop.keyframes.naming import AUDIOSET
-from coprop.weights import PretrainedModel
+from coprop.storage.files import output_errors
+from coprop.utils.checks import shown
 
 CARD = "README.md"
 _TAGS = ("audio-visual-segmentation", "video-object-segmentation", "coprop-pipeline")

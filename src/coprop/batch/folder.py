@@ -11,8 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from coprop.errors import OutputError
-from coprop.files import differing, is_empty, one_a_line, output_errors, read_json, write_text
-from coprop.locks import WriterLock
+from coprop.storage.files import (
+    differing,
+    is_empty,
+    one_a_line,
+    output_errors,
+    read_json,
+    write_text,
+)
+from coprop.storage.locks import WriterLock
 
 COLLECTION, VIDEO = "collection.json", "video.json"
 _RESULT = "result.json"

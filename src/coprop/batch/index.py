@@ -10,9 +10,9 @@ from typing import Any
 from coprop.batch.folder import CollectionFolder
 from coprop.batch.rows import TIMINGS, Outcome, Status, as_line, failed_row, in_order, key_of
 from coprop.errors import MissingPackageError
-from coprop.extras import needs
-from coprop.files import output_errors, remove, replacing, write_text
-from coprop.json_lines import JsonLines
+from coprop.storage.files import output_errors, remove, replacing, write_text
+from coprop.storage.json_lines import JsonLines
+from coprop.utils.extras import needs
 
 INDEX, PARQUET = "index.jsonl", "index.parquet"
 _REMEDY = "Remove it; the same command writes it again."
@@ -115,7 +115,7 @@ def _merged(
 
 def _printable(row: dict[str, Any]) -> dict[str, Any]:
     """Names that are no UTF-8, which Parquet cannot hold, with their odd bytes written out."""
-    from coprop.brief import one_line
+    from coprop.utils.brief import one_line
 
     paths = [one_line(path) for path in row["paths"]]
     error = None if row["error"] is None else one_line(row["error"])

@@ -12,8 +12,8 @@ from pathlib import Path
 from coprop.batch.content import content_id, file_status
 from coprop.batch.lists import is_list, read_list
 from coprop.errors import CoPropError, MediaError
-from coprop.files import is_hidden
 from coprop.media.folders import is_video
+from coprop.storage.files import is_hidden
 
 _log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from coprop.errors import MediaError
-from coprop.files import parse_json
+from coprop.storage.files import parse_json
 
 COLUMNS = ("path", "video", "file", "filename")
 """Which column of a CSV file, or key of a JSON object, names the video: the first that is there."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from coprop.batch.rows import Outcome, Status
 from coprop.errors import CoPropError
-from coprop.extras import needs
+from coprop.utils.extras import needs
 
 LOCAL = "local"
 """In place of an address: a cluster of this machine alone, which ends with the run."""

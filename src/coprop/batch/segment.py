@@ -14,11 +14,11 @@ from coprop.batch.content import content_id
 from coprop.batch.folder import CollectionFolder
 from coprop.batch.rows import Outcome, Status, done_row
 from coprop.batch.tables import column_of, with_columns
-from coprop.brief import one_line
-from coprop.checks import shown
 from coprop.errors import CoPropError, LockedError, OutputError
 from coprop.export.targets import FOLDER, TARGETS, checked_target
-from coprop.inputs import AnyPath, as_path
+from coprop.utils.brief import one_line
+from coprop.utils.checks import shown
+from coprop.utils.paths import AnyPath, as_path
 
 if TYPE_CHECKING:
     from coprop.pipeline import CoProp

@@ -7,8 +7,8 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
-from coprop.checks import shown
 from coprop.errors import CoPropError
+from coprop.utils.checks import shown
 
 Batch = TypeVar("Batch")
 

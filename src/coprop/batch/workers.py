@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from coprop.batch.rows import Outcome, Status
 from coprop.errors import CoPropError
-from coprop.logs import log_to_stderr, verbosity
+from coprop.utils.logs import log_to_stderr, verbosity
 
 if TYPE_CHECKING:
     from coprop.batch.segment import Segment

@@ -16,11 +16,11 @@ import torch
 from coprop.bench.memory import peak_mib
 from coprop.bench.stopwatch import Stopwatch, Watched, clock_of, counted, matrix_rate
 from coprop.errors import CoPropError
-from coprop.inputs import AnyPath
 from coprop.media.clip import Clip
 from coprop.pipeline import CoProp
 from coprop.propagation.propagator import AudioInsertPropagator
 from coprop.result import save
+from coprop.utils.paths import AnyPath
 
 # What the network's methods are part of; `attention` is what is left of `propagate` without the
 # decoder, and what memory is made of.

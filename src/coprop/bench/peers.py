@@ -28,11 +28,11 @@ from torch.nn import functional as F
 from coprop.bench.memory import peak_mib
 from coprop.encoders.visual import normalised
 from coprop.errors import CoPropError
-from coprop.extras import needs
 from coprop.pipeline import WEIGHTS
 from coprop.propagation.config import PropagatorConfig
 from coprop.propagation.propagator import AudioInsertPropagator, Propagator
 from coprop.propagation.sam2 import Sam2Propagator
+from coprop.utils.extras import needs
 
 TRANSFORMERS = {"edgetam": "EdgeTamVideo", "sam2": "Sam2Video"}
 Step = Callable[[Tensor], Tensor]  # a frame's logits (1, K + 1, H, W)

@@ -6,7 +6,6 @@ from typing import Annotated, Any
 
 import typer
 
-from coprop.brief import one_line
 from coprop.cli.bench import bench
 from coprop.cli.common import FAILED, command, say
 from coprop.cli.compare_detectors import compare_detectors
@@ -25,7 +24,8 @@ from coprop.cli.run import run
 from coprop.cli.train import train
 from coprop.cli.worker import worker
 from coprop.errors import CoPropError
-from coprop.logs import log_to_stderr
+from coprop.utils.brief import one_line
+from coprop.utils.logs import log_to_stderr
 
 _HELP = """Masks of the objects that make sound, for every frame of a video.
 

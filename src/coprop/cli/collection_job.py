@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from coprop.brief import counted
 from coprop.cli.collection_options import shard_of
 from coprop.cli.common import FAILED, checked_device, reported, say
 from coprop.cli.progress import ProgressBars
+from coprop.utils.brief import counted
 
 if TYPE_CHECKING:
     from coprop.batch.rows import Outcome

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from coprop.__main__ import INTERRUPTED, SIGNALS
-from coprop.brief import text_of
 from coprop.errors import CoPropError
+from coprop.utils.brief import text_of
 
 if TYPE_CHECKING:
     import torch
@@ -85,14 +85,14 @@ def export_names(given: list[str] | None) -> list[str] | None:
 
 
 def _verbose(level: int) -> int:
-    from coprop.logs import log_to_stderr
+    from coprop.utils.logs import log_to_stderr
 
     log_to_stderr(level)
     return level
 
 
 class PrecisionName(str, Enum):
-    """Of `coprop.precision.Precision`."""
+    """Of `coprop.utils.precision.Precision`."""
 
     auto = "auto"
     float32 = "float32"

@@ -10,7 +10,7 @@ from warnings import catch_warnings, simplefilter
 
 import typer
 
-from coprop.brief import text_of
+from coprop.checkpoints.hub import offline
 from coprop.cli.common import DebugOption, JsonOption, VerboseOption, reported
 from coprop.cli.dataset_options import (
     ControlPointsOption,
@@ -31,7 +31,7 @@ from coprop.cli.llm_options import (
 )
 from coprop.cli.part_options import OfflineOption
 from coprop.cli.progress import ProgressBars
-from coprop.hub import offline
+from coprop.utils.brief import text_of
 
 if TYPE_CHECKING:
     from coprop.control_points.language_models.base import LanguageModel

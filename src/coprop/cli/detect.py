@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from coprop.assembly.names import BUILT_IN
+from coprop.checkpoints.hub import offline
 from coprop.cli.common import (
     FAILED,
     AudioTrackOption,
@@ -41,7 +42,6 @@ from coprop.cli.part_options import (
     detector_for,
     words_of,
 )
-from coprop.hub import offline
 
 if TYPE_CHECKING:
     from coprop.control_points.detector import ControlPointDetector

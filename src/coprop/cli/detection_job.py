@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import typer
 
-from coprop.brief import text_of
 from coprop.cli.common import say
 from coprop.cli.listening import Listened, listen, media_files
 from coprop.cli.progress import ProgressBars
 from coprop.errors import CoPropError
-from coprop.files import one_a_line
-from coprop.json_lines import JsonLines, refuse_other_settings
+from coprop.storage.files import one_a_line
+from coprop.storage.json_lines import JsonLines, refuse_other_settings
+from coprop.utils.brief import text_of
 
 if TYPE_CHECKING:
     from coprop.cli.detect import DetectOptions

@@ -12,8 +12,8 @@ from typing import Any
 
 import typer
 
-from coprop.brief import text_of
 from coprop.cli.common import FAILED, JsonOption, available_devices
+from coprop.utils.brief import text_of
 
 PACKAGE = Path(__file__).parents[1]
 NEEDED_FILES = (
@@ -186,7 +186,7 @@ def _noted_checksum(name: str) -> str | None:
 def _can_be_read(path: Path) -> bool:
     from safetensors import safe_open
 
-    from coprop.files import read_json
+    from coprop.storage.files import read_json
 
     try:
         if path.suffix == ".json":

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from coprop.checkpoints.hub import offline
 from coprop.cli.common import (
     DebugOption,
     DeviceOption,
@@ -46,7 +47,6 @@ from coprop.cli.prediction_options import (
     run_of,
 )
 from coprop.cli.progress import ProgressBars
-from coprop.hub import offline
 
 if TYPE_CHECKING:
     from coprop.data.labelled import LabelledDataset
@@ -272,7 +272,7 @@ def _methods(options: EvalOptions, pipeline: CoProp, run: PredictionRun | None) 
 def _print_table(content: dict[str, Any], out: Path) -> None:
     from coprop.evaluation.store import RESULTS, TABLE, TIMINGS
     from coprop.evaluation.table import IN_ASCII, text
-    from coprop.files import read_json
+    from coprop.storage.files import read_json
 
     timings = read_json(out / TIMINGS)
     table = text(content, timings)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from coprop.brief import text_of
 from coprop.cli.common import (
     AudioTrackOption,
     DebugOption,
@@ -23,6 +22,7 @@ from coprop.cli.common import (
 )
 from coprop.cli.progress import ProgressBars
 from coprop.export.targets import FOLDER, TARGETS
+from coprop.utils.brief import text_of
 
 if TYPE_CHECKING:
     from coprop.result import Result
@@ -98,7 +98,7 @@ def export(options: ExportOptions) -> None:
         result = Result.load(options.directory, options.video, options.audio, **tracks)
         written = write_exports(result, options.names, place, force=options.force, bars=bars)
     if options.as_json:
-        from coprop.files import one_a_line
+        from coprop.storage.files import one_a_line
 
         typer.echo(one_a_line({"exports": written}))
     elif not options.quiet:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from coprop.brief import counted, text_of
 from coprop.cli.common import (
     DebugOption,
     DeviceOption,
@@ -30,6 +29,7 @@ from coprop.cli.common import (
 from coprop.cli.part_options import DetectorOption, detector_for
 from coprop.cli.run import check_folder
 from coprop.live.latency import LOOK_AHEAD_S
+from coprop.utils.brief import counted, text_of
 
 if TYPE_CHECKING:
     from coprop.live.session import LiveSession
@@ -142,7 +142,7 @@ def live(options: LiveOptions) -> None:
         check_folder(options.out, inputs, force=options.force)
         content = _recorded(options)
     if options.as_json:
-        from coprop.files import one_a_line
+        from coprop.storage.files import one_a_line
 
         brief = {key: value for key, value in content.items() if key != "frames"}
         typer.echo(one_a_line({**brief, "out": str(options.out)}))

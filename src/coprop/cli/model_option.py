@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import torch
 
     from coprop.pipeline import CoProp
-    from coprop.precision import Precision
+    from coprop.utils.precision import Precision
 
 ModelOption = Annotated[
     str | None,
@@ -48,7 +48,7 @@ def model_made(
         CoPropError: no such module or function, or it returns something else.
     """
     from coprop.evaluation.methods import load_model
-    from coprop.precision import as_dtype
+    from coprop.utils.precision import as_dtype
 
     pipeline = load_model(name, device, cast("Precision", dtype))
     for part, value in parts.items():

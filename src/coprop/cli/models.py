@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from coprop.brief import text_of
 from coprop.cli.common import DebugOption, JsonOption, reported
 from coprop.cli.part_options import OfflineOption
+from coprop.utils.brief import text_of
 
 if TYPE_CHECKING:
     from coprop.assembly.known import ListedModel

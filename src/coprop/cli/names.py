@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from coprop.brief import text_of
 from coprop.cli.common import JsonOption
+from coprop.utils.brief import text_of
 
 _WIDTH = 80  # of a terminal that nobody has widened
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from coprop.callables import names_function
 from coprop.cli.common import checked_device
 from coprop.cli.model_option import model_made
 from coprop.errors import CheckpointError, CoPropError
+from coprop.utils.callables import names_function
 
 if TYPE_CHECKING:
     import torch
@@ -125,7 +125,7 @@ def _looks_like_a_file(given: str) -> bool:
 
 
 def _lines(path: Path) -> list[str]:
-    from coprop.files import MOST_BYTES
+    from coprop.storage.files import MOST_BYTES
 
     try:
         if path.stat().st_size > MOST_BYTES:
@@ -184,7 +184,7 @@ def pipeline_for(options: RunOptions, predictions: Predictions | None) -> CoProp
     """
     from coprop.assembly.loading import PartOptions, load_masking
     from coprop.pipeline import DEFAULT_MAX_SEGMENT_S, CoProp
-    from coprop.precision import as_dtype
+    from coprop.utils.precision import as_dtype
 
     _check_one_model(options, predictions)
     device = checked_device(options.device)

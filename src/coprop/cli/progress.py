@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from coprop.logs import verbosity
+from coprop.utils.logs import verbosity
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from coprop.checkpoints.hub import offline
 from coprop.cli.common import (
     FAILED,
     DebugOption,
@@ -41,7 +42,6 @@ from coprop.cli.prediction_options import (
 )
 from coprop.cli.progress import ProgressBars
 from coprop.errors import CoPropError
-from coprop.hub import offline
 
 if TYPE_CHECKING:
     from coprop.retiming import Retimed

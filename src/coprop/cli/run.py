@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from coprop.checkpoints.hub import offline
 from coprop.cli.collection_job import is_collection, run_collection
 from coprop.cli.collection_options import GpusOption, RayOption, ShardOption, WorkersOption
 from coprop.cli.common import (
@@ -63,7 +64,6 @@ from coprop.cli.prompt_options import (
 from coprop.cli.summary import summary
 from coprop.errors import MissingAudioError, OutputError
 from coprop.export.targets import FOLDER, TARGETS, remove_exports
-from coprop.hub import offline
 
 if TYPE_CHECKING:
     from coprop.keyframes.predictions import Predictions
@@ -210,7 +210,7 @@ def run(options: RunOptions) -> None:
             content = _process(options, pipeline, bars)
             written = _exported(options, bars)
     if options.as_json:
-        from coprop.files import one_a_line
+        from coprop.storage.files import one_a_line
 
         brief = {key: value for key, value in content.items() if key != "frames"}
         exports = {"exports": written} if written else {}
@@ -260,7 +260,7 @@ def check_folder(out: Path, inputs: Sequence[Path], *, force: bool) -> None:
         OutputError: the folder has something in it and is not to be replaced, cannot be written,
             or holds the input under a name that the result would take.
     """
-    from coprop.files import is_empty, output_errors
+    from coprop.storage.files import is_empty, output_errors
 
     with output_errors(out):
         existing = next(path for path in (out, *out.absolute().parents) if path.exists())

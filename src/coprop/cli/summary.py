@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from coprop.brief import counted, text_of
+from coprop.utils.brief import counted, text_of
 
 _LISTED = 20  # segments in the summary: what a terminal shows without scrolling
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from coprop.checks import array_of, number, shown, whole
 from coprop.control_points import embeddings as _embeddings
 from coprop.control_points import novelty as _novelty
 from coprop.control_points.embeddings import Embed
@@ -17,7 +16,6 @@ from coprop.control_points.features import MOST_WINDOWS, STEP_S
 from coprop.control_points.grid import SAME_S, nearest_windows, with_edges
 from coprop.control_points.levels import edge_chances
 from coprop.errors import CoPropError
-from coprop.inputs import AnyPath, GivenSound, as_track
 from coprop.silence import (
     block_levels_db,
     heard_spans,
@@ -25,6 +23,9 @@ from coprop.silence import (
     silence_edges_s,
 )
 from coprop.types import AudioTrack, ControlPoints
+from coprop.utils.checks import array_of, number, shown, whole
+from coprop.utils.paths import AnyPath
+from coprop.values.given_sound import GivenSound, as_track
 
 if TYPE_CHECKING:
     import torch

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from coprop.checks import array_of, number, shown, whole
 from coprop.control_points.features import FRAMES_PER_STEP, STEP_S, log_mel, num_steps
 from coprop.errors import CoPropError
 from coprop.types import HIGHEST_RATE, AudioTrack
+from coprop.utils.checks import array_of, number, shown, whole
 
 Embed = Callable[[NDArray[np.float32]], ArrayLike]
 """(n, m) float32 samples of n windows to (n, d) finite embeddings."""

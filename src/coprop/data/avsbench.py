@@ -28,7 +28,7 @@ from coprop.data.control_point_labels import (
 )
 from coprop.data.labelled import LabelledClip
 from coprop.errors import DatasetError
-from coprop.inputs import AnyPath
+from coprop.utils.paths import AnyPath
 
 NAME = Column(("name", "video_id"), 0)
 SPLIT = Column(("split",))

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from coprop.data.labelled import FrameTruth
 from coprop.errors import AudioError, DatasetError
-from coprop.inputs import AnyPath, as_path
 from coprop.media.painting import voc_palette
 from coprop.media.reader import Frame
 from coprop.types import Audio
+from coprop.utils.paths import AnyPath, as_path
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -20,7 +20,7 @@ from coprop.data.avsbench import (
     inner_folder,
 )
 from coprop.data.avsbench_files import ClipFiles, Column, find_folder, read_table
-from coprop.inputs import AnyPath
+from coprop.utils.paths import AnyPath
 
 _S4_LAYOUT = """\
 Single-source/s4_meta_data.csv

@@ -29,8 +29,8 @@ from coprop.data.avsbench_files import (
     read_table,
 )
 from coprop.errors import DatasetError
-from coprop.files import read_json
-from coprop.inputs import AnyPath
+from coprop.storage.files import read_json
+from coprop.utils.paths import AnyPath
 
 AVSS_LABELS = ("v1s", "v1m", "v2")
 _AVSS_FRAMES = {"v1s": 5, "v1m": 5, "v2": 10}

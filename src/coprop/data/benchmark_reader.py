@@ -10,14 +10,14 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from coprop.checks import check_choice
 from coprop.data.avsbench import SPLIT, check_split
 from coprop.data.avsbench_files import ClipFiles, Column, find_folder, read_sound, read_table
 from coprop.data.benchmark_record import RECORD, ClipRecord, read_record
 from coprop.data.labelled import FrameTruth, LabelledClip
 from coprop.errors import DatasetError
-from coprop.inputs import AnyPath
 from coprop.media.reader import Frame
+from coprop.utils.checks import check_choice
+from coprop.utils.paths import AnyPath
 
 Classes = Literal["all", "seen", "unseen"]
 

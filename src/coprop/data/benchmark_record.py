@@ -8,9 +8,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from coprop.checks import number, shown, whole
 from coprop.errors import DatasetError
-from coprop.files import read_json
+from coprop.storage.files import read_json
+from coprop.utils.checks import number, shown, whole
 
 RECORD = "clip.json"
 _FASTEST = 1000  # frames a second

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from coprop.errors import DatasetError
-from coprop.files import visible
-from coprop.inputs import AnyPath, as_path
+from coprop.storage.files import visible
 from coprop.types import Progress
+from coprop.utils.paths import AnyPath, as_path
 
 CHECKSUMS = "SHA256SUMS"
 _LINE = re.compile(r"([0-9a-f]{64})  (.+)")

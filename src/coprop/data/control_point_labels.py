@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from coprop.errors import DatasetError, OutputError, ShapeError
-from coprop.files import parse_json
-from coprop.inputs import AnyPath, as_path
-from coprop.json_lines import JsonLines
+from coprop.storage.files import parse_json
+from coprop.storage.json_lines import JsonLines
+from coprop.utils.paths import AnyPath, as_path
 
 MIN_AREA = 0.0005
 """Share of the frame below which a class does not count: 25 pixels of 224 x 224, a slip of the

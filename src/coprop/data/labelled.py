@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from coprop.brief import Brief
 from coprop.types import Audio
+from coprop.utils.brief import Brief
 
 if TYPE_CHECKING:
     from coprop.media.reader import Frame

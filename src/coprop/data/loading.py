@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, cast, get_args
 
-from coprop.callables import function_named
 from coprop.errors import DatasetError
-from coprop.inputs import AnyPath, as_path
+from coprop.utils.callables import function_named
+from coprop.utils.paths import AnyPath, as_path
 
 if TYPE_CHECKING:
     from coprop.data.benchmark_reader import Classes

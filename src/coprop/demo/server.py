@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from coprop.checks import number, whole
 from coprop.demo.choices import Choices
 from coprop.demo.visits import Visits
 from coprop.errors import CoPropError, OutputError
-from coprop.extras import needs
+from coprop.utils.checks import number, whole
+from coprop.utils.extras import needs
 
 _MOST_BYTES_A_MINUTE = 400 << 20  # of an upload: 50 Mbit/s, what telephones record in 4K
 _MOST_WAITING = 20

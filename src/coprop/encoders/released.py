@@ -15,9 +15,9 @@ from typing import ClassVar, TypeVar
 import torch
 from torch import Tensor, nn
 
+from coprop.checkpoints.weights import load_state_dict, read_state_dict
 from coprop.errors import CheckpointError, ShapeError
-from coprop.inputs import AnyPath, as_path
-from coprop.weights import load_state_dict, read_state_dict
+from coprop.utils.paths import AnyPath, as_path
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
 FILE = "model.safetensors"

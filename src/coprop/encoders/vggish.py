@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from coprop.checkpoints.weights import load_state_dict, read_state_dict
 from coprop.encoders.audio import fit_window
 from coprop.encoders.log_mel import EXAMPLE_SAMPLES, SAMPLE_RATE, LogMel
 from coprop.errors import CoPropError
-from coprop.inputs import AnyPath
-from coprop.weights import load_state_dict, read_state_dict
+from coprop.utils.paths import AnyPath
 
 _MAP = 6 * 4  # places of the last feature map: time by frequency
 _HEAD = "embeddings."

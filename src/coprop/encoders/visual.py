@@ -7,9 +7,9 @@ import re
 import torch
 from torch import Tensor, nn
 
+from coprop.checkpoints.weights import load_state_dict, read_state_dict
 from coprop.errors import CoPropError
-from coprop.inputs import AnyPath
-from coprop.weights import load_state_dict, read_state_dict
+from coprop.utils.paths import AnyPath
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """The colours of ImageNet, by which most image encoders were trained to be normalised."""

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from coprop.callables import function_named, names_function
 from coprop.control_points.detector import ControlPointDetector
 from coprop.control_points.events.detector import EventDetector
 from coprop.control_points.rcpg import RCPGDetector
@@ -23,9 +22,10 @@ from coprop.keyframes.segmenter import KeyframeSegmenter
 from coprop.keyframes.text_guided import WordGuided
 from coprop.media.clip import Clip
 from coprop.pipeline import CoProp, Detector
-from coprop.precision import Precision
 from coprop.tracks_first import tracks_first
 from coprop.types import ControlPoints, FrameMask
+from coprop.utils.callables import function_named, names_function
+from coprop.utils.precision import Precision
 
 DEFAULT_MODEL = "default"
 """The name of the checkpoint that comes with coprop."""

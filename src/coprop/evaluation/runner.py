@@ -23,7 +23,7 @@ from coprop.evaluation.scores import ScoreOptions, disturbed_columns, score
 from coprop.evaluation.store import RESULTS, TABLE, TIMINGS, EvaluationFolder, to_json
 from coprop.evaluation.summary import summarise
 from coprop.evaluation.table import markdown
-from coprop.locks import WriterLock
+from coprop.storage.locks import WriterLock
 from coprop.types import Progress
 
 

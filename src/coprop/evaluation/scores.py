@@ -11,7 +11,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from coprop.checks import number, whole
 from coprop.data.labelled import FrameTruth, LabelledClip
 from coprop.errors import CoPropError
 from coprop.evaluation.methods import Prediction
@@ -32,6 +31,7 @@ from coprop.metrics.functional import (
     silent_area,
 )
 from coprop.types import FrameMask
+from coprop.utils.checks import number, whole
 
 _MOST_FRAMES = 1_000_000_000  # more than any dataset has, and far from what overflows
 _COVERED = 0.5  # share of an object's area from which it counts as marked, as in alignment

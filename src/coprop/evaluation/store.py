@@ -9,8 +9,16 @@ from typing import Any
 
 from coprop.errors import OutputError
 from coprop.evaluation.row_form import fault_of
-from coprop.files import is_empty, output_errors, part_of, read_json, remove, visible, write_text
-from coprop.json_lines import JsonLines, refuse_other_settings
+from coprop.storage.files import (
+    is_empty,
+    output_errors,
+    part_of,
+    read_json,
+    remove,
+    visible,
+    write_text,
+)
+from coprop.storage.json_lines import JsonLines, refuse_other_settings
 
 SETTINGS, RESULTS, TABLE, TIMINGS = "settings.json", "results.json", "results.md", "timings.json"
 _WRITTEN = (SETTINGS, RESULTS, TABLE, TIMINGS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from coprop.brief import text_of
+from coprop.utils.brief import text_of
 
 HIGHER, LOWER = "↑", "↓"
 """Which way a figure is better; of what costs time, the less the better."""

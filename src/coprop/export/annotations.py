@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from coprop.export.objects import SeenObject
 from coprop.export.recording import Recording
 from coprop.export.rle import coco_counts
-from coprop.files import write_text
+from coprop.storage.files import write_text
 
 _LISTS = ("videos", "categories", "tracks", "images", "annotations")
 

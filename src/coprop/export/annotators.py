@@ -16,7 +16,7 @@ from coprop.export.objects import SeenObject, name_of
 from coprop.export.recording import Recording
 from coprop.export.rle import brush_codes, row_runs
 from coprop.export.tables import xml_document, xml_text
-from coprop.files import replacing, write_text
+from coprop.storage.files import replacing, write_text
 
 LOCAL_FILES = "/data/local-files/?d="
 """Where Label Studio serves what lies below its document root."""

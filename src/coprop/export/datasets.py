@@ -13,7 +13,7 @@ from PIL import Image
 from coprop.errors import CoPropError
 from coprop.export.folders import replacing_folder
 from coprop.export.recording import Recording
-from coprop.files import write_text
+from coprop.storage.files import write_text
 
 if TYPE_CHECKING:
     from coprop.types import FrameMask

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from coprop.errors import OutputError
-from coprop.files import is_empty, output_errors, part_of, write_text
+from coprop.storage.files import is_empty, output_errors, part_of, write_text
 
 MARK = ".coprop-export"
 """A hidden file that says that a folder is an export, and may be replaced by another."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from coprop.media.resample import BLOCK
 from coprop.media.sound_blocks import SoundBlocks
 from coprop.media.streams import Contents
-from coprop.saved_result import Head
+from coprop.results.saved_result import Head
 
 if TYPE_CHECKING:
     from coprop.types import AudioTrack

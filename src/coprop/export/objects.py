@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from coprop.saved_result import Head
+from coprop.results.saved_result import Head
 from coprop.types import FrameMask, Segment
 
 SOUNDING = "sounding"

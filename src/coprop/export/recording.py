@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from coprop.export.objects import Objects
-from coprop.inputs import is_path
-from coprop.saved_result import Head, heads_of
+from coprop.results.saved_result import Head, heads_of
 from coprop.types import FrameMask, Progress, Segment
+from coprop.utils.paths import is_path
 
 if TYPE_CHECKING:
     from coprop.media.clip import Clip

@@ -12,7 +12,7 @@ from numpy.lib import format as numpy_format
 
 from coprop.errors import CoPropError
 from coprop.export.recording import Recording
-from coprop.files import replacing
+from coprop.storage.files import replacing
 
 if TYPE_CHECKING:
     from coprop.result import Result

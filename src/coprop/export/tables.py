@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 from coprop.export.objects import name_of
 from coprop.export.recording import Recording, plain_number
-from coprop.files import write_text
+from coprop.storage.files import write_text
 
 TIER = "sounding"
 """The tier of ELAN's that has the segments."""

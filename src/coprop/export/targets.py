@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from coprop.errors import CoPropError, OutputError
-from coprop.files import output_errors
+from coprop.storage.files import output_errors
 
 if TYPE_CHECKING:
-    from coprop.inputs import AnyPath
     from coprop.result import Result
     from coprop.types import Progress
+    from coprop.utils.paths import AnyPath
 
 FOLDER = "exports"
 """Where the command line puts them, in a result folder."""
@@ -110,7 +110,7 @@ def checked_names(names: object) -> dict[int, str]:
     """
     if names is None:
         return {}
-    from coprop.checks import shown, whole
+    from coprop.utils.checks import shown, whole
 
     if not isinstance(names, Mapping):
         raise CoPropError(f"names must be words by label, as {{1: 'dog'}}, got {shown(names)}.")
@@ -134,8 +134,8 @@ def write_export(
 ) -> None:
     """Writes a result in another program's form; see `coprop.Result.export`."""
     from coprop.export.recording import Recording
-    from coprop.inputs import as_path
-    from coprop.locks import WriterLock
+    from coprop.storage.locks import WriterLock
+    from coprop.utils.paths import as_path
 
     target = checked_target(name)
     file = as_path("path", path, error=OutputError)
@@ -153,7 +153,7 @@ def write_export(
 
 def _check_place(result: Result, name: str, target: Target, file: Path, force: bool) -> None:
     from coprop.export.folders import check_folder
-    from coprop.inputs import is_path
+    from coprop.utils.paths import is_path
 
     if target.is_folder:
         check_folder(file, force=force)

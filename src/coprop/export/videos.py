@@ -24,9 +24,9 @@ from coprop.export.movies import (
     grey_picture,
 )
 from coprop.export.recording import Recording, exact_time
-from coprop.files import replacing
 from coprop.media.clip import Clip
 from coprop.media.frames import MICROSECOND
+from coprop.storage.files import replacing
 
 GREEN = (0, 255, 0)
 """RGB of the background that is to be keyed out."""

@@ -15,11 +15,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from coprop.checks import whole
 from coprop.encoders.audio import AudioEncoder
 from coprop.encoders.vggish import VGGish
 from coprop.encoders.visual import VisualEncoder
 from coprop.errors import CoPropError, ShapeError
+from coprop.utils.checks import whole
 
 _SMALLEST_SIDE = 32  # pixels: one place of the coarsest level, at stride 32
 _ENCODED_LEVELS = 2  # the coarsest; at 512 x 512 pixels they are 1280 places, the next 4096 more

@@ -12,6 +12,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from coprop.checkpoints.weights import read_state_dict
 from coprop.encoders.deeplab import DeepLab
 from coprop.encoders.released import FILE, WEIGHTS, dequantise
 from coprop.encoders.u2net import U2Net
@@ -21,8 +22,7 @@ from coprop.keyframes.groups import sounding_groups
 from coprop.keyframes.mask_decoder import MaskDecoder, in_the_picture
 from coprop.keyframes.selection import OFF_SCREEN, SEEN, Selection, SourceSelector
 from coprop.keyframes.visual import VisualEvidence, VisualRecognizer
-from coprop.precision import in_float32
-from coprop.weights import read_state_dict
+from coprop.utils.precision import in_float32
 
 _ABSENT_LOGIT = -10.0  # a probability below 1e-4
 _LEAST = 1e-4  # of a divisor, where nothing that is seen is heard

@@ -16,14 +16,14 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from coprop.brief import Brief
-from coprop.checks import array_of, is_plain, number, shown
 from coprop.context import FrameContext
 from coprop.errors import CoPropError, ModelOutputError, ShapeError
-from coprop.inputs import GivenSound, as_track
 from coprop.keyframes.motion_energy import motion_energy
 from coprop.silence import BLOCK_S, block_levels_db
 from coprop.types import Audio, AudioTrack
+from coprop.utils.brief import Brief
+from coprop.utils.checks import array_of, is_plain, number, shown
+from coprop.values.given_sound import GivenSound, as_track
 
 CONTENDING = 0.75
 """How far another instance must score, of the best one's score, to be taken to sound too."""
@@ -147,7 +147,7 @@ class MotionAgreement:
     def __call__(
         self, masks: Tensor, frames: Tensor, times_s: Sequence[float], sound: GivenSound, /
     ) -> InstanceScores:
-        """See `InstanceScorer`; sound may be given in any form that `coprop.inputs` takes.
+        """See `InstanceScorer`; sound may be given in any form that `coprop.utils.paths` takes.
 
         Raises:
             ShapeError: masks or frames of other shapes, or of other values than numbers.

@@ -8,13 +8,12 @@ from typing import Literal, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from coprop.checks import is_plain, looks_like_probabilities
-
 # Part of the contract, so that it can be had from here too.
 from coprop.context import ALONE as ALONE
 from coprop.context import FrameContext as FrameContext
 from coprop.context import Placement as Placement
 from coprop.errors import ModelOutputError, ShapeError
+from coprop.utils.checks import is_plain, looks_like_probabilities
 
 AudioSpan = Literal["frame", "segment", "whole", "example"]
 """Which sound goes with a frame, of the model's own length ``window_s``.

@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from coprop.frame_images import bounded_size
 from coprop.keyframes.motion import laid_over
+from coprop.media.frame_images import bounded_size
 
 _WORKING_EDGE = 160  # pixels of the longer side: motion of a hundredth of it is told, noise is not
 _REACH = 40  # of the longer side: a mask counts over one part in so many around it, where things go

@@ -10,15 +10,15 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from coprop.categories import Category, as_categories
 from coprop.context import AudioWindows
 from coprop.encoders.yamnet import YAMNet, class_names
 from coprop.errors import CoPropError, ModelOutputError
-from coprop.inputs import GivenSound, as_track
 from coprop.keyframes.audio import classes_heard
 from coprop.keyframes.vocabulary import shares
 from coprop.silence import is_silent, quiet_blocks
 from coprop.types import AudioTrack, ControlPoints, Segment
+from coprop.values.categories import Category, as_categories
+from coprop.values.given_sound import GivenSound, as_track
 
 _LEAST = 0.1  # probability of what is named at all
 _MOST = 3  # names

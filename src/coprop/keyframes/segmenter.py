@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
 
-from coprop.checks import check_choice, number, shown, whole
+from coprop.checkpoints.weights import PretrainedModel
 from coprop.context import ALONE, FrameContext
 from coprop.errors import CoPropError, ShapeError
 from coprop.keyframes.audio_queried import AudioQueriedConfig, AudioQueriedNetwork
@@ -23,7 +23,7 @@ from coprop.keyframes.selection import OFF_SCREEN
 from coprop.keyframes.text_and_sound import TextAndSoundSegmenter
 from coprop.keyframes.text_guided import TextGuidedSegmenter
 from coprop.keyframes.vocabulary import groups_named
-from coprop.weights import PretrainedModel
+from coprop.utils.checks import check_choice, number, shown, whole
 
 Architecture = Literal["grounded", "audio_queried"]
 _LARGEST_EDGE = 16_384  # pixels; no video is wider

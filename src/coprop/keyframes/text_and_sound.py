@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from coprop.categories import as_words
 from coprop.context import FrameContext
 from coprop.keyframes.model import AudioSpan
+from coprop.values.categories import as_words
 
 if TYPE_CHECKING:
     from coprop.keyframes.segmenter import KeyframeSegmenter

@@ -9,11 +9,11 @@ from typing import Protocol, TypeVar, get_args, runtime_checkable
 
 from torch import Tensor
 
-from coprop.categories import as_words
-from coprop.checks import check_choice, shown
 from coprop.context import ALONE, FrameContext
 from coprop.errors import CoPropError
 from coprop.keyframes.model import AudioSpan, KeyframeModel, Outputs, as_logits
+from coprop.utils.checks import check_choice, shown
+from coprop.values.categories import as_words
 
 _Self = TypeVar("_Self", bound="TextGuided")
 

@@ -23,7 +23,7 @@ from coprop.encoders.u2net import U2Net
 from coprop.keyframes.groups import sounding_groups
 from coprop.keyframes.layers import conv_block, resized
 from coprop.keyframes.motion import motion_map
-from coprop.precision import in_float32
+from coprop.utils.precision import in_float32
 
 PYRAMID = (24, 40, 112)  # channels of EfficientNet-Lite0 at strides 4, 8 and 16
 PRESENCE_CUES = 3

@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from coprop.checks import array_of, index, number, shown, whole
 from coprop.errors import AudioError, MediaError, ShapeError
 from coprop.media.frames import as_image
 from coprop.media.reader import Frame
-from coprop.mixdown import Mixdown
 from coprop.types import HIGHEST_RATE, Audio
+from coprop.utils.checks import array_of, index, number, shown, whole
+from coprop.values.mixdown import Mixdown
 
 HIGHEST_FRAME_RATE = 1000.0
 """Frames a second; no camera that is looked at live shows more."""

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from coprop.control_points.features import STEP_S, num_steps
 from coprop.control_points.novelty import REACH_STEPS, default_networks
-from coprop.inputs import GivenSound
 from coprop.live.sound import RecentSound
+from coprop.values.given_sound import GivenSound
 
 _SCORED_S = 3.0
 """So much of the newest sound is scored; what is older has been decided on."""

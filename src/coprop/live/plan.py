@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from coprop.context import stretch
+from coprop.inference.schedule import KeyframeSpan, Schedule
+from coprop.inference.turns import Turn
 from coprop.keyframes.naming import SoundNamer, name_sound
 from coprop.live.changes import Change
 from coprop.live.sound import LiveSound
-from coprop.schedule import KeyframeSpan, Schedule
-from coprop.turns import Turn
 from coprop.types import ControlPoints, Segment
 
 if TYPE_CHECKING:
+    from coprop.inference.segment_tracker import SegmentTracker
     from coprop.media.reader import Frame
-    from coprop.tracking import SegmentTracker
 
 _SECOND_S = 0.8
 """A segment's first keyframe has heard as much of it as the session looks ahead to, which may be

@@ -9,9 +9,9 @@ from typing import Any
 from coprop.errors import MediaError
 from coprop.live.session import LiveSession
 from coprop.live.sources import Moment
+from coprop.media.overlap import Behind
 from coprop.media.reader import Frame
 from coprop.media.writer import ResultWriter
-from coprop.overlap import Behind
 from coprop.result import Report
 from coprop.types import AudioTrack, FrameMask
 

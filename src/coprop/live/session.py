@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any
 import torch
 from numpy.typing import ArrayLike
 
-from coprop.brief import counted
-from coprop.carrier import Carrier
-from coprop.checks import number
 from coprop.errors import AudioError, CoPropError, MediaError
+from coprop.inference.carrier import Carrier
+from coprop.inference.segment_tracker import SegmentTracker
 from coprop.keyframes.naming import SoundNamer
 from coprop.live.changes import LiveChanges
 from coprop.live.intake import FrameIntake, SoundIntake
 from coprop.live.latency import LOOK_AHEAD_S, Latency, Stopwatch
 from coprop.live.plan import LivePlan
 from coprop.live.sound import SETTLED_S, LiveSound
-from coprop.tracking import SegmentTracker
 from coprop.types import AudioTrack, ControlPoints, FrameMask, Segment
+from coprop.utils.brief import counted
+from coprop.utils.checks import number
 
 if TYPE_CHECKING:
     from coprop.media.reader import Frame

@@ -15,9 +15,9 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from coprop.brief import one_line
 from coprop.errors import MediaError, MissingAudioError
 from coprop.media.clip import Clip
+from coprop.utils.brief import one_line
 
 _DEVICES = {
     "linux": ("v4l2", "/dev/video0", "alsa", "default"),

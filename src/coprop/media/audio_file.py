@@ -13,19 +13,19 @@ from typing import IO, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from coprop.brief import brief, counted
 from coprop.errors import MediaError, OutputError
-from coprop.inputs import AnyPath
 from coprop.media.reader import VideoFile
 from coprop.media.resample import BLOCK, Resampler
 from coprop.media.sound_blocks import SoundBlocks
 from coprop.media.streams import Contents
-from coprop.mixdown import Mixdown
 from coprop.types import Progress
+from coprop.utils.brief import brief, counted
+from coprop.utils.paths import AnyPath
+from coprop.values.mixdown import Mixdown
 
 
 class AudioFile:
-    """An `AudioTrack` of a file's sound, mono (see `coprop.mixdown`), aligned with its video.
+    """An `AudioTrack` of a file's sound, mono (`coprop.values.mixdown`), aligned with its video.
 
     The sound is decoded once, block by block, into an anonymous temporary file (4 bytes a
     sample) that vanishes with this object; it can be closed earlier, and is a context manager.

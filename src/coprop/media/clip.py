@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 import torch
 from numpy.typing import ArrayLike
 
-from coprop.brief import brief, counted
 from coprop.errors import AudioError, MediaError, MissingAudioError
-from coprop.inputs import AnyPath, GivenSound, as_path, as_track, is_path
+from coprop.media.overlap import ahead
 from coprop.media.part import FramesPart, TrackPart, checked_part
-from coprop.overlap import ahead
 from coprop.types import AudioTrack, Progress
+from coprop.utils.brief import brief, counted
+from coprop.utils.paths import AnyPath, as_path, is_path
+from coprop.values.given_sound import GivenSound, as_track
 
 if TYPE_CHECKING:  # PyAV is loaded when a clip is opened, not when coprop is imported
     from coprop.media.audio_file import AudioFile

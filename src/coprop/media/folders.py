@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from coprop.files import visible
+from coprop.storage.files import visible
 
 _FILMS = """
     264 265 266 3g2 3gp 3gpp amv asf avc avi avs2 avs3 bik cavs dav dif divx dv dvr-ms evo f4v

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from coprop.checks import array_of, as_number, number, shown
 from coprop.errors import MediaError, ShapeError
 from coprop.media.reader import Frame
+from coprop.utils.checks import array_of, as_number, number, shown
 
 MICROSECOND = Fraction(1, 1_000_000)
 _HIGHEST_FPS = 1_000_000  # the times of frames are told apart to a microsecond

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from coprop.checks import number
 from coprop.errors import MediaError
 from coprop.silence import BLOCK_S, quiet_blocks
 from coprop.types import AudioTrack, ControlPoints
+from coprop.utils.checks import number
 
 if TYPE_CHECKING:
     from coprop.media.reader import Frame

@@ -14,13 +14,13 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from coprop.brief import Brief, brief, counted
-from coprop.checks import check_picture, index, number
 from coprop.errors import MediaError
-from coprop.inputs import AnyPath, as_path
 from coprop.media.container import is_cut_short, open_media, stated_duration, stated_end
 from coprop.media.stamps import in_order, stamp_of, timed
 from coprop.media.streams import Contents, look_into
+from coprop.utils.brief import Brief, brief, counted
+from coprop.utils.checks import check_picture, index, number
+from coprop.utils.paths import AnyPath, as_path
 
 LONGEST_LAST_S = 60
 """A file that says its last picture stays for longer is not believed."""

@@ -16,14 +16,14 @@ from av.container import OutputContainer
 from av.packet import Packet
 from numpy.typing import NDArray
 
-from coprop.brief import one_line
-from coprop.inputs import AnyPath
 from coprop.media.container import open_media
 from coprop.media.resample import BLOCK
 from coprop.media.sound_blocks import SoundBlocks
 from coprop.media.stamps import in_order
 from coprop.media.streams import Contents
 from coprop.types import AudioTrack
+from coprop.utils.brief import one_line
+from coprop.utils.paths import AnyPath
 
 logger = logging.getLogger(__name__)
 

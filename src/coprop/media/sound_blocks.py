@@ -14,14 +14,14 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from numpy.typing import NDArray
 
-from coprop.brief import one_line
 from coprop.errors import AudioError, MediaError
-from coprop.inputs import AnyPath, as_path
 from coprop.media.container import announced_sound, index_end, open_media, stated_end
 from coprop.media.resample import BLOCK
 from coprop.media.stamps import in_order
 from coprop.media.streams import Contents, look_into
 from coprop.types import LOUDEST, full_scale
+from coprop.utils.brief import one_line
+from coprop.utils.paths import AnyPath, as_path
 
 logger = logging.getLogger(__name__)
 

@@ -18,10 +18,10 @@ from av.packet import Packet
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
-from coprop.brief import Brief, one_line
 from coprop.errors import MediaError, MissingAudioError
 from coprop.media.container import open_media
 from coprop.media.stamps import first_time, stamp_of
+from coprop.utils.brief import Brief, one_line
 
 logger = logging.getLogger(__name__)
 

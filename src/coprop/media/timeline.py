@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from coprop.inputs import AnyPath, GivenSound, as_track
 from coprop.media.resample import BLOCK
 from coprop.types import ControlPoints, Segment
+from coprop.utils.paths import AnyPath
+from coprop.values.given_sound import GivenSound, as_track
 
 INK, MUTED, SOUND, CHANGE, AREA = "#1f2933", "#7b8794", "#486581", "#d64545", "#2f8f6f"
 _FONT, _UNKNOWN = "DejaVu Sans", "\u25a1"  # matplotlib brings the font; a box

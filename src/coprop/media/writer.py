@@ -14,16 +14,25 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from coprop.errors import CoPropError, OutputError, ShapeError
-from coprop.files import is_empty, one_a_line, output_errors, part_of, remove, replacing, write_text
-from coprop.inputs import AnyPath, GivenSound, as_path, as_track
-from coprop.locks import WriterLock
 from coprop.media.overlay import OverlayFile
 from coprop.media.painting import voc_palette
 from coprop.media.reader import Frame
 from coprop.media.sound import Sound
 from coprop.media.streams import Contents
 from coprop.media.timeline import envelope, plot_timeline
+from coprop.storage.files import (
+    is_empty,
+    one_a_line,
+    output_errors,
+    part_of,
+    remove,
+    replacing,
+    write_text,
+)
+from coprop.storage.locks import WriterLock
 from coprop.types import AudioTrack, ControlPoints, FrameMask, Segment
+from coprop.utils.paths import AnyPath, as_path
+from coprop.values.given_sound import GivenSound, as_track
 
 _RUNS = 3  # zlib's Z_RLE
 _PALETTE = voc_palette().tobytes()

@@ -8,11 +8,11 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
-from coprop.checks import check_choice
 from coprop.errors import CoPropError
-from coprop.extras import needs
 from coprop.metrics.functional import ClassCounts
 from coprop.metrics.functional.checks import BoolSeries, as_tensor, series_of
+from coprop.utils.checks import check_choice
+from coprop.utils.extras import needs
 
 with needs("torchmetrics", "coprop[eval]", "coprop.metrics"):
     from torchmetrics import Metric

@@ -7,7 +7,6 @@ from typing import Any, get_args
 import torch
 from torch import Tensor
 
-from coprop.checks import check_choice
 from coprop.errors import CoPropError
 from coprop.metrics.base import FrameMetric, FrameSelection
 from coprop.metrics.functional import (
@@ -22,6 +21,7 @@ from coprop.metrics.functional import (
 )
 from coprop.metrics.functional.checks import BoolSeries, as_tensor
 from coprop.metrics.functional.thresholds import check_frames_per_batch, check_no_batches
+from coprop.utils.checks import check_choice
 
 
 class _JaccardSums(FrameMetric):

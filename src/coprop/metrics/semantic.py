@@ -7,7 +7,6 @@ from typing import Any, get_args
 import torch
 from torch import Tensor
 
-from coprop.checks import check_choice
 from coprop.metrics.base import FrameMetric, FrameSelection
 from coprop.metrics.functional import (
     ClassCounts,
@@ -19,6 +18,7 @@ from coprop.metrics.functional import (
 )
 from coprop.metrics.functional.checks import BoolSeries
 from coprop.metrics.functional.counts import check_num_classes
+from coprop.utils.checks import check_choice
 
 
 class _SemanticMetric(FrameMetric):

@@ -6,7 +6,6 @@ from typing import Any, Literal, get_args
 
 from torch import Tensor
 
-from coprop.checks import check_choice
 from coprop.errors import CoPropError
 from coprop.metrics.base import FrameMean, FrameMetric, FrameSelection
 from coprop.metrics.functional import (
@@ -23,6 +22,7 @@ from coprop.metrics.functional.checks import (
     check_pair,
     check_probabilities,
 )
+from coprop.utils.checks import check_choice
 
 AlignmentForm = Literal["identity", "mask"]
 """How a frame is found to be aligned: by which objects are marked, or by the mask alone."""

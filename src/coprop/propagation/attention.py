@@ -15,8 +15,8 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from coprop.brief import Brief
 from coprop.propagation.masks import STRIDE, Size
+from coprop.utils.brief import Brief
 
 _LONGEST_PERIOD = 10_000.0  # of the sines, as in Vaswani et al. 2017; AOT's weights expect it
 _NOT_ZERO = 1e-6  # keeps a grid of one row or column, whose last index is 0, from 0 / 0; as in AOT

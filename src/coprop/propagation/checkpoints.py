@@ -8,11 +8,11 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from coprop.checkpoints.weights import load_state_dict, read_state_dict
 from coprop.errors import CheckpointError
-from coprop.inputs import AnyPath
 from coprop.propagation.backbones import EncoderName, ResNet50
 from coprop.propagation.config import AudioEncoderName, PropagatorConfig
-from coprop.weights import load_state_dict, read_state_dict
+from coprop.utils.paths import AnyPath
 
 _UNUSED = "LSTT.mask_token"  # a parameter of later official code that no computation reads
 _AUDIO = "audio_insert."

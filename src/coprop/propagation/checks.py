@@ -16,12 +16,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from coprop.checks import array_of, is_plain, looks_like_probabilities, number, shown, whole
 from coprop.errors import AudioError, CoPropError, ModelOutputError, ShapeError
 from coprop.propagation.config import PropagatorConfig
 from coprop.propagation.masks import VOID, Size
 from coprop.propagation.memory import PropagationState
 from coprop.types import HIGHEST_RATE
+from coprop.utils.checks import array_of, is_plain, looks_like_probabilities, number, shown, whole
 
 _WHOLE = frozenset({torch.uint8, torch.int16, torch.int32, torch.int64})  # that hold 255
 # How far values may lie beyond [0, 1]: resizing overshoots, sums of a softmax are not exact. The

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
-from coprop.checks import check_choice, number, shown, whole
 from coprop.errors import CoPropError
 from coprop.propagation.backbones import EncoderName
+from coprop.utils.checks import check_choice, number, shown, whole
 
 AudioEncoderName = Literal["small", "vggish", "yamnet"]
 

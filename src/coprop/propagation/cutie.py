@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from coprop.brief import Brief
 from coprop.errors import CoPropError
 from coprop.propagation.checks import single_start, single_step
 from coprop.propagation.masks import Size, count_objects, resize_frame, to_probabilities
+from coprop.utils.brief import Brief
 
 _LEAST = 1e-7  # of a probability before its logarithm, as Cutie's own clamp: logits stay finite
 

@@ -18,9 +18,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from coprop.brief import Brief
 from coprop.errors import ShapeError
 from coprop.propagation.attention import Places
+from coprop.utils.brief import Brief
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -22,7 +22,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from coprop.brief import Brief
 from coprop.propagation.attention import (
     LongTermAttention,
     Places,
@@ -37,6 +36,7 @@ from coprop.propagation.backbones import build_backbone
 from coprop.propagation.config import PropagatorConfig
 from coprop.propagation.masks import PATCH, STRIDE, resize_logits
 from coprop.propagation.memory import KeysValues, QueryFrame
+from coprop.utils.brief import Brief
 
 # AOT's numbers: its official weights were trained with these, and no others fit them.
 _BLOCK_GROUPS = 32  # groups of the normalisation inside a block's MLP

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from coprop.inputs import AnyPath
+from coprop.checkpoints.weights import PretrainedModel
 from coprop.propagation.attention import Places
 from coprop.propagation.checkpoints import (
     completed,
@@ -51,7 +51,7 @@ from coprop.propagation.masks import (
 from coprop.propagation.memory import PropagationState
 from coprop.propagation.network import FrameFeatures, PropagationNetwork
 from coprop.propagation.slot import Propagator
-from coprop.weights import PretrainedModel
+from coprop.utils.paths import AnyPath
 
 __all__ = ["AudioInsertPropagator", "Propagator"]
 

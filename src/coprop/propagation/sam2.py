@@ -15,13 +15,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from coprop.brief import Brief
+from coprop.checkpoints.transformers_models import Kind, Wanted, load
 from coprop.encoders.visual import normalised
 from coprop.errors import CoPropError
-from coprop.inputs import AnyPath
 from coprop.propagation.checks import single_start, single_step
 from coprop.propagation.masks import Size, count_objects, to_probabilities
-from coprop.transformers_models import Kind, Wanted, load
+from coprop.utils.brief import Brief
+from coprop.utils.paths import AnyPath
 
 WANTED = Wanted(
     "SAM 2, EdgeTAM or SAM 3",

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from coprop.checkpoints.weights import load_state_dict, read_state_dict
 from coprop.encoders.visual import VisualEncoder
 from coprop.errors import CheckpointError, CoPropError
 from coprop.keyframes.audio_queried import AudioQueriedNetwork
@@ -19,7 +20,6 @@ from coprop.pipeline import WEIGHTS
 from coprop.propagation.config import PropagatorConfig
 from coprop.propagation.propagator import AudioInsertPropagator
 from coprop.training.recipes import KeyframeRecipe, PropagatorRecipe
-from coprop.weights import load_state_dict, read_state_dict
 
 SEGMENTER, PROPAGATOR = "keyframe_segmenter", "propagator"
 """The models' folders in the folder of a pipeline."""

@@ -10,10 +10,10 @@ from dataclasses import asdict, dataclass, field, fields
 from importlib import resources
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from coprop.checks import number
 from coprop.errors import CoPropError
-from coprop.files import parse_json
-from coprop.inputs import AnyPath, as_path
+from coprop.storage.files import parse_json
+from coprop.utils.checks import number
+from coprop.utils.paths import AnyPath, as_path
 
 Stage = Literal["keyframes", "propagator"]
 Precision = Literal["no", "fp16", "bf16"]

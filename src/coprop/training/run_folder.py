@@ -14,11 +14,11 @@ from typing import Any
 import torch
 
 from coprop.errors import CheckpointError, CoPropError, OutputError
-from coprop.extras import needs
-from coprop.files import differing, output_errors, read_json, replacing
-from coprop.json_lines import JsonLines
-from coprop.locks import WriterLock
+from coprop.storage.files import differing, output_errors, read_json, replacing
+from coprop.storage.json_lines import JsonLines
+from coprop.storage.locks import WriterLock
 from coprop.training.recipes import present_names
+from coprop.utils.extras import needs
 
 CHECKPOINTS, EVENTS, FINAL = "checkpoints", "events", "final"
 LOG, SETTINGS, KEY_FRAMES = "log.jsonl", "settings.json", "key_frames.json"

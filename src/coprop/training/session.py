@@ -21,12 +21,12 @@ from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 
-from coprop.brief import one_line
 from coprop.errors import CoPropError
 from coprop.training.recipes import Recipe
 from coprop.training.run_folder import Recorder, RunFolder, read_checkpoint, write_checkpoint
 from coprop.training.samples import ClipSamples, Sample
 from coprop.types import Progress
+from coprop.utils.brief import one_line
 
 if TYPE_CHECKING:
     from accelerate import Accelerator

@@ -10,10 +10,10 @@ from coprop.data.labelled import LabelledClip, LabelledDataset
 from coprop.evaluation.methods import Method, detected, every_frame_alone, propagated, true_points
 from coprop.evaluation.scores import ScoreOptions, score
 from coprop.evaluation.summary import summarise
-from coprop.files import output_errors, part_of
 from coprop.keyframes.segmenter import KeyframeSegmenter
 from coprop.pipeline import CoProp
 from coprop.propagation.propagator import AudioInsertPropagator
+from coprop.storage.files import output_errors, part_of
 from coprop.training.initial_weights import PROPAGATOR, SEGMENTER
 from coprop.types import ControlPoints
 

@@ -13,11 +13,11 @@ from adapter_standins import TPAVI, Eye, clip
 from torch import Tensor, nn
 
 from coprop import CoProp
+from coprop.assembly.slots import device_of
 from coprop.errors import CoPropError, ModelOutputError
 from coprop.keyframes.adapters import CallableSegmenter, adapter_for
 from coprop.keyframes.adapters.inference import evaluation_mode, network_of
 from coprop.keyframes.model import as_logits
-from coprop.slots import device_of
 from pipeline_samples import Shifter, changes_at, clip_of, noise
 
 SOFT = torch.linspace(0, 1, 24).view(1, 1, 4, 6)

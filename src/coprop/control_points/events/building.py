@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from coprop.checks import shown
 from coprop.control_points.events.detector import EventDetector
 from coprop.control_points.events.tagger import SoundTagger, as_tagger
 from coprop.control_points.events.words import Words, vocabulary
 from coprop.encoders.yamnet import class_names
 from coprop.errors import CoPropError
-from coprop.inputs import AnyPath, is_path
 from coprop.types import WindowDetector
+from coprop.utils.checks import shown
+from coprop.utils.paths import AnyPath, is_path
 
 if TYPE_CHECKING:
     import torch

@@ -8,7 +8,6 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from coprop.checks import number, whole
 from coprop.control_points.events.activity import (
     ActivityRule,
     changes_of,
@@ -22,9 +21,10 @@ from coprop.control_points.events.tagger import SoundTagger, Tagger
 from coprop.control_points.events.words import Vocabulary
 from coprop.control_points.features import MOST_WINDOWS, STEP_S, num_steps
 from coprop.control_points.grid import nearest_windows, with_edges
-from coprop.inputs import GivenSound, as_track
 from coprop.silence import is_silent, quiet_blocks, silence_edges_s
 from coprop.types import AudioTrack, ControlPoints, Segment, WindowDetector
+from coprop.utils.checks import number, whole
+from coprop.values.given_sound import GivenSound, as_track
 
 MIN_GAP_S = 0.5
 """Seconds from one change to the next, at least."""

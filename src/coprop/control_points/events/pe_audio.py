@@ -10,11 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from coprop.checks import shown
+from coprop.checkpoints.transformers_models import Kind, Wanted, load
 from coprop.control_points.events.tagger import check_words
 from coprop.errors import CoPropError
-from coprop.inputs import AnyPath
-from coprop.transformers_models import Kind, Wanted, load
+from coprop.utils.checks import shown
+from coprop.utils.paths import AnyPath
 
 _WANTED = Wanted(
     "PE-A-Frame",

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from coprop.checks import array_of
 from coprop.control_points.events.tagger import Tagger
 from coprop.errors import ModelOutputError
 from coprop.types import AudioTrack
+from coprop.utils.checks import array_of
 
 _ROUNDING = 1e-6  # of a probability that a network computed
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
-from coprop.checks import shown
 from coprop.control_points.events.tagger import check_words
 from coprop.encoders.yamnet import class_names
 from coprop.errors import CoPropError
+from coprop.utils.checks import shown
 
 Words = Literal["audioset", "avss"] | Sequence[str]
 """AudioSet's 521 names, the 70 classes of AVSBench-semantic without its background, or a list."""

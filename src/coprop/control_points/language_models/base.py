@@ -9,8 +9,8 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from coprop.brief import Brief
 from coprop.errors import LanguageModelError
+from coprop.utils.brief import Brief
 
 LLM_SAMPLE_RATE = 16_000
 """Of all sound that is handed to language models, in Hz."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from coprop.control_points.language_models.replies import WrongReplyError, quoted
 from coprop.errors import LanguageModelError
-from coprop.extras import needs
+from coprop.utils.extras import needs
 
 if TYPE_CHECKING:
     from openai import APIError, AsyncOpenAI

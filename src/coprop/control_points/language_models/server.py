@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, get_args
 from urllib.parse import urlsplit
 
-from coprop.checks import check_choice, number, whole
 from coprop.control_points.language_models.base import Answer, Dialogue, messages
 from coprop.control_points.language_models.client import Server, check_client
 from coprop.control_points.language_models.replies import read_answer, read_model_names
@@ -20,6 +19,7 @@ from coprop.control_points.language_models.requests import (
     json_messages,
 )
 from coprop.errors import LanguageModelError
+from coprop.utils.checks import check_choice, number, whole
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI

@@ -22,7 +22,7 @@ from coprop.control_points.language_models.transformers_loading import (
     load,
 )
 from coprop.errors import LanguageModelError
-from coprop.inputs import AnyPath
+from coprop.utils.paths import AnyPath
 
 
 class TransformersModel:

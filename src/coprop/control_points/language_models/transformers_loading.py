@@ -12,10 +12,10 @@ import torch
 from huggingface_hub import try_to_load_from_cache
 from safetensors import SafetensorError
 
-from coprop.brief import first_line
 from coprop.errors import CheckpointError, CoPropError, LanguageModelError
-from coprop.extras import needs
-from coprop.inputs import AnyPath, as_path
+from coprop.utils.brief import first_line
+from coprop.utils.extras import needs
+from coprop.utils.paths import AnyPath, as_path
 
 _HUB_ID = re.compile(r"\w[\w.-]*(/[\w.-]+)?")  # owner/name
 _EXAMPLE = "Qwen/Qwen2-Audio-7B-Instruct"

@@ -13,8 +13,8 @@ import numpy as np
 
 from coprop.control_points.language_models.base import Answer, Dialogue, LanguageModel
 from coprop.errors import CoPropError, LanguageModelError, OutputError
-from coprop.files import parse_json
-from coprop.inputs import AnyPath, as_path
+from coprop.storage.files import parse_json
+from coprop.utils.paths import AnyPath, as_path
 
 _VERSION = 1
 _FILE = "answers.sqlite"

@@ -9,8 +9,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import zip_longest
 from typing import Literal, cast
 
-from coprop.brief import brief
-from coprop.checks import as_number, number, shown, whole
 from coprop.control_points.embeddings import LONGEST_WINDOW_S
 from coprop.control_points.features import MOST_WINDOWS, STEP_S
 from coprop.control_points.language_models import language_model
@@ -28,8 +26,11 @@ from coprop.control_points.rcpg.run_dialogues import run_dialogues
 from coprop.control_points.rcpg.trace import Trace
 from coprop.control_points.rcpg.tracks import ChunkedTrack, FlagsAndScores, plan_track
 from coprop.errors import CoPropError, LanguageModelError
-from coprop.inputs import AnyPath, GivenSound, as_track, is_path
 from coprop.types import AudioTrack, ControlPoints, Progress, WindowDetector
+from coprop.utils.brief import brief
+from coprop.utils.checks import as_number, number, shown, whole
+from coprop.utils.paths import AnyPath, is_path
+from coprop.values.given_sound import GivenSound, as_track
 
 _MOST = 100_000  # of questions, examples or retries: far beyond what any model takes
 _MISSING = object()

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from coprop.checks import as_number, shown
 from coprop.control_points.language_models.base import LLM_SAMPLE_RATE, Answer, Dialogue, Turn
 from coprop.control_points.rcpg.answers import Failure, parse_flags, without_thoughts
 from coprop.control_points.rcpg.categories import categories_in
@@ -17,6 +16,7 @@ from coprop.control_points.rcpg.prompts import Prompts
 from coprop.control_points.rcpg.trace import ChunkTrace, Step
 from coprop.errors import LanguageModelError
 from coprop.types import Audio
+from coprop.utils.checks import as_number, shown
 
 _SILENT_ANSWER = "(no answer)"  # chat templates and servers refuse turns without words
 

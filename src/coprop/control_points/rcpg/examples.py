@@ -11,15 +11,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from coprop.checks import as_number
 from coprop.control_points.embeddings import cosine_distance
 from coprop.control_points.features import NUM_BANDS, log_mel
 from coprop.control_points.language_models.base import LLM_SAMPLE_RATE
 from coprop.control_points.rcpg.categories import likeness
 from coprop.errors import DatasetError
-from coprop.files import parse_json
-from coprop.inputs import AnyPath, GivenSound, as_path, as_track
+from coprop.storage.files import parse_json
 from coprop.types import Audio, AudioTrack
+from coprop.utils.checks import as_number
+from coprop.utils.paths import AnyPath, as_path
+from coprop.values.given_sound import GivenSound, as_track
 
 _SAME_SOUND = 1e-7
 """Cosine distance of mean bands below which sounds of one length are taken for the same one."""
@@ -130,7 +131,7 @@ class ExampleStore:
             OutputError: it cannot be written.
         """
         from coprop.errors import OutputError
-        from coprop.files import output_errors, replacing
+        from coprop.storage.files import output_errors, replacing
 
         path = as_path("path", path, error=OutputError)
         with output_errors(path):

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 
-from coprop.checks import shown
 from coprop.control_points.language_models.base import Answer, LanguageModel
 from coprop.control_points.rcpg.dialogue import DialogueResult, DialogueRun, Question
 from coprop.errors import LanguageModelError
+from coprop.utils.checks import shown
 
 
 def run_dialogues(

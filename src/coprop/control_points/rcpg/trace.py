@@ -6,10 +6,10 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from coprop.brief import Brief
 from coprop.errors import CoPropError, OutputError
-from coprop.files import parse_json
-from coprop.inputs import AnyPath, as_path
+from coprop.storage.files import parse_json
+from coprop.utils.brief import Brief
+from coprop.utils.paths import AnyPath, as_path
 
 _VERSION = 1
 
@@ -90,7 +90,7 @@ class Trace(Brief):
         Raises:
             OutputError: it cannot be written.
         """
-        from coprop.files import output_errors, replacing
+        from coprop.storage.files import output_errors, replacing
 
         path = as_path("path", path, error=OutputError)
         with output_errors(path):

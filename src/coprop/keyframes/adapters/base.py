@@ -9,7 +9,6 @@ from typing import ClassVar, get_args
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from coprop.checks import check_choice, is_plain
 from coprop.context import FrameContext
 from coprop.encoders.log_mel import SAMPLE_RATE
 from coprop.errors import CoPropError, ModelOutputError
@@ -17,6 +16,7 @@ from coprop.keyframes.adapters import inference, inputs
 from coprop.keyframes.adapters.batching import Batching, Mode, WindowPlacement
 from coprop.keyframes.adapters.inputs import Resize, Size
 from coprop.keyframes.model import AudioSpan, check_input
+from coprop.utils.checks import check_choice, is_plain
 
 _SPANS = ("frame", "segment", "example")  # those of a fixed length, which published networks take
 

@@ -9,9 +9,9 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from coprop.checks import check_choice
 from coprop.context import ALONE, FrameContext
 from coprop.errors import CoPropError, ShapeError
+from coprop.utils.checks import check_choice
 
 Mode = Literal["replicate", "window", "native"]
 """What a network for T frames is given.

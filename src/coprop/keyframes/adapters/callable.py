@@ -9,7 +9,6 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from coprop.checks import check_choice, number, whole
 from coprop.context import ALONE, FrameContext
 from coprop.encoders.log_mel import SAMPLE_RATE
 from coprop.encoders.vggish import VGGish
@@ -26,6 +25,7 @@ from coprop.keyframes.model import (
     check_input,
 )
 from coprop.types import HIGHEST_RATE
+from coprop.utils.checks import check_choice, number, whole
 
 AudioForm = Literal["samples", "log_mel", "embedding", "wav_path"]
 """The form in which a function takes the sound of N frames.

@@ -23,7 +23,7 @@ from coprop.encoders.log_mel import EXAMPLE_SAMPLES, SAMPLE_RATE, vggish_example
 from coprop.encoders.vggish import VGGish
 from coprop.encoders.visual import normalised
 from coprop.errors import CoPropError
-from coprop.inputs import AnyPath
+from coprop.utils.paths import AnyPath
 
 Size: TypeAlias = tuple[int, int]
 """Height and width in pixels."""

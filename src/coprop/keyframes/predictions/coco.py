@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coprop.errors import PredictionError
-from coprop.files import read_json
 from coprop.keyframes.predictions.times import slots_of
 from coprop.keyframes.predictions.values import VOID, Raw
+from coprop.storage.files import read_json
 
 _LEAST_SCORE = 0.5  # as probabilities are thresholded; detectors write what they hardly believe too
 _LARGEST_SIDE = 16_384  # pixels; no video is wider

@@ -10,10 +10,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, get_args
 
-from coprop.checks import check_choice
 from coprop.errors import PredictionError
-from coprop.files import visible
 from coprop.keyframes.predictions.pictures import SUFFIXES
+from coprop.storage.files import visible
+from coprop.utils.checks import check_choice
 
 LayoutName = Literal["tpavi", "avsegformer", "catr", "cavp", "combo"]
 """Whose test script has written the predictions."""

@@ -12,16 +12,16 @@ import torch.nn.functional as F
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from coprop.brief import brief, counted
-from coprop.checks import check_choice, number
 from coprop.context import ALONE, FrameContext
 from coprop.errors import PredictionError, ShapeError
-from coprop.inputs import AnyPath
 from coprop.keyframes.model import AudioSpan, as_logits
 from coprop.keyframes.predictions.sources import Pictures, Source, open_source
 from coprop.keyframes.predictions.times import Every, check_fits, found_every, timing
 from coprop.keyframes.predictions.values import Raw, Values, as_soft, find_values
 from coprop.keyframes.timed import Moment
+from coprop.utils.brief import brief, counted
+from coprop.utils.checks import check_choice, number
+from coprop.utils.paths import AnyPath
 
 Missing = Literal["error", "empty", "skip"]
 """What is done at a keyframe where no prediction is near.

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
-from coprop.brief import brief, counted
-from coprop.checks import check_choice
 from coprop.errors import PredictionError
-from coprop.inputs import AnyPath, as_path
 from coprop.keyframes.predictions.layouts import LAYOUTS, LayoutName, find_run
 from coprop.keyframes.predictions.model import DISTANCE_S, Missing, Predictions, found_values
 from coprop.keyframes.predictions.sources import Pictures
 from coprop.keyframes.predictions.values import Values
+from coprop.utils.brief import brief, counted
+from coprop.utils.checks import check_choice
+from coprop.utils.paths import AnyPath, as_path
 
 
 class PredictionRun:

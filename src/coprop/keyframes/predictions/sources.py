@@ -9,14 +9,14 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from coprop.checks import array_of, shown
 from coprop.errors import PredictionError
-from coprop.files import visible
-from coprop.inputs import AnyPath, as_path, is_path
 from coprop.keyframes.predictions.coco import CocoMasks
 from coprop.keyframes.predictions.pictures import SUFFIXES, numbers_of, read_picture
 from coprop.keyframes.predictions.times import slots_of
 from coprop.keyframes.predictions.values import Raw
+from coprop.storage.files import visible
+from coprop.utils.checks import array_of, shown
+from coprop.utils.paths import AnyPath, as_path, is_path
 
 TIMES = "times_s"
 """The name of the array with the predictions' times, beside that with the predictions."""

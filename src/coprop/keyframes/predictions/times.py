@@ -9,10 +9,10 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from coprop.brief import counted
-from coprop.checks import array_of, check_choice, number
 from coprop.errors import PredictionError
 from coprop.keyframes.timed import Moment
+from coprop.utils.brief import counted
+from coprop.utils.checks import array_of, check_choice, number
 
 Every = Literal["second", "frame"]
 """How often there is a prediction.

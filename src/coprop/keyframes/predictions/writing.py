@@ -12,10 +12,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from coprop.errors import OutputError
-from coprop.files import replacing
 from coprop.keyframes.predictions.pictures import NUM_COLOURS, opened, read_picture
 from coprop.keyframes.predictions.values import Values
 from coprop.media.painting import voc_palette
+from coprop.storage.files import replacing
 from coprop.types import FrameMask
 
 if TYPE_CHECKING:

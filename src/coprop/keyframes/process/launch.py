@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from coprop.brief import one_line
-from coprop.checks import check_choice, shown
 from coprop.errors import CoPropError
-from coprop.inputs import AnyPath, as_path
+from coprop.utils.brief import one_line
+from coprop.utils.checks import check_choice, shown
+from coprop.utils.paths import AnyPath, as_path
 
 WORKER = Path(__file__).with_name("worker.py")
 """The file that the other interpreter runs."""

@@ -8,10 +8,8 @@ from typing import Any, Literal, get_args
 
 from torch import Tensor
 
-from coprop.checks import check_choice, number
 from coprop.context import FrameContext
 from coprop.errors import CoPropError
-from coprop.inputs import AnyPath
 from coprop.keyframes.adapters.base import NetworkAdapter
 from coprop.keyframes.adapters.callable import CallableSegmenter
 from coprop.keyframes.adapters.registry import FAMILIES, family_of
@@ -19,6 +17,8 @@ from coprop.keyframes.model import AudioSpan, Outputs
 from coprop.keyframes.process.client import WorkerClient
 from coprop.keyframes.process.launch import ArrayKind, Launch
 from coprop.keyframes.process.network import RemoteNetwork
+from coprop.utils.checks import check_choice, number
+from coprop.utils.paths import AnyPath
 
 AdapterName = Literal["avsegformer", "catr", "tpavi", "combo", "cavp"]
 """The published networks whose adapters can be asked for by name."""

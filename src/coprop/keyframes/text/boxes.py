@@ -9,9 +9,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from coprop.brief import first_line
 from coprop.errors import CoPropError
 from coprop.keyframes.text.instances import Box
+from coprop.utils.brief import first_line
 
 PROMPT = "a photo of a {}"
 """What OWLv2 is asked, one of the prompts of CLIP that it was trained with."""

@@ -6,14 +6,14 @@ from typing import Any
 
 import torch
 
+from coprop.checkpoints.transformers_models import Kind, Wanted, load
 from coprop.errors import CoPropError
-from coprop.inputs import AnyPath
 from coprop.keyframes.text.box_masks import BoxedTextToMasks, BoxMasks
 from coprop.keyframes.text.boxes import BoxDetector, GroundingDino, Owlv2
 from coprop.keyframes.text.clipseg import ClipSeg
 from coprop.keyframes.text.instances import TextToMasks
 from coprop.keyframes.text.sam3 import Sam3
-from coprop.transformers_models import Kind, Wanted, load
+from coprop.utils.paths import AnyPath
 
 DETECTORS = Wanted(
     "detector of boxes",

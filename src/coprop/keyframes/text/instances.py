@@ -9,9 +9,9 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from coprop.brief import Brief, brief
-from coprop.checks import is_plain
 from coprop.errors import ModelOutputError
+from coprop.utils.brief import Brief, brief
+from coprop.utils.checks import is_plain
 
 Box = tuple[float, float, float, float]
 """Left, top, right and bottom, in pixels."""

@@ -6,10 +6,10 @@ import re
 from collections.abc import Callable, Mapping
 from functools import cache
 
-from coprop.checks import shown
 from coprop.errors import CoPropError
 from coprop.keyframes.groups import sounding_groups
 from coprop.keyframes.vocabulary import shares
+from coprop.utils.checks import shown
 
 Phrases = Mapping[str, str | None] | Callable[[str], str | None]
 """Names of sounds to phrases, a table or a function; None or "" where there is nothing to be seen.

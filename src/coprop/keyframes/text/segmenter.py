@@ -10,11 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from coprop.categories import as_words
-from coprop.checks import number, shown
 from coprop.context import ALONE, FrameContext
 from coprop.errors import CoPropError, ShapeError
-from coprop.inputs import AnyPath
 from coprop.keyframes.instance_scoring import (
     InstanceScorer,
     MotionAgreement,
@@ -34,6 +31,9 @@ from coprop.keyframes.text.phrases import Phrases, check_phrases, phrase_of
 from coprop.keyframes.text_guided import TextGuided
 from coprop.keyframes.timed import Moment
 from coprop.types import Audio
+from coprop.utils.checks import number, shown
+from coprop.utils.paths import AnyPath
+from coprop.values.categories import as_words
 
 _LEAST = 1e-6  # of a probability: its logit is finite in single precision
 _SAME = 0.8  # of their union that two masks have in common if they are one thing's

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from coprop.checks import number
 from coprop.errors import CoPropError
 from coprop.metrics.functional.checks import (
     BoolSeries,
@@ -18,6 +17,7 @@ from coprop.metrics.functional.checks import (
     foreground,
     series_of,
 )
+from coprop.utils.checks import number
 
 
 def aligned_by_identity(

@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from coprop.checks import array_of, is_plain, shown
 from coprop.errors import CoPropError
+from coprop.utils.checks import array_of, is_plain, shown
 
 BoolSeries = Tensor | NDArray[np.bool_] | Sequence[bool]
 """(T,) bool."""

@@ -8,10 +8,10 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from coprop.brief import Brief
-from coprop.checks import check_choice, whole
 from coprop.errors import CoPropError
 from coprop.metrics.functional.checks import as_tensor, check_frames, check_same_shape
+from coprop.utils.brief import Brief
+from coprop.utils.checks import check_choice, whole
 
 _MOST_CLASSES = 65_536  # as many as 16-bit labels tell; counts are kept of each in each frame
 Classes = Literal["all", "last_dropped", "true_no_background"]

@@ -7,9 +7,9 @@ from typing import Literal, NamedTuple, get_args
 import torch
 from torch import Tensor
 
-from coprop.checks import check_choice
 from coprop.metrics.functional.checks import as_tensor, check_pair
 from coprop.metrics.functional.counts import ClassCounts
+from coprop.utils.checks import check_choice
 
 EmptyRule = Literal["avsbench", "strict"]
 """How a frame without target is scored.

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from coprop.brief import Brief
 from coprop.metrics.functional.counts import Classes, f_score, frame_class_counts, mean_over_classes
+from coprop.utils.brief import Brief
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -7,11 +7,11 @@ from typing import Literal, NamedTuple, get_args
 import torch
 from torch import Tensor
 
-from coprop.checks import check_choice, whole
 from coprop.errors import CoPropError
 from coprop.metrics.functional.checks import as_tensor, check_pair
 from coprop.metrics.functional.counts import f_score
 from coprop.metrics.functional.regions import binary_class_counts
+from coprop.utils.checks import check_choice, whole
 
 _MOST_FRAMES = 1_000_000_000  # more than any dataset has; sizes of tensors stay far from overflow
 

@@ -13,9 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from coprop.checks import array_of, check_choice, number, shown, whole
 from coprop.errors import CoPropError
 from coprop.metrics.functional.checks import BoolSeries, series_of
+from coprop.utils.checks import array_of, check_choice, number, shown, whole
 
 TIME_SLACK_S = 1e-9
 """Times of this difference count as equal, so that 0.3 lies within 0.1 of 0.2 in floating point."""

@@ -1,0 +1,1 @@
+"""Weights read safely, from folders, the hub and transformers."""

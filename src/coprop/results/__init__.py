@@ -1,0 +1,1 @@
+"""Results beyond one in memory: written as they come, corrected, and read back."""

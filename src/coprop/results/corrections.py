@@ -1,0 +1,97 @@
+"""A result corrected by what its user supplies, inside the segments that this is about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
+from typing import overload
+
+from coprop.errors import CoPropError
+from coprop.inference.carrier import Carrier
+from coprop.inference.segment_tracker import SegmentTracker
+from coprop.inference.turns import turns_of
+from coprop.media.clip import Clip
+from coprop.prompts import Prompt, Prompts
+from coprop.result import Result
+from coprop.types import FrameMask
+
+
+class CorrectedMasks(Sequence[FrameMask]):
+    """Masks of which some are others.
+
+    Args:
+        before: all of them, as they were; those on disk stay there.
+        others: by position.
+    """
+
+    def __init__(self, before: Sequence[FrameMask], others: Mapping[int, FrameMask]) -> None:
+        self._before, self._others = before, dict(others)
+
+    def __len__(self) -> int:
+        return len(self._before)
+
+    @overload
+    def __getitem__(self, index: int) -> FrameMask: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[FrameMask, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> FrameMask | tuple[FrameMask, ...]:
+        if isinstance(index, slice):
+            return tuple(self[i] for i in range(*index.indices(len(self))))
+        at = range(len(self))[index]
+        return self._others[at] if at in self._others else self._before[at]
+
+    def __iter__(self) -> Iterator[FrameMask]:
+        for at, mask in enumerate(self._before):
+            yield self._others.get(at, mask)
+
+
+def corrected(
+    result: Result,
+    prompts: Iterable[Prompt],
+    tracker: Callable[[Clip], SegmentTracker],
+    longest_s: float | None,
+) -> Result:
+    """The result with the prompts' masks, carried on to the ends of their segments.
+
+    Args:
+        result: of the pipeline; its control points stay.
+        prompts: what is supplied.
+        tracker: makes the tracker of masks for the clip.
+        longest_s: as it was when the result was made.
+
+    Raises:
+        CoPropError: no prompt, or one where nothing is heard or after the last frame.
+    """
+    waiting = Prompts(prompts)
+    if not waiting:
+        raise CoPropError("there is nothing to correct with: give at least one prompt.")
+    others: dict[int, FrameMask] = {}
+    with result.clip() as clip:
+        made, held = tracker(clip), None
+        carried = Carrier(made)
+        turns = turns_of(made, clip, result.control_points, longest_s, waiting)
+        with closing(turns):
+            for at, turn in enumerate(turns):
+                sources = turn.span.sources if turn.span else None
+                held = sources if turn.given or sources == held else None
+                if held is not None:
+                    others[at] = _like(carried.mask(turn), result.masks, at)
+                elif not waiting:
+                    break
+    other = replace(result, masks=CorrectedMasks(result.masks, others))
+    object.__setattr__(other, "name", result.name)
+    return other
+
+
+def _like(mask: FrameMask, masks: Sequence[FrameMask], at: int) -> FrameMask:
+    """Without probabilities where the others have none."""
+    if at >= len(masks):
+        raise CoPropError(
+            f"the result has {len(masks)} masks, but its video has more frames now; give the video "
+            "that the masks were made of."
+        )
+    has_none = vars(masks[at]).get("probabilities", mask) is None
+    return replace(mask, probabilities=None) if has_none else mask

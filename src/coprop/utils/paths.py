@@ -1,0 +1,45 @@
+"""Paths, in the forms in which people bring them."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+from typing import TypeGuard
+
+from coprop.errors import CoPropError
+from coprop.utils.checks import shown
+
+AnyPath = str | os.PathLike[str]
+"""Where a file or a folder is."""
+
+
+def is_path(value: object) -> TypeGuard[AnyPath]:
+    """Whether it is text or a path object."""
+    return isinstance(value, (str, os.PathLike))
+
+
+def as_path(name: str, value: object, *, error: type[CoPropError] = CoPropError) -> Path:
+    """A path, whatever it was given as.
+
+    Args:
+        name: of the argument, for the error.
+        value: what was given.
+        error: what is raised.
+
+    Raises:
+        CoPropError: it is no path, or one that no file can have.
+    """
+    text = os.fspath(value) if is_path(value) else None
+    if not isinstance(text, str):
+        raise error(f"{name} must be a path, as text or pathlib.Path, got {shown(value)}.")
+    if "\0" in text:
+        raise error(f"{name} is {text[:60]!r}, but no file can have a name with a NUL character.")
+    try:
+        os.lstat(text)
+    except UnicodeEncodeError as fault:
+        raise error(f"{name} is {text[:60]!r}, but no file can have such a name here.") from fault
+    except OSError as fault:
+        if fault.errno == errno.ENAMETOOLONG:
+            raise error(f"{name} is longer than names of files can be: {text[:60]}...") from fault
+    return Path(text)
