@@ -94,6 +94,7 @@ def _segment(segment: Segment) -> dict[str, Any]:
             {"name": category.name, "probability": round(category.probability, 4)}
             for category in segment.categories
         ],
+        **({"labels": dict(segment.label_names)} if segment.label_names else {}),
     }
 
 

@@ -91,6 +91,7 @@ class Tracking:
                     if span.sources != begun:
                         begun = span.sources
                         self.segments.append(self._named(begun, frame.time_s))
+                    self.segments[-1] = self.segments[-1].labelled(mask, tracker.label_names)
                     # A short sound between two frames has ended when it is shown.
                     if span.end_s <= frame.time_s:
                         self._lengthen(end_s)

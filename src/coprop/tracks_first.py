@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import zlib
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -231,6 +232,7 @@ class ChosenTracks:
     """
 
     context: FrameContext = ALONE
+    label_names: Mapping[int, str] = MappingProxyType({})  # all that sounds has one label
 
     def __init__(
         self, tracks: Tracks, network: GroundedNetwork, audio: AudioTrack, device: torch.device

@@ -7,8 +7,8 @@ is no video). Label maps use 0 for background.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, ClassVar, Protocol
 
@@ -30,6 +30,7 @@ from coprop.utils.checks import (
 from coprop.values.categories import (
     Category,
     as_categories,
+    as_label_names,
     categories_of_spans,
     probabilities_of_spans,
     words_of_spans,
@@ -221,14 +222,18 @@ class Segment:
         start_s: seconds.
         end_s: seconds, not before ``start_s``; infinite where it does not end.
         categories: what sounds in it, the best name first; empty where nobody said.
+        label_names: what the labels of its masks stand for, where a keyframe model of several
+            classes says so: pairs such as ``(2, "dog")``.
 
     Raises:
-        CoPropError: no numbers, NaN, an end before the start, or categories of another type.
+        CoPropError: no numbers, NaN, an end before the start, or categories or names of
+            another type.
     """
 
     start_s: float
     end_s: float
     categories: tuple[Category, ...] = ()
+    label_names: tuple[tuple[int, str], ...] = ()
 
     def __post_init__(self) -> None:
         start = number("start_s", self.start_s, "a finite number of seconds")
@@ -238,6 +243,13 @@ class Segment:
         object.__setattr__(self, "start_s", start)
         object.__setattr__(self, "end_s", end)
         object.__setattr__(self, "categories", as_categories(self.categories))
+        object.__setattr__(self, "label_names", as_label_names(self.label_names))
+
+    def labelled(self, mask: FrameMask, names: Mapping[int, str]) -> Segment:
+        """The same segment, with the names of the labels in one more of its masks."""
+        seen = np.unique(mask.labels).tolist() if names else []
+        found = {label: names[label] for label in seen if label in names}
+        return replace(self, label_names=tuple({**dict(self.label_names), **found}.items()))
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from html import escape
 
 import numpy as np
@@ -81,8 +82,7 @@ def clock(seconds: float) -> str:
 def _ended(result: Result) -> list[Segment]:
     end_s = end_of(result)
     return [
-        Segment(each.start_s, max(each.start_s, min(each.end_s, end_s)), each.categories)
-        for each in result.segments
+        replace(each, end_s=max(each.start_s, min(each.end_s, end_s))) for each in result.segments
     ]
 
 

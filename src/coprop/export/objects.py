@@ -51,7 +51,7 @@ class Objects:
     An object is what has one label and one name. With a model that tells "sounding" from silent
     alone, the name is the best of the segment, so that the guitar and the dog that sounds after it
     are two objects, and a guitar that sounds again is the first one again. With a model of several
-    classes each class is an object, and has the name given for it or "class 5".
+    classes each class is an object, and has the model's name for it or "class 5".
 
     Args:
         heads: of all masks.
@@ -84,9 +84,12 @@ class Objects:
         """What a label stands for at a time."""
         if label in self._given:
             return self._given[label]
+        segment = self._segment_at(time_s)
+        named = dict(segment.label_names) if segment is not None else {}
+        if label in named:
+            return named[label]
         if self._classes:
             return f"class {label}"
-        segment = self._segment_at(time_s)
         return SOUNDING if segment is None else name_of(segment)
 
     def track_of(self, label: int, time_s: float) -> int:

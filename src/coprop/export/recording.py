@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
@@ -56,9 +56,7 @@ class Recording:
     def segments(self) -> tuple[Segment, ...]:
         """The result's; one without an end stops with the video."""
         return tuple(
-            Segment(each.start_s, max(each.start_s, self.end_s), each.categories)
-            if np.isinf(each.end_s)
-            else each
+            replace(each, end_s=max(each.start_s, self.end_s)) if np.isinf(each.end_s) else each
             for each in self.result.segments
         )
 

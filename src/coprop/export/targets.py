@@ -108,19 +108,9 @@ def checked_names(names: object) -> dict[int, str]:
     Raises:
         CoPropError: anything but words by labels from 1 to 255.
     """
-    if names is None:
-        return {}
-    from coprop.utils.checks import shown, whole
+    from coprop.values.categories import as_label_names
 
-    if not isinstance(names, Mapping):
-        raise CoPropError(f"names must be words by label, as {{1: 'dog'}}, got {shown(names)}.")
-    found = {}
-    for label, name in names.items():
-        number = whole("a label in names", label, "a label from 1 to 255", low=1, high=255)
-        if not isinstance(name, str) or not name.strip():
-            raise CoPropError(f"the name of label {number} must be a word, got {shown(name)}.")
-        found[number] = name
-    return found
+    return {} if names is None else dict(as_label_names(names))
 
 
 def write_export(

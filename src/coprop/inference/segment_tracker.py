@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -41,6 +41,7 @@ from coprop.propagation.memory import PropagationState
 from coprop.propagation.propagator import AudioInsertPropagator, Propagator
 from coprop.types import AudioTrack, FrameMask, Segment
 from coprop.utils.precision import computing_in
+from coprop.values.categories import as_label_names
 
 if TYPE_CHECKING:
     from coprop.media.reader import Frame
@@ -92,6 +93,11 @@ class SegmentTracker:
     def wants(self, frame: Frame) -> bool:
         """Whether the keyframe model answers at a frame, so far as that hangs on its time."""
         return timed(self._keyframes, Moment(frame.time_s, frame.index)) is not None
+
+    @property
+    def label_names(self) -> Mapping[int, str]:
+        """What labels stand for, so far as the keyframe model says it in ``label_names``."""
+        return dict(as_label_names(getattr(self._keyframes, "label_names", None) or {}))
 
     # Not inference_mode: what a wrapped model keeps of these calls must stay usable in training.
     @torch.no_grad()

@@ -8,7 +8,7 @@ these segments has its masks, the frames of all of them are held.
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -166,6 +166,11 @@ class Tracker(Protocol):
     @property
     def context(self) -> FrameContext:
         """The frames around a keyframe that it looks at."""
+        ...
+
+    @property
+    def label_names(self) -> Mapping[int, str]:
+        """What labels stand for, so far as anybody says it."""
         ...
 
     def wants(self, frame: Frame) -> bool:

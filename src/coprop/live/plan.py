@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from coprop.inference.turns import Turn
 from coprop.keyframes.naming import SoundNamer, name_sound
 from coprop.live.changes import Change
 from coprop.live.sound import LiveSound
-from coprop.types import ControlPoints, Segment
+from coprop.types import ControlPoints, FrameMask, Segment
 
 if TYPE_CHECKING:
     from coprop.inference.segment_tracker import SegmentTracker
@@ -49,6 +49,7 @@ class LivePlan:
         self._keyframe_s = 0.0  # start of the last span
         self._started = False  # whether there has been a keyframe
         self._second = False  # whether its segment has had its second keyframe
+        self._labelled = Segment(0.0, 0.0)  # what the labels of its masks stand for
 
     @property
     def control_points(self) -> ControlPoints:
@@ -71,6 +72,7 @@ class LivePlan:
         if change.kind != "ends":
             self._begun = change
             self._second = False
+            self._labelled = Segment(0.0, 0.0)
             self._add_span(self._begun, change.time_s)
 
     def turn(
@@ -101,6 +103,10 @@ class LivePlan:
         self._started = self._started or starts
         return Turn(frame, around, duration_s, span, words, opens=True, starts=starts)
 
+    def masked(self, mask: FrameMask, names: Mapping[int, str]) -> None:
+        """A keyframe of the segment that is heard now has this mask, with labels of these names."""
+        self._labelled = self._labelled.labelled(mask, names)
+
     def finish(self, last_s: float | None, duration_s: float) -> None:
         """The last frame was shown at a time; what is still heard ends with it."""
         if self._begun is not None and last_s is not None:
@@ -125,5 +131,6 @@ class LivePlan:
         segment = Segment(begun.time_s, end_s)
         heard = stretch(segment, (begun.time_s + end_s) / 2)
         named = name_sound(self._namer, self._sound, heard)
-        self.segments.append(replace(segment, categories=named))
+        labels = self._labelled.label_names
+        self.segments.append(replace(segment, categories=named, label_names=labels))
         self._begun = None

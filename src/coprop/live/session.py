@@ -233,9 +233,11 @@ class LiveSession:
             for change in self._changes.update():
                 self._plan.add(change, frame.time_s)
         self._before_s = frame.time_s
-        return self._carried.mask(
-            self._plan.turn(self._tracker, frame, self._around(frame), frame_s)
-        )
+        turn = self._plan.turn(self._tracker, frame, self._around(frame), frame_s)
+        mask = self._carried.mask(turn)
+        if turn.starts:
+            self._plan.masked(mask, self._tracker.label_names)
+        return mask
 
     def _frame_s(self, frame: Frame | None = None) -> float:
         """How long frames are shown: as long as the last one was, or as their rate says."""

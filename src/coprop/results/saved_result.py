@@ -171,4 +171,5 @@ def _head(row: Mapping[str, Any]) -> Head:
 def _segment(row: Mapping[str, Any]) -> Segment:
     named = row.get("categories", ())
     categories = tuple(Category(each["name"], each["probability"]) for each in named)
-    return Segment(float(row["start_s"]), float(row["end_s"]), categories)
+    labels = tuple((int(label), name) for label, name in row.get("labels", {}).items())
+    return Segment(float(row["start_s"]), float(row["end_s"]), categories, labels)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import repeat
 
 from coprop.errors import CoPropError
-from coprop.utils.checks import number, shown
+from coprop.utils.checks import number, shown, whole
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,30 @@ def as_categories(value: object) -> tuple[Category, ...]:
         if not isinstance(each, Category):
             raise CoPropError(f"{wanted}, got one with {shown(each)} in it.")
     return tuple(value)
+
+
+def as_label_names(value: object) -> tuple[tuple[int, str], ...]:
+    """What labels stand for: pairs of a label from 1 to 255 and a word, in a tuple.
+
+    Args:
+        value: pairs, or words by label.
+
+    Raises:
+        CoPropError: anything else.
+    """
+    pairs = tuple(value.items()) if isinstance(value, Mapping) else value
+    if not isinstance(pairs, (tuple, list)) or not all(
+        isinstance(pair, (tuple, list)) and len(pair) == 2 for pair in pairs
+    ):
+        raise CoPropError(f"names must be words by label, as {{1: 'dog'}}, got {shown(value)}.")
+    return tuple(_label_name(*pair) for pair in pairs)
+
+
+def _label_name(label: object, name: object) -> tuple[int, str]:
+    number = whole("a label in names", label, "a label from 1 to 255", low=1, high=255)
+    if not isinstance(name, str) or not name.strip():
+        raise CoPropError(f"the name of label {number} must be a word, got {shown(name)}.")
+    return number, name
 
 
 def as_words(categories: object) -> tuple[str, ...] | None:

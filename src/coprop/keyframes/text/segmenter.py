@@ -174,6 +174,11 @@ class TextSegmenter(TextGuided):
         }
 
     @property
+    def label_names(self) -> dict[int, str]:
+        """What is masked with each label; things of one word that are told apart share it."""
+        return {label: phrase for (phrase, _), label in self._known().items()}
+
+    @property
     def surroundings(self) -> FrameContext:
         """The frames around a keyframe that the scorer looks at."""
         if self.instance_scorer is None:
