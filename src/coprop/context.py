@@ -105,7 +105,13 @@ class AudioWindows:
         self._length = round(window_s * sample_rate)
 
     def centred(self, time_s: float) -> Tensor:
-        """(1, samples): the window centred on a time; zeros beyond the track's ends."""
+        """(1, samples): the window centred on a time; zeros beyond the track's ends.
+
+        Of sound that is still coming in, the last window that may be heard, where that is earlier:
+        half a window of zeros would sound like an end.
+        """
+        if getattr(self._track, "is_growing", False):
+            time_s = min(time_s, self._track.duration_s - self._length / self._rate / 2)
         return self._cut(time_s)
 
     def example(self, time_s: float) -> Tensor:

@@ -15,7 +15,7 @@ from coprop.keyframes.adapters import CallableSegmenter
 from coprop.keyframes.model import FrameContext
 from coprop.live.session import LiveSession
 from coprop.live.sound import KEPT_S
-from pipeline_samples import Recorder, Shifter, changes_at, clip_of, noise
+from pipeline_samples import Recorder, Shifter, changes_at, clip_of, noise, positions, ramp
 
 RATE, FPS = 8000, 5
 
@@ -276,3 +276,20 @@ def test_a_detector_that_breaks_its_contract_is_told() -> None:
     session.push(PICTURE, BLOCK)
     with pytest.raises(CoPropError, match="must return ControlPoints"):
         session.push(PICTURE, BLOCK)
+
+
+@pytest.mark.parametrize("look_ahead_s", [0.0, 0.4])
+def test_the_propagator_hears_no_silence_that_is_none(look_ahead_s: float) -> None:
+    """What of a window has not sounded yet is made up for by what was before."""
+    propagator = Shifter(window_s=1.0)
+    pipeline = CoProp.wrap(
+        Recorder(), propagator=propagator, detector=changes_at(), max_segment_s=None, namer=None
+    )
+    session = pipeline.live(FPS, 16_000, look_ahead_s=look_ahead_s)
+    pushed(session, clip_of(15), ramp(3.0).samples)
+    numbers = [round(float(frame[0, 0, 0, 0]) * 255) for frame, _ in propagator.steps]
+    heard = zip(numbers, (positions(audio) for _, audio in propagator.steps), strict=True)
+    ends_s = {i: window[-1] / 16_000 for i, window in heard if min(window) >= 0}
+    assert set(ends_s) >= set(range(6, 13))  # after the stream's end there is silence
+    for i, end_s in ends_s.items():
+        assert end_s == pytest.approx(i / FPS + min(look_ahead_s, 0.5), abs=0.02)
