@@ -6,7 +6,9 @@ import os
 import signal
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # How long an example takes says how busy the machine is.
@@ -22,3 +24,25 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 # Shells start what runs in the background with Ctrl-C ignored; the tests of interrupts need it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def small_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The default segmenter's networks are given small pictures: a tenth of the time a frame.
+
+    For tests that hang on no mask's quality; what is seen in pictures of the usual sizes, others
+    test.
+    """
+    from coprop.encoders import u2net
+    from coprop.keyframes import visual
+    from coprop.keyframes.segmenter import KeyframeSegmenter
+
+    usual = KeyframeSegmenter._working_size
+
+    def quarter(self: KeyframeSegmenter, height: int, width: int) -> tuple[int, int]:
+        edge = max(self.config.working_edge // 4, 64)
+        return usual(SimpleNamespace(config=SimpleNamespace(working_edge=edge)), height, width)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(KeyframeSegmenter, "_working_size", quarter)
+    monkeypatch.setattr(u2net, "_SIZE", 64)
+    monkeypatch.setattr(visual, "_DEEPLAB_EDGE", 129)

@@ -18,7 +18,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-import torch
+from cheap_pipeline import Copying, red
 from PIL import Image
 from typer.testing import CliRunner, Result
 
@@ -29,25 +29,6 @@ from coprop.cli.summary import summary
 from small_clips import write_clip
 
 WRITTEN = {"masks", "overlay.mp4", "timeline.png", "result.json"}
-
-
-class Copying:
-    """A propagator that repeats the keyframe's mask."""
-
-    sample_rate, window_s = 16_000, 0.1
-
-    def start(self, frame: torch.Tensor, audio: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        return mask
-
-    def step(
-        self, frame: torch.Tensor, audio: torch.Tensor, state: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        return state.clamp(1e-6).log(), state
-
-
-def red(frames: torch.Tensor, audio: torch.Tensor) -> torch.Tensor:
-    """Logits that are high where a frame is red."""
-    return 20 * (frames[:, :1] - frames[:, 1:2] - 0.3)
 
 
 @pytest.fixture(scope="module")
@@ -310,7 +291,7 @@ import signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from coprop import CoProp
 from coprop.cli import main
-from test_cli import Copying, red
+from cheap_pipeline import Copying, red
 
 class Slow(Copying):
     def step(self, frame, audio, state):
@@ -333,7 +314,7 @@ def test_interrupted_in_a_terminal(tmp_path: Path, number: signal.Signals) -> No
         [sys.executable, "-c", SLOW, "run", str(clip), "--out", str(out)],
         stdout=subprocess.PIPE,
         stderr=stderr,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent), "TERM": "xterm"},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TERM": "xterm"},
     )
     os.close(stderr)
     # Read all the time: the progress bar waits for ever once a terminal has 4 kB that nobody reads.
