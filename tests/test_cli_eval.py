@@ -16,6 +16,7 @@ import small_library
 from typer.testing import CliRunner
 
 from coprop.cli import app
+from started import Started
 
 MODULES = Path(__file__).parent / "evaluation"
 ROOT = Path(__file__).parents[1]
@@ -36,24 +37,17 @@ def arguments(sources: Path, out: Path, model: str = "small_dataset:build") -> l
     ]
 
 
-def start(launcher: Sequence[str], given: Sequence[str]) -> subprocess.Popen[bytes]:
+def start(given: Sequence[str]) -> Started:
     """Starts the command in the folder of the module with the model."""
-    return subprocess.Popen(
-        [*launcher, *given],
-        cwd=MODULES,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(PATHS)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
+    return Started(given, cwd=MODULES, env={"PYTHONPATH": os.pathsep.join(PATHS)})
 
 
-def finish(process: subprocess.Popen[bytes]) -> str:
+def finish(process: Started | subprocess.Popen[bytes]) -> str:
     output, errors = process.communicate(timeout=240)
     assert process.returncode == 0, errors.decode()
     return output.decode()
 
 
-PLAIN = (sys.executable, "-m", "coprop")
 TWO = (
     *(sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"),
     *("--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"),
@@ -64,7 +58,7 @@ TWO = (
 @pytest.fixture(scope="module")
 def whole(sources: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
     out = tmp_path_factory.mktemp("whole") / "out"
-    output = finish(start(PLAIN, arguments(sources, out)))
+    output = finish(start(arguments(sources, out)))
     assert "J avsbench" in output
     assert max(map(len, output.splitlines()[:-1])) <= 80
     assert {path.name for path in out.iterdir()} >= {RESULTS, "results.md", "timings.json", "rows"}
@@ -75,7 +69,7 @@ def test_killed_and_repeated(whole: bytes, sources: Path, tmp_path: Path) -> Non
     """Clips that were done are not done again, and the results are the same to the byte."""
     out = tmp_path / "out"
     slow = arguments(sources, out, "small_dataset:build_slowly")
-    process = start(PLAIN, slow)
+    process = start(slow)
     rows = out / "rows" / "0.jsonl"
     deadline = time.monotonic() + 120
     while not (rows.exists() and rows.read_bytes().count(b"\n") >= 1):
@@ -91,14 +85,21 @@ def test_killed_and_repeated(whole: bytes, sources: Path, tmp_path: Path) -> Non
     # The same settings but for the pause between clips, which the name of the model would tell.
     settings = out / "settings.json"
     settings.write_text(settings.read_text().replace("build_slowly", "build"), encoding="utf-8")
-    finish(start(PLAIN, arguments(sources, out)))
+    finish(start(arguments(sources, out)))
     assert rows.read_bytes().startswith(kept)
     assert (out / RESULTS).read_bytes() == whole
 
 
 def test_two_processes_share_the_clips(whole: bytes, sources: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    output = finish(start(TWO, arguments(sources, out)))
+    process = subprocess.Popen(
+        [*TWO, *arguments(sources, out)],
+        cwd=MODULES,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(PATHS)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    output = finish(process)
     assert output.count("Written to") == 1
     lines = [path.read_bytes().count(b"\n") for path in sorted((out / "rows").iterdir())]
     assert lines == [1, 1]
