@@ -6,7 +6,6 @@ import os
 import signal
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -26,23 +25,16 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """With ``-n``, a process has files one after another, whose fixtures are then made once."""
+    if getattr(config.option, "dist", "") == "no" and "PYTEST_XDIST_WORKER" not in os.environ:
+        config.option.dist = "worksteal"
+
+
 @pytest.fixture
 def small_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The default segmenter's networks are given small pictures: a tenth of the time a frame.
+    """The default segmenter's networks are given small pictures, see `tests/small_pictures.py`."""
+    from small_pictures import shrink
 
-    For tests that hang on no mask's quality; what is seen in pictures of the usual sizes, others
-    test.
-    """
-    from coprop.encoders import u2net
-    from coprop.keyframes import visual
-    from coprop.keyframes.segmenter import KeyframeSegmenter
-
-    usual = KeyframeSegmenter._working_size
-
-    def quarter(self: KeyframeSegmenter, height: int, width: int) -> tuple[int, int]:
-        edge = max(self.config.working_edge // 4, 64)
-        return usual(SimpleNamespace(config=SimpleNamespace(working_edge=edge)), height, width)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(KeyframeSegmenter, "_working_size", quarter)
-    monkeypatch.setattr(u2net, "_SIZE", 64)
-    monkeypatch.setattr(visual, "_DEEPLAB_EDGE", 129)
+    shrink(monkeypatch)

@@ -30,6 +30,7 @@ class Started:
         code: the program; coprop's command where left out.
         cwd: the folder it runs in, which its imports look at first.
         env: what it finds in the environment beside what is there.
+        stderr: a terminal's name, or another file's, for what `communicate` then does not return.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class Started:
         code: str | None = None,
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
+        stderr: str | None = None,
     ) -> None:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(_SLOW)
@@ -47,7 +49,8 @@ class Started:
         weakref.finalize(self, shutil.rmtree, said, ignore_errors=True)
         self._paths = [str(Path(said, name)) for name in ("stdout", "stderr")]
         environment = {**os.environ, "OMP_NUM_THREADS": "1", **(env or {})}
-        given = (code, list(arguments), str(cwd or Path.cwd()), environment, self._paths)
+        places = [self._paths[0], stderr or self._paths[1]]
+        given = (code, list(arguments), str(cwd or Path.cwd()), environment, places)
         self._process = context.Process(target=_run, args=given)
         self._process.start()
 
@@ -79,8 +82,8 @@ class Started:
         return self._texts()
 
     def _texts(self) -> tuple[bytes, bytes]:
-        out, err = (Path(path).read_bytes() for path in self._paths)
-        return out, err
+        out, err = map(Path, self._paths)
+        return out.read_bytes(), err.read_bytes() if err.exists() else b""
 
 
 def _run(
@@ -92,7 +95,7 @@ def _run(
 ) -> None:
     """What the process does: as Python does it when it is started so."""
     for descriptor, path in zip((1, 2), said, strict=True):
-        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), descriptor)
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOCTTY), descriptor)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -27,6 +27,7 @@ from coprop import CoProp
 from coprop.cli import app
 from coprop.cli.summary import summary
 from small_clips import write_clip
+from started import Started
 
 WRITTEN = {"masks", "overlay.mp4", "timeline.png", "result.json"}
 
@@ -310,20 +311,21 @@ def test_interrupted_in_a_terminal(tmp_path: Path, number: signal.Signals) -> No
     clip = write_clip(tmp_path / "clip.mp4", frames=200, fps=25)
     out = tmp_path / "out"
     terminal, stderr = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-c", SLOW, "run", str(clip), "--out", str(out)],
-        stdout=subprocess.PIPE,
-        stderr=stderr,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TERM": "xterm"},
+    process = Started(
+        ["run", str(clip), "--out", str(out)],
+        code=SLOW,
+        env={"TERM": "xterm"},
+        stderr=os.ttyname(stderr),
     )
-    os.close(stderr)
     # Read all the time: the progress bar waits for ever once a terminal has 4 kB that nobody reads.
     reading = ThreadPoolExecutor(1).submit(read_all, terminal)
     deadline = time.monotonic() + 120
     while not (out / "masks" / "000004.png").exists() and time.monotonic() < deadline:
         if process.poll() is not None:
+            os.close(stderr)
             pytest.fail(f"it ended by itself: {reading.result(60)}")
         time.sleep(0.05)
+    os.close(stderr)
     process.send_signal(number)
     said = reading.result(60)
     stdout, _ = process.communicate(timeout=60)
