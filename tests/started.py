@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import runpy
 import shutil
 import signal
 import sys
@@ -17,11 +16,12 @@ import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-_SLOW = ["torch", "torch.distributed", "accelerate", "coprop.pipeline", "coprop.training.session"]
+_SLOW = ["torch.distributed", "accelerate", "av", "matplotlib.figure", "soundfile", "timm"]
+_SLOW += ["coprop.pipeline", "coprop.media.writer", "coprop.cli.app", "coprop.training.session"]
 
 
 class Started:
-    """``python -m coprop`` with arguments, or ``python -c`` with a program and arguments.
+    """The command ``coprop`` with arguments, or ``python -c`` with a program and arguments.
 
     It has as much of `subprocess.Popen` as the tests use.
 
@@ -30,7 +30,8 @@ class Started:
         code: the program; coprop's command where left out.
         cwd: the folder it runs in, which its imports look at first.
         env: what it finds in the environment beside what is there.
-        stderr: a terminal's name, or another file's, for what `communicate` then does not return.
+        stdout, stderr: a terminal's name, or another file's, for what `communicate` then does not
+            return.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Started:
         code: str | None = None,
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
+        stdout: str | None = None,
         stderr: str | None = None,
     ) -> None:
         context = multiprocessing.get_context("forkserver")
@@ -49,7 +51,7 @@ class Started:
         weakref.finalize(self, shutil.rmtree, said, ignore_errors=True)
         self._paths = [str(Path(said, name)) for name in ("stdout", "stderr")]
         environment = {**os.environ, "OMP_NUM_THREADS": "1", **(env or {})}
-        places = [self._paths[0], stderr or self._paths[1]]
+        places = [stdout or self._paths[0], stderr or self._paths[1]]
         given = (code, list(arguments), str(cwd or Path.cwd()), environment, places)
         self._process = context.Process(target=_run, args=given)
         self._process.start()
@@ -82,8 +84,9 @@ class Started:
         return self._texts()
 
     def _texts(self) -> tuple[bytes, bytes]:
-        out, err = map(Path, self._paths)
-        return out.read_bytes(), err.read_bytes() if err.exists() else b""
+        places = map(Path, self._paths)
+        out, err = (path.read_bytes() if path.exists() else b"" for path in places)
+        return out, err
 
 
 def _run(
@@ -96,6 +99,9 @@ def _run(
     """What the process does: as Python does it when it is started so."""
     for descriptor, path in zip((1, 2), said, strict=True):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOCTTY), descriptor)
+    # Those of the process it was forked from take the new files for what the old ones were.
+    sys.stdout = os.fdopen(1, "w", closefd=False)
+    sys.stderr = os.fdopen(2, "w", 1, errors="backslashreplace", closefd=False)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -105,6 +111,8 @@ def _run(
     sys.path[:0] = [folder, *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
     sys.argv = ["-c" if code else "coprop", *arguments]
     if code is None:
-        runpy.run_module("coprop", run_name="__main__", alter_sys=True)
+        from coprop.__main__ import main
+
+        main()
     else:
         exec(compile(code, "<string>", "exec"), {"__name__": "__main__"})

@@ -354,13 +354,24 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 class TestDatasets:
     def test_examples_and_comparison(
-        self, sources: Path, tmp_path: Path, llm: Callable[..., Scripted]
+        self,
+        sources: Path,
+        tmp_path: Path,
+        llm: Callable[..., Scripted],
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
+        import tools.benchmark
+        from tools.benchmark.composed_clips import ComposedClips
+
+        def few(root: Path, split: str, limit: int | None) -> ComposedClips:
+            return ComposedClips(root, limit or 6, split=split)
+
+        monkeypatch.setattr(tools.benchmark, "composed", few)
         composed = ("--dataset", "tools.benchmark:composed", "--root", sources)
         train = tmp_path / "train.jsonl"
         made = coprop_command("examples", *composed, "--split", "train", "--out", train)
         assert made.exit_code == 0, made.output
-        assert made.stdout.startswith(f"Written to {train}: 40 examples of 40 clips of composed")
+        assert made.stdout.startswith(f"Written to {train}: 6 examples of 6 clips of composed")
         model = llm(lambda asked, n: "A dog." if n is None else "[" + "1," * n + "]")
         command = ("compare-detectors", *composed, "--limit", "4", "--llm", "x")
         result = coprop_command(*command, "--examples", train, "--json")
