@@ -7,6 +7,7 @@ import signal
 import sys
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # How long an example takes says how busy the machine is.
@@ -22,3 +23,18 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 # Shells start what runs in the background with Ctrl-C ignored; the tests of interrupts need it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """With ``-n``, a process has files one after another, whose fixtures are then made once."""
+    if getattr(config.option, "dist", "") == "no" and "PYTEST_XDIST_WORKER" not in os.environ:
+        config.option.dist = "worksteal"
+
+
+@pytest.fixture
+def small_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The default segmenter's networks are given small pictures, see `tests/small_pictures.py`."""
+    from small_pictures import shrink
+
+    shrink(monkeypatch)

@@ -18,7 +18,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-import torch
+from cheap_pipeline import Copying, red
 from PIL import Image
 from typer.testing import CliRunner, Result
 
@@ -27,27 +27,9 @@ from coprop import CoProp
 from coprop.cli import app
 from coprop.cli.summary import summary
 from small_clips import write_clip
+from started import Started
 
 WRITTEN = {"masks", "overlay.mp4", "timeline.png", "result.json"}
-
-
-class Copying:
-    """A propagator that repeats the keyframe's mask."""
-
-    sample_rate, window_s = 16_000, 0.1
-
-    def start(self, frame: torch.Tensor, audio: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        return mask
-
-    def step(
-        self, frame: torch.Tensor, audio: torch.Tensor, state: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        return state.clamp(1e-6).log(), state
-
-
-def red(frames: torch.Tensor, audio: torch.Tensor) -> torch.Tensor:
-    """Logits that are high where a frame is red."""
-    return 20 * (frames[:, :1] - frames[:, 1:2] - 0.3)
 
 
 @pytest.fixture(scope="module")
@@ -310,7 +292,7 @@ import signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from coprop import CoProp
 from coprop.cli import main
-from test_cli import Copying, red
+from cheap_pipeline import Copying, red
 
 class Slow(Copying):
     def step(self, frame, audio, state):
@@ -329,20 +311,21 @@ def test_interrupted_in_a_terminal(tmp_path: Path, number: signal.Signals) -> No
     clip = write_clip(tmp_path / "clip.mp4", frames=200, fps=25)
     out = tmp_path / "out"
     terminal, stderr = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-c", SLOW, "run", str(clip), "--out", str(out)],
-        stdout=subprocess.PIPE,
-        stderr=stderr,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent), "TERM": "xterm"},
+    process = Started(
+        ["run", str(clip), "--out", str(out)],
+        code=SLOW,
+        env={"TERM": "xterm"},
+        stderr=os.ttyname(stderr),
     )
-    os.close(stderr)
     # Read all the time: the progress bar waits for ever once a terminal has 4 kB that nobody reads.
     reading = ThreadPoolExecutor(1).submit(read_all, terminal)
     deadline = time.monotonic() + 120
     while not (out / "masks" / "000004.png").exists() and time.monotonic() < deadline:
         if process.poll() is not None:
+            os.close(stderr)
             pytest.fail(f"it ended by itself: {reading.result(60)}")
         time.sleep(0.05)
+    os.close(stderr)
     process.send_signal(number)
     said = reading.result(60)
     stdout, _ = process.communicate(timeout=60)

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +21,7 @@ from coprop.control_points.language_models.base import Dialogue
 from coprop.control_points.rcpg.trace import Trace
 from coprop.errors import LanguageModelError
 from scripted_models import RATE, Scripted, Served, hears_levels, stepped
+from started import Started
 
 
 def coprop_command(*arguments: object) -> Result:
@@ -321,15 +319,10 @@ def test_killed_and_run_again_asks_nothing_twice(tmp_path: Path) -> None:
         write(tmp_path / "in" / f"{number:02d}.wav", [1, 0, 1, *[0] * (number + 1)])
     out, log = tmp_path / "o.jsonl", tmp_path / "asked"
     command = [
-        *(sys.executable, "-c", SLOW, "detect", str(tmp_path / "in"), "--llm", "x"),
+        *("detect", str(tmp_path / "in"), "--llm", "x"),
         *("--cache", str(tmp_path / "cache"), "--out", str(out), str(log)),
     ]
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path]),
-        "OMP_NUM_THREADS": "1",
-    }
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+    process = Started(command, code=SLOW)
     deadline = time.monotonic() + 120
     # After the first batch of eight, in the middle of the second.
     while not (log.exists() and log.read_text().count("\n") > 28) and time.monotonic() < deadline:
@@ -339,9 +332,10 @@ def test_killed_and_run_again_asks_nothing_twice(tmp_path: Path) -> None:
     assert len(rows(out)) == 8
     asked_before = log.read_text().splitlines()
     assert len(asked_before) < 60
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.endswith("12 files, 8 done before.\n")
+    done = Started(command, code=SLOW)
+    output, errors = done.communicate()
+    assert done.returncode == 0, errors.decode()
+    assert output.endswith(b"12 files, 8 done before.\n")
     found = rows(out)
     assert [Path(row["path"]).stem for row in found] == [f"{n:02d}" for n in range(20)]
     assert all(len(row["control_points"]) == 2 for row in found)
@@ -360,13 +354,24 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 class TestDatasets:
     def test_examples_and_comparison(
-        self, sources: Path, tmp_path: Path, llm: Callable[..., Scripted]
+        self,
+        sources: Path,
+        tmp_path: Path,
+        llm: Callable[..., Scripted],
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
+        import tools.benchmark
+        from tools.benchmark.composed_clips import ComposedClips
+
+        def few(root: Path, split: str, limit: int | None) -> ComposedClips:
+            return ComposedClips(root, limit or 6, split=split)
+
+        monkeypatch.setattr(tools.benchmark, "composed", few)
         composed = ("--dataset", "tools.benchmark:composed", "--root", sources)
         train = tmp_path / "train.jsonl"
         made = coprop_command("examples", *composed, "--split", "train", "--out", train)
         assert made.exit_code == 0, made.output
-        assert made.stdout.startswith(f"Written to {train}: 40 examples of 40 clips of composed")
+        assert made.stdout.startswith(f"Written to {train}: 6 examples of 6 clips of composed")
         model = llm(lambda asked, n: "A dog." if n is None else "[" + "1," * n + "]")
         command = ("compare-detectors", *composed, "--limit", "4", "--llm", "x")
         result = coprop_command(*command, "--examples", train, "--json")

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -18,6 +15,7 @@ from typer.testing import CliRunner
 
 from coprop import CoProp
 from coprop.cli import app
+from started import Started
 
 MODEL = '{"embedding_dim":32,"num_layers":1,"decoder_dim":32,"insert_dim":32,"drop_path":0.3}'
 STEPS = 20
@@ -51,16 +49,7 @@ def arguments(ms3: Path, out: Path, **changes: str) -> list[str]:
     ]
 
 
-def start(given: list[str]) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "coprop", *given],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-
-
-def wait_for(process: subprocess.Popen[bytes], path: Path) -> None:
+def wait_for(process: Started, path: Path) -> None:
     deadline = time.monotonic() + 120
     while not path.exists():
         assert process.poll() is None, process.communicate()[1].decode()
@@ -86,7 +75,7 @@ def test_killed_interrupted_and_repeated(ms3: Path, tmp_path: Path) -> None:
     assert code == 0, errors
     assert f"Written to {whole / 'final'}" in output
 
-    process = start(arguments(ms3, cut))
+    process = Started(arguments(ms3, cut))
     wait_for(process, cut / "checkpoints" / "step_0000004.pt")
     process.send_signal(signal.SIGKILL)
     process.communicate()
@@ -97,7 +86,7 @@ def test_killed_interrupted_and_repeated(ms3: Path, tmp_path: Path) -> None:
     assert code == 1
     assert "--resume automatic" in errors
 
-    process = start([*arguments(ms3, cut), "--resume", "automatic"])
+    process = Started([*arguments(ms3, cut), "--resume", "automatic"])
     wait_for(process, cut / "checkpoints" / "step_0000012.pt")
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=120)

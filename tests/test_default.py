@@ -58,22 +58,26 @@ def test_from_file_to_result(default: CoProp, tmp_path: Path) -> None:
     assert len(list((tmp_path / "out" / "masks").iterdir())) == 12
 
 
+@pytest.mark.usefixtures("small_pictures")
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (31, 45), (500, 20)])
 def test_any_size(default: CoProp, size: tuple[int, int]) -> None:
     check(list(default.stream(clip_of(2, *size), noise(0.5), fps=10)), 2, size)
 
 
+@pytest.mark.usefixtures("small_pictures")
 def test_one_frame_in_4k(default: CoProp) -> None:
     frames = np.broadcast_to(np.uint8(90), (1, 2160, 3840, 3))
     (mask,) = default.stream(frames, noise(0.2), fps=10)
     check([mask], 1, (2160, 3840))
 
 
+@pytest.mark.usefixtures("small_pictures")
 def test_the_same_clip_has_the_same_masks(default: CoProp) -> None:
     first, second = (default(clip_of(4, 40, 60), noise(0.4), fps=10).labels for _ in range(2))
     np.testing.assert_array_equal(first, second)
 
 
+@pytest.mark.usefixtures("small_pictures")
 def test_in_half_precision_masks_are_finite(default: CoProp) -> None:
     with torch.autocast("cpu", dtype=torch.bfloat16):
         masks = list(default.stream(clip_of(3, 40, 60), noise(0.3), fps=10))

@@ -41,8 +41,8 @@ def test_the_sound_encoder_follows_its_parameters() -> None:
 @pytest.mark.parametrize(
     "config",
     [
-        PropagatorConfig(max_memory_frames=2, long_term_gap=1),
-        PropagatorConfig(insert_levels=(), max_memory_frames=None),
+        PropagatorConfig(max_memory_frames=2, long_term_gap=1, num_layers=1),
+        PropagatorConfig(insert_levels=(), max_memory_frames=None, num_layers=1),
         PropagatorConfig.aot_t(),
     ],
 )
@@ -52,7 +52,7 @@ def test_the_propagator_follows_its_parameters(config: PropagatorConfig) -> None
     audio = torch.zeros(1, 16_000, device=META)
     mask = torch.rand(1, 14, 65, 81, device=META)  # 13 objects: two groups
     state = propagator.start(frame, audio, mask)
-    for _ in range(4):
+    for _ in range(3):
         logits, state = propagator.step(frame, audio, state)
     assert logits.shape == (1, 14, 65, 81)
     assert logits.device == META

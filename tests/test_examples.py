@@ -11,6 +11,8 @@ import pytest
 from coprop import Audio
 from small_clips import write_clip
 
+pytestmark = pytest.mark.usefixtures("small_pictures")
+
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 

@@ -122,7 +122,7 @@ def test_how_often_what_sounds_is_off_screen_is_chosen_and_kept(tmp_path: Path) 
         with pytest.raises(CoPropError, match=r"off_screen must be a probability"):
             CoProp.from_pretrained(tmp_path, off_screen=wrong)  # type: ignore[arg-type]
     with pytest.raises(CoPropError, match="not 'audio_queried'"):
-        KeyframeSegmenter().set_off_screen(0.5)
+        audio_queried().set_off_screen(0.5)
 
 
 @pytest.mark.usefixtures("no_network")

@@ -18,6 +18,7 @@ from coprop.cli.app import app
 from coprop.errors import CoPropError
 from coprop.media.clip import Clip
 from pipeline_samples import Shifter, small_propagator
+from small_pictures import shrink
 
 
 def test_a_part_does_not_have_what_it_calls() -> None:
@@ -67,7 +68,8 @@ def pipeline() -> CoProp:
 def result(pipeline: CoProp, tmp_path_factory: pytest.TempPathFactory) -> BenchResult:
     video = tmp_path_factory.mktemp("scene") / "scene.mp4"
     write_scene(video, frames=12, width=64, height=48)
-    with disc_found(pipeline):
+    with disc_found(pipeline), pytest.MonkeyPatch.context() as patch:
+        shrink(patch)
         return bench(pipeline, video, frames=8)
 
 

@@ -3,7 +3,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sqlite3
-import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -16,6 +15,7 @@ from coprop.control_points.language_models.base import Answer, Dialogue, Turn
 from coprop.control_points.rcpg.cache import CachedModel
 from coprop.errors import CoPropError, LanguageModelError, OutputError
 from scripted_models import Scripted, Served
+from started import Started
 
 
 def dialogue(text: str, level: float = 0.1) -> Dialogue:
@@ -193,18 +193,8 @@ for number in range(int(sys.argv[2]), int(sys.argv[3])):
 
 
 def test_two_processes_on_one_folder(tmp_path: Path) -> None:
-    here = Path(__file__).parent
-    paths = os.pathsep.join([str(here), str(here.parent), *sys.path])
-    environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
     spans = (("0", "60"), ("30", "90"))
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", OTHER_PROCESS, str(tmp_path), *span],
-            stderr=subprocess.PIPE,
-            env=environment,
-        )
-        for span in spans
-    ]
+    processes = [Started([str(tmp_path), *span], code=OTHER_PROCESS) for span in spans]
     for process in processes:
         _, said = process.communicate(timeout=120)
         assert process.returncode == 0, said.decode()

@@ -63,7 +63,7 @@ def variants(qwen: TransformersModel, store: ExampleStore) -> dict[str, RCPGDete
     }
 
 
-@pytest.mark.parametrize("windows", [1, 5, 10, 60])
+@pytest.mark.parametrize("windows", [1, 5, 60])
 def test_each_variant_gives_a_flag_and_a_score_for_each_window(
     qwen: TransformersModel, store: ExampleStore, windows: int
 ) -> None:
@@ -96,16 +96,14 @@ def test_the_answers_depend_on_sound_examples_and_words(
 
 
 def test_the_same_again_and_in_batches(qwen: TransformersModel, store: ExampleStore) -> None:
-    tracks = [sound(seconds, seed=seconds) for seconds in (3, 5, 4)]
+    tracks = [sound(seconds, seed=seconds) for seconds in (3, 5)]
     for detector in variants(qwen, store).values():
         alone = [detector.explain(track, windows=5) for track in tracks]
-        again = [detector.explain(track, windows=5) for track in tracks]
+        same, same_trace = detector.explain(tracks[0], windows=5)
+        assert same_trace == alone[0][1]
+        np.testing.assert_array_equal(same.scores, alone[0][0].scores)
         together = list(detector.explain_all(tracks, windows=5))
-        for (points, trace), (same, same_trace), (batched, batched_trace) in zip(
-            alone, again, together, strict=True
-        ):
-            assert trace == same_trace
-            np.testing.assert_array_equal(points.scores, same.scores)
+        for (points, trace), (batched, batched_trace) in zip(alone, together, strict=True):
             np.testing.assert_array_equal(points.flags, batched.flags)
             np.testing.assert_allclose(points.scores, batched.scores, atol=1e-4)
             assert [step.answer for step in trace.chunks[0].steps] == [

@@ -6,8 +6,6 @@ import hashlib
 import json
 import os
 import signal
-import subprocess
-import sys
 import threading
 from collections import Counter
 from pathlib import Path
@@ -18,7 +16,9 @@ import pytest
 from chat_server import Asked, ChatServer, Reply, completion
 from numpy.typing import NDArray
 
-SOUNDS, WINDOWS, AT_ONCE = 1000, 5, 8
+from started import Started
+
+SOUNDS, WINDOWS, AT_ONCE = 240, 5, 8
 CLIENT = """
 import json, signal, sys
 import numpy as np
@@ -76,11 +76,8 @@ def _token(flag: int) -> dict[str, Any]:
     return {"token": str(flag), "logprob": listed[flag]["logprob"], "top_logprobs": listed}
 
 
-def run(url: str, folder: Path) -> subprocess.Popen[str]:
-    numbers = map(str, (SOUNDS, WINDOWS, AT_ONCE))
-    command = [sys.executable, "-c", CLIENT, url, str(folder), *numbers]
-    settings = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=settings)
+def run(url: str, folder: Path) -> Started:
+    return Started([url, str(folder), *map(str, (SOUNDS, WINDOWS, AT_ONCE))], code=CLIENT)
 
 
 def run_until(count: int, sign: signal.Signals, answers: Counting, url: str, folder: Path) -> int:
@@ -96,19 +93,19 @@ def run_until(count: int, sign: signal.Signals, answers: Counting, url: str, fol
     answers.hold_from = SOUNDS * 10
     answers.released.set()
     client.communicate(timeout=60)
-    return client.returncode
+    return int(client.wait(0))
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
 def test_a_killed_run_goes_on_where_it_was(tmp_path: Path) -> None:
     answers = Counting()
     with ChatServer(answers) as server:
-        ended = run_until(300, signal.SIGTERM, answers, server.url, tmp_path)
+        ended = run_until(80, signal.SIGTERM, answers, server.url, tmp_path)
         assert ended == 143
         first = Counter(answers.asked)
         assert set(first.values()) == {1}
-        assert 300 <= len(first) < 650  # what was under way was waited for
-        ended = run_until(650, signal.SIGKILL, answers, server.url, tmp_path)
+        assert 80 <= len(first) < 160  # what was under way was waited for
+        ended = run_until(160, signal.SIGKILL, answers, server.url, tmp_path)
         assert ended == -signal.SIGKILL
         assert all(answers.asked[sound] == 1 for sound in first)  # and was kept
         second = Counter(answers.asked)

@@ -1,11 +1,8 @@
-"""Against a server of others: `transformers serve` with a tiny Qwen2-Audio, in a process apart."""
+"""Against a server of others: `transformers serve` with a tiny Qwen2-Audio, over HTTP."""
 
 from __future__ import annotations
 
-import os
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +20,6 @@ from coprop.control_points.language_models.server import ServerModel
 from coprop.errors import LanguageModelError
 
 TOKENS = 20
-START = "from transformers.cli.transformers import main; main()"
 
 
 class Peer(NamedTuple):
@@ -34,38 +30,31 @@ class Peer(NamedTuple):
 @pytest.fixture(scope="module")
 def peer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peer]:
     folder = write_tiny_qwen2_audio(tmp_path_factory.mktemp("qwen") / "tiny")
-    log = folder.with_suffix(".log")
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
-    command = [sys.executable, "-c", START, "serve", str(folder), "--device", "cpu"]
-    command += ["--host", "127.0.0.1", "--port", str(port)]
-    settings = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    with log.open("w") as out:
-        server = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=settings)
+    from transformers.cli.serve import Serve
+
+    # In a thread: a process of its own would import for ten seconds what is imported here.
+    server = Serve(str(folder), device="cpu", host="127.0.0.1", port=port, non_blocking=True)
     try:
         url = f"http://127.0.0.1:{port}"
-        _wait_for(url, server, log)
+        _wait_for(url)
         yield Peer(url, folder)
     finally:
-        server.terminate()
-        try:
-            server.wait(10)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
+        server.kill_server()
 
 
-def _wait_for(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
+def _wait_for(url: str) -> None:
     end = time.monotonic() + 120
-    while server.poll() is None and time.monotonic() < end:
+    while time.monotonic() < end:
         try:
             with urlopen(f"{url}/health", timeout=10) as reply:
                 if reply.status == 200:
                     return
         except OSError:
             time.sleep(0.1)
-    pytest.fail(f"the server did not start:\n{log.read_text()[-2000:]}")
+    pytest.fail("the server did not start")
 
 
 @pytest.fixture(scope="module")

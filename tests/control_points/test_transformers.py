@@ -189,7 +189,7 @@ def test_an_answer_ends_where_the_model_ends_it(folder: Path) -> None:
     assert answer.text == whole.processor.tokenizer.decode(kept, skip_special_tokens=True)
 
 
-@pytest.mark.parametrize("windows", [1, 5, 10, 60])
+@pytest.mark.parametrize("windows", [1, 5, 60])
 def test_lists_are_whole_for_any_weights(
     tmp_path: Path, model: TransformersModel, windows: int
 ) -> None:
@@ -204,10 +204,10 @@ def test_lists_are_whole_for_any_weights(
     assert len(texts) > 1
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(
     windows=st.integers(1, 7),
-    sounds=st.lists(st.lists(st.floats(0.01, 2.0), max_size=3), min_size=1, max_size=5),
+    sounds=st.lists(st.lists(st.floats(0.01, 2.0), max_size=2), min_size=1, max_size=3),
     text=st.text(st.characters(codec="ascii", exclude_characters="<"), max_size=20),
 )
 def test_lists_are_whole_for_any_question(

@@ -130,7 +130,7 @@ def build_slowly() -> CoProp:
     """`build`, slow enough to be killed on the way."""
 
     def slowly(frames: Tensor, audio: Tensor) -> Tensor:
-        time.sleep(0.02)
+        time.sleep(0.1)
         return loud_is_red(frames, audio)
 
     return CoProp.wrap(slowly, window_s=0.2, propagator=Keeping())

@@ -312,6 +312,7 @@ def test_a_method_that_masks_too_few_frames_is_an_error(tmp_path: Path) -> None:
         run(tmp_path, methods=[short])
 
 
+@pytest.mark.usefixtures("small_pictures")
 def test_text_guides_the_default_only() -> None:
     with pytest.raises(CoPropError, match="TextGuidedSegmenter"):
         small_methods(["text"])

@@ -63,8 +63,9 @@ def test_any_size_gives_logits_at_stride_4(
     assert logits.isfinite().all()
 
 
-@pytest.mark.parametrize("visual", ["resnet50", "pvt_v2_b5", "tf_efficientnet_lite0"])
-@pytest.mark.parametrize("num_classes", [1, 71])
+@pytest.mark.parametrize(
+    ("visual", "num_classes"), [("resnet50", 1), ("pvt_v2_b5", 71), ("tf_efficientnet_lite0", 71)]
+)
 def test_each_backbone_with_vggish_on_a_device_without_memory(
     visual: str, num_classes: int
 ) -> None:
@@ -127,10 +128,12 @@ def test_it_learns_masks_that_only_the_sound_tells() -> None:
     """One picture, two tones: the low one means its left half, the high one its right half."""
     torch.manual_seed(0)
     network = AudioQueriedNetwork(SMALL)
-    network.audio.requires_grad_(False)
     frames = torch.rand(1, 3, 64, 64).expand(2, -1, -1, -1)
     times = torch.arange(15_600) / 16_000
     audio = torch.stack([torch.sin(2 * torch.pi * hertz * times) for hertz in (300, 2500)]) / 2
+    network.audio.requires_grad_(False)
+    tokens = network.audio.tokens(audio)  # which stay as they are
+    network.audio.tokens = lambda samples: tokens if samples is audio else tokens.flip(0)  # type: ignore[method-assign]
     masks = torch.zeros(2, 1, 16, 16)
     masks[0, :, :, :8] = masks[1, :, :, 8:] = 1
     optimiser = torch.optim.AdamW(network.parameters(), lr=3e-3)

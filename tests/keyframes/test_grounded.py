@@ -67,6 +67,7 @@ def test_groups_speak_the_encoders_words() -> None:
         assert set(family.audioset) <= set(class_names())
 
 
+@pytest.mark.usefixtures("small_pictures")
 @pytest.mark.parametrize("size", [(32, 32), (64, 96), (256, 448), (448, 32)])
 def test_logits_are_at_a_quarter_of_the_size(
     network: GroundedNetwork, size: tuple[int, int]
@@ -77,6 +78,7 @@ def test_logits_are_at_a_quarter_of_the_size(
     assert torch.isfinite(logits).all()
 
 
+@pytest.mark.usefixtures("small_pictures")
 def test_what_is_seen_has_its_shapes_and_ranges(network: GroundedNetwork) -> None:
     with torch.no_grad():
         visual = network.visual(frames_of(64, 96, batch=2))
@@ -294,6 +296,7 @@ def test_what_is_not_recognised_is_drawn_by_what_stands_out_or_moves() -> None:
     assert not seen[0, :4, 2:].any()
 
 
+@pytest.mark.usefixtures("small_pictures")
 def test_a_network_is_told_what_moves_by_what_is_around_a_frame(network: GroundedNetwork) -> None:
     """A patch of noise that falls through a plain picture."""
     torch.manual_seed(0)
@@ -309,6 +312,7 @@ def test_a_network_is_told_what_moves_by_what_is_around_a_frame(network: Grounde
     assert not unmoved.motion.any()
 
 
+@pytest.mark.usefixtures("small_pictures")
 def test_nothing_is_masked_where_nothing_in_the_picture_sounds(
     network: GroundedNetwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -321,6 +325,7 @@ def test_nothing_is_masked_where_nothing_in_the_picture_sounds(
     assert (logits[1] != -10).any()
 
 
+@pytest.mark.usefixtures("small_pictures")
 def test_of_what_is_told_only_what_is_seen_is_masked(
     network: GroundedNetwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -335,6 +340,7 @@ def test_of_what_is_told_only_what_is_seen_is_masked(
     assert (logits[1] == -10).all()
 
 
+@pytest.mark.usefixtures("small_pictures")
 def test_gradients_reach_all_that_is_learned() -> None:
     torch.manual_seed(0)
     network = GroundedNetwork().train()

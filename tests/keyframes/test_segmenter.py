@@ -29,6 +29,7 @@ def channels(segmenter: KeyframeSegmenter) -> int:
     return 1 if segmenter.config.architecture == "grounded" else 4
 
 
+@pytest.mark.usefixtures("small_pictures")
 @pytest.mark.parametrize("size", [(1, 1), (1, 50), (47, 31), (64, 64), (90, 160), (300, 20)])
 def test_logits_have_the_frames_size(segmenter: KeyframeSegmenter, size: tuple[int, int]) -> None:
     logits = segmenter(torch.rand(1, 3, *size), 0.1 * torch.randn(1, 8000))
@@ -37,6 +38,7 @@ def test_logits_have_the_frames_size(segmenter: KeyframeSegmenter, size: tuple[i
     assert torch.isfinite(logits).all()
 
 
+@pytest.mark.usefixtures("small_pictures")
 def test_keyframes_of_a_batch_do_not_see_each_other(segmenter: KeyframeSegmenter) -> None:
     generator = torch.Generator().manual_seed(0)
     frames = torch.rand(3, 3, 48, 64, generator=generator)
@@ -46,6 +48,7 @@ def test_keyframes_of_a_batch_do_not_see_each_other(segmenter: KeyframeSegmenter
     torch.testing.assert_close(together, alone, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.usefixtures("small_pictures")
 def test_what_is_around_a_frame_has_its_shape(segmenter: KeyframeSegmenter) -> None:
     frames, audio = torch.rand(2, 3, 48, 64), torch.zeros(2, 8000)
     around = torch.rand(2, 4, 3, 48, 64)
@@ -56,6 +59,7 @@ def test_what_is_around_a_frame_has_its_shape(segmenter: KeyframeSegmenter) -> N
                 segmenter(frames, audio, wrong)
 
 
+@pytest.mark.usefixtures("small_pictures")
 def test_frames_are_worked_on_at_the_working_edge(
     segmenter: KeyframeSegmenter, monkeypatch: pytest.MonkeyPatch
 ) -> None:

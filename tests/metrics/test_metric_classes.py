@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import subprocess
-import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -31,6 +29,7 @@ from coprop.metrics import (
     SoundingJaccard,
 )
 from coprop.metrics import functional as F
+from started import Started
 
 Clip = dict[str, Any]
 
@@ -262,12 +261,10 @@ def values_of_two_processes(rank: int, meeting: str) -> dict[str, list[float]]:
 
 def test_two_processes_give_the_value_of_one(tmp_path: Path) -> None:
     meeting = str(tmp_path / "meeting")
-    other = subprocess.Popen([sys.executable, "-c", PROCESS, meeting], cwd=Path(__file__).parent)
-    try:
-        values = values_of_two_processes(0, meeting)
-        assert other.wait(timeout=100) == 0
-    finally:
-        other.kill()
+    other = Started([meeting], code=PROCESS)
+    values = values_of_two_processes(0, meeting)
+    _, said = other.communicate(timeout=100)
+    assert other.returncode == 0, said.decode()
     for name in METRICS:
         assert values[name] == pytest.approx(numbers(plain(name)), abs=1e-12), name
 

@@ -52,6 +52,7 @@ def test_what_is_empty(tmp_path: Path) -> None:
     assert not is_empty(tmp_path)
 
 
+@pytest.mark.usefixtures("small_pictures")
 @pytest.mark.parametrize(
     "line",
     [

@@ -23,7 +23,7 @@ NETWORK = {"width": 16, "heads": 2, "encoder_layers": 1, "decoder_layers": 1}
 SEGMENTER = {
     "architecture": "audio_queried",
     "working_edge": 64,
-    "audio_queried": {"visual": "resnet18", **NETWORK},
+    "audio_queried": {"visual": "test_resnet", **NETWORK},
 }
 PROPAGATOR = {"embedding_dim": 32, "num_layers": 1, "decoder_dim": 32, "insert_dim": 32}
 COMMON = {"steps": 4, "batch_size": 2, "seed": 3, "audio_weights": "random"}

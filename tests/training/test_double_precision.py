@@ -54,6 +54,7 @@ def bright(frames: torch.Tensor, audio: torch.Tensor) -> torch.Tensor:
     return 8 * frames.mean(1, keepdim=True) - 3.5
 
 
+@pytest.mark.usefixtures("small_pictures")
 @pytest.mark.parametrize(
     "make",
     [

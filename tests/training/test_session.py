@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,12 +19,7 @@ from coprop.data.avsbench_object import MS3
 from coprop.errors import CheckpointError, CoPropError, OutputError
 from coprop.training.run_folder import RunFolder
 from coprop.training.session import TrainingSession, WeightAverage
-
-TWO = (
-    *(sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"),
-    *("--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"),
-    *("--main_process_port", "0"),
-)
+from started import Started
 
 
 @pytest.fixture(scope="module")
@@ -94,16 +88,22 @@ def test_resumed_is_uninterrupted(recipe: Any, folder: Path, tmp_path: Path) -> 
 
 
 def test_two_processes_share_a_batch(folder: Path, tmp_path: Path) -> None:
-    script = str(Path(small_training.__file__))
-    done = subprocess.run(
-        [*TWO, script, str(folder), str(tmp_path / "two")],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=240,
-    )
-    assert done.returncode == 0, done.stderr
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    # What accelerate launch and torchrun put into the environment of their processes.
+    shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    processes = [
+        Started(
+            [str(folder), str(tmp_path / "two")],
+            code="import small_training; small_training.main()",
+            env={**shared, "RANK": rank, "LOCAL_RANK": rank},
+        )
+        for rank in "01"
+    ]
+    for process in processes:
+        _, said = process.communicate(timeout=240)
+        assert process.returncode == 0, said.decode()
     found = torch.load(tmp_path / "two" / "first.pt", weights_only=True)
     assert found["processes"] == 2
     dataset = MS3(folder, "train")

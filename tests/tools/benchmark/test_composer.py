@@ -44,7 +44,9 @@ def test_missing_manifest_is_named(tmp_path: Path) -> None:
 
 def test_same_seed_same_clip(folder: Path) -> None:
     library = Library(folder, "train")
-    one, two = (compose_clip(library, np.random.default_rng(4), duration_s=3) for _ in range(2))
+    one, two = (
+        compose_clip(library, np.random.default_rng(4), duration_s=3, fps=2) for _ in range(2)
+    )
     assert one.schedule == two.schedule
     np.testing.assert_array_equal(one.audio.samples, two.audio.samples)
     for (_, image, masks), (_, image2, masks2) in zip(one.frames(), two.frames(), strict=True):
@@ -55,9 +57,9 @@ def test_same_seed_same_clip(folder: Path) -> None:
 @settings(deadline=None, max_examples=8)
 @given(seed=st.integers(0, 10_000))
 def test_clip_is_consistent(folder: Path, seed: int) -> None:
-    clip = compose_clip(Library(folder, "train"), np.random.default_rng(seed), duration_s=4, fps=5)
+    clip = compose_clip(Library(folder, "train"), np.random.default_rng(seed), duration_s=4, fps=2)
     frames = list(clip.frames())
-    assert len(frames) == clip.num_frames == 20
+    assert len(frames) == clip.num_frames == 8
     assert clip.audio.num_samples == 4 * SOURCE_RATE
     assert np.abs(clip.audio.samples).max() <= 1
     for time_s, image, masks in frames:

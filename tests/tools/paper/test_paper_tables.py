@@ -58,6 +58,7 @@ def test_tables_of_figures() -> None:
     )
 
 
+@pytest.mark.usefixtures("small_pictures")
 def test_whole_and_repeated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -42,6 +42,7 @@ def copied(module: nn.Module) -> dict[str, torch.Tensor]:
     return {name: tensor.clone() for name, tensor in module.state_dict().items()}
 
 
+@pytest.mark.usefixtures("small_pictures")
 def test_hearing_and_grounding(library: Library, tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = GroundedNetwork().eval()
@@ -93,6 +94,7 @@ def test_hearing_learns_groups_that_can_be_told_apart() -> None:
     assert hearing_accuracy(ears, examples) > 0.9
 
 
+@pytest.mark.usefixtures("small_pictures")
 def test_sources_are_fitted_to_what_is_seen(library: Library) -> None:
     torch.manual_seed(0)
     network = GroundedNetwork().eval()
@@ -104,6 +106,7 @@ def test_sources_are_fitted_to_what_is_seen(library: Library) -> None:
     assert ((network.selector.overlooked >= 0) & (network.selector.overlooked <= 1)).all()
 
 
+@pytest.mark.usefixtures("small_pictures")
 def test_settling_changes_the_decoder_alone(library: Library, tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = GroundedNetwork().eval()
