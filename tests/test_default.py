@@ -37,6 +37,7 @@ def check(masks: list[FrameMask], count: int, size: tuple[int, int]) -> None:
         np.testing.assert_allclose(mask.probabilities.sum(axis=0), 1, atol=1e-5)
 
 
+@pytest.mark.usefixtures("small_pictures")
 def test_from_file_to_result(default: CoProp, tmp_path: Path) -> None:
     video = write_video(
         tmp_path / "clip.mp4",
