@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coprop.checks import number
-from coprop.result import Result
+from coprop.result import Result, check_result
 
 OVERLAP = 0.2
 """Intersection over union of where an object was last and where one of its label comes back."""
@@ -67,9 +67,10 @@ def identities(
         As many mappings from label to identity as there are segments; identities count from 1.
 
     Raises:
-        CoPropError: a share outside [0, 1].
+        CoPropError: no result, or a share outside [0, 1].
         MediaError: the video is not there, or not what it was.
     """
+    check_result(result)
     overlap = number("overlap", overlap, "a share in [0, 1]", low=0, high=1)
     alike = number("alike", alike, "a share in [0, 1]", low=0, high=1)
     known: list[_Seen] = []

@@ -70,6 +70,15 @@ def prompts_of(masks: list[str] | None, boxes: list[str] | None) -> list[Prompt]
     return prompts
 
 
+def pictures_of(masks: list[str] | None) -> list[Path]:
+    """The files that the options for masks name.
+
+    Raises:
+        typer.BadParameter: an option of another form.
+    """
+    return [Path(_parted(given, "--prompt", "2.0=mask.png")[1]) for given in masks or ()]
+
+
 def _prompt(hint: str, time_s: float, **given: Any) -> Prompt:
     try:
         return Prompt(time_s, **given)
