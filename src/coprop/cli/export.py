@@ -17,6 +17,7 @@ from coprop.cli.common import (
     VerboseOption,
     VideoTrackOption,
     export_names,
+    path_argument,
     path_option,
     reported,
     say,
@@ -34,10 +35,8 @@ class ExportOptions:
 
     directory: Annotated[
         Path,
-        typer.Argument(
+        path_argument(
             metavar="DIR",
-            show_default=False,
-            readable=False,
             help="A folder that coprop run has written.",
         ),
     ]

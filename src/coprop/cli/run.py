@@ -28,6 +28,7 @@ from coprop.cli.common import (
     export_names,
     max_segment_option,
     out_option,
+    path_argument,
     path_option,
     reported,
     say,
@@ -80,10 +81,8 @@ class RunOptions:
 
     paths: Annotated[
         list[Path],
-        typer.Argument(
+        path_argument(
             metavar="VIDEO... | FOLDER | LIST",
-            show_default=False,
-            readable=False,
             help="A video; or many: files, folders, or lists of them (.txt, .csv, .tsv, .jsonl).",
         ),
     ]
