@@ -128,3 +128,12 @@ def test_writer_after_its_block(pipeline: CoProp, clip: Path, tmp_path: Path) ->
         mask = next(stream)
     with pytest.raises(CoPropError, match="in its block alone"):
         writer.write(mask)
+
+
+def test_progress_that_cannot_be_called(pipeline: CoProp, clip: Path, tmp_path: Path) -> None:
+    with pytest.raises(CoPropError, match="progress must be a function"):
+        pipeline(clip, progress=5)
+    with pytest.raises(CoPropError, match="progress must be a function"):
+        pipeline.stream(clip, progress="bar")
+    with pytest.raises(CoPropError, match="progress must be a function"):
+        pipeline(clip).export("csv", tmp_path / "a.csv", progress=5)

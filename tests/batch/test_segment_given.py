@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-
 from cheap_pipeline import without_drawing
+
 from coprop.batch import Segment
 from coprop.errors import CoPropError
 from small_clips import write_clip

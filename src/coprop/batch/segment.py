@@ -16,7 +16,7 @@ from coprop.batch.folder import CollectionFolder
 from coprop.batch.rows import Outcome, Status, done_row
 from coprop.batch.tables import column_of, with_columns
 from coprop.brief import one_line
-from coprop.checks import index, shown
+from coprop.checks import check_progress, index, shown
 from coprop.errors import CoPropError, LockedError, MediaError, OutputError
 from coprop.export.targets import FOLDER, TARGETS, checked_target
 from coprop.inputs import AnyPath, as_path
@@ -166,6 +166,7 @@ class Segment:
             CoPropError: the models cannot be loaded.
         """
         path = as_path("path", path, error=MediaError).absolute()
+        check_progress(progress)
         self.open()
         try:
             id = content_id(path)

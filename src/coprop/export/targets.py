@@ -133,11 +133,13 @@ def write_export(
     progress: Progress | None = None,
 ) -> None:
     """Writes a result in another program's form; see `coprop.Result.export`."""
+    from coprop.checks import check_progress
     from coprop.export.recording import Recording
     from coprop.inputs import as_path
     from coprop.locks import WriterLock
 
     target = checked_target(name)
+    check_progress(progress)
     file = as_path("path", path, error=OutputError)
     recording = Recording(result, name, checked_names(names), progress)
     if not len(result.masks):

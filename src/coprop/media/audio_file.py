@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coprop.brief import brief, counted
+from coprop.checks import check_progress
 from coprop.errors import MediaError, OutputError
 from coprop.inputs import AnyPath
 from coprop.media.reader import VideoFile
@@ -56,6 +57,7 @@ class AudioFile:
         start_s: float = 0.0,
         progress: Progress | None = None,
     ) -> None:
+        check_progress(progress)
         blocks = SoundBlocks(source, start_s=start_s)
         self.path = blocks.path
         own = blocks.sample_rate

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import ArrayLike
 
 from coprop.brief import brief, counted
+from coprop.checks import check_progress
 from coprop.errors import AudioError, MediaError, MissingAudioError
 from coprop.inputs import AnyPath, GivenSound, as_path, as_track, is_path
 from coprop.media.part import FramesPart, TrackPart, checked_part
@@ -76,6 +77,7 @@ class Clip:
         from coprop.media.reader import VideoFile
         from coprop.media.streams import Contents, look_into
 
+        check_progress(progress)
         self.origin_s, part_end_s = checked_part(start_s, end_s)
         self.name = ""
         self.files = _files(frames, audio)
