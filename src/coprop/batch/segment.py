@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 Batch = TypeVar("Batch")
 _LOOK_S = 0.5  # between two looks at a video that another process is working on
+_MISSING = ("None", "nan", "<NA>")  # values of rows that have none, in any kind of table
 _log = logging.getLogger(__name__)
 
 
@@ -148,6 +149,8 @@ class Segment:
         try:
             found = as_path(self.column, given, error=MediaError)
         except MediaError as error:
+            if not isinstance(given, str) and str(given) not in _MISSING:
+                raise
             return _noted(Outcome(str(given), None, Status.failed, str(error)))
         return self.one(found)
 
