@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from coprop import CoProp, CoPropError, Result
+from coprop.cli.app import app
 from coprop.errors import MediaError, OutputError
 from coprop.identities import identities
 from coprop.prompts import Prompt
@@ -137,3 +139,17 @@ def test_progress_that_cannot_be_called(pipeline: CoProp, clip: Path, tmp_path: 
         pipeline.stream(clip, progress="bar")
     with pytest.raises(CoPropError, match="progress must be a function"):
         pipeline(clip).export("csv", tmp_path / "a.csv", progress=5)
+
+
+def test_result_of_a_part_is_exported_with_its_video(
+    pipeline: CoProp, clip: Path, tmp_path: Path
+) -> None:
+    """Without the part the frames are others, and the error says what is to be given."""
+    pipeline(clip, start_s=0.2, end_s=0.8).save(tmp_path / "out")
+    line = ["export", str(tmp_path / "out"), "davis", "muted", "--video", str(clip)]
+    done = CliRunner().invoke(app, line)
+    assert done.exit_code == 1
+    assert "the same part of it (start_s and end_s)" in done.stderr
+    done = CliRunner().invoke(app, [*line, "--start", "0.2", "--end", "0.8"])
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "out" / "exports" / "muted.mp4").exists()

@@ -265,7 +265,8 @@ class Result:
                     fewer = "fewer" if frame is None else "more"
                     raise MediaError(
                         f"there are {len(self.masks)} masks, but {clip.name or 'the video'} has "
-                        f"{fewer} frames now; it has changed since. Run the pipeline again."
+                        f"{fewer} frames now. Give the video that the masks were made of, and the "
+                        "same part of it (start_s and end_s), or run the pipeline again."
                     )
                 check_pair(frame, mask, clip.name or "the video")
                 yield frame, mask
@@ -283,7 +284,8 @@ def check_pair(frame: Frame, mask: FrameMask, video: str) -> None:
         raise MediaError(
             f"the mask of frame {mask.index} is {width} x {height} at {mask.time_s:.6f} s, but in "
             f"{video} it is {frame.image.shape[1]} x {frame.image.shape[0]} at "
-            f"{frame.time_s:.6f} s; give the video that the masks were made of."
+            f"{frame.time_s:.6f} s; give the video that the masks were made of, and the same part "
+            "of it (start_s and end_s)."
         )
 
 

@@ -23,6 +23,7 @@ from coprop.cli.common import (
     say,
 )
 from coprop.cli.progress import ProgressBars
+from coprop.cli.prompt_options import EndOption, StartOption
 from coprop.export.targets import FOLDER, TARGETS
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ class ExportOptions:
     ] = None
     video_track: VideoTrackOption = None
     audio_track: AudioTrackOption = None
+    start: StartOption = None
+    end: EndOption = None
     out: Annotated[
         Path | None,
         path_option(
@@ -93,7 +96,12 @@ def export(options: ExportOptions) -> None:
     with reported(debug=options.debug, interrupted=lambda: stopped), bars:
         from coprop.result import Result
 
-        tracks = {"video_track": options.video_track, "audio_track": options.audio_track}
+        tracks = {
+            "video_track": options.video_track,
+            "audio_track": options.audio_track,
+            "start_s": options.start,
+            "end_s": options.end,
+        }
         result = Result.load(options.directory, options.video, options.audio, **tracks)
         written = write_exports(result, options.names, place, force=options.force, bars=bars)
     if options.as_json:
