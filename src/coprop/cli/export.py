@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -96,7 +96,7 @@ def export(options: ExportOptions) -> None:
     with reported(debug=options.debug, interrupted=lambda: stopped), bars:
         from coprop.result import Result
 
-        tracks = {
+        tracks: dict[str, Any] = {
             "video_track": options.video_track,
             "audio_track": options.audio_track,
             "start_s": options.start,
