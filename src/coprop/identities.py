@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from coprop.result import Result
+from coprop.result import Result, check_result
 from coprop.utils.checks import number
 
 OVERLAP = 0.2
@@ -67,9 +67,10 @@ def identities(
         As many mappings from label to identity as there are segments; identities count from 1.
 
     Raises:
-        CoPropError: a share outside [0, 1].
+        CoPropError: no result, or a share outside [0, 1].
         MediaError: the video is not there, or not what it was.
     """
+    check_result(result)
     overlap = number("overlap", overlap, "a share in [0, 1]", low=0, high=1)
     alike = number("alike", alike, "a share in [0, 1]", low=0, high=1)
     known: list[_Seen] = []

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from coprop.errors import MediaError
+from coprop.errors import CoPropError, MediaError, OutputError
 from coprop.media.clip import AudioSource, Clip, ClipSource
 from coprop.media.overlap import Behind
 from coprop.media.painting import labels_in
-from coprop.results.saved_result import heads_of, read_result
+from coprop.results.saved_result import heads_of, masks_folder, read_result
 from coprop.types import ControlPoints, FrameMask, Progress, Segment
 from coprop.utils.brief import counted
-from coprop.utils.checks import sealed
+from coprop.utils.checks import sealed, shown
 from coprop.utils.paths import AnyPath, as_path
 
 if TYPE_CHECKING:
@@ -184,9 +184,15 @@ class Result:
             force: replace an earlier result there.
 
         Raises:
-            OutputError: the directory is not empty, or cannot be written.
+            OutputError: the directory is not empty, cannot be written, or is the one that the
+                masks or the video are read from.
             MediaError: the video is not what it was.
         """
+        kept = masks_folder(self.masks)
+        if force and kept is not None:
+            from coprop.media.writer import spare_inputs
+
+            spare_inputs(as_path("directory", directory, error=OutputError), [kept])
         with self.clip() as clip:
             save(directory, clip, self.pairs(clip), self.control_points, self.segments, force=force)
 
@@ -260,20 +266,36 @@ class Result:
                     fewer = "fewer" if frame is None else "more"
                     raise MediaError(
                         f"there are {len(self.masks)} masks, but {clip.name or 'the video'} has "
-                        f"{fewer} frames now; it has changed since. Run the pipeline again."
+                        f"{fewer} frames now. Give the video that the masks were made of, and the "
+                        "same part of it (start_s and end_s), or run the pipeline again."
                     )
-                _check_pair(frame, mask, clip.name or "the video")
+                check_pair(frame, mask, clip.name or "the video")
                 yield frame, mask
 
 
-def _check_pair(frame: Frame, mask: FrameMask, video: str) -> None:
+def check_pair(frame: Frame, mask: FrameMask, video: str) -> None:
+    """Refuses a mask that is not of the frame, by its size and time.
+
+    Raises:
+        MediaError: it is of another.
+    """
     height, width = mask.labels.shape
     same_time = abs(frame.time_s - mask.time_s) <= _SAME_S
     if frame.image.shape[:2] != mask.labels.shape or not same_time:
         raise MediaError(
             f"the mask of frame {mask.index} is {width} x {height} at {mask.time_s:.6f} s, but in "
             f"{video} it is {frame.image.shape[1]} x {frame.image.shape[0]} at "
-            f"{frame.time_s:.6f} s; give the video that the masks were made of."
+            f"{frame.time_s:.6f} s; give the video that the masks were made of, and the same part "
+            "of it (start_s and end_s)."
+        )
+
+
+def check_result(value: object) -> None:
+    """Raise CoPropError unless it is a `Result`."""
+    if not isinstance(value, Result):
+        raise CoPropError(
+            f"a Result is needed, of a pipeline's call or of Result.load(folder, video), got "
+            f"{shown(value)}."
         )
 
 
@@ -290,13 +312,16 @@ class ClipWriter:
         force: replace an earlier result there.
 
     Raises:
-        OutputError: the directory is not empty, or cannot be written.
+        OutputError: the directory is not empty, cannot be written, or has in it what the clip is
+            read from.
     """
 
     def __init__(self, directory: AnyPath, clip: Clip, *, force: bool = False) -> None:
-        from coprop.media.writer import ResultWriter
+        from coprop.media.writer import ResultWriter, spare_inputs
 
         self._clip, self._report = clip, Report()
+        if force:
+            spare_inputs(as_path("directory", directory, error=OutputError), clip.files)
         self._folder = ResultWriter(
             directory, sound=clip.sound, origin_s=clip.origin_s, force=force
         )

@@ -121,6 +121,13 @@ class TestLists:
         monkeypatch.chdir(tmp_path)
         assert read_list(path) == [tmp_path / "lists" / "a.mp4", Path("b.mp4")]
 
+    def test_semicolons_of_spreadsheets(self, tmp_path: Path) -> None:
+        path = tmp_path / "a.csv"
+        path.write_text('label;"Video"\r\n1,5;a.mp4\r\n2,5;"b;c.mp4"\r\n')
+        assert read_list(path) == [tmp_path / "a.mp4", tmp_path / "b;c.mp4"]
+        path.write_text("path\na;b.mp4\n")
+        assert read_list(path) == [tmp_path / "a;b.mp4"]
+
     def test_an_index_is_a_list(self, tmp_path: Path) -> None:
         path = file(tmp_path / "index.jsonl", json.dumps({"id": None, "path": "/x/a.mp4"}))
         assert read_list(path) == [Path("/x/a.mp4")]

@@ -105,3 +105,32 @@ def test_no_camera_is_told_in_a_sentence(tmp_path: Path) -> None:
     assert "there is no camera '/dev/video-none' that can be opened" in done.output
     assert "--file VIDEO" in done.output
     assert len(done.output.strip().splitlines()) == 1
+
+
+def test_the_pipeline_is_that_of_coprop_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a saved pipeline has stays its own; functions and words are taken as well."""
+    given: list[tuple[Any, dict[str, Any]]] = []
+    made = CoProp.from_pretrained()
+    monkeypatch.setattr(
+        CoProp, "from_pretrained", lambda folder, **parts: given.append((folder, parts)) or made
+    )
+    path = write_clip(tmp_path / "clip.mp4", frames=2, size=(32, 24))
+    play = ("--file", path, "--speed", 0, "-q", "--force", "--out", tmp_path / "out")
+    assert live(*play, "--model", "me/mine", "--offline").exit_code == 0
+    ((folder, parts),) = given
+    assert folder == "me/mine"
+    assert parts["max_segment_s"] == "saved"
+    assert parts.get("detector") is None
+    assert live(*play, "--words", "dog").exit_code == 0
+    assert "1 words" in repr(given[1][1]["detector"])
+    assert live(*play, "--propagator", "nope").exit_code == 2
+    (tmp_path / "live_model.py").write_text(
+        "from coprop import CoProp\nfrom pipeline_samples import Recorder, Shifter, changes_at\n"
+        "def build():\n"
+        "    return CoProp.wrap(Recorder(), detector=changes_at(), propagator=Shifter())\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    assert live(*play, "--model", "live_model:build").exit_code == 0
+    assert len(given) == 2

@@ -293,3 +293,47 @@ def test_the_propagator_hears_no_silence_that_is_none(look_ahead_s: float) -> No
     assert set(ends_s) >= set(range(6, 13))  # after the stream's end there is silence
     for i, end_s in ends_s.items():
         assert end_s == pytest.approx(i / FPS + min(look_ahead_s, 0.5), abs=0.02)
+
+
+def test_an_error_of_a_model_loses_no_mask() -> None:
+    """Those that were made in the same call come with the next one."""
+    asked: list[int] = []
+
+    def model(frames: torch.Tensor, audio: torch.Tensor) -> torch.Tensor:
+        asked.append(1)
+        logits = torch.full((len(frames), 1, *frames.shape[-2:]), 4.0)
+        return logits * float("nan") if len(asked) == 2 else logits
+
+    pipeline = CoProp.wrap(
+        model, detector=changes_at(), propagator=Shifter(), max_segment_s=0.5, namer=None
+    )
+    session = pipeline.live(10, 16_000)
+    for frame in clip_of(20):
+        session.push(frame)
+    sound = noise(2.0).samples
+    with pytest.raises(CoPropError, match="NaN"):
+        session.push(samples=sound)
+    masks = [*session.push(samples=sound[:100]), *session.finish()]
+    assert [mask.index for mask in masks] == list(range(20))
+    assert session.finish() == []
+
+
+def test_the_end_can_be_asked_for_again_after_an_error() -> None:
+    asked: list[int] = []
+
+    def model(frames: torch.Tensor, audio: torch.Tensor) -> torch.Tensor:
+        asked.append(1)
+        logits = torch.full((len(frames), 1, *frames.shape[-2:]), 4.0)
+        return logits * float("nan") if len(asked) == 1 else logits
+
+    pipeline = CoProp.wrap(model, detector=changes_at(), propagator=Shifter(), namer=None)
+    session = pipeline.live(10, 16_000)
+    for frame in clip_of(3):
+        assert session.push(frame) == []
+    session.push(samples=noise(0.25).samples)
+    with pytest.raises(CoPropError, match="NaN"):
+        session.finish()
+    with pytest.raises(CoPropError, match="has ended"):
+        session.push(clip_of(1)[0])
+    assert [mask.index for mask in session.finish()] == [0, 1, 2]
+    assert session.finish() == []

@@ -61,6 +61,9 @@ def _of_text(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _of_table(path: Path, text: str, separator: str) -> Iterator[tuple[int, str]]:
+    cells = [cell.strip(' "\r').lower() for cell in text.partition("\n")[0].split(";")]
+    if separator == "," and len(cells) > 1 and {*cells} & {*COLUMNS}:
+        separator = ";"  # as spreadsheets write it where the comma is in numbers
     rows = csv.reader(text.splitlines(keepends=True), delimiter=separator)
     column = None
     try:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -14,10 +15,10 @@ from coprop.batch.content import content_id
 from coprop.batch.folder import CollectionFolder
 from coprop.batch.rows import Outcome, Status, done_row
 from coprop.batch.tables import column_of, with_columns
-from coprop.errors import CoPropError, LockedError, OutputError
+from coprop.errors import CoPropError, LockedError, MediaError, OutputError
 from coprop.export.targets import FOLDER, TARGETS, checked_target
 from coprop.utils.brief import one_line
-from coprop.utils.checks import shown
+from coprop.utils.checks import check_progress, index, shown
 from coprop.utils.paths import AnyPath, as_path
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 Batch = TypeVar("Batch")
 _LOOK_S = 0.5  # between two looks at a video that another process is working on
+_MISSING = ("None", "nan", "<NA>")  # values of rows that have none, in any kind of table
 _log = logging.getLogger(__name__)
 
 
@@ -77,15 +79,17 @@ class Segment:
                 "pipeline must be a function without arguments that makes a CoProp, got "
                 f"{shown(pipeline)}; a pipeline itself can be given as lambda: pipeline."
             )
-        for name in exports:
-            checked_target(name)
+        self.exports = _checked_exports(exports)
         self.out = as_path("out", out, error=OutputError).absolute()
-        self.exports = tuple(dict.fromkeys(exports))
         self.column, self.force = column, force
         self._tracks: dict[str, Any] = {"video_track": video_track, "audio_track": audio_track}
         self._make = pipeline
         self._pipeline: CoProp | None = None
-        given = {"pipeline": _name_of(pipeline)} if settings is None else dict(settings)
+        for name, track in self._tracks.items():
+            self._tracks[name] = None if track is None else index(name, track)
+        given = (
+            {"pipeline": _name_of(pipeline)} if settings is None else _checked_settings(settings)
+        )
         tracks = {name: track for name, track in self._tracks.items() if track is not None}
         self.settings = {**given, **tracks, "exports": list(self.exports)}
         self._opened = False
@@ -110,7 +114,12 @@ class Segment:
             from coprop.pipeline import CoProp
 
             began = time.perf_counter()
-            self._pipeline = (self._make or CoProp.from_pretrained)()
+            made = (self._make or CoProp.from_pretrained)()
+            if not isinstance(made, CoProp):
+                raise CoPropError(
+                    f"pipeline is a function that makes a CoProp, but it returned {shown(made)}."
+                )
+            self._pipeline = made
             _log.info("models loaded in %.1f s", time.perf_counter() - began)
         return self._pipeline
 
@@ -131,12 +140,21 @@ class Segment:
             CoPropError: a batch without the column, models that cannot be loaded, or a folder
                 that cannot be written.
         """
-        paths = column_of(batch, self.column)
-        found = [self._row(self.one(as_path(self.column, path))) for path in paths]
+        found = [self._row(self._named(path)) for path in column_of(batch, self.column)]
         names = ("id", "status", "folder", "error", "num_frames", "duration_s", "seconds")
         return with_columns(batch, {name: [row[name] for row in found] for name in names})
 
-    def one(self, path: Path, *, wait: bool = True, progress: Progress | None = None) -> Outcome:
+    def _named(self, given: object) -> Outcome:
+        """What became of a row; one without a path fails by itself, others go on."""
+        try:
+            found = as_path(self.column, given, error=MediaError)
+        except MediaError as error:
+            if not isinstance(given, str) and str(given) not in _MISSING:
+                raise
+            return _noted(Outcome(str(given), None, Status.failed, str(error)))
+        return self.one(found)
+
+    def one(self, path: AnyPath, *, wait: bool = True, progress: Progress | None = None) -> Outcome:
         """Segments a video, if its result is not there.
 
         Args:
@@ -146,11 +164,13 @@ class Segment:
             progress: of reading and of frames.
 
         Raises:
+            MediaError: what was given is no path.
             OutputError: the folder cannot be written, so that going on has no use.
             CoPropError: the models cannot be loaded.
         """
+        path = as_path("path", path, error=MediaError).absolute()
+        check_progress(progress)
         self.open()
-        path = path.absolute()
         try:
             id = content_id(path)
         except CoPropError as error:
@@ -233,6 +253,26 @@ def _told(outcome: Outcome) -> str:
     if outcome.status is Status.done:
         return f"done in {outcome.seconds:.1f} s"
     return f"{outcome.status.value}: {outcome.error}" if outcome.error else "done before"
+
+
+def _checked_exports(names: object) -> tuple[str, ...]:
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        raise CoPropError(f"exports must be a list of names, as ['coco'], got {shown(names)}.")
+    found = tuple(names)
+    for name in found:
+        checked_target(name)
+    return tuple(dict.fromkeys(found))
+
+
+def _checked_settings(settings: object) -> dict[str, Any]:
+    """As they are read back, so that a tuple and a list are the same."""
+    if not isinstance(settings, Mapping):
+        raise CoPropError(f"settings must be values by name, got {shown(settings)}.")
+    try:
+        found: dict[str, Any] = json.loads(json.dumps(dict(settings), allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise CoPropError(f"settings must be values that JSON can hold: {error}.") from error
+    return found
 
 
 def _name_of(function: Any) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -22,7 +22,7 @@ def column_of(batch: object, name: str) -> list[Any]:
         name: of the column.
 
     Raises:
-        CoPropError: something else, or without that column.
+        CoPropError: something else, without that column, or with one value in its place.
     """
     names = _names(batch)
     if name not in names:
@@ -33,7 +33,14 @@ def column_of(batch: object, name: str) -> list[Any]:
     values: Any = batch[name]  # type: ignore[index]
     if hasattr(values, "to_pylist"):
         return list(values.to_pylist())
-    return list(values.tolist() if hasattr(values, "tolist") else values)
+    if hasattr(values, "tolist"):
+        values = values.tolist()
+    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
+        raise CoPropError(
+            f"the column {name!r} must be a list of paths, got {shown(values)}; one file goes to "
+            "Segment.one(path)."
+        )
+    return list(values)
 
 
 def with_columns(batch: Batch, columns: Mapping[str, list[Any]]) -> Batch:

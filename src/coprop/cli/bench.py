@@ -20,6 +20,7 @@ from coprop.cli.common import (
     PrecisionOption,
     SegmentsAtOnceOption,
     checked_device,
+    path_argument,
     path_option,
     reported,
 )
@@ -51,10 +52,8 @@ class BenchOptions:
 
     video: Annotated[
         Path | None,
-        typer.Argument(
+        path_argument(
             metavar="VIDEO",
-            show_default=False,
-            readable=False,
             help="A video with sound. Without it, a clip is made: a disc that moves, and noise.",
         ),
     ] = None

@@ -12,6 +12,7 @@ import typer
 
 from coprop.cli.collection_options import shard_of
 from coprop.cli.common import FAILED, checked_device, reported, say
+from coprop.cli.part_options import words_of
 from coprop.cli.progress import ProgressBars
 from coprop.utils.brief import counted
 
@@ -113,6 +114,8 @@ def _settings(options: RunOptions) -> dict[str, Any]:
     from dataclasses import fields
 
     given = {f.name: getattr(options, f.name) for f in fields(options)}
+    if given["words"] is not None:  # what a file says now, not its name
+        given["words"] = words_of(given["words"])
     return {
         name: str(value.absolute()) if isinstance(value, Path) else getattr(value, "value", value)
         for name, value in given.items()
@@ -140,7 +143,7 @@ def _in_processes(
 ) -> Iterator[Outcome]:
     from coprop.batch.workers import WorkerPool
 
-    devices = _devices(options.device, options.workers or 1)
+    devices = _devices(options.device, min(options.workers or 1, len(paths)))
     segments = [_segment(options, make, device) for device in devices]
     with WorkerPool(segments) as pool:
         yield from pool.run(paths)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
 from inspect import Signature, signature
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
@@ -42,9 +43,25 @@ def command(body: Callable[[Any], None]) -> Callable[..., None]:
     return call
 
 
+def given_path(text: str | Path) -> Path:
+    """A path as it was given; nothing stands for the current folder but a dot.
+
+    Raises:
+        typer.BadParameter: it is empty, as an unset variable of a script is.
+    """
+    if text == "":
+        raise typer.BadParameter("the path is empty; for the current folder give a dot.")
+    return Path(text)
+
+
+def path_argument(metavar: str, help: str) -> Any:
+    """An argument that is a path, or several; whether it can be read is told where it is read."""
+    return typer.Argument(metavar=metavar, show_default=False, parser=given_path, help=help)
+
+
 def path_option(*names: str, metavar: str, help: str, default: str | bool = False) -> Any:
     """An option that takes a path; whether it can be read is told where it is read."""
-    return typer.Option(*names, metavar=metavar, readable=False, show_default=default, help=help)
+    return typer.Option(*names, metavar=metavar, show_default=default, parser=given_path, help=help)
 
 
 def out_option(metavar: str, help: str, default: str | bool = False) -> Any:

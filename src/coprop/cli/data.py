@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from coprop.cli.common import FAILED, DebugOption, reported, say
+from coprop.cli.common import FAILED, DebugOption, path_argument, reported, say
 from coprop.cli.progress import ProgressBars
 from coprop.errors import DatasetError
 
@@ -30,9 +30,7 @@ def _group() -> None:
 def verify(
     folder: Annotated[
         Path,
-        typer.Argument(
-            metavar="DIR", readable=False, show_default=False, help="A composed benchmark."
-        ),
+        path_argument(metavar="DIR", help="A composed benchmark."),
     ],
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
     debug: DebugOption = False,

@@ -20,6 +20,7 @@ from coprop.cli.common import (
     VerboseOption,
     checked_device,
     out_option,
+    path_argument,
     path_option,
     reported,
 )
@@ -58,10 +59,8 @@ class DetectOptions:
 
     files: Annotated[
         list[Path],
-        typer.Argument(
+        path_argument(
             metavar="FILE... | FOLDER",
-            show_default=False,
-            readable=False,
             help="Video or audio files, or folders of them.",
         ),
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,11 +16,13 @@ from coprop.cli.common import (
     VerboseOption,
     VideoTrackOption,
     export_names,
+    path_argument,
     path_option,
     reported,
     say,
 )
 from coprop.cli.progress import ProgressBars
+from coprop.cli.prompt_options import EndOption, StartOption
 from coprop.export.targets import FOLDER, TARGETS
 from coprop.utils.brief import text_of
 
@@ -34,10 +36,8 @@ class ExportOptions:
 
     directory: Annotated[
         Path,
-        typer.Argument(
+        path_argument(
             metavar="DIR",
-            show_default=False,
-            readable=False,
             help="A folder that coprop run has written.",
         ),
     ]
@@ -62,6 +62,8 @@ class ExportOptions:
     ] = None
     video_track: VideoTrackOption = None
     audio_track: AudioTrackOption = None
+    start: StartOption = None
+    end: EndOption = None
     out: Annotated[
         Path | None,
         path_option(
@@ -94,7 +96,12 @@ def export(options: ExportOptions) -> None:
     with reported(debug=options.debug, interrupted=lambda: stopped), bars:
         from coprop.result import Result
 
-        tracks = {"video_track": options.video_track, "audio_track": options.audio_track}
+        tracks: dict[str, Any] = {
+            "video_track": options.video_track,
+            "audio_track": options.audio_track,
+            "start_s": options.start,
+            "end_s": options.end,
+        }
         result = Result.load(options.directory, options.video, options.audio, **tracks)
         written = write_exports(result, options.names, place, force=options.force, bars=bars)
     if options.as_json:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from coprop.checkpoints.hub import offline
 from coprop.cli.common import (
     DebugOption,
     DeviceOption,
@@ -19,14 +20,21 @@ from coprop.cli.common import (
     PrecisionName,
     PrecisionOption,
     ThresholdOption,
-    checked_device,
     max_segment_option,
     out_option,
     path_option,
     reported,
     say,
 )
-from coprop.cli.part_options import DetectorOption, detector_for
+from coprop.cli.model_option import ModelOption
+from coprop.cli.part_options import (
+    DetectorOption,
+    OfflineOption,
+    PropagatorOption,
+    SegmenterOption,
+    WordsOption,
+    pipeline_for,
+)
 from coprop.cli.run import check_folder
 from coprop.live.latency import LOOK_AHEAD_S
 from coprop.utils.brief import counted, text_of
@@ -34,7 +42,6 @@ from coprop.utils.brief import counted, text_of
 if TYPE_CHECKING:
     from coprop.live.session import LiveSession
     from coprop.live.sources import Moment
-    from coprop.pipeline import CoProp
     from coprop.types import FrameMask
 
 _TOLD_S = 1.0  # seconds between two lines about the latency
@@ -102,23 +109,22 @@ class LiveOptions:
     ] = False
     device: DeviceOption = ""
     precision: PrecisionOption = PrecisionName.float32
-    model: Annotated[
-        Path | None,
-        path_option(
-            metavar="FOLDER",
-            help="Folder with keyframe_segmenter/ and propagator/, as save_pretrained writes them.",
-            default="the package's own",
-        ),
-    ] = None
+    model: ModelOption = None
     method: DetectorOption = None
+    segmenter: SegmenterOption = None
+    propagator: PropagatorOption = None
+    words: WordsOption = None
     threshold: ThresholdOption = None
     min_gap: MinGapOption = None
     max_segment: Annotated[float | None, max_segment_option("2")] = None
+    offline: OfflineOption = False
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="No line about the latency and no summary.")
     ] = False
     as_json: JsonOption = False
     debug: DebugOption = False
+
+    segments_at_once = None  # no option: what comes later is not known yet
 
 
 def live(options: LiveOptions) -> None:
@@ -136,7 +142,7 @@ def live(options: LiveOptions) -> None:
       coprop live --file clip.mp4 --out result
       coprop live --file clip.mp4 --speed 0 --look-ahead 0 --out result --json
     """
-    with reported(debug=options.debug):
+    with reported(debug=options.debug), offline(options.offline):
         check_options(options)
         inputs = () if options.file is None else (options.file,)
         check_folder(options.out, inputs, force=options.force)
@@ -175,7 +181,7 @@ def _recorded(options: LiveOptions) -> dict[str, Any]:
         rate = options.frame_rate or _FRAME_RATE
         devices = Devices(options.camera, options.microphone, options.size, rate)
         with devices:
-            session = _pipeline(options).live(
+            session = pipeline_for(options, None).live(
                 rate, devices.sample_rate, look_ahead_s=options.look_ahead
             )
             return record(
@@ -193,7 +199,7 @@ def _recorded(options: LiveOptions) -> dict[str, Any]:
 
     with Clip(options.file) as clip:
         known = clip.frames.frame_rate if isinstance(clip.frames, VideoFile) else None
-        session = _pipeline(options).live(
+        session = pipeline_for(options, None).live(
             float(known or _FRAME_RATE), clip.audio.sample_rate, look_ahead_s=options.look_ahead
         )
         return record(
@@ -206,19 +212,6 @@ def _recorded(options: LiveOptions) -> dict[str, Any]:
             force=options.force,
             told=_teller(options),
         )
-
-
-def _pipeline(options: LiveOptions) -> CoProp:
-    from coprop.pipeline import DEFAULT_MAX_SEGMENT_S, CoProp
-
-    given = options.max_segment
-    return CoProp.from_pretrained(
-        options.model,
-        detector=detector_for(options.method, options.threshold, options.min_gap),
-        max_segment_s=DEFAULT_MAX_SEGMENT_S if given is None else given or None,
-        device=checked_device(options.device),
-        dtype=options.precision.value,
-    )
 
 
 def _until(moments: Iterable[Moment], seconds: float | None) -> Iterator[Moment]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import torch
 
     from coprop.assembly.names import Slot
+    from coprop.cli.live import LiveOptions
     from coprop.cli.run import RunOptions
     from coprop.control_points.events.words import Words
     from coprop.keyframes.predictions import Predictions
@@ -175,8 +176,8 @@ def detector_for(
     return with_words(load_part("detector", name, options), segmenter)
 
 
-def pipeline_for(options: RunOptions, predictions: Predictions | None) -> CoProp:
-    """The pipeline that the options of ``coprop run`` describe.
+def pipeline_for(options: RunOptions | LiveOptions, predictions: Predictions | None) -> CoProp:
+    """The pipeline that the options of ``coprop run``, or of ``coprop live``, describe.
 
     Raises:
         typer.BadParameter: options that exclude one another, or a device that is not there.
@@ -223,7 +224,7 @@ def pipeline_for(options: RunOptions, predictions: Predictions | None) -> CoProp
     )
 
 
-def _check_one_model(options: RunOptions, predictions: Predictions | None) -> None:
+def _check_one_model(options: RunOptions | LiveOptions, predictions: Predictions | None) -> None:
     if options.model == "":
         raise CheckpointError(
             "--model takes a folder, an id on the hub or module:factory, got an empty name."

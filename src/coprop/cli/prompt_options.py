@@ -70,6 +70,15 @@ def prompts_of(masks: list[str] | None, boxes: list[str] | None) -> list[Prompt]
     return prompts
 
 
+def pictures_of(masks: list[str] | None) -> list[Path]:
+    """The files that the options for masks name.
+
+    Raises:
+        typer.BadParameter: an option of another form.
+    """
+    return [Path(_parted(given, "--prompt", "2.0=mask.png")[1]) for given in masks or ()]
+
+
 def _prompt(hint: str, time_s: float, **given: Any) -> Prompt:
     try:
         return Prompt(time_s, **given)
@@ -89,14 +98,25 @@ def _parted(given: str, hint: str, example: str) -> tuple[float, str]:
 
 
 def _picture(path: Path) -> Any:
-    """(H, W) labels of a palette or grey picture, or what is not black in another."""
+    """(H, W) labels of a palette or grey picture, or what is not black in another.
+
+    What is transparent is background, whatever colour it has there.
+    """
     import numpy as np
     from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(path) as picture:
-            if picture.mode not in ("P", "L", "1"):
-                return np.asarray(picture.convert("RGB")).any(axis=2)
-            return np.asarray(picture)
+            if picture.format == "JPEG":  # its values are others than those that were saved
+                raise MediaError(f"{path} is a JPEG, which keeps no labels; give a PNG.")
+            if picture.mode == "LA":
+                grey, alpha = np.moveaxis(np.asarray(picture), 2, 0)
+                return np.where(alpha > 0, grey, 0).astype(grey.dtype)
+            if picture.mode in ("P", "L", "1") or picture.mode.startswith("I"):
+                return np.asarray(picture)
+            pixels = np.asarray(picture.convert("RGBA"))
+            return pixels[..., :3].any(axis=2) & (pixels[..., 3] > 0)
+    except CoPropError:
+        raise
     except (OSError, UnidentifiedImageError, ValueError, SyntaxError) as error:
         raise MediaError(f"{path} cannot be read as a mask; give a PNG.") from error

@@ -22,6 +22,7 @@ from coprop.cli.common import (
     checked_device,
     max_segment_option,
     out_option,
+    path_argument,
     path_option,
     reported,
     say,
@@ -53,10 +54,8 @@ class RetimeOptions:
 
     predictions: Annotated[
         Path,
-        typer.Argument(
+        path_argument(
             metavar="DIR",
-            show_default=False,
-            readable=False,
             help="The folder that a model's test script wrote.",
         ),
     ]

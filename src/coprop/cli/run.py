@@ -29,6 +29,7 @@ from coprop.cli.common import (
     export_names,
     max_segment_option,
     out_option,
+    path_argument,
     path_option,
     reported,
     say,
@@ -59,6 +60,7 @@ from coprop.cli.prompt_options import (
     EndOption,
     PromptOption,
     StartOption,
+    pictures_of,
     prompts_of,
 )
 from coprop.cli.summary import summary
@@ -79,10 +81,8 @@ class RunOptions:
 
     paths: Annotated[
         list[Path],
-        typer.Argument(
+        path_argument(
             metavar="VIDEO... | FOLDER | LIST",
-            show_default=False,
-            readable=False,
             help="A video; or many: files, folders, or lists of them (.txt, .csv, .tsv, .jsonl).",
         ),
     ]
@@ -244,8 +244,9 @@ def check_output(options: RunOptions) -> None:
     Raises:
         OutputError: see `check_folder`.
     """
-    inputs = filter(None, (options.video, options.audio, options.predictions))
-    check_folder(options.out, tuple(inputs), force=options.force)
+    given = filter(None, (options.video, options.audio, options.predictions))
+    inputs = (*given, *pictures_of(options.prompt))
+    check_folder(options.out, inputs, force=options.force)
 
 
 def check_folder(out: Path, inputs: Sequence[Path], *, force: bool) -> None:
@@ -278,15 +279,15 @@ def check_folder(out: Path, inputs: Sequence[Path], *, force: bool) -> None:
 
 
 def _spare_inputs(out: Path, inputs: Sequence[Path]) -> None:
-    from coprop.media.writer import MASKS, OVERLAY, RESULT, TIMELINE
+    from coprop.media.writer import spare_inputs
 
-    results = {(out / name).resolve() for name in (MASKS, OVERLAY, TIMELINE, RESULT)}
+    spare_inputs(out, inputs)
     exports = (out / FOLDER).resolve()
     for path in inputs:
-        if {path.resolve(), path.resolve().parent} & results or exports in path.resolve().parents:
+        if exports in path.resolve().parents:
             raise OutputError(
-                f"{path} is part of the result in {out}, which --force would remove. Choose "
-                "another folder."
+                f"{path} is among the exports of the result in {out}, which --force would remove. "
+                "Choose another folder."
             )
 
 

@@ -125,9 +125,11 @@ def write_export(
     """Writes a result in another program's form; see `coprop.Result.export`."""
     from coprop.export.recording import Recording
     from coprop.storage.locks import WriterLock
+    from coprop.utils.checks import check_progress
     from coprop.utils.paths import as_path
 
     target = checked_target(name)
+    check_progress(progress)
     file = as_path("path", path, error=OutputError)
     recording = Recording(result, name, checked_names(names), progress)
     if not len(result.masks):

@@ -86,8 +86,9 @@ class LiveSession:
         self._held: deque[Frame] = deque()  # masked already, but near to those that are not
         self._before_s: float | None = None  # when the last masked frame was shown
         self._stopwatch = Stopwatch()
+        self._made: list[FrameMask] = []  # masks that have not been handed out yet
         self._refused = 0
-        self._ended = False
+        self._ended = self._closed = False
 
     def __repr__(self) -> str:
         return (
@@ -173,23 +174,28 @@ class LiveSession:
         return self._frames.number_at(time_s)
 
     def finish(self) -> list[FrameMask]:
-        """The masks of the frames that still wait; the stream has ended. Again: none."""
-        if self._ended:
+        """The masks of the frames that still wait; the stream has ended. Again: none.
+
+        After an error of a model it can be called again, and goes on.
+        """
+        if self._closed:
             return []
-        begun, self._ended = time.perf_counter(), True
-        self._sound.feed(self._sounds.rest())
-        self._sound.finish()
+        begun = time.perf_counter()
+        if not self._ended:
+            self._ended = True
+            self._sound.feed(self._sounds.rest())
+            self._sound.finish()
         masks = self._ready(begun)
         self._plan.finish(self._before_s, self._frame_s())
-        self._waiting.clear()
-        self._held.clear()
+        self.close()
         return masks
 
     def close(self) -> None:
         """Ends the session without the masks that are still to come; again does nothing."""
-        self._ended = True
+        self._ended = self._closed = True
         self._waiting.clear()
         self._held.clear()
+        self._made.clear()
 
     def __enter__(self) -> LiveSession:
         return self
@@ -210,18 +216,21 @@ class LiveSession:
         )
 
     def _ready(self, begun: float) -> list[FrameMask]:
-        """The masks of all frames whose sound has come in."""
-        masks: list[FrameMask] = []
+        """The masks of all frames whose sound has come in.
+
+        After an error those that were made before it are kept, for the next time.
+        """
         while self._waiting:
             frame = self._waiting[0]
             needed_s = frame.time_s + self.look_ahead_s
             if self._sound.end_s < needed_s - _ROUNDING_S and not self._ended:
                 break
             waited_s = max(self._sound.end_s - frame.time_s, 0.0)
-            masks.append(self._mask(frame, needed_s))
+            self._made.append(self._mask(frame, needed_s))
             self._waiting.popleft()
             self._held.append(frame)
             self._stopwatch.note(waited_s, time.perf_counter() - begun)
+        masks, self._made = self._made, []
         return masks
 
     def _mask(self, frame: Frame, needed_s: float) -> FrameMask:

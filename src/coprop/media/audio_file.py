@@ -20,6 +20,7 @@ from coprop.media.sound_blocks import SoundBlocks
 from coprop.media.streams import Contents
 from coprop.types import Progress
 from coprop.utils.brief import brief, counted
+from coprop.utils.checks import check_progress
 from coprop.utils.paths import AnyPath
 from coprop.values.mixdown import Mixdown
 
@@ -56,6 +57,7 @@ class AudioFile:
         start_s: float = 0.0,
         progress: Progress | None = None,
     ) -> None:
+        check_progress(progress)
         blocks = SoundBlocks(source, start_s=start_s)
         self.path = blocks.path
         own = blocks.sample_rate

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Generator, Iterable, Sized
 from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -15,6 +16,7 @@ from coprop.media.overlap import ahead
 from coprop.media.part import FramesPart, TrackPart, checked_part
 from coprop.types import AudioTrack, Progress
 from coprop.utils.brief import brief, counted
+from coprop.utils.checks import check_progress
 from coprop.utils.paths import AnyPath, as_path, is_path
 from coprop.values.given_sound import GivenSound, as_track
 
@@ -56,6 +58,7 @@ class Clip:
         sound: what an overlay sounds like: the streams of a file, or the track.
         name: of the file, or "" where there is none.
         origin_s: when the part begins; 0 where it is all.
+        files: those that frames and sound are read from.
     """
 
     def __init__(
@@ -75,8 +78,10 @@ class Clip:
         from coprop.media.reader import VideoFile
         from coprop.media.streams import Contents, look_into
 
+        check_progress(progress)
         self.origin_s, part_end_s = checked_part(start_s, end_s)
         self.name = ""
+        self.files = _files(frames, audio)
         self.num_frames: int | None = None
         self.duration_s: float | None = None
         self.frames: Iterable[Frame]
@@ -154,3 +159,9 @@ class Clip:
     def __exit__(self, *_: object) -> None:
         if self._file is not None:
             self._file.close()
+
+
+def _files(*given: object) -> tuple[Path, ...]:
+    """Paths among what was given, and those of readers that say what they read."""
+    paths = (getattr(each, "path", each) for each in given)
+    return tuple(Path(path) for path in paths if is_path(path))

@@ -62,7 +62,8 @@ class FramesPart:
                 yield frame
         if not any_shown:
             raise MediaError(
-                f"there is no frame from {self._start_s:g} s to {self._end_s:g} s; the last one "
+                f"there is no frame from {self._start_s:g} s "
+                f"{f'to {self._end_s:g} s' if math.isfinite(self._end_s) else 'on'}; the last one "
                 f"that was looked at is at {last_s:.3f} s."
             )
 

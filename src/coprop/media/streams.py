@@ -114,7 +114,7 @@ class Contents(Brief):
         if not self.has_audio:
             raise MissingAudioError(
                 f"{self.path} has no audio track. Give the sound separately: `audio=` in Python, "
-                "--audio FILE on the command line."
+                "coprop run VIDEO --audio FILE on the command line."
             )
         if self.sound is None:
             raise MediaError(f"{self.path} has an audio track, but no sound can be decoded.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -254,6 +254,25 @@ class ResultWriter:
                 keyframe_times_s=self._keyframe_times_s,
                 mask_area=(self._times_s, self._areas),
                 title=title,
+            )
+
+
+def spare_inputs(directory: Path, inputs: Iterable[Path]) -> None:
+    """Refuses to replace a result of which something is still to be read.
+
+    Args:
+        directory: the result folder that is to be replaced.
+        inputs: files and folders that are read while it is written.
+
+    Raises:
+        OutputError: one of them is, or lies in, what would be removed.
+    """
+    removed = {(directory / name).resolve() for name in (MASKS, OVERLAY, TIMELINE, RESULT)}
+    for path in inputs:
+        if {path.resolve(), path.resolve().parent} & removed:
+            raise OutputError(
+                f"{path} is part of the result in {directory}, which force=True (on the command "
+                "line, --force) would remove. Choose another folder."
             )
 
 

@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
-from typing import overload
+from pathlib import Path
+from typing import TYPE_CHECKING, overload
 
-from coprop.errors import CoPropError
+from coprop.errors import CoPropError, MediaError
 from coprop.inference.carrier import Carrier
 from coprop.inference.segment_tracker import SegmentTracker
 from coprop.inference.turns import turns_of
 from coprop.media.clip import Clip
 from coprop.prompts import Prompt, Prompts
-from coprop.result import Result
+from coprop.result import Result, check_pair, check_result
+from coprop.results.saved_result import masks_folder
 from coprop.types import FrameMask
+
+if TYPE_CHECKING:
+    from coprop.media.reader import Frame
 
 
 class CorrectedMasks(Sequence[FrameMask]):
@@ -27,6 +32,11 @@ class CorrectedMasks(Sequence[FrameMask]):
 
     def __init__(self, before: Sequence[FrameMask], others: Mapping[int, FrameMask]) -> None:
         self._before, self._others = before, dict(others)
+
+    @property
+    def folder(self) -> Path | None:
+        """Where those that are as before are read from; None where they are in memory."""
+        return masks_folder(self._before)
 
     def __len__(self) -> int:
         return len(self._before)
@@ -63,8 +73,10 @@ def corrected(
         longest_s: as it was when the result was made.
 
     Raises:
-        CoPropError: no prompt, or one where nothing is heard or after the last frame.
+        CoPropError: no result, no prompt, or one where nothing is heard or after the last frame.
+        MediaError: the video is not what it was.
     """
+    check_result(result)
     waiting = Prompts(prompts)
     if not waiting:
         raise CoPropError("there is nothing to correct with: give at least one prompt.")
@@ -78,20 +90,33 @@ def corrected(
                 sources = turn.span.sources if turn.span else None
                 held = sources if turn.given or sources == held else None
                 if held is not None:
-                    others[at] = _like(carried.mask(turn), result.masks, at)
+                    _check_frame(turn.frame, result.masks, at, clip.name or "the video")
+                    others[at] = _like(carried.mask(turn), result.masks[at])
                 elif not waiting:
                     break
+            else:
+                if at + 1 < len(result.masks):
+                    raise MediaError(_other_video(result.masks, "fewer"))
     other = replace(result, masks=CorrectedMasks(result.masks, others))
     object.__setattr__(other, "name", result.name)
     return other
 
 
-def _like(mask: FrameMask, masks: Sequence[FrameMask], at: int) -> FrameMask:
-    """Without probabilities where the others have none."""
+def _check_frame(frame: Frame, masks: Sequence[FrameMask], at: int, video: str) -> None:
+    """Refuses a frame that is not the one that the result has a mask of."""
     if at >= len(masks):
-        raise CoPropError(
-            f"the result has {len(masks)} masks, but its video has more frames now; give the video "
-            "that the masks were made of."
-        )
-    has_none = vars(masks[at]).get("probabilities", mask) is None
+        raise MediaError(_other_video(masks, "more"))
+    check_pair(frame, masks[at], video)
+
+
+def _other_video(masks: Sequence[FrameMask], many: str) -> str:
+    return (
+        f"the result has {len(masks)} masks, but its video has {many} frames now; give the video "
+        "that the masks were made of."
+    )
+
+
+def _like(mask: FrameMask, before: FrameMask) -> FrameMask:
+    """Without probabilities where the one before has none."""
+    has_none = vars(before).get("probabilities", mask) is None
     return replace(mask, probabilities=None) if has_none else mask

@@ -55,6 +55,11 @@ class StoredMasks(Sequence[FrameMask]):
         seen = {label for head in heads for label in head.labels}
         self._classes = (0, *sorted(seen | {1}))
 
+    @property
+    def folder(self) -> Path:
+        """Where the masks' files are."""
+        return self._folder / _MASKS
+
     def __len__(self) -> int:
         return len(self.heads)
 
@@ -75,7 +80,7 @@ class StoredMasks(Sequence[FrameMask]):
     def _read(self, head: Head) -> FrameMask:
         from PIL import Image, UnidentifiedImageError
 
-        path = self._folder / _MASKS / f"{head.index:06d}.png"
+        path = self.folder / f"{head.index:06d}.png"
         try:
             with Image.open(path) as picture:
                 labels = np.asarray(picture)
@@ -88,6 +93,11 @@ class StoredMasks(Sequence[FrameMask]):
                 "since. Run the pipeline again."
             )
         return FrameMask(head.index, head.time_s, labels, None, self._classes, head.is_keyframe)
+
+
+def masks_folder(masks: Sequence[FrameMask]) -> Path | None:
+    """Where masks are read from as they are asked for; None where all are in memory."""
+    return getattr(masks, "folder", None)
 
 
 def heads_of(masks: Sequence[FrameMask]) -> tuple[Head, ...]:
@@ -144,6 +154,8 @@ def _parsed(
     heads = [_head(row) for row in content["frames"]]
     if not heads:
         raise ValueError("there is no frame in it")
+    if len(heads) != int(content["num_frames"]):
+        raise ValueError(f"it tells of {len(heads)} frames, and of {content['num_frames']}")
     if any(b.index <= a.index or b.time_s <= a.time_s for a, b in pairwise(heads)):
         raise ValueError("its frames are out of order")
     size = int(content["height"]), int(content["width"])

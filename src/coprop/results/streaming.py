@@ -114,8 +114,12 @@ class StreamWriter:
         self._writer = writer
         self._opened = opened
         self._written = 0
+        self._is_open: bool | None = None  # before its block; then whether it is in it
 
     def __enter__(self) -> StreamWriter:
+        if self._is_open is not None:
+            raise CoPropError("a writer is for one block; call pipeline.stream() anew for another.")
+        self._is_open = True
         self._opened.enter_context(self._writer)
         self._opened.callback(self._stream.close)
         return self
@@ -130,12 +134,18 @@ class StreamWriter:
                 ``dataclasses.replace(mask, labels=...)``.
 
         Raises:
-            CoPropError: a mask of another frame, or not every mask was written.
+            CoPropError: a mask of another frame, not every mask was written, or the writer's block
+                has not begun or has ended.
             ShapeError: an earlier mask had another size or type than its frame.
             OutputError: an earlier one cannot be written.
         """
         if not isinstance(mask, FrameMask):
             raise CoPropError(f"write takes a FrameMask, got {type(mask).__name__}.")
+        if not self._is_open:
+            raise CoPropError(
+                "a writer writes in its block alone: with masks.writer(directory) as writer: "
+                "writer.write(mask) for each mask of the stream."
+            )
         frame = self._stream.frame
         if frame is None or mask.index != frame.index:
             last = "none yet" if frame is None else f"that of frame {frame.index}"
@@ -153,6 +163,7 @@ class StreamWriter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._is_open = False
         if error is not None:
             self._opened.__exit__(kind, error, traceback)
             return

@@ -114,6 +114,15 @@ def index(name: str, value: object) -> int:
     return found
 
 
+def check_progress(value: object) -> None:
+    """Raise CoPropError where what is to be called with progress cannot be."""
+    if value is not None and not callable(value):
+        raise CoPropError(
+            "progress must be a function progress(step, completed, total), or None, got "
+            f"{shown(value)}."
+        )
+
+
 def check_choice(
     name: str,
     value: object,

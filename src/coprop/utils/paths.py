@@ -33,6 +33,8 @@ def as_path(name: str, value: object, *, error: type[CoPropError] = CoPropError)
     text = os.fspath(value) if is_path(value) else None
     if not isinstance(text, str):
         raise error(f"{name} must be a path, as text or pathlib.Path, got {shown(value)}.")
+    if not text:
+        raise error(f"{name} is empty text, and no path; the current folder is '.'.")
     if "\0" in text:
         raise error(f"{name} is {text[:60]!r}, but no file can have a name with a NUL character.")
     try:
