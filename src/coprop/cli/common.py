@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
 from inspect import Signature, signature
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
@@ -155,6 +156,16 @@ DeviceOption = Annotated[
         show_default="a GPU, if any",
         help="Where to compute: cpu, cuda, cuda:1, mps.",
     ),
+]
+AudioOption = Annotated[
+    Path | None,
+    path_option(metavar="FILE", help="File with the sound.", default="the video's own"),
+]
+ForceOption = Annotated[
+    bool, typer.Option("--force", help="Replace an earlier result in DIR; other files stay.")
+]
+SilentOption = Annotated[
+    bool, typer.Option("--quiet", "-q", help="No progress bar and no summary.")
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
 JsonOption = Annotated[
