@@ -328,12 +328,13 @@ main()
 def test_interrupted_in_a_terminal(tmp_path: Path, number: signal.Signals) -> None:
     clip = write_clip(tmp_path / "clip.mp4", frames=200, fps=25)
     out = tmp_path / "out"
+    paths = os.pathsep.join([str(Path(__file__).parent), *sys.path])
     terminal, stderr = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-c", SLOW, "run", str(clip), "--out", str(out)],
         stdout=subprocess.PIPE,
         stderr=stderr,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent), "TERM": "xterm"},
+        env={**os.environ, "PYTHONPATH": paths, "TERM": "xterm"},
     )
     os.close(stderr)
     # Read all the time: the progress bar waits for ever once a terminal has 4 kB that nobody reads.
