@@ -24,7 +24,7 @@ from coprop.assembly.loading import PartOptions
 from coprop.assembly.pipelines import NamedPipeline
 from coprop.assembly.saved import DEFAULT_MAX_SEGMENT_S as DEFAULT_MAX_SEGMENT_S
 from coprop.assembly.saved import DEFAULT_WORKING_EDGE, Saved, SavedPipeline
-from coprop.assembly.slots import CHECKS, checked_device, device_of
+from coprop.assembly.slots import CHECKS, device_of
 from coprop.assembly.told import with_words
 from coprop.control_points.detector import ControlPointDetector
 from coprop.errors import CheckpointError, CoPropError
@@ -45,7 +45,7 @@ from coprop.tracking import Tracking
 from coprop.types import AudioTrack, ControlPoints, FrameMask, Progress
 from coprop.utils.brief import brief
 from coprop.utils.paths import AnyPath, as_path
-from coprop.utils.precision import Precision, as_dtype
+from coprop.utils.precision import Precision, as_dtype, checked_device
 from coprop.values.given_sound import GivenSound, as_track
 
 Detector = Callable[[AudioTrack], ControlPoints]

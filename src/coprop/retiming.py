@@ -22,12 +22,11 @@ from coprop.storage.files import (
     is_empty,
     one_a_line,
     output_errors,
-    read_json,
     remove,
     replacing,
     write_text,
 )
-from coprop.storage.json_lines import refuse_other_settings
+from coprop.storage.json_lines import refuse_other_settings, settings_in
 from coprop.storage.locks import WriterLock
 from coprop.types import FrameMask, Progress
 from coprop.utils.paths import AnyPath, as_path
@@ -218,12 +217,7 @@ def _begin(out: Path, settings: dict[str, Any], replaced: Iterable[Path] | None)
     for path in replaced or ():
         remove(path)
     if replaced is None and noted.is_file():
-        try:
-            before = read_json(noted)
-            if not isinstance(before, dict):
-                raise ValueError("it holds no settings")
-        except (OSError, ValueError) as error:
-            raise OutputError(f"{noted} is damaged: {error}. {remedy}") from error
+        before = settings_in(noted, remedy)
         refuse_other_settings(before, settings, held=f"{out} holds masks of", remedy=remedy)
         return
     with output_errors(out):

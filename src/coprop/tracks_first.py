@@ -29,7 +29,7 @@ from coprop.context import ALONE, AudioWindows, FrameContext
 from coprop.errors import CoPropError
 from coprop.inference.frame_masks import empty_mask, keyframe_mask
 from coprop.inference.segment_tracker import SegmentTracker
-from coprop.inference.turns import SegmentState
+from coprop.inference.turns import SegmentState, Turn
 from coprop.keyframes.adapters.inference import evaluation_mode
 from coprop.keyframes.candidates import SAME_THING, Candidate, overlap
 from coprop.keyframes.grounded import GroundedNetwork
@@ -169,17 +169,10 @@ class CandidateTracker(SegmentTracker):
         self._numbers = count()
 
     @torch.no_grad()
-    def start(
-        self,
-        frame: Frame,
-        sources: Segment,
-        around: Sequence[Frame],
-        words: tuple[str, ...] | None = None,
-        *,
-        logits: Tensor | None = None,
-    ) -> SegmentState:
-        """The tracks in a frame that is looked at, whatever is heard in ``sources``."""
-        image, near = self._image(frame), self._near(frame, around)
+    def start(self, turn: Turn, *, logits: Tensor | None = None) -> SegmentState:
+        """The tracks in a frame that is looked at, whatever is heard."""
+        frame = turn.frame
+        image, near = self._image(frame), self._near(frame, turn.around)
         with self._computing(self._device, self._segmenter), evaluation_mode(self._segmenter):
             found = self._segmenter.candidates(image, near)
         before = self._before(frame, image)
@@ -246,18 +239,10 @@ class ChosenTracks:
         """Each segment has a choice."""
         return True
 
-    def start(
-        self,
-        frame: Frame,
-        sources: Segment,
-        around: Sequence[Frame],
-        words: tuple[str, ...] | None = None,
-        *,
-        logits: Tensor | None = None,
-    ) -> SegmentState:
+    def start(self, turn: Turn, *, logits: Tensor | None = None) -> SegmentState:
         """The first mask of a segment; which of its tracks sound goes with the state."""
-        chosen = self._sounding(sources, frame.time_s)
-        return SegmentState(self._mask(frame, chosen), chosen)
+        chosen = self._sounding(turn.sources, turn.frame.time_s)
+        return SegmentState(self._mask(turn.frame, chosen), chosen)
 
     def step(self, frame: Frame, state: SegmentState) -> SegmentState:
         """The next frame's mask, of the same tracks."""

@@ -41,8 +41,6 @@ def test_folders_and_files_are_names(tmp_path: Path) -> None:
         assert part_name("propagator", name).places == (str(folder),)
     both = part_name("segmenter", f"text:{folder}+{other}")
     assert both.places == (str(folder), str(other))
-    assert both.is_local
-    assert not part_name("segmenter", "text:a/b+c/d").is_local
     (tmp_path / "aot.pth").write_bytes(b"")
     assert part_name("propagator", f"aot:{tmp_path / 'aot.pth'}").kind == "aot"
 

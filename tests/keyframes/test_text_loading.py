@@ -60,7 +60,7 @@ def test_offline_no_connection_is_made(
     # What the hub's client asks for before anything else, once a day.
     monkeypatch.setattr("huggingface_hub.utils._detect_agent._registry", None)
     monkeypatch.setattr("huggingface_hub.constants.AGENT_HARNESSES_PATH", str(tmp_path / "none"))
-    with pytest.raises(CheckpointError, match=r"not on this disk.*hf download some/model"):
+    with pytest.raises(CheckpointError, match=r"in the hub's cache.*hf download some/model"):
         load("some/model", local_files_only=True)
     assert not unreachable
 

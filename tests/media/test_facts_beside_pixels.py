@@ -12,7 +12,6 @@ import pytest
 from media_samples import click_time, picture, set_display_matrix, tone, write_video, write_wav
 
 from coprop.media.audio_file import AudioFile
-from coprop.media.frames import frames_from
 from coprop.media.reader import Frame, VideoFile
 from coprop.media.sound import Sound
 from coprop.media.writer import ResultWriter
@@ -80,8 +79,8 @@ def test_the_last_frame_lasts_as_long_as_its_file_says(tmp_path: Path) -> None:
 
 
 def test_a_last_frame_of_which_nothing_is_known_lasts_the_usual_time(tmp_path: Path) -> None:
-    images = [picture(index, 64, 48) for index in range(5)]
-    frames = list(frames_from(images, times_s=[0, 0.1, 0.2, 0.3, 3.7]))
+    times_s = (0, 0.1, 0.2, 0.3, 3.7)
+    frames = [Frame(i, time_s, picture(i, 64, 48)) for i, time_s in enumerate(times_s)]
     assert write_overlay(frames, tmp_path / "out") == pytest.approx(3.8)
     found = [float(duration) for duration in durations(tmp_path / "out/overlay.mp4")]
     assert found == pytest.approx([0.1, 0.1, 0.1, 3.4, 0.1])

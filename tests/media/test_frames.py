@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from coprop.errors import CoPropError, MediaError, ShapeError
+from coprop.errors import MediaError, ShapeError
 from coprop.media.frames import frames_from
 from coprop.media.reader import Frame
 
@@ -69,11 +69,6 @@ def test_float_rates_mean_their_fractions() -> None:
     assert second(0.5) == 2
 
 
-def test_explicit_times_start_at_zero() -> None:
-    frames = list(frames_from(VIDEO, times_s=[2.0, 2.1, 2.5, 9.0]))
-    assert [frame.time_s for frame in frames] == pytest.approx([0, 0.1, 0.5, 7.0], abs=1e-6)
-
-
 def test_iterators_stay_lazy() -> None:
     taken = []
 
@@ -120,20 +115,9 @@ def test_wrong_rates(fps: float) -> None:
         frames_from(VIDEO, fps=fps)
 
 
-@pytest.mark.parametrize(
-    "times",
-    [[0, 1, 1, 2], [0, 2, 1, 3], [0, 1, 2], [0, 1, 2, 3, 4], [0, 1, 2, float("nan")], []],
-)
-def test_wrong_times(times: list[float]) -> None:
-    with pytest.raises(MediaError, match="times"):
-        list(frames_from(VIDEO, times_s=times))
-
-
-def test_times_are_needed_once() -> None:
+def test_times_are_needed() -> None:
     with pytest.raises(MediaError, match="either fps"):
         frames_from(VIDEO)
-    with pytest.raises(CoPropError, match="either fps"):
-        frames_from(VIDEO, fps=25, times_s=[0, 1, 2, 3])
 
 
 TIMED = [Frame(i, i + 0.5, image) for i, image in enumerate(VIDEO)]

@@ -143,9 +143,9 @@ def test_sizes(
     tmp_path: Path, size: tuple[int, int], encoder: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(overlay, "ENCODERS", (encoder,))
-    images = [picture(i, *size) for i in range(3)]
+    frames = [Frame(i, time_s, picture(i, *size)) for i, time_s in enumerate((0, 0.01, 0.5))]
     with ResultWriter(tmp_path / "out") as writer:
-        for frame in frames_from(images, times_s=[0, 0.01, 0.5]):
+        for frame in frames:
             writer.write(frame, mask_of(frame))
     with Image.open(tmp_path / "out/masks/000002.png") as png:
         assert png.size == size

@@ -52,11 +52,6 @@ class PartName:
     kind: str
     places: tuple[str, ...] = ()
 
-    @property
-    def is_local(self) -> bool:
-        """Whether it means files on this machine, which a name elsewhere does not."""
-        return any(_is_there(place) for place in self.places)
-
 
 def part_name(slot: Slot, name: AnyPath) -> PartName:
     """What a name stands for; nothing is read or asked but whether folders are there.

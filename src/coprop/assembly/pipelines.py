@@ -12,10 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 from torch import nn
 
-from coprop.assembly.closing import Closing
 from coprop.assembly.loading import PartOptions, load_masking, load_part
 from coprop.assembly.names import Slot
-from coprop.assembly.slots import checked_device
 from coprop.assembly.told import usual_detector, with_words
 from coprop.checkpoints.hub import uploaded
 from coprop.errors import CoPropError, OutputError
@@ -26,12 +24,30 @@ from coprop.propagation.propagator import Propagator
 from coprop.types import AudioTrack, ControlPoints
 from coprop.utils.checks import shown
 from coprop.utils.paths import AnyPath, as_path, is_path
-from coprop.utils.precision import Precision, as_dtype
+from coprop.utils.precision import Precision, as_dtype, checked_device
 
 if TYPE_CHECKING:
     from coprop.control_points.events.words import Words
 
+_Self = TypeVar("_Self", bound="Closing")
 _Pipeline = TypeVar("_Pipeline", bound="NamedPipeline")
+
+
+class Closing:
+    """Closes what its attributes hold beyond memory, such as a process; a context manager."""
+
+    def close(self) -> None:
+        """Calls ``close`` of every attribute that has it; safe to call again."""
+        for part in list(vars(self).values()):
+            close = getattr(part, "close", None)
+            if callable(close):
+                close()
+
+    def __enter__(self: _Self) -> _Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 class NamedPipeline(Closing):

@@ -12,6 +12,7 @@ from coprop.inference.turns import MOST
 from coprop.keyframes.adapters.inference import network_of
 from coprop.propagation.checks import check_propagator
 from coprop.utils.checks import number, shown, whole
+from coprop.utils.precision import checked_device
 
 _SHORTEST_SEGMENT_S = 0.001  # no video shows more frames in a second
 
@@ -55,23 +56,6 @@ def _namer(value: Any) -> Any:
             f"Category, or None for no names, got {shown(value)}."
         )
     return value
-
-
-def checked_device(value: Any) -> torch.device:
-    """The device of a name, after trying it.
-
-    Raises:
-        CoPropError: no name of a device, or one that cannot be used here.
-    """
-    try:
-        device = torch.device(value)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
-        raise CoPropError(
-            f"device {shown(value)} cannot be used here: {str(error).splitlines()[0]} "
-            'Give "cpu", or a device that torch finds.'
-        ) from error
-    return device
 
 
 def device_of(*parts: object) -> torch.device:

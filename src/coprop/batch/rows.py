@@ -41,9 +41,9 @@ class Outcome:
     seconds: float = 0.0
 
     @classmethod
-    def failure(cls, path: Path, error: object, id: str | None = None) -> Outcome:
+    def failure(cls, path: Path, error: object) -> Outcome:
         """Of a file with which nothing can be done."""
-        return cls(str(path), id, Status.failed, str(error))
+        return cls(str(path), None, Status.failed, str(error))
 
     def to_dict(self) -> dict[str, Any]:
         """As values that tables and JSON hold."""

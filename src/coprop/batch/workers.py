@@ -10,7 +10,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from coprop.batch.rows import Outcome, Status
 from coprop.errors import CoPropError
+from coprop.utils.environment import environment
 from coprop.utils.logs import log_to_stderr, verbosity
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ class WorkerPool:
             daemon=True,
         )
         # Libraries take their number of threads from the environment when they are loaded.
-        with _threads_told(self._threads):
+        with environment(**({} if self._threads is None else {_THREADS: str(self._threads)})):
             process.start()
         there.close()
         return _Worker(process, here, segment)
@@ -233,16 +234,3 @@ def _end_of(code: int | None) -> str:
         with suppress(ValueError):
             return f"was killed by {signal.Signals(-code).name}"
     return f"ended with exit code {code}"
-
-
-@contextmanager
-def _threads_told(threads: int | None) -> Iterator[None]:
-    """Says in the environment how many threads there are to be, for as long as a block lasts."""
-    if threads is None:
-        yield
-        return
-    os.environ[_THREADS] = str(threads)
-    try:
-        yield
-    finally:
-        del os.environ[_THREADS]

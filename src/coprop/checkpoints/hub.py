@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,11 +10,11 @@ from typing import Any
 
 from coprop.errors import CheckpointError, CoPropError, OutputError
 from coprop.utils.brief import first_line
+from coprop.utils.environment import environment
 
 # huggingface_hub is loaded where the hub is asked: it takes longer than the rest of the package.
 
 _ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-_SWITCH = "HF_HUB_OFFLINE"  # huggingface_hub's own, which transformers follows too
 _LONGEST = 5  # causes of causes that are looked through; an error of transformers' has three
 
 MODEL_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja")
@@ -48,16 +47,12 @@ def offline(wanted: bool = True) -> Iterator[None]:
         return
     from huggingface_hub import constants
 
-    kept, variable = constants.HF_HUB_OFFLINE, os.environ.get(_SWITCH)
-    constants.HF_HUB_OFFLINE, os.environ[_SWITCH] = True, "1"
+    kept, constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE, True
     try:
-        yield
+        with environment(HF_HUB_OFFLINE="1"):  # its own switch, which transformers follows too
+            yield
     finally:
         constants.HF_HUB_OFFLINE = kept
-        if variable is None:
-            del os.environ[_SWITCH]
-        else:
-            os.environ[_SWITCH] = variable
 
 
 def fetched(
@@ -114,7 +109,7 @@ def fetched_model(
     if weights_size(folder) is not None:
         return folder
     if local_files_only or is_offline():
-        raise CheckpointError(_not_on_disk(name))
+        raise not_on_disk(name)
     raise CheckpointError(
         f"{name} has no weights in .safetensors or pytorch_model.bin, which alone are read; take "
         "another model, such as coprop models lists."
@@ -225,7 +220,7 @@ def why_not(name: str, error: BaseException) -> str | None:
                 "private: check the spelling, or log in with: hf auth login."
             )
         if isinstance(cause, (errors.OfflineModeIsEnabled, errors.LocalEntryNotFoundError)):
-            return _not_on_disk(name, tried=_asked(error) and not is_offline())
+            return str(not_on_disk(name, tried=_asked(error) and not is_offline()))
     return None
 
 
@@ -234,11 +229,12 @@ def _asked(error: BaseException) -> bool:
     return any(type(c).__name__.endswith(("ConnectError", "Timeout")) for c in _causes(error))
 
 
-def _not_on_disk(name: str, *, tried: bool = False) -> str:
+def not_on_disk(name: str, *, tried: bool = False) -> CheckpointError:
+    """What is said of a model that was not fetched; ``tried``: the hub was asked in vain."""
     because = "nothing may be downloaded (--offline, HF_HUB_OFFLINE or local_files_only)"
     if tried:
         because = "the hub cannot be reached"
-    return (
+    return CheckpointError(
         f"{name} is neither a folder nor, with all its files, in the hub's cache, and {because}: "
         f"where there is a network, fetch it with: hf download {name}."
     )

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
 
+from coprop.checkpoints.hub import fetched, not_on_disk
 from coprop.errors import CheckpointError, CoPropError, MissingPackageError
 from coprop.utils.brief import first_line
 from coprop.utils.checks import shown
 from coprop.utils.paths import AnyPath, as_path
+from coprop.utils.precision import checked_device
 
 _HUB_ID = re.compile(r"\w[\w.-]*(/[\w.-]+)?")  # owner/name, or the name of one without an owner
 _CLOSED = ("gated repo", "401 client error", "403 client error", "access to model")
@@ -83,10 +86,10 @@ def load(
         MissingPackageError: transformers is too old, or lacks a package that it needs itself.
     """
     _check_dtype(dtype)
-    place = _device(device)
-    known_as = source = _source(name, wanted)
-    if local_files_only:
-        source = cached(source)
+    place = checked_device("cpu" if device is None else device)
+    known_as = source = place_of("folder_or_hub_id", name, partial(unusable, name, wanted))
+    if local_files_only and not Path(source).is_dir():
+        source = str(fetched(source, local_files_only=True))
     origin: dict[str, Any] = {"local_files_only": local_files_only}
     with explained(known_as, wanted):
         transformers = _transformers(known_as)
@@ -99,33 +102,24 @@ def load(
         processor = None
         if kind.processor is not None:
             processor = _class(transformers, kind.processor).from_pretrained(source, **origin)
-        with torch.random.fork_rng(devices=[]):  # loading draws none of the caller's numbers
-            model, report = _class(transformers, kind.model).from_pretrained(
-                source, dtype=dtype or "auto", output_loading_info=True, **origin
-            )
-        if missing := sorted(report["missing_keys"]):
-            lack = f"its weights lack {len(missing)} tensors, such as {missing[0]}"
-            raise unusable(known_as, wanted, lack)
+        refuse = partial(unusable, known_as, wanted)
+        read = partial(_class(transformers, kind.model).from_pretrained, source, **origin)
+        model = whole(partial(read, dtype=dtype or "auto"), refuse)
     return Loaded(model.to(place).eval(), config.model_type, processor)
 
 
-def cached(name: str) -> str:
-    """The folder in which a model of the hub was put when it was fetched; a folder as it is.
+def whole(read: Callable[..., Any], refuse: Callable[[str], CheckpointError]) -> Any:
+    """The model that a ``from_pretrained`` reads, if all of its weights are there.
 
-    The hub's own client, told ``local_files_only``, still asks it for a list of programs, to name
-    one of them when it asks for files.
-
-    Raises:
-        CheckpointError: it was not fetched.
+    Args:
+        read: that, with its arguments.
+        refuse: makes the error of a reason.
     """
-    from huggingface_hub import try_to_load_from_cache
-
-    if Path(name).is_dir():
-        return name
-    found = try_to_load_from_cache(name, "config.json")
-    if not isinstance(found, str):
-        raise _not_fetched(name, "no connection may be made")
-    return str(Path(found).parent)
+    with torch.random.fork_rng(devices=[]):  # loading draws none of the caller's numbers
+        model, report = read(output_loading_info=True)
+    if missing := sorted(report["missing_keys"]):
+        raise refuse(f"its weights lack {len(missing)} tensors, such as {missing[0]}")
+    return model
 
 
 @contextmanager
@@ -151,7 +145,7 @@ def explained(name: str, wanted: tuple[Wanted, ...]) -> Iterator[None]:
                 f"https://huggingface.co/{name}, then log in with: hf auth login."
             ) from error
         if any(mark in text for mark in _UNREACHED):
-            raise _not_fetched(name, f"the hub was not reached: {said}") from error
+            raise not_on_disk(name, tried=True) from error
         raise unusable(name, wanted, said) from error
 
 
@@ -167,19 +161,13 @@ def unusable(name: AnyPath, wanted: tuple[Wanted, ...], reason: str) -> Checkpoi
     )
 
 
-def _not_fetched(name: str, reason: str) -> CheckpointError:
-    return CheckpointError(
-        f"{name} is not on this disk, and {reason}. Fetch it where there is a network with: "
-        f"hf download {name}."
-    )
-
-
-def _source(name: AnyPath, wanted: tuple[Wanted, ...]) -> str:
-    path = as_path("folder_or_hub_id", name, error=CheckpointError)
+def place_of(argument: str, name: AnyPath, refuse: Callable[[str], CheckpointError]) -> str:
+    """The folder, or the id on the hub, that an argument names; others are refused."""
+    path = as_path(argument, name, error=CheckpointError)
     if path.is_dir():
         return str(path)
     if not isinstance(name, str) or not _HUB_ID.fullmatch(name) or path.is_absolute():
-        raise unusable(name, wanted, "there is no such folder")
+        raise refuse("there is no such folder")
     return name
 
 
@@ -209,15 +197,3 @@ def _check_dtype(dtype: object) -> None:
         raise CoPropError(
             f"dtype must be one of torch's, such as torch.bfloat16, or None, got {shown(dtype)}."
         )
-
-
-def _device(device: torch.device | str | None) -> torch.device:
-    try:
-        place = torch.device("cpu" if device is None else device)
-        torch.zeros(1, device=place)
-    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
-        raise CoPropError(
-            f"device must be one that computes here, such as 'cpu' or 'cuda', got "
-            f"{shown(device)}: {first_line(error)}."
-        ) from error
-    return place

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from coprop.checkpoints.hub import uploaded, why_not
 from coprop.errors import CheckpointError, OutputError
 from coprop.storage.files import output_errors, parse_json, replacing
+from coprop.utils.brief import first_line
 from coprop.utils.paths import AnyPath, as_path
 
 if TYPE_CHECKING:
@@ -284,9 +285,9 @@ def _as_config(config_type: type[Config], config: Any, source: str) -> Config:
 
 
 def _not_found(name: AnyPath, reason: str) -> CheckpointError:
-    first_line = reason.strip().partition("\n")[0].rstrip(".")
+    said = reason.strip().partition("\n")[0].rstrip(".")
     return CheckpointError(
-        f"there is no model at {name}: {first_line}. Give a folder that save_pretrained() wrote, "
+        f"there is no model at {name}: {said}. Give a folder that save_pretrained() wrote, "
         "or the id of a model on the hub, such as owner/name."
     )
 
@@ -359,11 +360,11 @@ def _read_torch(path: Path) -> Any:
         raise CheckpointError(
             f"{path} is not a file of tensors only, and nothing else is loaded, because a pickle "
             "can run code. Load it yourself where you trust it, save its state_dict() with "
-            f"safetensors, and give that file. PyTorch says: {_first_line(error)}"
+            f"safetensors, and give that file. PyTorch says: {first_line(error)}."
         ) from error
     except Exception as error:  # the reader of pickles fails on damaged files in any way
         raise CheckpointError(
-            f"{path} cannot be read, it may be damaged or incomplete: {_first_line(error)}"
+            f"{path} cannot be read, it may be damaged or incomplete: {first_line(error)}."
         ) from error
 
 
@@ -372,7 +373,7 @@ def _read_safetensors(path: Path) -> Any:
         return load_file(path)
     except (SafetensorError, OSError) as error:
         raise CheckpointError(
-            f"{path} cannot be read, it may be damaged or incomplete: {_first_line(error)}"
+            f"{path} cannot be read, it may be damaged or incomplete: {first_line(error)}."
         ) from error
 
 
@@ -386,7 +387,3 @@ def _description(content: Any) -> str:
             f"a dictionary with {', '.join(map(repr, list(content)[:_NAMES_SHOWN])) or 'nothing'}"
         )
     return f"an object of type {type(content).__name__}"
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)

@@ -12,18 +12,8 @@ from typing import Annotated, Any
 
 import typer
 
-from coprop.cli.common import (
-    DebugOption,
-    DeviceOption,
-    JsonOption,
-    PrecisionName,
-    PrecisionOption,
-    SegmentsAtOnceOption,
-    checked_device,
-    path_argument,
-    path_option,
-    reported,
-)
+from coprop.cli import common
+from coprop.cli.common import checked_device, path_argument, path_option, reported
 
 _SIZE, _PEER_SIZE = (720, 1280), (465, 465)  # the second is that of AOT's own evaluation
 _LARGEST = 8192  # pixels along a side
@@ -72,9 +62,9 @@ class BenchOptions:
             help="Of the frames that are made.",
         ),
     ] = None
-    device: DeviceOption = ""
-    precision: PrecisionOption = PrecisionName.float32
-    segments_at_once: SegmentsAtOnceOption = None
+    device: common.DeviceOption = ""
+    precision: common.PrecisionOption = common.PrecisionName.float32
+    segments_at_once: common.SegmentsAtOnceOption = None
     threads: Annotated[
         int | None,
         typer.Option(
@@ -112,8 +102,8 @@ class BenchOptions:
             help="With --peer: how many objects are followed.",
         ),
     ] = None
-    as_json: JsonOption = False
-    debug: DebugOption = False
+    as_json: common.JsonOption = False
+    debug: common.DebugOption = False
 
 
 def bench(options: BenchOptions) -> None:
@@ -180,7 +170,7 @@ def _pipeline(options: BenchOptions) -> tuple[dict[str, Any], str]:
 def _beside(options: BenchOptions, peer: str) -> tuple[dict[str, Any], str]:
     if options.video is not None:
         raise typer.BadParameter("frames are made for --peer; leave it out.", param_hint="VIDEO")
-    if options.device not in ("", "cpu") or options.precision is not PrecisionName.float32:
+    if options.device not in ("", "cpu") or options.precision is not common.PrecisionName.float32:
         raise typer.BadParameter(
             "both are compared on the CPU in float32; leave --device and --precision out.",
             param_hint="--peer",

@@ -173,6 +173,16 @@ DeviceOption = Annotated[
         help="Where to compute: cpu, cuda, cuda:1, mps.",
     ),
 ]
+AudioOption = Annotated[
+    Path | None,
+    path_option(metavar="FILE", help="File with the sound.", default="the video's own"),
+]
+ForceOption = Annotated[
+    bool, typer.Option("--force", help="Replace an earlier result in DIR; other files stay.")
+]
+SilentOption = Annotated[
+    bool, typer.Option("--quiet", "-q", help="No progress bar and no summary.")
+]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print JSON, and nothing else, to stdout.")

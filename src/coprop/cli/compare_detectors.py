@@ -11,24 +11,10 @@ from warnings import catch_warnings, simplefilter
 import typer
 
 from coprop.checkpoints.hub import offline
+from coprop.cli import dataset_options, llm_options
 from coprop.cli.common import DebugOption, JsonOption, VerboseOption, reported
-from coprop.cli.dataset_options import (
-    ControlPointsOption,
-    DatasetOption,
-    LimitOption,
-    RootOption,
-    SplitOption,
-    chosen_dataset,
-)
-from coprop.cli.llm_options import (
-    CacheOption,
-    ExamplesOption,
-    LlmDeviceOption,
-    LlmModelOption,
-    LlmOption,
-    opened_model,
-    refuse_given,
-)
+from coprop.cli.dataset_options import chosen_dataset
+from coprop.cli.llm_options import opened_model, refuse_given
 from coprop.cli.part_options import OfflineOption
 from coprop.cli.progress import ProgressBars
 from coprop.utils.brief import text_of
@@ -43,16 +29,16 @@ if TYPE_CHECKING:
 class ComparisonOptions:
     """The options of ``coprop compare-detectors``."""
 
-    dataset: DatasetOption
-    root: RootOption
-    split: SplitOption = "test"
-    limit: LimitOption = None
-    control_points: ControlPointsOption = None
-    llm: LlmOption = None
-    llm_model: LlmModelOption = None
-    examples: ExamplesOption = None
-    cache: CacheOption = None
-    device: LlmDeviceOption = None
+    dataset: dataset_options.DatasetOption
+    root: dataset_options.RootOption
+    split: dataset_options.SplitOption = "test"
+    limit: dataset_options.LimitOption = None
+    control_points: dataset_options.ControlPointsOption = None
+    llm: llm_options.LlmOption = None
+    llm_model: llm_options.LlmModelOption = None
+    examples: llm_options.ExamplesOption = None
+    cache: llm_options.CacheOption = None
+    device: llm_options.LlmDeviceOption = None
     offline: OfflineOption = False
     as_json: JsonOption = False
     verbose: VerboseOption = 0

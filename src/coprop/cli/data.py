@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from coprop.cli.common import FAILED, DebugOption, path_argument, reported, say
+from coprop.cli.common import FAILED, DebugOption, QuietOption, path_argument, reported, say
 from coprop.cli.progress import ProgressBars
 from coprop.errors import DatasetError
 
@@ -32,7 +32,7 @@ def verify(
         Path,
         path_argument(metavar="DIR", help="A composed benchmark."),
     ],
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+    quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> None:
     """Whether a benchmark's files are as they were composed; exit code 1 if not.

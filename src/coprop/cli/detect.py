@@ -10,14 +10,9 @@ import typer
 
 from coprop.assembly.names import BUILT_IN
 from coprop.checkpoints.hub import offline
+from coprop.cli import common, llm_options, part_options
 from coprop.cli.common import (
     FAILED,
-    AudioTrackOption,
-    DebugOption,
-    JsonOption,
-    MinGapOption,
-    ThresholdOption,
-    VerboseOption,
     checked_device,
     out_option,
     path_argument,
@@ -25,24 +20,8 @@ from coprop.cli.common import (
     reported,
 )
 from coprop.cli.detection_job import DetectionJob
-from coprop.cli.llm_options import (
-    CacheOption,
-    ExamplesOption,
-    LlmDeviceOption,
-    LlmModelOption,
-    LlmOption,
-    OnFailure,
-    Steps,
-    opened_model,
-    refuse_given,
-)
-from coprop.cli.part_options import (
-    DetectorOption,
-    OfflineOption,
-    WordsOption,
-    detector_for,
-    words_of,
-)
+from coprop.cli.llm_options import opened_model, refuse_given
+from coprop.cli.part_options import detector_for, words_of
 
 if TYPE_CHECKING:
     from coprop.control_points.detector import ControlPointDetector
@@ -73,27 +52,28 @@ class DetectOptions:
             help="Divide the sound into N equal windows and give one flag for each, as AVSBench.",
         ),
     ] = None
-    audio_track: AudioTrackOption = None
-    method: DetectorOption = None
-    threshold: ThresholdOption = None
-    min_gap: MinGapOption = None
-    words: WordsOption = None
-    llm: LlmOption = None
-    llm_model: LlmModelOption = None
+    audio_track: common.AudioTrackOption = None
+    method: part_options.DetectorOption = None
+    threshold: common.ThresholdOption = None
+    min_gap: common.MinGapOption = None
+    words: part_options.WordsOption = None
+    llm: llm_options.LlmOption = None
+    llm_model: llm_options.LlmModelOption = None
     steps: Annotated[
-        Steps | None, typer.Option(show_default="3", help="Prompts to the language model.")
+        llm_options.Steps | None,
+        typer.Option(show_default="3", help="Prompts to the language model."),
     ] = None
-    examples: ExamplesOption = None
-    cache: CacheOption = None
+    examples: llm_options.ExamplesOption = None
+    cache: llm_options.CacheOption = None
     on_failure: Annotated[
-        OnFailure | None,
+        llm_options.OnFailure | None,
         typer.Option(
             show_default="novelty",
             help="When no answer of the language model can be used: take those windows from the "
             "novelty detector, or stop.",
         ),
     ] = None
-    device: LlmDeviceOption = None
+    device: llm_options.LlmDeviceOption = None
     trace: Annotated[
         Path | None,
         path_option(
@@ -110,10 +90,10 @@ class DetectOptions:
             "done again.",
         ),
     ] = None
-    offline: OfflineOption = False
-    as_json: JsonOption = False
-    verbose: VerboseOption = 0
-    debug: DebugOption = False
+    offline: part_options.OfflineOption = False
+    as_json: common.JsonOption = False
+    verbose: common.VerboseOption = 0
+    debug: common.DebugOption = False
 
 
 def detect(options: DetectOptions) -> None:
@@ -155,7 +135,7 @@ def _detector(
     model = opened_model(options)
     if model is None:
         return _named_detector(options)
-    steps = int(options.steps or Steps.three)
+    steps = int(options.steps or llm_options.Steps.three)
     about: dict[str, Any] = {"method": "rcpg", "llm": model.name, "steps": steps}
     if options.examples is not None:
         about["examples"] = str(options.examples)
@@ -163,7 +143,7 @@ def _detector(
         model,
         steps=1 if steps == 1 else 3,
         examples=options.examples,
-        on_failure="raise" if options.on_failure is OnFailure.error else "novelty",
+        on_failure="raise" if options.on_failure is llm_options.OnFailure.error else "novelty",
     )
     return rcpg, about
 

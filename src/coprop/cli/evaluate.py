@@ -12,40 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from coprop.checkpoints.hub import offline
-from coprop.cli.common import (
-    DebugOption,
-    DeviceOption,
-    JsonOption,
-    QuietOption,
-    VerboseOption,
-    checked_device,
-    max_segment_option,
-    out_option,
-    reported,
-    say,
-)
-from coprop.cli.dataset_options import (
-    ControlPointsOption,
-    DatasetOption,
-    LimitOption,
-    RootOption,
-    SeenClasses,
-    SeenClassesOption,
-    SplitOption,
-    SubsetName,
-    SubsetOption,
-    chosen_dataset,
-)
+from coprop.cli import common, dataset_options, prediction_options
+from coprop.cli.common import checked_device, max_segment_option, out_option, reported, say
+from coprop.cli.dataset_options import chosen_dataset
 from coprop.cli.part_options import OfflineOption
-from coprop.cli.prediction_options import (
-    LayoutOption,
-    MaxDistanceOption,
-    MissingOption,
-    ValuesOption,
-    predictions_option,
-    refuse_without_predictions,
-    run_of,
-)
+from coprop.cli.prediction_options import predictions_option, run_of
 from coprop.cli.progress import ProgressBars
 
 if TYPE_CHECKING:
@@ -54,9 +25,6 @@ if TYPE_CHECKING:
     from coprop.evaluation.runner import Processes
     from coprop.keyframes.predictions import PredictionRun
     from coprop.pipeline import CoProp
-
-
-_OF_PREDICTIONS = ("layout", "values", "max_distance", "missing")
 
 
 class SoundName(str, Enum):
@@ -72,8 +40,8 @@ class SoundName(str, Enum):
 class EvalOptions:
     """The options of ``coprop eval``."""
 
-    dataset: DatasetOption
-    root: RootOption
+    dataset: dataset_options.DatasetOption
+    root: dataset_options.RootOption
     out: Annotated[
         Path,
         out_option(
@@ -96,10 +64,10 @@ class EvalOptions:
             "script wrote. They are scored as they are (alone), and in time."
         ),
     ] = None
-    layout: LayoutOption = None
-    values: ValuesOption = None
-    max_distance: MaxDistanceOption = None
-    missing: MissingOption = None
+    layout: prediction_options.LayoutOption = None
+    values: prediction_options.ValuesOption = None
+    max_distance: prediction_options.MaxDistanceOption = None
+    missing: prediction_options.MissingOption = None
     methods: Annotated[
         str,
         typer.Option(
@@ -111,11 +79,11 @@ class EvalOptions:
             "tracks (all that is seen is tracked, and the sound chooses among the tracks).",
         ),
     ] = "alone,cosine,novelty,true"
-    split: SplitOption = "test"
-    subset: SubsetOption = SubsetName.all
-    classes: SeenClassesOption = SeenClasses.all
-    control_points: ControlPointsOption = None
-    limit: LimitOption = None
+    split: dataset_options.SplitOption = "test"
+    subset: dataset_options.SubsetOption = dataset_options.SubsetName.all
+    classes: dataset_options.SeenClassesOption = dataset_options.SeenClasses.all
+    control_points: dataset_options.ControlPointsOption = None
+    limit: dataset_options.LimitOption = None
     sound: Annotated[
         list[SoundName] | None,
         typer.Option(
@@ -143,13 +111,13 @@ class EvalOptions:
             "figures used 5 to 20; F rises with it.",
         ),
     ] = 1
-    device: DeviceOption = ""
+    device: common.DeviceOption = ""
     offline: OfflineOption = False
     force: Annotated[bool, typer.Option("--force", help="Forget an earlier run in DIR.")] = False
-    quiet: QuietOption = False
-    as_json: JsonOption = False
-    verbose: VerboseOption = 0
-    debug: DebugOption = False
+    quiet: common.QuietOption = False
+    as_json: common.JsonOption = False
+    verbose: common.VerboseOption = 0
+    debug: common.DebugOption = False
 
 
 def evaluate(options: EvalOptions) -> None:
@@ -197,13 +165,9 @@ def evaluate(options: EvalOptions) -> None:
 
 def _run(options: EvalOptions) -> PredictionRun | None:
     """The predictions that are given in place of a model, if they are."""
-    given = {name: getattr(options, name) for name in _OF_PREDICTIONS}
-    if options.predictions is None:
-        refuse_without_predictions(**given)
-        return None
-    if options.model is not None:
+    if options.predictions is not None and options.model is not None:
         raise typer.BadParameter("it takes the place of --model.", param_hint="--predictions")
-    return run_of(options.predictions, **given)
+    return run_of(options)
 
 
 def _pipeline(options: EvalOptions, run: PredictionRun | None, device: str) -> CoProp:
@@ -260,8 +224,7 @@ def _evaluated(
 
 
 def _methods(options: EvalOptions, pipeline: CoProp, run: PredictionRun | None) -> list[Method]:
-    from coprop.evaluation.methods import methods_named
-    from coprop.evaluation.predictions import methods_of_run
+    from coprop.evaluation.methods import methods_named, methods_of_run
 
     names = [name.strip() for name in options.methods.split(",") if name.strip()]
     if run is None:

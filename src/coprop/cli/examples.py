@@ -6,14 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+from coprop.cli import dataset_options
 from coprop.cli.common import DebugOption, VerboseOption, out_option, reported, say
-from coprop.cli.dataset_options import (
-    ControlPointsOption,
-    DatasetOption,
-    RootOption,
-    SplitOption,
-    chosen_dataset,
-)
+from coprop.cli.dataset_options import chosen_dataset
 from coprop.cli.progress import ProgressBars
 
 
@@ -21,13 +16,13 @@ from coprop.cli.progress import ProgressBars
 class ExamplesOptions:
     """The options of ``coprop examples``."""
 
-    dataset: DatasetOption
-    root: RootOption
+    dataset: dataset_options.DatasetOption
+    root: dataset_options.RootOption
     out: Annotated[
         Path, out_option("FILE", "The JSON-lines file to write; sounds go into a folder beside it.")
     ]
-    split: SplitOption = "train"
-    control_points: ControlPointsOption = None
+    split: dataset_options.SplitOption = "train"
+    control_points: dataset_options.ControlPointsOption = None
     verbose: VerboseOption = 0
     debug: DebugOption = False
 

@@ -9,18 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from coprop.cli.common import (
-    AudioTrackOption,
-    DebugOption,
-    JsonOption,
-    VerboseOption,
-    VideoTrackOption,
-    export_names,
-    path_argument,
-    path_option,
-    reported,
-    say,
-)
+from coprop.cli import common
+from coprop.cli.common import export_names, path_argument, path_option, reported, say
 from coprop.cli.progress import ProgressBars
 from coprop.cli.prompt_options import EndOption, StartOption
 from coprop.export.targets import FOLDER, TARGETS
@@ -56,12 +46,9 @@ class ExportOptions:
             metavar="FILE", help="The video, for exports that show it.", default="masks alone"
         ),
     ] = None
-    audio: Annotated[
-        Path | None,
-        path_option(metavar="FILE", help="File with the sound.", default="the video's own"),
-    ] = None
-    video_track: VideoTrackOption = None
-    audio_track: AudioTrackOption = None
+    audio: common.AudioOption = None
+    video_track: common.VideoTrackOption = None
+    audio_track: common.AudioTrackOption = None
     start: StartOption = None
     end: EndOption = None
     out: Annotated[
@@ -71,12 +58,10 @@ class ExportOptions:
         ),
     ] = None
     force: Annotated[bool, typer.Option("--force", help="Replace earlier exports.")] = False
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="No progress bar and no summary.")
-    ] = False
-    as_json: JsonOption = False
-    verbose: VerboseOption = 0
-    debug: DebugOption = False
+    quiet: common.SilentOption = False
+    as_json: common.JsonOption = False
+    verbose: common.VerboseOption = 0
+    debug: common.DebugOption = False
 
 
 def export(options: ExportOptions) -> None:

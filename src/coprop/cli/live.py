@@ -12,14 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from coprop.checkpoints.hub import offline
+from coprop.cli import common
 from coprop.cli.common import (
-    DebugOption,
-    DeviceOption,
-    JsonOption,
-    MinGapOption,
-    PrecisionName,
-    PrecisionOption,
-    ThresholdOption,
     max_segment_option,
     out_option,
     path_option,
@@ -104,25 +98,23 @@ class LiveOptions:
             help="How much sound after a frame is waited for before its mask is made.",
         ),
     ] = LOOK_AHEAD_S
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace an earlier result in DIR; other files stay.")
-    ] = False
-    device: DeviceOption = ""
-    precision: PrecisionOption = PrecisionName.float32
+    force: common.ForceOption = False
+    device: common.DeviceOption = ""
+    precision: common.PrecisionOption = common.PrecisionName.float32
     model: ModelOption = None
     method: DetectorOption = None
     segmenter: SegmenterOption = None
     propagator: PropagatorOption = None
     words: WordsOption = None
-    threshold: ThresholdOption = None
-    min_gap: MinGapOption = None
+    threshold: common.ThresholdOption = None
+    min_gap: common.MinGapOption = None
     max_segment: Annotated[float | None, max_segment_option("2")] = None
     offline: OfflineOption = False
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="No line about the latency and no summary.")
     ] = False
-    as_json: JsonOption = False
-    debug: DebugOption = False
+    as_json: common.JsonOption = False
+    debug: common.DebugOption = False
 
     segments_at_once = None  # no option: what comes later is not known yet
 

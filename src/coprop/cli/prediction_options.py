@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from enum import Enum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
@@ -11,6 +10,9 @@ import typer
 from coprop.cli.common import path_option
 
 if TYPE_CHECKING:
+    from coprop.cli.evaluate import EvalOptions
+    from coprop.cli.retime import RetimeOptions
+    from coprop.cli.run import RunOptions
     from coprop.keyframes.predictions import PredictionRun, Predictions
 
 
@@ -90,72 +92,58 @@ def predictions_option(help: str) -> Any:
     return path_option("--predictions", metavar="PATH", help=help, default="none")
 
 
-def refuse_without_predictions(**given: object) -> None:
-    """Refuses options of predictions where there are none.
+def run_of(options: EvalOptions | RetimeOptions | RunOptions) -> PredictionRun | None:
+    """The predictions of a whole run; None where the options name none.
 
     Raises:
-        typer.BadParameter: naming the first of them.
-    """
-    for name, value in given.items():
-        if value is not None:
-            option = f"--{name.replace('_', '-')}"
-            raise typer.BadParameter("it needs --predictions.", param_hint=option)
-
-
-def run_of(
-    path: Path,
-    *,
-    layout: LayoutChoice | None = None,
-    values: ValuesName | None,
-    max_distance: float | None,
-    missing: MissingName | None,
-) -> PredictionRun:
-    """The predictions of a whole run.
-
-    Raises:
+        typer.BadParameter: an option of predictions where there are none.
         PredictionError: see `PredictionRun`.
     """
     from coprop.keyframes.predictions import PredictionRun
 
-    given = _given(values, max_distance, missing)
-    return PredictionRun(path, layout=None if layout is None else layout.value, **given)
+    if options.predictions is None:
+        _refuse_others(options)
+        return None
+    layout = getattr(options, "layout", None)
+    chosen = None if layout is None else layout.value
+    return PredictionRun(options.predictions, layout=chosen, **_given(options))
 
 
-def predictions_for(
-    video: Path,
-    path: Path,
-    *,
-    values: ValuesName | None,
-    every: EveryName | None,
-    per_second: float | None,
-    max_distance: float | None,
-    missing: MissingName | None,
-) -> Predictions:
+def predictions_for(options: RunOptions) -> Predictions | None:
     """The predictions of one video; of a run those of the clip that has the video's name.
 
     Raises:
+        typer.BadParameter: an option of predictions where there are none.
         PredictionError: see `Predictions` and `PredictionRun`.
     """
     from coprop.keyframes.predictions import Predictions
     from coprop.keyframes.predictions.sources import holds_folders
 
-    if every is None and per_second is None and holds_folders(path):
-        run = run_of(path, values=values, max_distance=max_distance, missing=missing)
-        return run[video.stem]
+    path, every = options.predictions, options.every
+    if path is None or (every is None and options.per_second is None and holds_folders(path)):
+        run = run_of(options)
+        return None if run is None else run[options.video.stem]
     return Predictions(
         path,
         every=None if every is None else cast(Any, every.value),
-        fps=per_second,
-        **_given(values, max_distance, missing),
+        fps=options.per_second,
+        **_given(options),
     )
 
 
-def _given(
-    values: ValuesName | None, max_distance: float | None, missing: MissingName | None
-) -> dict[str, Any]:
+def _refuse_others(options: EvalOptions | RetimeOptions | RunOptions) -> None:
+    for name in ("layout", "values", "every", "per_second", "max_distance", "missing"):
+        if getattr(options, name, None) is not None:
+            option = f"--{name.replace('_', '-')}"
+            raise typer.BadParameter("it needs --predictions.", param_hint=option)
+
+
+def _given(options: EvalOptions | RetimeOptions | RunOptions) -> dict[str, Any]:
     """The arguments for what was given; the rest have their defaults."""
-    return {
-        **({} if values is None else {"values": values.value}),
-        **({} if max_distance is None else {"max_distance_s": max_distance}),
-        **({} if missing is None else {"missing": missing.value}),
+    values, missing = options.values, options.missing
+    given = {
+        "values": None if values is None else values.value,
+        "max_distance_s": options.max_distance,
+        "missing": None if missing is None else missing.value,
     }
+    return {name: value for name, value in given.items() if value is not None}

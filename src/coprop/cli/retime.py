@@ -5,20 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from coprop.checkpoints.hub import offline
+from coprop.cli import common, part_options, prediction_options
 from coprop.cli.common import (
     FAILED,
-    DebugOption,
-    DeviceOption,
-    JsonOption,
-    MinGapOption,
-    QuietOption,
-    ThresholdOption,
-    VerboseOption,
     checked_device,
     max_segment_option,
     out_option,
@@ -27,24 +21,13 @@ from coprop.cli.common import (
     reported,
     say,
 )
-from coprop.cli.part_options import (
-    DetectorOption,
-    OfflineOption,
-    WordsOption,
-    detector_for,
-    words_of,
-)
-from coprop.cli.prediction_options import (
-    LayoutOption,
-    MaxDistanceOption,
-    MissingOption,
-    ValuesOption,
-    run_of,
-)
+from coprop.cli.part_options import detector_for, words_of
+from coprop.cli.prediction_options import run_of
 from coprop.cli.progress import ProgressBars
 from coprop.errors import CoPropError
 
 if TYPE_CHECKING:
+    from coprop.keyframes.predictions import PredictionRun
     from coprop.retiming import Retimed
 
 
@@ -66,22 +49,22 @@ class RetimeOptions:
     out: Annotated[
         Path, out_option("DIR", "Folder to write; clips whose masks are there are not done again.")
     ]
-    layout: LayoutOption = None
-    values: ValuesOption = None
-    max_distance: MaxDistanceOption = None
-    missing: MissingOption = None
-    method: DetectorOption = None
-    threshold: ThresholdOption = None
-    min_gap: MinGapOption = None
-    words: WordsOption = None
+    layout: prediction_options.LayoutOption = None
+    values: prediction_options.ValuesOption = None
+    max_distance: prediction_options.MaxDistanceOption = None
+    missing: prediction_options.MissingOption = None
+    method: part_options.DetectorOption = None
+    threshold: common.ThresholdOption = None
+    min_gap: common.MinGapOption = None
+    words: part_options.WordsOption = None
     max_segment: Annotated[float | None, max_segment_option("0")] = None
-    device: DeviceOption = ""
+    device: common.DeviceOption = ""
     force: Annotated[bool, typer.Option("--force", help="Do all clips anew.")] = False
-    offline: OfflineOption = False
-    quiet: QuietOption = False
-    as_json: JsonOption = False
-    verbose: VerboseOption = 0
-    debug: DebugOption = False
+    offline: part_options.OfflineOption = False
+    quiet: common.QuietOption = False
+    as_json: common.JsonOption = False
+    verbose: common.VerboseOption = 0
+    debug: common.DebugOption = False
 
 
 def retime(options: RetimeOptions) -> None:
@@ -111,13 +94,7 @@ def _retimed(options: RetimeOptions) -> Retimed:
     from coprop.pipeline import CoProp
     from coprop.retiming import retime
 
-    run = run_of(
-        options.predictions,
-        layout=options.layout,
-        values=options.values,
-        max_distance=options.max_distance,
-        missing=options.missing,
-    )
+    run = cast("PredictionRun", run_of(options))
     device = checked_device(options.device)
     pipeline = CoProp.wrap(
         run[next(iter(run))],

@@ -12,63 +12,28 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from coprop.checkpoints.hub import offline
+from coprop.cli import common, part_options, prediction_options, prompt_options
 from coprop.cli.collection_job import is_collection, run_collection
 from coprop.cli.collection_options import GpusOption, RayOption, ShardOption, WorkersOption
 from coprop.cli.common import (
-    AudioTrackOption,
-    DebugOption,
-    DeviceOption,
-    JsonOption,
-    MinGapOption,
-    PrecisionName,
-    PrecisionOption,
-    SegmentsAtOnceOption,
-    ThresholdOption,
-    VerboseOption,
-    VideoTrackOption,
     export_names,
     max_segment_option,
     out_option,
     path_argument,
-    path_option,
     reported,
     say,
 )
 from coprop.cli.export import exports_stopped, exports_told, write_exports
 from coprop.cli.model_option import ModelOption
-from coprop.cli.part_options import (
-    DetectorOption,
-    OfflineOption,
-    PropagatorOption,
-    SegmenterOption,
-    WordsOption,
-    pipeline_for,
-)
-from coprop.cli.prediction_options import (
-    EveryOption,
-    MaxDistanceOption,
-    MissingOption,
-    PerSecondOption,
-    ValuesOption,
-    predictions_for,
-    predictions_option,
-    refuse_without_predictions,
-)
+from coprop.cli.part_options import pipeline_for
+from coprop.cli.prediction_options import predictions_for, predictions_option
 from coprop.cli.progress import ProgressBars
-from coprop.cli.prompt_options import (
-    BoxOption,
-    EndOption,
-    PromptOption,
-    StartOption,
-    pictures_of,
-    prompts_of,
-)
+from coprop.cli.prompt_options import pictures_of, prompts_of
 from coprop.cli.summary import summary
 from coprop.errors import MissingAudioError, OutputError
 from coprop.export.targets import FOLDER, TARGETS, remove_exports
 
 if TYPE_CHECKING:
-    from coprop.keyframes.predictions import Predictions
     from coprop.pipeline import CoProp
 
 
@@ -90,22 +55,17 @@ class RunOptions:
         Path,
         out_option("DIR", "Folder to write; made if needed.", "VIDEO's name and -coprop, here"),
     ] = Path(_NAMED_AFTER_VIDEO)
-    audio: Annotated[
-        Path | None,
-        path_option(metavar="FILE", help="File with the sound.", default="the video's own"),
-    ] = None
-    video_track: VideoTrackOption = None
-    audio_track: AudioTrackOption = None
-    start: StartOption = None
-    end: EndOption = None
-    prompt: PromptOption = None
-    box: BoxOption = None
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace an earlier result in DIR; other files stay.")
-    ] = False
-    device: DeviceOption = ""
-    precision: PrecisionOption = PrecisionName.float32
-    segments_at_once: SegmentsAtOnceOption = None
+    audio: common.AudioOption = None
+    video_track: common.VideoTrackOption = None
+    audio_track: common.AudioTrackOption = None
+    start: prompt_options.StartOption = None
+    end: prompt_options.EndOption = None
+    prompt: prompt_options.PromptOption = None
+    box: prompt_options.BoxOption = None
+    force: common.ForceOption = False
+    device: common.DeviceOption = ""
+    precision: common.PrecisionOption = common.PrecisionName.float32
+    segments_at_once: common.SegmentsAtOnceOption = None
     model: ModelOption = None
     predictions: Annotated[
         Path | None,
@@ -115,17 +75,17 @@ class RunOptions:
             "run."
         ),
     ] = None
-    values: ValuesOption = None
-    every: EveryOption = None
-    per_second: PerSecondOption = None
-    max_distance: MaxDistanceOption = None
-    missing: MissingOption = None
-    method: DetectorOption = None
-    segmenter: SegmenterOption = None
-    propagator: PropagatorOption = None
-    words: WordsOption = None
-    threshold: ThresholdOption = None
-    min_gap: MinGapOption = None
+    values: prediction_options.ValuesOption = None
+    every: prediction_options.EveryOption = None
+    per_second: prediction_options.PerSecondOption = None
+    max_distance: prediction_options.MaxDistanceOption = None
+    missing: prediction_options.MissingOption = None
+    method: part_options.DetectorOption = None
+    segmenter: part_options.SegmenterOption = None
+    propagator: part_options.PropagatorOption = None
+    words: part_options.WordsOption = None
+    threshold: common.ThresholdOption = None
+    min_gap: common.MinGapOption = None
     max_segment: Annotated[float | None, max_segment_option("2")] = None
     export: Annotated[
         list[str] | None,
@@ -138,17 +98,15 @@ class RunOptions:
             f"several times. NAME is one of {', '.join(TARGETS)}.",
         ),
     ] = None
-    offline: OfflineOption = False
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="No progress bar and no summary.")
-    ] = False
+    offline: part_options.OfflineOption = False
+    quiet: common.SilentOption = False
     workers: WorkersOption = None
     shard: ShardOption = None
     ray: RayOption = None
     gpus_per_worker: GpusOption = None
-    as_json: JsonOption = False
-    verbose: VerboseOption = 0
-    debug: DebugOption = False
+    as_json: common.JsonOption = False
+    verbose: common.VerboseOption = 0
+    debug: common.DebugOption = False
 
     def __post_init__(self) -> None:
         if self.out == Path(_NAMED_AFTER_VIDEO):
@@ -292,19 +250,7 @@ def _spare_inputs(out: Path, inputs: Sequence[Path]) -> None:
 
 
 def _pipeline(options: RunOptions) -> CoProp:
-    return pipeline_for(options, _predictions(options))
-
-
-def _predictions(options: RunOptions) -> Predictions | None:
-    """What is given in place of a keyframe model, if it is."""
-    given = {
-        name: getattr(options, name)
-        for name in ("values", "every", "per_second", "max_distance", "missing")
-    }
-    if options.predictions is None:
-        refuse_without_predictions(**given)
-        return None
-    return predictions_for(options.video, options.predictions, **given)
+    return pipeline_for(options, predictions_for(options))
 
 
 def _process(options: RunOptions, pipeline: CoProp, bars: ProgressBars) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from coprop.cli import dataset_options
 from coprop.cli.common import (
     DebugOption,
     QuietOption,
@@ -20,16 +21,7 @@ from coprop.cli.common import (
     reported,
     say,
 )
-from coprop.cli.dataset_options import (
-    DatasetOption,
-    LimitOption,
-    RootOption,
-    SeenClasses,
-    SeenClassesOption,
-    SubsetName,
-    SubsetOption,
-    chosen_dataset,
-)
+from coprop.cli.dataset_options import chosen_dataset
 from coprop.cli.progress import ProgressBars
 
 if TYPE_CHECKING:
@@ -54,69 +46,48 @@ class Resume(str, Enum):
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """The command's options; see its help."""
+    """The options of ``coprop train``."""
 
-    stage: TrainedModel
-    config: str
-    changes: list[str]
-    dataset: str
-    root: Path
-    split: str
-    subset: SubsetName
-    classes: SeenClasses
-    limit: int | None
-    out: Path
-    resume: bool
-    device: str
-    quiet: bool
-
-
-StageArgument = Annotated[TrainedModel, typer.Argument(show_default=False, help="Which model.")]
-ConfigOption = Annotated[
-    str,
-    typer.Option(
-        metavar="FILE",
-        show_default=False,
-        help="Settings: a JSON file, or the name of one that comes with coprop.",
-    ),
-]
-OutOption = Annotated[
-    Path, out_option("DIR", "Folder for checkpoints, logs and, in the end, the models (final/).")
-]
-ChangesOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="KEY=VALUE",
-        show_default=False,
-        help="Another value for a setting; may be given again for others.",
-    ),
-]
-ResumeOption = Annotated[
-    Resume, typer.Option(help="automatic: go on from the last checkpoint in DIR, if there is one.")
-]
-SplitOption = Annotated[str, typer.Option(help="Part of the dataset to train on.")]
-DeviceOption = Annotated[
-    str, typer.Option(metavar="NAME", show_default="a GPU, if any", help="cpu, cuda or mps.")
-]
+    stage: Annotated[TrainedModel, typer.Argument(show_default=False, help="Which model.")]
+    config: Annotated[
+        str,
+        typer.Option(
+            metavar="FILE",
+            show_default=False,
+            help="Settings: a JSON file, or the name of one that comes with coprop.",
+        ),
+    ]
+    dataset: dataset_options.DatasetOption
+    root: dataset_options.RootOption
+    out: Annotated[
+        Path,
+        out_option("DIR", "Folder for checkpoints, logs and, in the end, the models (final/)."),
+    ]
+    changes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            show_default=False,
+            help="Another value for a setting; may be given again for others.",
+        ),
+    ] = None
+    resume: Annotated[
+        Resume,
+        typer.Option(help="automatic: go on from the last checkpoint in DIR, if there is one."),
+    ] = Resume.never
+    split: Annotated[str, typer.Option(help="Part of the dataset to train on.")] = "train"
+    subset: dataset_options.SubsetOption = dataset_options.SubsetName.all
+    classes: dataset_options.SeenClassesOption = dataset_options.SeenClasses.all
+    limit: dataset_options.LimitOption = None
+    device: Annotated[
+        str, typer.Option(metavar="NAME", show_default="a GPU, if any", help="cpu, cuda or mps.")
+    ] = ""
+    quiet: QuietOption = False
+    debug: DebugOption = False
 
 
-def train(
-    stage: StageArgument,
-    config: ConfigOption,
-    dataset: DatasetOption,
-    root: RootOption,
-    out: OutOption,
-    changes: ChangesOption = None,
-    resume: ResumeOption = Resume.never,
-    split: SplitOption = "train",
-    subset: SubsetOption = SubsetName.all,
-    classes: SeenClassesOption = SeenClasses.all,
-    limit: LimitOption = None,
-    device: DeviceOption = "",
-    quiet: QuietOption = False,
-    debug: DebugOption = False,
-) -> None:
+def train(options: TrainOptions) -> None:
     """Train the keyframe segmenter (stage one), or the propagator (stage two).
 
     DIR gets log.jsonl with the loss of every step, events/ for TensorBoard, checkpoints/, and
@@ -131,33 +102,18 @@ def train(
 
     docs/training.md names the settings and the configs.
     """
-    options = TrainOptions(
-        stage=stage,
-        config=config,
-        changes=changes or [],
-        dataset=dataset,
-        root=root,
-        split=split,
-        subset=subset,
-        classes=classes,
-        limit=limit,
-        out=out,
-        resume=resume is Resume.automatic,
-        device=device,
-        quiet=quiet,
-    )
     outcome: Outcome | None = None
 
     def interrupted() -> str:
         step = f" after step {outcome.step}" if outcome else ""
-        return f"interrupted{step}; to go on, repeat it with --resume automatic ({out})."
+        return f"interrupted{step}; to go on, repeat it with --resume automatic ({options.out})."
 
-    with reported(debug=debug, interrupted=interrupted):
+    with reported(debug=options.debug, interrupted=interrupted):
         outcome = _train(options)
         if not outcome.finished:
             raise KeyboardInterrupt
-    if not quiet and _first_process():
-        say(f"Written to {out / 'final'}")
+    if not options.quiet and _first_process():
+        say(f"Written to {options.out / 'final'}")
 
 
 def _train(options: TrainOptions) -> Outcome:
@@ -171,9 +127,9 @@ def _train(options: TrainOptions) -> Outcome:
     cpu = _wants_cpu(options.device)
     recipe: KeyframeRecipe | PropagatorRecipe
     if options.stage is TrainedModel.keyframes:
-        recipe = read_recipe(KeyframeRecipe, "keyframes", options.config, options.changes)
+        recipe = read_recipe(KeyframeRecipe, "keyframes", options.config, options.changes or ())
     else:
-        recipe = read_recipe(PropagatorRecipe, "propagator", options.config, options.changes)
+        recipe = read_recipe(PropagatorRecipe, "propagator", options.config, options.changes or ())
     name, root, subset, classes = options.dataset, options.root, options.subset, options.classes
     clips = partial(chosen_dataset, name, root, subset=subset, classes=classes)
     data = Data(
@@ -185,9 +141,8 @@ def _train(options: TrainOptions) -> Outcome:
     accelerator = make_accelerator(recipe, cpu=cpu)
     shown = not options.quiet and accelerator.is_main_process
     with ProgressBars(shown=shown) as bars:
-        return run_training(
-            recipe, data, options.out, accelerator, resume=options.resume, progress=bars
-        )
+        resume = options.resume is Resume.automatic
+        return run_training(recipe, data, options.out, accelerator, resume=resume, progress=bars)
 
 
 def _wants_cpu(device: str) -> bool:

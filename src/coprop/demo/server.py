@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from coprop.demo.choices import Choices
 from coprop.demo.visits import Visits
 from coprop.errors import CoPropError, OutputError
 from coprop.utils.checks import number, whole
+from coprop.utils.environment import environment
 from coprop.utils.extras import needs
 
 _MOST_BYTES_A_MINUTE = 400 << 20  # of an upload: 50 Mbit/s, what telephones record in 4K
@@ -162,21 +162,10 @@ class _OwnThingsAlone:
         await self._app(scope, receive, sending)
 
 
-@contextmanager
-def _settings(place: Path) -> Iterator[None]:
+def _settings(place: Path) -> AbstractContextManager[None]:
     """While gradio is loaded and the page is made: no telemetry, and its files are put there."""
-    wanted = {
-        "GRADIO_ANALYTICS_ENABLED": "False",
-        "GRADIO_TEMP_DIR": str(place),
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-    }
-    before = {name: os.environ.get(name) for name in wanted}
-    os.environ.update(wanted)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+    return environment(
+        GRADIO_ANALYTICS_ENABLED="False",
+        GRADIO_TEMP_DIR=str(place),
+        HF_HUB_DISABLE_TELEMETRY="1",
+    )

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from coprop.demo.run import Marked
 from coprop.export.objects import name_of
+from coprop.media.frames import end_of
 from coprop.result import Result
 from coprop.types import Segment
 
@@ -29,7 +30,7 @@ def timeline_html(result: Result, marked: Marked) -> str:
         result: what is shown.
         marked: what it does not hold.
     """
-    end_s, colours = end_of(result), colours_of(result.segments)
+    end_s, colours = film_end_s(result), colours_of(result.segments)
     return (
         f'<div class="cp-timeline" data-duration="{end_s:.6f}" tabindex="0" role="slider" '
         f'aria-label="Time in the film" aria-valuemin="0" aria-valuemax="{end_s:.2f}" '
@@ -60,11 +61,9 @@ def table_html(result: Result) -> str:
     )
 
 
-def end_of(result: Result) -> float:
-    """When the last frame ends, in seconds, if it lasts as long as the one before it."""
-    times = result.times_s if len(result.masks) else np.zeros(1)
-    last_s = float(np.median(np.diff(times))) if len(times) > 1 else 1 / 25
-    return max(float(times[-1]) + last_s, 1e-3)
+def film_end_s(result: Result) -> float:
+    """When the last frame ends, in seconds, never at once."""
+    return max(end_of(result.times_s), 1e-3) if len(result.masks) else 1 / 25
 
 
 def colours_of(segments: Sequence[Segment]) -> dict[str, str]:
@@ -80,7 +79,7 @@ def clock(seconds: float) -> str:
 
 
 def _ended(result: Result) -> list[Segment]:
-    end_s = end_of(result)
+    end_s = film_end_s(result)
     return [
         replace(each, end_s=max(each.start_s, min(each.end_s, end_s))) for each in result.segments
     ]

@@ -13,12 +13,11 @@ from coprop.storage.files import (
     is_empty,
     output_errors,
     part_of,
-    read_json,
     remove,
     visible,
     write_text,
 )
-from coprop.storage.json_lines import JsonLines, refuse_other_settings
+from coprop.storage.json_lines import JsonLines, refuse_other_settings, settings_in
 
 SETTINGS, RESULTS, TABLE, TIMINGS = "settings.json", "results.json", "results.md", "timings.json"
 _WRITTEN = (SETTINGS, RESULTS, TABLE, TIMINGS)
@@ -53,14 +52,8 @@ class EvaluationFolder:
         if not noted.is_file():
             self._refuse_others()
             return
-        try:
-            before = read_json(noted)
-        except (OSError, ValueError) as error:
-            raise OutputError(f"{noted} is damaged: {error}. {_ANEW}") from error
-        if not isinstance(before, dict):
-            raise OutputError(f"{noted} is damaged: it holds no settings. {_ANEW}")
         refuse_other_settings(
-            before,
+            settings_in(noted, _ANEW),
             settings,
             held=f"{self.path} holds an evaluation with",
             remedy="Choose another folder, or start anew with --force.",

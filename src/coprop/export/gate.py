@@ -9,13 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from coprop.media.resample import BLOCK
-from coprop.media.sound_blocks import SoundBlocks
-from coprop.media.streams import Contents
 from coprop.results.saved_result import Head
 
 if TYPE_CHECKING:
-    from coprop.types import AudioTrack
+    pass
 
 FADE_S = 0.005
 """How long the sound takes to come and to go, inside what is heard: a sharp edge would click."""
@@ -64,22 +61,3 @@ def gated(
                 inside = np.minimum(times - start, end - times) / FADE_S
                 np.maximum(gain, np.clip(inside, 0, 1), out=gain, casting="unsafe")
         yield block * gain
-
-
-def blocks_of(sound: Contents | AudioTrack) -> tuple[Iterable[NDArray[np.float32]], int, str]:
-    """A sound's blocks (channels, n) from time zero on, its rate in Hz, "mono" or "stereo".
-
-    More than two channels become their mean.
-    """
-    if not isinstance(sound, Contents):
-        return _track_blocks(sound), sound.sample_rate, "mono"
-    blocks = SoundBlocks(sound)
-    if blocks.channels == 2:
-        return blocks, blocks.sample_rate, "stereo"
-    mono = (block.mean(axis=0, keepdims=True) for block in blocks)
-    return mono, blocks.sample_rate, "mono"
-
-
-def _track_blocks(track: AudioTrack) -> Iterator[NDArray[np.float32]]:
-    for start in range(0, track.num_samples, BLOCK):
-        yield track.read(start, min(start + BLOCK, track.num_samples))[None]

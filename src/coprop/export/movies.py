@@ -20,13 +20,12 @@ from numpy.typing import NDArray
 
 from coprop.errors import OutputError
 from coprop.media.overlay import BT709, ENCODERS, LIMITED_RANGE
+from coprop.media.sound import AAC_RATES
 from coprop.media.timed_video import TimedVideo
 
 FULL_RANGE = 2
 MATROSKA_TIME_BASE = Fraction(1, 1000)
 """Matroska, WebM too, counts in milliseconds."""
-
-AAC_RATES = frozenset({8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 88200, 96000})
 
 
 @dataclass(frozen=True)

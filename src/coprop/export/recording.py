@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from coprop.export.objects import Objects
+from coprop.media.frames import end_of
 from coprop.results.saved_result import Head, heads_of
 from coprop.types import FrameMask, Progress, Segment
 from coprop.utils.paths import is_path
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from coprop.media.reader import Frame
     from coprop.result import Result
 
-_ALONE_S = 1 / 25  # how long a single frame is taken to last
 _NO_NAME = "video"
 
 
@@ -68,9 +68,8 @@ class Recording:
 
     @property
     def end_s(self) -> float:
-        """When the last frame ends, if it lasts as long as the frames before it usually do."""
-        times = [head.time_s for head in self.heads]
-        return times[-1] + (float(np.median(np.diff(times))) if len(times) > 1 else _ALONE_S)
+        """When the last frame ends: see `coprop.media.frames.end_of`."""
+        return end_of([head.time_s for head in self.heads])
 
     @property
     def frame_rate(self) -> float:

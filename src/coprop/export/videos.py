@@ -10,7 +10,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from coprop.export.gate import blocks_of, gated, seen_spans
+from coprop.export.gate import gated, seen_spans
 from coprop.export.movies import (
     FFV1,
     H264,
@@ -26,6 +26,9 @@ from coprop.export.movies import (
 from coprop.export.recording import Recording, exact_time
 from coprop.media.clip import Clip
 from coprop.media.frames import MICROSECOND
+from coprop.media.sound import blocks_of
+from coprop.media.sound_blocks import SoundBlocks
+from coprop.media.streams import Contents
 from coprop.storage.files import replacing
 
 GREEN = (0, 255, 0)
@@ -103,7 +106,8 @@ def _write(recording: Recording, path: Path, form: Format, paint: Painting) -> N
 
 
 def _sound(recording: Recording, clip: Clip) -> MovieSound:
-    blocks, rate, layout = blocks_of(clip.sound)
+    sound = SoundBlocks(clip.sound) if isinstance(clip.sound, Contents) else clip.sound
+    blocks, rate, layout = blocks_of(sound)
     spans = seen_spans(recording.heads, recording.end_s)
     return MovieSound(gated(blocks, rate, spans), rate, layout)
 

@@ -27,11 +27,6 @@ class Carrier:
         self._together = Together(tracker, at_once)
         self._state: SegmentState | None = None
 
-    @property
-    def has_mask(self) -> bool:
-        """Whether there has been a keyframe."""
-        return self._state is not None
-
     def in_turn(self, window: list[Turn]) -> Iterator[Turn]:
         """The turns of a window, each to be given to `mask` when it comes."""
         return self._together(window)

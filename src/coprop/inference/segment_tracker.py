@@ -101,27 +101,16 @@ class SegmentTracker:
 
     # Not inference_mode: what a wrapped model keeps of these calls must stay usable in training.
     @torch.no_grad()
-    def start(
-        self,
-        frame: Frame,
-        sources: Segment,
-        around: Sequence[Frame],
-        words: tuple[str, ...] | None = None,
-        *,
-        logits: Tensor | None = None,
-    ) -> SegmentState | None:
+    def start(self, turn: Turn, *, logits: Tensor | None = None) -> SegmentState | None:
         """The keyframe's mask; None where the keyframe model wants no keyframe.
 
         Args:
-            frame: the keyframe.
-            sources: the span around it in which the same objects sound, for models that take
-                their sound from the segment.
-            around: the frames near it, for models that take several at a time.
-            words: for what sounds in it, for models that are guided by them.
+            turn: the keyframe's.
             logits: the model's `answers`, where it has been asked already.
         """
+        frame = turn.frame
         if logits is None:
-            logits = self._keyframe_logits(frame, sources, around, words)
+            logits = self._keyframe_logits(frame, turn.sources, turn.around, turn.words)
         else:
             logits = self._finite(logits, frame)
         if logits is None:

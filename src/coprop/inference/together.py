@@ -16,7 +16,7 @@ from torch import Tensor
 
 from coprop.inference.turns import AtOnce, Turn
 from coprop.propagation.memory import PropagationState
-from coprop.utils.brief import counted, one_line
+from coprop.utils.brief import counted, first_line, one_line
 
 if TYPE_CHECKING:
     from coprop.inference.segment_tracker import SegmentTracker
@@ -91,7 +91,7 @@ class Together:
         if turn.given:
             return self._tracker.prompted(turn)
         logits = self._answers.pop(turn.frame.index, None)
-        return self._tracker.start(turn.frame, turn.sources, turn.around, turn.words, logits=logits)
+        return self._tracker.start(turn, logits=logits)
 
     def _ask(self, turns: Sequence[Turn]) -> None:
         """The keyframe model's answers, where it takes several keyframes in a call."""
@@ -105,7 +105,7 @@ class Together:
                 self._per_call = 1
                 warnings.warn(
                     f"the keyframe model failed on {counted(len(now), 'keyframe')} in one call "
-                    f"({_reason(error)}); from here on it is given them one by one. "
+                    f"({one_line(first_line(error))}); from here on it is given them one by one. "
                     "keyframes_per_call=1 says so beforehand.",
                     stacklevel=2,
                 )
@@ -172,7 +172,3 @@ def _emptied(turns: list[Turn]) -> Iterator[Turn]:
     turns.reverse()
     while turns:
         yield turns.pop()
-
-
-def _reason(error: Exception) -> str:
-    return one_line(str(error).strip().partition("\n")[0] or type(error).__name__)

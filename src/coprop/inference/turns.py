@@ -177,15 +177,7 @@ class Tracker(Protocol):
         """Whether there may be a keyframe at a frame."""
         ...
 
-    def start(
-        self,
-        frame: Frame,
-        sources: Segment,
-        around: Sequence[Frame],
-        words: tuple[str, ...] | None = None,
-        *,
-        logits: Tensor | None = None,
-    ) -> SegmentState | None:
+    def start(self, turn: Turn, *, logits: Tensor | None = None) -> SegmentState | None:
         """See `coprop.inference.segment_tracker.SegmentTracker.start`."""
         ...
 

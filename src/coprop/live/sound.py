@@ -8,6 +8,7 @@ from collections import deque
 import numpy as np
 from numpy.typing import NDArray
 
+from coprop.media.part import Stretch
 from coprop.media.resample import Resampler
 from coprop.silence import BLOCK_S, background_level_db, window_levels_db
 from coprop.types import LOUDEST
@@ -177,15 +178,16 @@ class LevelMeter:
 _GRID = 5  # blocks: scores of change lie 50 ms apart
 
 
-class RecentSound:
-    """A part of a `LiveSound` as an `AudioTrack`, from its position 0 on; silent before it.
+class RecentSound(Stretch):
+    """The end of a `LiveSound`, with what has been measured of it.
 
     Args:
-        sound: the whole.
-        start_s, end_s: where it lies in the stream.
+        sound, start_s, end_s: as of `Stretch`.
         levels_db: (T,) of `coprop.silence.block_levels_db`, already measured.
         background_db: see `coprop.silence.quiet_levels`.
     """
+
+    sound: LiveSound
 
     def __init__(
         self,
@@ -195,36 +197,10 @@ class RecentSound:
         levels_db: NDArray[np.float64],
         background_db: float,
     ) -> None:
-        self.sound, self.start_s, self.end_s = sound, start_s, end_s
+        super().__init__(sound, start_s, end_s)
         self.levels_db, self.background_db = levels_db, background_db
 
-    @property
-    def sample_rate(self) -> int:
-        return self.sound.sample_rate
-
-    @property
-    def num_samples(self) -> int:
-        return max(round(self.end_s * self.sample_rate) - self._first, 0)
-
-    @property
-    def duration_s(self) -> float:
-        return self.num_samples / self.sample_rate
-
-    def read(self, start: int, stop: int) -> NDArray[np.float32]:
-        """Samples ``start`` to ``stop`` (exclusive); zeros outside."""
-        window = np.zeros(max(stop - start, 0), dtype=np.float32)
-        first, last = max(start, 0), min(stop, self.num_samples)
-        if last > first:
-            window[first - start : last - start] = self.sound.read(
-                first + self._first, last + self._first
-            )
-        return window
-
     def resampled(self, sample_rate: int) -> RecentSound:
-        """The same part at another rate."""
+        """The same stretch at another rate."""
         sound = self.sound.resampled(sample_rate)
         return RecentSound(sound, self.start_s, self.end_s, self.levels_db, self.background_db)
-
-    @property
-    def _first(self) -> int:
-        return round(self.start_s * self.sample_rate)

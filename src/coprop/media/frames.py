@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import count, islice, pairwise
 from typing import Any
 
 import numpy as np
@@ -29,7 +28,6 @@ _ROUNDING = 0.01
 def frames_from(
     source: ArrayLike | torch.Tensor | Iterable[ArrayLike | torch.Tensor | Frame],
     fps: float | Fraction | None = None,
-    times_s: Sequence[float] | NDArray[np.float64] | None = None,
 ) -> Iterable[Frame]:
     """Pictures as frames with times; pictures from an iterator stay lazy.
 
@@ -38,8 +36,7 @@ def frames_from(
             (H, W, 3), tensors (3, H, W) or PIL images. uint8, or float in [0, 1], of which 0.01
             beyond is clipped; or what has ``len()`` and gives picture i as ``source[i]``. An
             iterable of `Frame` has its times already.
-        fps: frames per second, where frames are evenly spaced.
-        times_s: (T,) increasing times in seconds, where they are not; time zero is the first.
+        fps: frames per second, of pictures.
 
     Returns:
         An iterable, as often as ``source`` is one.
@@ -47,8 +44,7 @@ def frames_from(
     Raises:
         ShapeError: another shape or dtype, values outside [0, 1], NaN, no picture, or pictures of
             several sizes. For single pictures this comes when the picture does.
-        MediaError: neither or both of fps and times_s, an fps that is not positive, times that do
-            not increase, or fewer or more of them than pictures.
+        MediaError: pictures without fps, an fps that is not positive, or frames out of order.
     """
     if isinstance(source, (np.ndarray, torch.Tensor)):
         _check_video(source)
@@ -58,9 +54,9 @@ def frames_from(
         raise ShapeError(
             f"frames come as array, tensor or iterable of pictures, got {shown(source)}."
         )
-    elif fps is None and times_s is None and not _begins_with_picture(source):
+    elif fps is None and not _begins_with_picture(source):
         return _TimedFrames(source)
-    return _Pictures(source, *_clock(fps, times_s))
+    return _Pictures(source, _time_base(fps))
 
 
 def _is_reader(source: object) -> bool:
@@ -118,32 +114,29 @@ def _begins_with_picture(source: Iterable[object]) -> bool:
 class _Pictures:
     pictures: Iterable[Any]
     time_base: Fraction
-    pts: list[int] | None
 
     def __iter__(self) -> Iterator[Frame]:
         size: tuple[int, ...] | None = None
         index = -1
-        for index, (picture, pts) in enumerate(self._timed()):
+        for index, picture in enumerate(self.pictures):
             image = as_image(picture, index)
             size = size or image.shape
             _check_size(image.shape, size, index)
-            yield Frame(index, float(pts * self.time_base), image, pts, self.time_base)
+            yield Frame(index, float(index * self.time_base), image, index, self.time_base)
         if index < 0:
             raise ShapeError("there is no frame; give at least one picture.")
 
-    def _timed(self) -> Iterator[tuple[Any, int]]:
-        pictures = iter(self.pictures)
-        if self.pts is None:
-            yield from zip(pictures, count(), strict=False)
-            return
-        for given, pts in enumerate(self.pts):
-            for picture in islice(pictures, 1):
-                yield picture, pts
-                break
-            else:
-                raise MediaError(f"{len(self.pts)} times were given for {given} frames.")
-        if next(pictures, None) is not None:
-            raise MediaError(f"{len(self.pts)} times were given, but there are more frames.")
+
+def end_of(times_s: Sequence[float] | NDArray[np.float64]) -> float:
+    """When the last of some frames ends, if it lasts as long as those before it usually do.
+
+    Usual is their median; a single frame is taken to last 1/25 s.
+
+    >>> end_of([0.0, 0.1, 0.2, 0.5])
+    0.6
+    """
+    usual_s = float(np.median(np.diff(times_s))) if len(times_s) > 1 else 1 / 25
+    return float(times_s[-1]) + usual_s
 
 
 def as_image(picture: ArrayLike | torch.Tensor, index: int) -> NDArray[np.uint8]:
@@ -190,22 +183,12 @@ def _check_video(video: NDArray[np.generic] | torch.Tensor) -> None:
         )
 
 
-def _clock(
-    fps: float | Fraction | None, times_s: Sequence[float] | NDArray[np.float64] | None
-) -> tuple[Fraction, list[int] | None]:
-    """The time base and each frame's pts in it (None: 0, 1, 2, ...)."""
-    if (fps is None) == (times_s is None):
+def _time_base(fps: float | Fraction | None) -> Fraction:
+    """How long each of evenly spaced frames lasts, in seconds."""
+    if fps is None:
         raise MediaError(_NO_TIMES)
-    if times_s is None:
-        rate_wanted = "a positive number of frames per second, at most 1,000,000"
-        number("fps", fps, rate_wanted, above=0, high=_HIGHEST_FPS, error=MediaError)
-        # A float stands for a fraction with a small denominator: 29.97002997... for 30000/1001.
-        rate = Fraction(as_number(fps) or 0).limit_denominator(100_000)
-        return 1 / max(rate, Fraction(1, 100_000)), None
-    times = array_of("times_s", times_s, error=MediaError).astype(np.float64)
-    if times.ndim != 1 or times.size == 0 or not np.all(np.isfinite(times)):
-        raise MediaError(f"times_s must be finite seconds of shape (T,), got {times.shape}.")
-    pts = [round(float(time - times[0]) / MICROSECOND) for time in times]
-    if any(later <= earlier for earlier, later in pairwise(pts)):
-        raise MediaError("times_s must increase from frame to frame, by a microsecond at least.")
-    return MICROSECOND, pts
+    rate_wanted = "a positive number of frames per second, at most 1,000,000"
+    number("fps", fps, rate_wanted, above=0, high=_HIGHEST_FPS, error=MediaError)
+    # A float stands for a fraction with a small denominator: 29.97002997... for 30000/1001.
+    rate = Fraction(as_number(fps) or 0).limit_denominator(100_000)
+    return 1 / max(rate, Fraction(1, 100_000))

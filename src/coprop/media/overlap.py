@@ -21,8 +21,7 @@ HELD = 2
 class _Line(Generic[T]):
     """Things on their way from one thread to another, in order."""
 
-    def __init__(self, held: int) -> None:
-        self._held = held
+    def __init__(self) -> None:
         self._waiting: deque[T] = deque()
         self._changed = threading.Condition()
         self._ended = False  # nothing will be put any more
@@ -32,7 +31,7 @@ class _Line(Generic[T]):
     def put(self, thing: T) -> bool:
         """Waits for a place; whether there is anybody left to take it."""
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or len(self._waiting) < self._held)
+            self._changed.wait_for(lambda: self._closed or len(self._waiting) < HELD)
             if not self._closed:
                 self._waiting.append(thing)
                 self._changed.notify_all()
@@ -66,7 +65,7 @@ class _Line(Generic[T]):
             self._changed.notify_all()
 
 
-def ahead(things: Iterable[T], held: int = HELD) -> Generator[T, None, None]:
+def ahead(things: Iterable[T]) -> Generator[T, None, None]:
     """Yields things that a thread of its own gets, a few before they are asked for.
 
     The thread begins with the first thing that is asked for, and has ended when this generator is
@@ -74,9 +73,8 @@ def ahead(things: Iterable[T], held: int = HELD) -> Generator[T, None, None]:
 
     Args:
         things: gone through in the thread, and closed there where it is a generator.
-        held: how many wait at most.
     """
-    line: _Line[T] = _Line(held)
+    line: _Line[T] = _Line()
 
     def work() -> None:
         source = iter(things)
@@ -109,8 +107,7 @@ class Behind(Generic[T]):
     When the block is left, by an exception too, what was given before is done first.
 
     Args:
-        work: done with each thing, in order.
-        held: how many wait at most; a further one has to wait outside.
+        work: done with each thing, in order; `HELD` wait, and a further one has to wait outside.
 
     Example:
         >>> done = []
@@ -121,8 +118,8 @@ class Behind(Generic[T]):
         [1, 2]
     """
 
-    def __init__(self, work: Callable[[T], object], held: int = HELD) -> None:
-        self._line: _Line[T] = _Line(held)
+    def __init__(self, work: Callable[[T], object]) -> None:
+        self._line: _Line[T] = _Line()
         self._failure: BaseException | None = None
         self._work = work
         self._thread = threading.Thread(target=self._go, name="coprop writes behind", daemon=True)

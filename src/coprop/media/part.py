@@ -84,7 +84,7 @@ class TrackPart:
         # On the grid of levels, so that these are the part's own.
         self.start_s = round(start_s / BLOCK_S) * BLOCK_S
         self.end_s = max(min(end_s, track.duration_s), self.start_s)
-        self.alone: AudioTrack = _Alone(track, self.start_s, self.end_s)
+        self.alone: AudioTrack = Stretch(track, self.start_s, self.end_s)
 
     @property
     def sample_rate(self) -> int:
@@ -129,28 +129,35 @@ class TrackPart:
         )
 
 
-class _Alone:
-    """An `AudioTrack` that is a part of another."""
+class Stretch:
+    """A stretch of a track as a track of its own, from its position 0 on; silent around it.
 
-    def __init__(self, track: AudioTrack, start_s: float, end_s: float) -> None:
-        self._track, self._start_s, self._end_s = track, start_s, end_s
-        self._first = round(start_s * track.sample_rate)
-        self.sample_rate = track.sample_rate
-        self.num_samples = max(round(end_s * track.sample_rate) - self._first, 0)
+    Args:
+        sound: the whole.
+        start_s, end_s: where it lies in the whole.
+    """
+
+    def __init__(self, sound: AudioTrack, start_s: float, end_s: float) -> None:
+        self.sound, self.start_s, self.end_s = sound, start_s, end_s
+        self.sample_rate = sound.sample_rate
+        self._first = round(start_s * self.sample_rate)
+        self.num_samples = max(round(end_s * self.sample_rate) - self._first, 0)
 
     @property
     def duration_s(self) -> float:
         return self.num_samples / self.sample_rate
 
     def read(self, start: int, stop: int) -> NDArray[np.float32]:
+        """Samples ``start`` to ``stop`` (exclusive); zeros outside."""
         window = np.zeros(max(stop - start, 0), dtype=np.float32)
         first, last = max(start, 0), min(stop, self.num_samples)
         if last > first:
-            whole = self._track.read(first + self._first, last + self._first)
-            window[first - start : last - start] = whole
+            known = self.sound.read(first + self._first, last + self._first)
+            window[first - start : last - start] = known
         return window
 
     def resampled(self, sample_rate: int) -> AudioTrack:
+        """The same stretch at another rate."""
         if sample_rate == self.sample_rate:
             return self
-        return _Alone(self._track.resampled(sample_rate), self._start_s, self._end_s)
+        return Stretch(self.sound.resampled(sample_rate), self.start_s, self.end_s)

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import av
 import numpy as np
@@ -63,14 +63,26 @@ def sound_packets(output: OutputContainer, sound: Sound) -> Iterator[Packet[Any]
     if not isinstance(sound, Contents) and not isinstance(sound, (str, os.PathLike)):
         if getattr(sound, "is_growing", None) is not None:
             return _GrowingPackets(output, sound)
-        return _encoded(output, _track_blocks(sound), sound.sample_rate, "mono")
+        return _encoded(output, *blocks_of(sound))
     blocks = SoundBlocks(sound)
     if blocks.codec in COPIED_CODECS and blocks.offset_s > -ROUNDING_S and _is_constant(blocks):
         return _copied(output, blocks)
-    if blocks.channels == 2:
-        return _encoded(output, blocks, blocks.sample_rate, "stereo")
-    mono = (block.mean(axis=0, keepdims=True) for block in blocks)
-    return _encoded(output, mono, blocks.sample_rate, "mono")
+    return _encoded(output, *blocks_of(blocks))
+
+
+def blocks_of(
+    sound: SoundBlocks | AudioTrack,
+) -> tuple[Iterable[NDArray[np.float32]], int, Literal["mono", "stereo"]]:
+    """A sound's blocks (channels, n) from time zero on, its rate in Hz, and their layout.
+
+    More than two channels become their mean.
+    """
+    if not isinstance(sound, SoundBlocks):
+        return _track_blocks(sound), sound.sample_rate, "mono"
+    if sound.channels == 2:
+        return sound, sound.sample_rate, "stereo"
+    mono = (block.mean(axis=0, keepdims=True) for block in sound)
+    return mono, sound.sample_rate, "mono"
 
 
 class _GrowingPackets:

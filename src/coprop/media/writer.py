@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from coprop.errors import CoPropError, OutputError, ShapeError
+from coprop.media.frames import end_of
 from coprop.media.overlay import OverlayFile
 from coprop.media.painting import voc_palette
 from coprop.media.reader import Frame
@@ -170,14 +171,10 @@ class ResultWriter:
 
     @property
     def end_s(self) -> float:
-        """When the last frame ends, in seconds, as its file says or else after a usual length.
-
-        Usual is the median of the frames before it; a single frame is taken to last 1/25 s.
-        """
-        times = self._times_s
+        """When the last frame ends, in seconds, as its file says or else as `end_of` does."""
         if self._last_lasts_s is not None:
-            return times[-1] + self._last_lasts_s
-        return times[-1] + (float(np.median(np.diff(times))) if len(times) > 1 else 1 / 25)
+            return self._times_s[-1] + self._last_lasts_s
+        return end_of(self._times_s)
 
     def _prepare(self, force: bool) -> None:
         if not is_empty(self.directory):

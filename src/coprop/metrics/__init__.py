@@ -1,7 +1,8 @@
 """Scores of masks, of what they align with, and of when they change.
 
-The classes here gather clips one after another, in one process or several (torchmetrics). The same
-scores as plain functions are in `coprop.metrics.functional`, which need torch alone.
+The classes here gather clips one after another, in one process or several (torchmetrics), and take
+the keywords of `torchmetrics.Metric` beside their own. The same scores as plain
+functions are in `coprop.metrics.functional`, which need torch alone.
 """
 
 from __future__ import annotations

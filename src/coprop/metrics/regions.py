@@ -53,7 +53,6 @@ class Jaccard(_JaccardSums):
     Args:
         protocol: "avsbench", "dataset" or "strict".
         selection: which frames count.
-        kwargs: of `torchmetrics.Metric`.
     """
 
     def __init__(
@@ -87,7 +86,6 @@ class JaccardNearChanges(_JaccardSums):
     Args:
         frames: k; of a change at frame t, frames t - k to t + k - 1 count. See `near_changes`.
         protocol: "avsbench", "dataset" or "strict".
-        kwargs: of `torchmetrics.Metric`.
 
     Raises:
         CoPropError: fewer than one frame, an unknown protocol; from updates, what `jaccard`
@@ -132,7 +130,6 @@ class FMeasure(FrameMetric):
             several clips, give these clips in one update. None takes all frames, of all updates,
             as one batch.
         selection: which frames count.
-        kwargs: of `torchmetrics.Metric`.
     """
 
     curve_sum: Tensor

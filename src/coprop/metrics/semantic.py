@@ -32,7 +32,6 @@ class _SemanticMetric(FrameMetric):
         include_unseen: whether classes seen nowhere count as 0; None as the protocol has it: they
             do, except for F in "dataset".
         selection: which frames count.
-        kwargs: of `torchmetrics.Metric`.
     """
 
     jaccard_sum: Tensor

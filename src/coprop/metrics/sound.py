@@ -35,7 +35,6 @@ class AlignmentRate(FrameMetric):
         form: "identity" (`aligned_by_identity`), where objects are told apart; or "mask"
             (`aligned_by_mask`). Both with the thresholds that are their defaults.
         selection: which frames count.
-        kwargs: of `torchmetrics.Metric`.
     """
 
     def __init__(
@@ -85,7 +84,6 @@ class SilentArea(FrameMean):
 
     Args:
         selection: which frames count, of those in which nothing sounds.
-        kwargs: of `torchmetrics.Metric`.
     """
 
     higher_is_better = False
@@ -110,7 +108,6 @@ class FalseArea(FrameMean):
 
     Args:
         selection: which frames count.
-        kwargs: of `torchmetrics.Metric`.
     """
 
     higher_is_better = False
@@ -130,7 +127,6 @@ class SoundingJaccard(FrameMean):
 
     Args:
         selection: which frames count, of those in which something sounds.
-        kwargs: of `torchmetrics.Metric`.
     """
 
     def update(
@@ -151,7 +147,6 @@ class MuteDrop(FrameMean):
 
     Args:
         selection: which frames count, of those in which something sounds.
-        kwargs: of `torchmetrics.Metric`.
     """
 
     plot_lower_bound = -1.0

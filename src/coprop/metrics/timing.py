@@ -26,7 +26,6 @@ class ControlPointScore(SummedMetric):
 
     Args:
         tolerance_s: seconds that the two of a pair may be apart, at least 0.
-        kwargs: of `torchmetrics.Metric`.
 
     Raises:
         CoPropError: a negative tolerance; from updates, times that are not finite.
@@ -66,7 +65,6 @@ class _EventError(SummedMetric):
 
     Args:
         limit_s: seconds that the two of a pair may be apart, at least 0.
-        kwargs: of `torchmetrics.Metric`.
 
     Raises:
         CoPropError: a negative limit; from updates, what `event_errors` rejects.
@@ -126,7 +124,6 @@ class OnsetError(_EventError):
 
     Args:
         limit_s: seconds that the two of a pair may be apart, at least 0.
-        kwargs: of `torchmetrics.Metric`.
     """
 
     kind = "onset"

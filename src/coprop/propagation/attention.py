@@ -20,7 +20,7 @@ from coprop.utils.brief import Brief
 
 _LONGEST_PERIOD = 10_000.0  # of the sines, as in Vaswani et al. 2017; AOT's weights expect it
 _NOT_ZERO = 1e-6  # keeps a grid of one row or column, whose last index is 0, from 0 / 0; as in AOT
-_WINDOW_RADIUS = 7  # tokens of stride 16: AOT's 15 x 15 window, 112 pixels to each side
+_RADIUS = 7  # tokens of stride 16: AOT's 15 x 15 window, 112 pixels to each side
 # Sides of the blocks of queries that short-term attention takes at once, in tokens. Of 4 to 16, on
 # a CPU, 8 takes the least time: smaller blocks copy more keys, larger ones score more in vain.
 _TILE = 8
@@ -122,7 +122,6 @@ class Window(Brief):
     Args:
         height: H, rows of the grid.
         width: W, its columns.
-        radius: r, tokens to each side; a window has (2r+1)^2 places.
         outside: (tiles, a b, (2r+1)^2) bool, which places lie outside the grid. Tiles of a x b
             tokens cover the grid, row by row; those at its end may reach beyond it.
 
@@ -132,16 +131,13 @@ class Window(Brief):
 
     height: int
     width: int
-    radius: int
     outside: Tensor
 
     @classmethod
-    def of(
-        cls, height: int, width: int, *, device: torch.device, radius: int = _WINDOW_RADIUS
-    ) -> Window:
+    def of(cls, height: int, width: int, *, device: torch.device) -> Window:
         """The windows of a grid."""
         (rows, a), (columns, b) = _tiles(height), _tiles(width)
-        offset = torch.arange(-radius, radius + 1, device=device)
+        offset = torch.arange(-_RADIUS, _RADIUS + 1, device=device)
 
         def beyond(tiles: int, side: int, length: int) -> Tensor:
             token = torch.arange(tiles * side, device=device)[:, None]
@@ -153,7 +149,7 @@ class Window(Brief):
 
         y, x = beyond(rows, a, height), beyond(columns, b, width)
         outside = y[:, None, :, None, :, None] | x[None, :, None, :, None, :]
-        return cls(height, width, radius, outside.reshape(rows * columns, a * b, -1))
+        return cls(height, width, outside.reshape(rows * columns, a * b, -1))
 
     def tiled(self, tokens: Tensor, num_heads: int, margin: int = 0) -> Tensor:
         """(B, H W, C) tokens in tiles, with those around: (B, h, tiles, (a+2m) (b+2m), d)."""
@@ -179,8 +175,8 @@ class Window(Brief):
 
         The token in row i and column j of a tile sees rows i to i + 2r and columns j to j + 2r.
         """
-        side, (_, a), (_, b) = 2 * self.radius + 1, _tiles(self.height), _tiles(self.width)
-        keys, reach = dense.shape[-1], b + 2 * self.radius
+        side, (_, a), (_, b) = 2 * _RADIUS + 1, _tiles(self.height), _tiles(self.width)
+        keys, reach = dense.shape[-1], b + 2 * _RADIUS
         leading = dense.shape[:-2].numel()
         return dense.as_strided(
             (leading, a, b, side, side),
@@ -232,13 +228,12 @@ class ShortTermAttention(nn.Module):
     Args:
         channels: C of the tokens.
         num_heads: divides C.
-        radius: of the window, in tokens; it has (2 radius + 1)^2 places.
     """
 
-    def __init__(self, channels: int, num_heads: int, radius: int = _WINDOW_RADIUS) -> None:
+    def __init__(self, channels: int, num_heads: int) -> None:
         super().__init__()
         self.num_heads = num_heads
-        places = (2 * radius + 1) ** 2
+        places = (2 * _RADIUS + 1) ** 2
         head_dim = channels // num_heads
         self.relative_emb_k = nn.Conv2d(channels, num_heads * places, 1, groups=num_heads)
         self.relative_emb_v = nn.Parameter(torch.zeros(num_heads, head_dim, places))
@@ -246,9 +241,9 @@ class ShortTermAttention(nn.Module):
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor, window: Window) -> Tensor:
         """Attend from tokens (B, N, C) to those of a frame of the same size."""
-        heads, r = self.num_heads, window.radius
+        heads = self.num_heads
         q = window.tiled(query, heads)
-        k, v = (window.tiled(x.to(query.dtype), heads, margin=r) for x in (key, value))
+        k, v = (window.tiled(x.to(query.dtype), heads, margin=_RADIUS) for x in (key, value))
         dense = (q / math.sqrt(q.shape[-1])) @ k.transpose(-1, -2)
         band = window.band(dense)
         scores = self._relative_scores(q)

@@ -91,13 +91,9 @@ class CutiePropagator(nn.Module):
 
     @torch.inference_mode()
     def start(self, frame: Tensor, audio: Tensor | None, mask: Tensor) -> CutieState:
-        """Begin at a keyframe.
+        """Begin at a keyframe, as `Propagator.start`.
 
-        Args:
-            frame: the keyframe, (1, 3, H, W).
-            audio: its sound, not looked at.
-            mask: its objects, as the class describes. K is the highest label, or the mask's
-                channels less one.
+        K is the mask's highest label, or its channels less one.
 
         Raises:
             ShapeError: shapes, types or value ranges other than the class describes, or B > 1.
@@ -121,13 +117,7 @@ class CutiePropagator(nn.Module):
         *,
         output_size: Size | None = None,
     ) -> tuple[Tensor, CutieState]:
-        """Follow the objects into the next frame.
-
-        Args:
-            frame: the frame.
-            audio: its sound, not looked at.
-            state: what `start`, or the step before, returned.
-            output_size: (height, width) of the logits; by default the frame's.
+        """Follow the objects into the next frame, as `Propagator.step`.
 
         Returns:
             Logits (1, K + 1, H, W), background first: the logarithms of Cutie's probabilities. And

@@ -144,13 +144,9 @@ class Sam2Propagator(nn.Module):
 
     @torch.inference_mode()
     def start(self, frame: Tensor, audio: Tensor | None, mask: Tensor) -> Sam2State:
-        """Begin at a keyframe.
+        """Begin at a keyframe, as `Propagator.start`.
 
-        Args:
-            frame: the keyframe, (1, 3, H, W).
-            audio: its sound, not looked at.
-            mask: its objects, as the class describes. K is the highest label, or the mask's
-                channels less one.
+        K is the mask's highest label, or its channels less one.
 
         Raises:
             ShapeError: shapes, types or value ranges other than the class describes, or B > 1.
@@ -173,16 +169,10 @@ class Sam2Propagator(nn.Module):
         *,
         output_size: Size | None = None,
     ) -> tuple[Tensor, Sam2State]:
-        """Follow the objects into the next frame.
+        """Follow the objects into the next frame, as `Propagator.step`.
 
         The model gives each object a logit of its own, and those of K objects are (0, l1, ..., lK):
         an object shows where it is likelier than not by itself, and likelier than the others.
-
-        Args:
-            frame: the frame, of any size.
-            audio: its sound, not looked at.
-            state: what `start`, or a step before, returned.
-            output_size: (height, width) of the logits; by default the frame's.
 
         Returns:
             Float logits (1, K + 1, H, W), background first, and the state after this frame.

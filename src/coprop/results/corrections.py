@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING
 
 from coprop.errors import CoPropError, MediaError
 from coprop.inference.carrier import Carrier
@@ -15,14 +15,14 @@ from coprop.inference.turns import turns_of
 from coprop.media.clip import Clip
 from coprop.prompts import Prompt, Prompts
 from coprop.result import Result, check_pair, check_result
-from coprop.results.saved_result import masks_folder
+from coprop.results.saved_result import LazyMasks, masks_folder
 from coprop.types import FrameMask
 
 if TYPE_CHECKING:
     from coprop.media.reader import Frame
 
 
-class CorrectedMasks(Sequence[FrameMask]):
+class CorrectedMasks(LazyMasks):
     """Masks of which some are others.
 
     Args:
@@ -41,21 +41,8 @@ class CorrectedMasks(Sequence[FrameMask]):
     def __len__(self) -> int:
         return len(self._before)
 
-    @overload
-    def __getitem__(self, index: int) -> FrameMask: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> tuple[FrameMask, ...]: ...
-
-    def __getitem__(self, index: int | slice) -> FrameMask | tuple[FrameMask, ...]:
-        if isinstance(index, slice):
-            return tuple(self[i] for i in range(*index.indices(len(self))))
-        at = range(len(self))[index]
-        return self._others[at] if at in self._others else self._before[at]
-
-    def __iter__(self) -> Iterator[FrameMask]:
-        for at, mask in enumerate(self._before):
-            yield self._others.get(at, mask)
+    def mask_at(self, place: int) -> FrameMask:
+        return self._others[place] if place in self._others else self._before[place]
 
 
 def corrected(

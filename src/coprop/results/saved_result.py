@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -37,7 +38,26 @@ class Head:
     is_keyframe: bool
 
 
-class StoredMasks(Sequence[FrameMask]):
+class LazyMasks(Sequence[FrameMask]):
+    """Masks that are made when they are asked for."""
+
+    @overload
+    def __getitem__(self, index: int) -> FrameMask: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[FrameMask, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> FrameMask | tuple[FrameMask, ...]:
+        if isinstance(index, slice):
+            return tuple(map(self.mask_at, range(*index.indices(len(self)))))
+        return self.mask_at(range(len(self))[index])
+
+    @abstractmethod
+    def mask_at(self, place: int) -> FrameMask:
+        """The mask at a place, from 0 on."""
+
+
+class StoredMasks(LazyMasks):
     """The masks of a result folder; each is read when it is asked for, and not kept.
 
     Args:
@@ -63,23 +83,10 @@ class StoredMasks(Sequence[FrameMask]):
     def __len__(self) -> int:
         return len(self.heads)
 
-    @overload
-    def __getitem__(self, index: int) -> FrameMask: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> tuple[FrameMask, ...]: ...
-
-    def __getitem__(self, index: int | slice) -> FrameMask | tuple[FrameMask, ...]:
-        if isinstance(index, slice):
-            return tuple(self._read(head) for head in self.heads[index])
-        return self._read(self.heads[index])
-
-    def __iter__(self) -> Iterator[FrameMask]:
-        return map(self._read, self.heads)
-
-    def _read(self, head: Head) -> FrameMask:
+    def mask_at(self, place: int) -> FrameMask:
         from PIL import Image, UnidentifiedImageError
 
+        head = self.heads[place]
         path = self.folder / f"{head.index:06d}.png"
         try:
             with Image.open(path) as picture:

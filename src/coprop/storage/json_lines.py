@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from coprop.errors import OutputError
-from coprop.storage.files import MOST_BYTES, differing, output_errors, parse_json, write_text
+from coprop.storage.files import (
+    MOST_BYTES,
+    differing,
+    output_errors,
+    parse_json,
+    read_json,
+    write_text,
+)
 from coprop.storage.locks import WriterLock
 
 _TAIL = 1 << 16  # bytes looked at in one go while the last line's end is searched
@@ -129,6 +136,21 @@ class JsonLines:
         if not isinstance(row, dict):
             raise self.damaged(number, "it is no JSON object")
         return row
+
+
+def settings_in(path: Path, remedy: str) -> dict[str, Any]:
+    """The settings that a file of JSON holds.
+
+    Raises:
+        OutputError: it is damaged; it tells the remedy, sentences.
+    """
+    try:
+        found = read_json(path)
+        if not isinstance(found, dict):
+            raise ValueError("it holds no settings")
+    except (OSError, ValueError) as error:
+        raise OutputError(f"{path} is damaged: {error}. {remedy}") from error
+    return found
 
 
 def refuse_other_settings(

@@ -70,20 +70,18 @@ def bootstrapped_cross_entropy(logits: Tensor, labels: Tensor, share: float) -> 
     return entropy.topk(worst, dim=1, sorted=False).values.mean(dim=1)
 
 
-def mining_share(step: int, steps: int, *, final: float = 0.15, ratio: float = 0.5) -> float:
-    """Which share of the pixels counts at a step: all at first, ``final`` from half-way on.
+def mining_share(step: int, steps: int) -> float:
+    """Which share of the pixels counts at a step: all at first, 15 % from half-way on, as AOT's.
 
     Args:
         step: from 0.
         steps: of the whole training.
-        final: the share at the end; AOT's.
-        ratio: when it is reached, as a part of the training; AOT's.
 
     >>> [mining_share(step, 100) for step in (0, 50, 99)]
     [1.0, 0.15, 0.15]
     """
-    progress = min(step / max(ratio * steps, 1.0), 1.0)
-    return progress * final + (1 - progress)
+    progress = min(step / max(0.5 * steps, 1.0), 1.0)
+    return progress * 0.15 + (1 - progress)
 
 
 def soft_jaccard(logits: Tensor, labels: Tensor) -> Tensor:

@@ -15,9 +15,10 @@ import torch
 
 from coprop.errors import CheckpointError, CoPropError, OutputError
 from coprop.storage.files import differing, output_errors, read_json, replacing
-from coprop.storage.json_lines import JsonLines
+from coprop.storage.json_lines import JsonLines, settings_in
 from coprop.storage.locks import WriterLock
 from coprop.training.recipes import present_names
+from coprop.utils.brief import first_line
 from coprop.utils.extras import needs
 
 CHECKPOINTS, EVENTS, FINAL = "checkpoints", "events", "final"
@@ -89,13 +90,7 @@ class RunFolder:
                 f"{self.path} holds a training already; go on with it (--resume automatic), or "
                 "give another folder."
             )
-        try:
-            before = read_json(path)
-        except (OSError, ValueError) as error:
-            raise OutputError(f"{path} is damaged: {error}; give another folder.") from error
-        if not isinstance(before, dict):
-            raise OutputError(f"{path} is damaged: it holds no settings; give another folder.")
-        before = present_names(before)
+        before = present_names(settings_in(path, "Give another folder."))
         differ = [
             f"{name} was {_short(before.get(name))}, is {_short(settings.get(name))}"
             for name in differing(before, settings, _FREE)
@@ -164,8 +159,8 @@ def write_tensors(path: Path, content: Mapping[str, Any]) -> None:
                 os.fsync(file.fileno())  # else a new name may come before its content to the disk
         except RuntimeError as error:  # how PyTorch tells that its writer failed
             raise OutputError(
-                f"cannot write {path}: {_reason(error)}. A file that was there before stays; make "
-                "room on the disk, and go on from there."
+                f"cannot write {path}: {first_line(error)}. A file that was there before stays; "
+                "make room on the disk, and go on from there."
             ) from error
 
 
@@ -184,7 +179,7 @@ def read_checkpoint(path: Path, parts: Mapping[str, Any]) -> int:
             part.load_state_dict(content[name])
     except Exception as error:  # a damaged file makes PyTorch raise errors of every kind
         raise CheckpointError(
-            f"{path} is not a checkpoint of this training, or it is damaged: {_reason(error)} "
+            f"{path} is not a checkpoint of this training, or it is damaged: {first_line(error)}. "
             "Remove it to go on from the one before."
         ) from error
     return step
@@ -276,7 +271,3 @@ def _finite(value: Any) -> Any:
 def _short(value: object) -> str:
     text = repr(value)
     return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 3]}..."
-
-
-def _reason(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)

@@ -1,14 +1,15 @@
-"""In which precision networks compute, and where that is found out."""
+"""Where networks compute, and in which precision."""
 
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import nn
 
 from coprop.errors import CoPropError
+from coprop.utils.brief import first_line
 from coprop.utils.checks import shown
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
@@ -17,6 +18,23 @@ hardware, and float32 elsewhere."""
 
 _CUDA_BFLOAT16 = 8  # major compute capability from which GPUs have it (Ampere); older ones emulate
 _CPU_FLAGS = ("amx_bf16", "amx_tile", "avx512_bf16")  # any of them, as torch names them
+
+
+def checked_device(value: Any) -> torch.device:
+    """The device of a name, after trying it.
+
+    Raises:
+        CoPropError: no name of a device, or one that cannot be used here.
+    """
+    try:
+        device = torch.device(value)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
+        raise CoPropError(
+            "device must be one that computes here, such as 'cpu' or 'cuda', got "
+            f"{shown(value)}: {first_line(error)}."
+        ) from error
+    return device
 
 
 def as_dtype(value: object, device: torch.device) -> torch.dtype:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,12 @@ import torch
 from huggingface_hub import try_to_load_from_cache
 from safetensors import SafetensorError
 
+from coprop.checkpoints.transformers_models import place_of, whole
 from coprop.errors import CheckpointError, CoPropError, LanguageModelError
 from coprop.utils.brief import first_line
 from coprop.utils.extras import needs
-from coprop.utils.paths import AnyPath, as_path
+from coprop.utils.paths import AnyPath
 
-_HUB_ID = re.compile(r"\w[\w.-]*(/[\w.-]+)?")  # owner/name
 _EXAMPLE = "Qwen/Qwen2-Audio-7B-Instruct"
 
 
@@ -42,9 +42,7 @@ def load(
     if load_in_4bit:
         with needs("bitsandbytes", "bitsandbytes", "load_in_4bit"):
             import bitsandbytes  # noqa: F401
-    folder = as_path("name_or_folder", name, error=CheckpointError)
-    if not folder.is_dir() and (not isinstance(name, str) or not _HUB_ID.fullmatch(name)):
-        raise _unusable(name, "there is no such folder")
+    place_of("name_or_folder", name, partial(_unusable, name))
     origin = {
         "revision": revision or "main",
         "local_files_only": local_files_only,
@@ -102,13 +100,8 @@ def _load_model(name: AnyPath, config: Any, options: dict[str, Any]) -> Any:
         kind = AutoModelForSeq2SeqLM  # transformers files Audio Flamingo 3 there
         if type(config) not in MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING:
             raise _unusable(name, f"transformers has none of type {config.model_type!r}")
-    with torch.random.fork_rng(devices=[]):  # loading draws none of the caller's numbers
-        model, report = kind.from_pretrained(
-            name, config=config, output_loading_info=True, **options
-        )
-    if missing := sorted(report["missing_keys"]):
-        raise _unusable(name, f"its weights lack {len(missing)} tensors, such as {missing[0]}")
-    return model
+    read = partial(kind.from_pretrained, name, config=config, **options)
+    return whole(read, partial(_unusable, name))
 
 
 def _four_bits(dtype: torch.dtype | str) -> Any:

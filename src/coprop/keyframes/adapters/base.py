@@ -111,14 +111,7 @@ class NetworkAdapter(ABC):
         return None if self.batching.frames == 1 else 1
 
     def __call__(self, frames: Tensor, audio: Tensor) -> Tensor:
-        """Logits of what sounds in each frame.
-
-        Args:
-            frames: (K, 3, H, W) RGB in [0, 1].
-            audio: (K, samples) mono sound of each, in [-1, 1] at `sample_rate`.
-
-        Returns:
-            (K, C, H, W) float32 logits at the frames' size, on their device.
+        """Logits as of `KeyframeModel`, float32, on the frames' device.
 
         Raises:
             ShapeError: other shapes, or a K that the mode cannot serve.

@@ -141,11 +141,7 @@ class CallableSegmenter:
         self.vggish = _vggish(audio, sample_rate, vggish)
 
     def __call__(self, frames: Tensor, audio: Tensor) -> Tensor:
-        """The function's logits, at the frames' size where it has a size of its own.
-
-        Args:
-            frames: (K, 3, H, W) RGB in [0, 1].
-            audio: (K, samples) the sound of each.
+        """The function's logits as of `KeyframeModel`; resized where it has a size of its own.
 
         Raises:
             ShapeError: other shapes, or a K that the mode cannot serve.

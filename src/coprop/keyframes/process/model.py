@@ -133,14 +133,7 @@ class ProcessModel:
         return self.adapter.keyframes_per_call
 
     def __call__(self, frames: Tensor, audio: Tensor) -> Tensor:
-        """Logits of what sounds in each frame.
-
-        Args:
-            frames: (K, 3, H, W) RGB in [0, 1].
-            audio: (K, samples) the sound of each, mono in [-1, 1].
-
-        Returns:
-            (K, C, H, W) logits, on the frames' device.
+        """Logits as of `KeyframeModel`, on the frames' device.
 
         Raises:
             ShapeError: other shapes.

@@ -26,14 +26,16 @@ class RemoteNetwork(StandIn):
 
     Args:
         client: the worker.
+
+    Attributes:
         used: which part of the output is wanted (`worker.chosen`); None for all of it.
     """
 
-    def __init__(self, client: WorkerClient, used: tuple[str, ...] | None = None) -> None:
+    def __init__(self, client: WorkerClient) -> None:
         super().__init__()
         description = client.description
         self.client = client
-        self.used = used
+        self.used: tuple[str, ...] | None = None
         self.class_names = tuple(description["classes"])
         self.is_network: bool = description["network"]
         self.__name__ = description["name"]
