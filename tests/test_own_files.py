@@ -153,3 +153,25 @@ def test_result_of_a_part_is_exported_with_its_video(
     done = CliRunner().invoke(app, [*line, "--start", "0.2", "--end", "0.8"])
     assert done.exit_code == 0, done.output
     assert (tmp_path / "out" / "exports" / "muted.mp4").exists()
+
+
+@pytest.mark.parametrize("name", ["masks", "result.json", "overlay.mp4"])
+def test_links_in_a_loop_are_answered_in_a_sentence(
+    pipeline: CoProp, clip: Path, tmp_path: Path, name: str
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / name).symlink_to(out / name)
+    with pytest.raises(OutputError):
+        pipeline(clip).save(out)
+    result = CliRunner().invoke(app, ["run", str(clip), "--out", str(out), "--quiet"])
+    assert result.exit_code == 1
+    assert result.stderr.startswith("coprop: ")
+    assert result.stderr.count("\n") == 1
+    assert clip.is_file()
+    if name == "masks":  # a folder that is another's is not replaced
+        with pytest.raises(OutputError, match="cannot write"):
+            pipeline(clip).save(out, force=True)
+    else:
+        pipeline(clip).save(out, force=True)
+        assert len(Result.load(out).masks) == len(pipeline(clip).masks)

@@ -29,7 +29,7 @@ from coprop.storage.files import (
 from coprop.storage.json_lines import refuse_other_settings, settings_in
 from coprop.storage.locks import WriterLock
 from coprop.types import FrameMask, Progress
-from coprop.utils.paths import AnyPath, as_path
+from coprop.utils.paths import AnyPath, as_path, real_path
 
 SETTINGS = "retime.json"
 """What the masks in a folder depend on; the only file in it that the run does not have."""
@@ -93,7 +93,7 @@ def retime(
     found = videos_of(run, folder)
     _spare_input(run, out)
     result = Retimed()
-    places = {"predictions": str(run.folder.resolve()), "videos": str(folder.resolve())}
+    places = {"predictions": str(real_path(run.folder)), "videos": str(real_path(folder))}
     files = {clip: [out / path.relative_to(run.folder) for path in run.paths(clip)] for clip in run}
     with WriterLock.of_folder(out):
         replaced = chain(*files.values()) if force else None
@@ -197,7 +197,7 @@ def _white(predictions: Predictions) -> int:
 
 
 def _spare_input(run: PredictionRun, out: Path) -> None:
-    given, target = run.folder.resolve(), out.resolve()
+    given, target = real_path(run.folder), real_path(out)
     if target == given or given in target.parents or target in given.parents:
         raise OutputError(
             f"{out} and the predictions in {run.folder} lie in one another; choose another folder, "

@@ -47,7 +47,10 @@ def pipeline() -> CoProp:
 
 SIMPLE: dict[str, tuple[Callable[[], object], str]] = {
     "Audio": (lambda: sound(10), "Audio(160000 samples at 16000 Hz, 10.000 s)"),
-    "Segment": (lambda: Segment(0, 2.5), "Segment(start_s=0.0, end_s=2.5, categories=())"),
+    "Segment": (
+        lambda: Segment(0, 2.5),
+        "Segment(start_s=0.0, end_s=2.5, categories=(), label_names=())",
+    ),
     "no change": (lambda: points(1, 0), "ControlPoints(0 changes, 1 step)"),
     "ControlPoints": (
         lambda: points(93, 2),

@@ -17,6 +17,7 @@ from coprop.errors import CoPropError
 from coprop.storage.files import one_a_line
 from coprop.storage.json_lines import JsonLines, refuse_other_settings
 from coprop.utils.brief import text_of
+from coprop.utils.paths import real_path
 
 if TYPE_CHECKING:
     from coprop.cli.detect import DetectOptions
@@ -67,11 +68,11 @@ class DetectionJob:
         settings = {**self.about, **_settings(self.options)}
         with rows.lock():
             done = {_path_of(row, rows, number, settings) for number, row in rows}
-            left = [file for file in self.files if str(file.resolve()) not in done]
+            left = [file for file in self.files if str(real_path(file)) not in done]
             failures = self._work(
                 left,
                 lambda file, content: rows.append(
-                    {"path": str(file.resolve()), **content, "settings": settings}
+                    {"path": str(real_path(file)), **content, "settings": settings}
                 ),
             )
         self._print_summary(len(left), failures)

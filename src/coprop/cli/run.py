@@ -32,6 +32,7 @@ from coprop.cli.prompt_options import pictures_of, prompts_of
 from coprop.cli.summary import summary
 from coprop.errors import MissingAudioError, OutputError
 from coprop.export.targets import FOLDER, TARGETS, remove_exports
+from coprop.utils.paths import real_path
 
 if TYPE_CHECKING:
     from coprop.pipeline import CoProp
@@ -110,7 +111,7 @@ class RunOptions:
 
     def __post_init__(self) -> None:
         if self.out == Path(_NAMED_AFTER_VIDEO):
-            named = _NAMED_AFTER_VIDEO.replace("VIDEO", self.video.resolve().stem)
+            named = _NAMED_AFTER_VIDEO.replace("VIDEO", real_path(self.video).stem)
             object.__setattr__(self, "out", Path(named))
 
     @property
@@ -240,9 +241,9 @@ def _spare_inputs(out: Path, inputs: Sequence[Path]) -> None:
     from coprop.media.writer import spare_inputs
 
     spare_inputs(out, inputs)
-    exports = (out / FOLDER).resolve()
+    exports = real_path(out / FOLDER)
     for path in inputs:
-        if exports in path.resolve().parents:
+        if exports in real_path(path).parents:
             raise OutputError(
                 f"{path} is among the exports of the result in {out}, which --force would remove. "
                 "Choose another folder."

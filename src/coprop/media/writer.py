@@ -32,7 +32,7 @@ from coprop.storage.files import (
 )
 from coprop.storage.locks import WriterLock
 from coprop.types import AudioTrack, ControlPoints, FrameMask, Segment
-from coprop.utils.paths import AnyPath, as_path
+from coprop.utils.paths import AnyPath, as_path, real_path
 from coprop.values.given_sound import GivenSound, as_track
 
 _RUNS = 3  # zlib's Z_RLE
@@ -264,9 +264,9 @@ def spare_inputs(directory: Path, inputs: Iterable[Path]) -> None:
     Raises:
         OutputError: one of them is, or lies in, what would be removed.
     """
-    removed = {(directory / name).resolve() for name in (MASKS, OVERLAY, TIMELINE, RESULT)}
+    removed = {real_path(directory / name) for name in (MASKS, OVERLAY, TIMELINE, RESULT)}
     for path in inputs:
-        if {path.resolve(), path.resolve().parent} & removed:
+        if {real_path(path), real_path(path).parent} & removed:
             raise OutputError(
                 f"{path} is part of the result in {directory}, which force=True (on the command "
                 "line, --force) would remove. Choose another folder."

@@ -45,3 +45,8 @@ def as_path(name: str, value: object, *, error: type[CoPropError] = CoPropError)
         if fault.errno == errno.ENAMETOOLONG:
             raise error(f"{name} is longer than names of files can be: {text[:60]}...") from fault
     return Path(text)
+
+
+def real_path(path: Path) -> Path:
+    """Where a path leads: `Path.resolve`, which raises where links form a loop, without that."""
+    return Path(os.path.realpath(path))

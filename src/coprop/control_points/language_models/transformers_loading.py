@@ -16,7 +16,7 @@ from coprop.checkpoints.transformers_models import place_of, whole
 from coprop.errors import CheckpointError, CoPropError, LanguageModelError
 from coprop.utils.brief import first_line
 from coprop.utils.extras import needs
-from coprop.utils.paths import AnyPath
+from coprop.utils.paths import AnyPath, real_path
 
 _EXAMPLE = "Qwen/Qwen2-Audio-7B-Instruct"
 
@@ -117,7 +117,7 @@ def _four_bits(dtype: torch.dtype | str) -> Any:
 def _identity(name: AnyPath, revision: str) -> str:
     """A folder's full path, or the hub's id with the commit that was loaded."""
     if Path(name).is_dir():
-        return str(Path(name).resolve())
+        return str(real_path(Path(name)))
     file = try_to_load_from_cache(str(name), "config.json", revision=revision)
     # The hub's cache keeps each commit's files in a folder of its name.
     return f"{name}@{Path(file).parent.name if isinstance(file, str) else revision}"

@@ -19,7 +19,7 @@ from coprop.errors import DatasetError
 from coprop.storage.files import parse_json
 from coprop.types import Audio, AudioTrack
 from coprop.utils.checks import as_number
-from coprop.utils.paths import AnyPath, as_path
+from coprop.utils.paths import AnyPath, as_path, real_path
 from coprop.values.given_sound import GivenSound, as_track
 
 _SAME_SOUND = 1e-7
@@ -252,8 +252,8 @@ def _bands(value: Any, where: str) -> tuple[float, ...] | None:
 
 
 def _line(example: Example, folder: Path) -> str:
-    audio = example.audio.resolve()
-    here = folder.resolve()
+    audio = real_path(example.audio)
+    here = real_path(folder)
     inside = audio.is_relative_to(here)
     row: dict[str, Any] = {
         "audio": audio.relative_to(here).as_posix() if inside else str(audio),
