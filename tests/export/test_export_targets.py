@@ -242,6 +242,17 @@ class TestLoad:
             (lambda c: {**c, "frames": 3}, "not as coprop writes it"),
             (lambda c: {**c, "frames": [{"index": 0}]}, "not as coprop writes it"),
             (lambda c: {**c, "segments": [{"start_s": 2, "end_s": 1}]}, "not as coprop writes it"),
+            (lambda c: {**c, "segments": [3]}, "not as coprop writes it"),
+            *(
+                (
+                    lambda c, labels=labels: {
+                        **c,
+                        "segments": [{"start_s": 0, "end_s": 1, "labels": labels}],
+                    },
+                    "not as coprop writes it",
+                )
+                for labels in (5, ["dog"], {"a": "dog"}, {"1": 5}, {"0": "dog"})
+            ),
             (lambda c: {**c, "control_points": []}, "not as coprop writes it"),
             (lambda c: {**c, "height": None}, "not as coprop writes it"),
         ],

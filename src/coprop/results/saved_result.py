@@ -148,7 +148,13 @@ def read_result(
         )
     try:
         return _parsed(folder, content)
-    except (KeyError, TypeError, ValueError, IndexError) as error:  # CoPropError among them
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+        IndexError,
+        AttributeError,
+    ) as error:  # CoPropError among them
         kind = "" if isinstance(error, CoPropError) else f"{type(error).__name__}: "
         raise MediaError(
             f"{path} is not as coprop writes it ({kind}{error}); run the pipeline again."
@@ -190,5 +196,5 @@ def _head(row: Mapping[str, Any]) -> Head:
 def _segment(row: Mapping[str, Any]) -> Segment:
     named = row.get("categories", ())
     categories = tuple(Category(each["name"], each["probability"]) for each in named)
-    labels = tuple((int(label), name) for label, name in row.get("labels", {}).items())
+    labels = tuple((int(label), name) for label, name in dict(row.get("labels", {})).items())
     return Segment(float(row["start_s"]), float(row["end_s"]), categories, labels)
