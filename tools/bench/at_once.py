@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -31,6 +30,7 @@ import torch
 from torch import Tensor
 
 from coprop import Audio, AudioInsertPropagator, ControlPoints, CoProp
+from coprop.bench.memory import peak_mib
 from coprop.bench.stopwatch import counted
 from coprop.media.clip import Clip
 from coprop.types import AudioTrack
@@ -50,7 +50,7 @@ def one(video: Path, number: int) -> dict[str, Any]:
             labels.append(np.packbits(mask.labels).tobytes().hex())
     return {
         "cpu_s": (time.process_time() - begun) / len(labels),
-        "mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "mib": peak_mib(),
         "labels": labels,
     }
 

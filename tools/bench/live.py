@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from coprop import CoProp, KeyframeSegmenter
+from coprop.bench.memory import peak_mib
 from coprop.keyframes.segmenter import SegmenterConfig
 from coprop.media.clip import Clip
 from coprop.metrics.functional import control_point_scores
@@ -116,7 +117,7 @@ def memory_mib() -> float:
     if status.exists():
         line = next(x for x in status.read_text("ascii").splitlines() if x.startswith("VmRSS"))
         return int(line.split()[1]) / 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return peak_mib() or math.nan
 
 
 def whole_run(pipeline: CoProp, loop: Loop, count: int) -> tuple[list[Any], tuple[float, ...]]:

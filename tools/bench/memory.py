@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -25,6 +24,7 @@ from pathlib import Path
 import av
 import numpy as np
 
+from coprop.bench.memory import peak_mib
 from coprop.media.audio_file import AudioFile
 from coprop.media.reader import VideoFile
 
@@ -66,9 +66,7 @@ def write_clip(path: Path, seconds: float, fps: int, pause_s: int = 0) -> None:
 def measure(path: Path, segments_at_once: int, run: bool) -> None:
     """Runs the pipeline in this process and prints frames, masked frames and peak MiB."""
     count = counted_in_a_run if run else counted_in_a_stream
-    frames, masked = count(path, segments_at_once)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB, but bytes on macOS
-    print(frames, masked, peak / (2**20 if sys.platform == "darwin" else 2**10))
+    print(*count(path, segments_at_once), peak_mib())
 
 
 def counted_in_a_stream(path: Path, segments_at_once: int) -> tuple[int, int]:

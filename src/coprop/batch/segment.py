@@ -82,16 +82,17 @@ class Segment:
         self.exports = _checked_exports(exports)
         self.out = as_path("out", out, error=OutputError).absolute()
         self.column, self.force = column, force
-        self._tracks: dict[str, Any] = {"video_track": video_track, "audio_track": audio_track}
+        tracks = {"video_track": video_track, "audio_track": audio_track}
+        self._tracks: dict[str, Any] = {
+            name: None if track is None else index(name, track) for name, track in tracks.items()
+        }
         self._make = pipeline
         self._pipeline: CoProp | None = None
-        for name, track in self._tracks.items():
-            self._tracks[name] = None if track is None else index(name, track)
         given = (
             {"pipeline": _name_of(pipeline)} if settings is None else _checked_settings(settings)
         )
-        tracks = {name: track for name, track in self._tracks.items() if track is not None}
-        self.settings = {**given, **tracks, "exports": list(self.exports)}
+        chosen = {name: track for name, track in self._tracks.items() if track is not None}
+        self.settings = {**given, **chosen, "exports": list(self.exports)}
         self._opened = False
 
     def __getstate__(self) -> dict[str, Any]:

@@ -235,7 +235,7 @@ class PretrainedModel(nn.Module):
         except FileNotFoundError:
             raise _not_found(name, "it has no config.json") from None
         except OSError as error:
-            raise _not_found(name, str(error)) from error
+            raise _not_found(name, first_line(error)) from error
         except (ValueError, RecursionError) as error:
             raise CheckpointError(
                 f"the config.json of {name} is damaged ({error}); save the model again."
@@ -264,7 +264,7 @@ def _downloaded(name: str, files: Sequence[str], options: dict[str, Any]) -> Pat
     except (OSError, ValueError) as error:  # those of the hub among them
         if said := why_not(name, error):
             raise CheckpointError(said) from error
-        raise _not_found(name, str(error)) from error
+        raise _not_found(name, first_line(error)) from error
     return paths[0].parent
 
 
@@ -285,9 +285,8 @@ def _as_config(config_type: type[Config], config: Any, source: str) -> Config:
 
 
 def _not_found(name: AnyPath, reason: str) -> CheckpointError:
-    said = reason.strip().partition("\n")[0].rstrip(".")
     return CheckpointError(
-        f"there is no model at {name}: {said}. Give a folder that save_pretrained() wrote, "
+        f"there is no model at {name}: {reason}. Give a folder that save_pretrained() wrote, "
         "or the id of a model on the hub, such as owner/name."
     )
 

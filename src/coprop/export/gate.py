@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from coprop.results.saved_result import Head
-
-if TYPE_CHECKING:
-    pass
 
 FADE_S = 0.005
 """How long the sound takes to come and to go, inside what is heard: a sharp edge would click."""

@@ -147,7 +147,7 @@ class MotionAgreement:
     def __call__(
         self, masks: Tensor, frames: Tensor, times_s: Sequence[float], sound: GivenSound, /
     ) -> InstanceScores:
-        """See `InstanceScorer`; sound may be given in any form that `coprop.utils.paths` takes.
+        """See `InstanceScorer`; sound may be in any form that `coprop.values.given_sound` takes.
 
         Raises:
             ShapeError: masks or frames of other shapes, or of other values than numbers.

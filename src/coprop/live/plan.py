@@ -49,7 +49,7 @@ class LivePlan:
         self._keyframe_s = 0.0  # start of the last span
         self._started = False  # whether there has been a keyframe
         self._second = False  # whether its segment has had its second keyframe
-        self._labelled = Segment(0.0, 0.0)  # what the labels of its masks stand for
+        self._segment = Segment(0.0, math.inf)  # what is known of it so far
 
     @property
     def control_points(self) -> ControlPoints:
@@ -72,7 +72,7 @@ class LivePlan:
         if change.kind != "ends":
             self._begun = change
             self._second = False
-            self._labelled = Segment(0.0, 0.0)
+            self._segment = Segment(change.time_s, math.inf)
             self._add_span(self._begun, change.time_s)
 
     def turn(
@@ -105,7 +105,7 @@ class LivePlan:
 
     def masked(self, mask: FrameMask, names: Mapping[int, str]) -> None:
         """A keyframe of the segment that is heard now has this mask, with labels of these names."""
-        self._labelled = self._labelled.labelled(mask, names)
+        self._segment = self._segment.labelled(mask, names)
 
     def finish(self, last_s: float | None, duration_s: float) -> None:
         """The last frame was shown at a time; what is still heard ends with it."""
@@ -128,9 +128,8 @@ class LivePlan:
     def _end(self, begun: Change, end_s: float) -> None:
         end_s = max(end_s, begun.time_s)
         self._schedule.end(end_s)
-        segment = Segment(begun.time_s, end_s)
+        segment = replace(self._segment, end_s=end_s)
         heard = stretch(segment, (begun.time_s + end_s) / 2)
         named = name_sound(self._namer, self._sound, heard)
-        labels = self._labelled.label_names
-        self.segments.append(replace(segment, categories=named, label_names=labels))
+        self.segments.append(replace(segment, categories=named))
         self._begun = None

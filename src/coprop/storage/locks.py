@@ -12,6 +12,7 @@ from typing import Any
 
 from coprop.errors import LockedError
 from coprop.storage.files import output_errors
+from coprop.utils.forks import after_fork
 
 _posix: Any
 _windows: Any
@@ -31,7 +32,6 @@ _UNSUPPORTED = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS}
 _ATTEMPTS = 100  # each fails only if another writer ended at that very moment
 _LOOK_S = 0.05  # between two looks at a lock that is waited for
 _held: weakref.WeakSet[WriterLock] = weakref.WeakSet()
-_fork_watched = False
 
 
 class WriterLock:
@@ -56,7 +56,7 @@ class WriterLock:
     ) -> None:
         self._descriptor = _acquired(path, what, time.monotonic() + wait_s)
         self._release = weakref.finalize(self, _release, self._descriptor, path, made, os.getpid())
-        _watch_forks()
+        after_fork(_close_copies)
         _held.add(self)
 
     @classmethod
@@ -140,15 +140,8 @@ def _release(descriptor: int, path: Path, made: Path | None, process: int) -> No
             made.rmdir()
 
 
-def _watch_forks() -> None:
-    """Forked workers close their copies, so that a lock ends with the process that took it."""
-    global _fork_watched
-    if not _fork_watched and hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=_close_copies)
-    _fork_watched = True
-
-
 def _close_copies() -> None:
+    """Of forked workers, so that a lock ends with the process that took it."""
     for lock in list(_held):
         if lock._release.alive:
             with suppress(OSError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import weakref
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from typing import Any
 from coprop.errors import CoPropError
 from coprop.keyframes.process.launch import Launch
 from coprop.keyframes.process.running import Running, raise_told
+from coprop.utils.forks import after_fork
 
 _clients: weakref.WeakSet[WorkerClient] = weakref.WeakSet()
 
@@ -98,7 +98,7 @@ class WorkerClient:
         self._lock = threading.RLock()
         self._closed = False
         self._running = None
-        _watch_forks()
+        after_fork(_leave_all)
         _clients.add(self)
 
     def _leave(self) -> None:
@@ -117,16 +117,6 @@ class WorkerClient:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._forget()
-
-
-_fork_watched = False
-
-
-def _watch_forks() -> None:
-    global _fork_watched
-    if not _fork_watched and hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=_leave_all)
-    _fork_watched = True
 
 
 def _leave_all() -> None:
