@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from coprop.encoders.released import ReleasedNetwork, check_frames
 
-_SIZE = 320
+_SIZE, _STEP = 320, 32  # of the longer side, and what a side is a multiple of
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _WIDTH, _NARROW = 64, 16
 _HEIGHTS = (7, 6, 5, 4)  # of the U's inside the first four stages; the deeper two do not pool
@@ -25,7 +25,7 @@ class U2Net(ReleasedNetwork):
     """(B, 3, H, W) RGB in [0, 1] -> how salient each pixel is.
 
     It knows no class: people, animals, instruments and cars are objects to it. It was trained on
-    320 x 320, to which `saliency` resizes.
+    320 x 320; `saliency` resizes the longer side to that, and leaves the picture its shape.
 
     Keep it in float32: two of its layers add 228 and 1361 to what is nearly the opposite, and
     bfloat16 has too few digits for that. There the mean saliency of a pixel is 0.01 to 0.13 off.
@@ -72,11 +72,13 @@ class U2Net(ReleasedNetwork):
         return logits
 
     def saliency(self, frames: Tensor) -> Tensor:
-        """(B, 3, H, W) of any size -> (B, H, W) in [0, 1], float32, by way of 320 x 320."""
+        """(B, 3, H, W) of any size -> (B, H, W) in [0, 1], float32, by way of 320 pixels a side."""
         check_frames(frames)
+        scale = _SIZE / max(frames.shape[-2:])
+        size = [max(round(side * scale / _STEP), 1) * _STEP for side in frames.shape[-2:]]
         # A resized frame may be a little brighter than white or darker than black.
         small = F.interpolate(
-            frames.float(), (_SIZE, _SIZE), mode="bilinear", align_corners=False, antialias=True
+            frames.float(), size, mode="bilinear", align_corners=False, antialias=True
         ).clamp(0, 1)
         probabilities = self(small).float().sigmoid()
         return _resized(probabilities, frames).squeeze(1)
@@ -110,7 +112,7 @@ class _Pyramid(nn.Module):
         for up in self.up:
             rung = rungs.pop()
             x = up(torch.cat([_resized(x, rung), rung], 1))
-        return x + entered
+        return x.add_(entered)
 
 
 class _Dilated(nn.Module):
@@ -138,12 +140,12 @@ class _Dilated(nn.Module):
         x = rungs.pop()
         for up in self.up:
             x = up(torch.cat([x, rungs.pop()], 1))
-        return x + entered
+        return x.add_(entered)
 
 
 def _conv(before: int, after: int, dilation: int = 1) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv2d(before, after, 3, padding=dilation, dilation=dilation), nn.ReLU()
+        nn.Conv2d(before, after, 3, padding=dilation, dilation=dilation), nn.ReLU(inplace=True)
     )
 
 
