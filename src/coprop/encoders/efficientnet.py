@@ -55,7 +55,7 @@ def convolve(conv: nn.Conv2d, norm: Any, x: Tensor, padding: Any = None) -> Tens
     own = (conv.weight, norm.weight, norm.bias, norm.running_mean, norm.running_var)
     changing = torch.is_grad_enabled() or torch.compiler.is_compiling()
     if changing or any(tensor.is_inference() for tensor in own):  # which tell no changes
-        weight, bias = _folded(*own, norm.eps)
+        weight, bias = _folded(own, norm.eps)
     else:
         kept = _KEPT.get(conv)
         if kept is None or not kept.is_of(own):
@@ -65,10 +65,9 @@ def convolve(conv: nn.Conv2d, norm: Any, x: Tensor, padding: Any = None) -> Tens
     return F.conv2d(x, weight, bias, conv.stride, padding, conv.dilation, conv.groups)
 
 
-def _folded(
-    weight: Tensor, factor: Tensor, added: Tensor, mean: Tensor, variance: Tensor, eps: float
-) -> tuple[Tensor, Tensor]:
+def _folded(tensors: tuple[Tensor, ...], eps: float) -> tuple[Tensor, Tensor]:
     """Weight and bias of a convolution that normalises as well."""
+    weight, factor, added, mean, variance = tensors
     scale = factor * (variance + eps).rsqrt()
     return weight * scale[:, None, None, None], added - mean * scale
 
@@ -90,7 +89,7 @@ class _Kept:
 
     @classmethod
     def of(cls, tensors: tuple[Tensor, ...], eps: float) -> _Kept:
-        weight, bias = _folded(*tensors, eps)
+        weight, bias = _folded(tensors, eps)
         versions = tuple(tensor._version for tensor in tensors)
         # As convolutions of maps whose channels come last read it.
         weight = weight.contiguous(memory_format=torch.channels_last)
