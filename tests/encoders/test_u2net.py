@@ -62,23 +62,6 @@ def test_frames_of_any_size(u2net: U2Net, size: tuple[int, int]) -> None:
     assert 0 <= float(saliency.min()) <= float(saliency.max()) <= 1
 
 
-@pytest.mark.parametrize(
-    ("size", "seen"), [((252, 448), (192, 320)), ((448, 336), (320, 256)), ((9, 400), (32, 320))]
-)
-def test_the_picture_keeps_its_shape(
-    u2net: U2Net, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], seen: tuple[int, int]
-) -> None:
-    shown: list[tuple[int, ...]] = []
-
-    def forward(frames: torch.Tensor) -> torch.Tensor:
-        shown.append(tuple(frames.shape[-2:]))
-        return frames[:, :1]
-
-    monkeypatch.setattr(u2net, "forward", forward)
-    assert u2net.saliency(torch.rand(1, 3, *size)).shape == (1, *size)
-    assert shown == [seen]
-
-
 def test_saliency_follows_the_frames_size(u2net: U2Net) -> None:
     large = u2net.saliency(frames("deeplab_image"))  # the same picture
     assert large.shape == (1, 513, 513)

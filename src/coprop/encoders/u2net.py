@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from coprop.encoders.released import ReleasedNetwork, check_frames
 
-_SIZE, _STEP = 320, 32  # of the longer side, and what a side is a multiple of
+_SIZE = 320
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _WIDTH, _NARROW = 64, 16
 _HEIGHTS = (7, 6, 5, 4)  # of the U's inside the first four stages; the deeper two do not pool
@@ -25,7 +25,8 @@ class U2Net(ReleasedNetwork):
     """(B, 3, H, W) RGB in [0, 1] -> how salient each pixel is.
 
     It knows no class: people, animals, instruments and cars are objects to it. It was trained on
-    320 x 320; `saliency` resizes the longer side to that, and leaves the picture its shape.
+    320 x 320, to which `saliency` resizes. A picture that keeps its shape, its longer side at 320,
+    would cost .6 to .8 of the time, but other things stand out in it.
 
     Keep it in float32: two of its layers add 228 and 1361 to what is nearly the opposite, and
     bfloat16 has too few digits for that. There the mean saliency of a pixel is 0.01 to 0.13 off.
@@ -72,13 +73,11 @@ class U2Net(ReleasedNetwork):
         return logits
 
     def saliency(self, frames: Tensor) -> Tensor:
-        """(B, 3, H, W) of any size -> (B, H, W) in [0, 1], float32, by way of 320 pixels a side."""
+        """(B, 3, H, W) of any size -> (B, H, W) in [0, 1], float32, by way of 320 x 320."""
         check_frames(frames)
-        scale = _SIZE / max(frames.shape[-2:])
-        size = [max(round(side * scale / _STEP), 1) * _STEP for side in frames.shape[-2:]]
         # A resized frame may be a little brighter than white or darker than black.
         small = F.interpolate(
-            frames.float(), size, mode="bilinear", align_corners=False, antialias=True
+            frames.float(), (_SIZE, _SIZE), mode="bilinear", align_corners=False, antialias=True
         ).clamp(0, 1)
         probabilities = self(small).float().sigmoid()
         return _resized(probabilities, frames).squeeze(1)
