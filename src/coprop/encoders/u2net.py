@@ -111,7 +111,7 @@ class _Pyramid(nn.Module):
         for up in self.up:
             rung = rungs.pop()
             x = up(torch.cat([_resized(x, rung), rung], 1))
-        return x.add_(entered)
+        return x + entered
 
 
 class _Dilated(nn.Module):
@@ -139,7 +139,7 @@ class _Dilated(nn.Module):
         x = rungs.pop()
         for up in self.up:
             x = up(torch.cat([x, rungs.pop()], 1))
-        return x.add_(entered)
+        return x + entered
 
 
 def _conv(before: int, after: int, dilation: int = 1) -> nn.Sequential:

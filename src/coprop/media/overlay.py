@@ -28,7 +28,7 @@ LONGEST_SIDE = 4096
 BT709, LIMITED_RANGE = 1, 1
 
 _QUICKER = "partitions=i8x8,i4x4:subme=1"
-"""Of the preset veryfast, two thirds of its time for files of the same size and quality."""
+"""To the preset veryfast: two thirds of its time, the same quality, files 2 to 7 % larger."""
 
 
 class OverlayFile(TimedVideo):
