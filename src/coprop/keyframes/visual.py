@@ -206,8 +206,8 @@ def _strongest(maps: Tensor) -> Tensor:
     for axis in (2, 3):  # one after the other: a tenth of the time of pooling in both
         places = maps.shape[axis] - side + 1
         maps = reduce(torch.add, [maps.narrow(axis, i, places) for i in range(side)])
-    highest: Tensor = maps.amax(dim=(2, 3))
-    return highest / (side * side)
+    strongest: Tensor = maps.amax(dim=(2, 3)) / side**2
+    return strongest
 
 
 def _small(frames: Tensor) -> Tensor:

@@ -167,7 +167,7 @@ class Devices:
             if self._ended.is_set():
                 return
             picture = converter.reformat(frame, format="rgb24", threads=1).to_ndarray()
-            self._pictures.append((time.monotonic(), picture))
+            self._pictures.append((time.monotonic(), np.asarray(picture, dtype=np.uint8)))
 
     def _listen(self) -> None:
         mono = av.AudioResampler(format="flt", layout="mono", rate=self.sample_rate)
