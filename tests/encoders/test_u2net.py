@@ -44,6 +44,13 @@ def test_bfloat16_finds_the_same_object_roughly(u2net: U2Net) -> None:
     assert float(((found > 0.5) == (expected > 0.5)).float().mean()) > 0.93
 
 
+def test_it_can_be_trained() -> None:
+    with torch.inference_mode(False), torch.enable_grad():
+        network = U2Net()
+        network(torch.rand(1, 3, 33, 40)).sum().backward()
+        assert all(p.grad is not None for p in network.parameters())
+
+
 def test_shapes_without_memory() -> None:
     with torch.device("meta"):
         network, video = U2Net(), torch.zeros(4, 3, 720, 1280)

@@ -15,7 +15,7 @@ from coprop.keyframes.grounded import GroundedNetwork
 from coprop.keyframes.groups import families, sounding_groups
 from coprop.keyframes.mask_decoder import MaskDecoder, in_the_picture
 from coprop.keyframes.selection import Selection
-from coprop.keyframes.visual import PRESENCE_CUES, VisualEvidence, VisualRecognizer
+from coprop.keyframes.visual import PRESENCE_CUES, VisualEvidence, VisualRecognizer, _strongest
 
 GROUPS = tuple(sounding_groups())
 
@@ -29,6 +29,14 @@ def network() -> GroundedNetwork:
 def frames_of(height: int, width: int, batch: int = 1) -> Tensor:
     generator = torch.Generator().manual_seed(height + width)
     return torch.rand(batch, 3, height, width, generator=generator)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 9), (7, 4)])
+def test_the_strongest_is_that_of_places_pooled(size: tuple[int, int]) -> None:
+    maps = torch.rand(2, 5, *size)
+    side = min(3, *size)
+    pooled = torch.nn.functional.avg_pool2d(maps, side, 1).amax(dim=(2, 3))
+    torch.testing.assert_close(_strongest(maps), pooled)
 
 
 def scripted_evidence(**seen: float) -> VisualEvidence:

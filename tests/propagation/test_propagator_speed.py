@@ -16,6 +16,7 @@ from torch._dynamo.utils import counters
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from coprop.encoders import efficientnet
 from coprop.encoders.efficientnet import convolve
 from coprop.errors import AudioError, ShapeError
 from coprop.propagation import AudioInsertPropagator, PropagationState
@@ -121,6 +122,42 @@ def test_folded_normalisation_is_the_normalisation(name: Any) -> None:
         torch.testing.assert_close(convolve(conv, norm, x), expected, rtol=1e-5, atol=1e-5)
 
 
+def test_what_is_kept_of_folding_is_of_the_present_weights() -> None:
+    """Written to in place, replaced and loaded, the weights count; unchanged, they are kept."""
+    conv, norm = nn.Conv2d(3, 8, 3, bias=False), FrozenBatchNorm2d(8)
+    x = torch.rand(1, 3, 6, 6)
+
+    def writes() -> None:
+        norm.running_mean.add_(0.1)
+
+    def replaces() -> None:
+        conv.weight.data = conv.weight.data * 2
+
+    def exchanges() -> None:
+        conv.weight = nn.Parameter(conv.weight.detach() + 1)
+
+    def loads() -> None:
+        conv.load_state_dict({"weight": torch.rand_like(conv.weight)})
+
+    for change in (writes, replaces, exchanges, loads):
+        with torch.no_grad():
+            change()
+            first, again = convolve(conv, norm, x), convolve(conv, norm, x)
+            assert torch.equal(first, again)
+        expected = convolve(conv, norm, x)  # with gradients nothing is kept
+        torch.testing.assert_close(first, expected.detach(), rtol=1e-5, atol=1e-5)
+
+
+def test_folding_is_done_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    conv, norm, done = nn.Conv2d(3, 8, 1, bias=False), FrozenBatchNorm2d(8), []
+    folded = efficientnet._folded
+    monkeypatch.setattr(efficientnet, "_folded", lambda *x: done.append(x) or folded(*x))
+    with torch.inference_mode():
+        for _ in range(3):
+            convolve(conv, norm, torch.rand(1, 3, 4, 4))
+    assert len(done) == 1
+
+
 def test_folding_learns_as_the_two_modules_do() -> None:
     conv, norm = nn.Conv2d(3, 8, 3, bias=False).double(), FrozenBatchNorm2d(8).double()
     norm.running_var.uniform_(0.5, 2)
@@ -133,8 +170,9 @@ def test_folding_learns_as_the_two_modules_do() -> None:
     torch.testing.assert_close(folded, expected)
 
 
-def test_maps_stay_with_channels_last(small: AudioInsertPropagator, clip: Clip) -> None:
-    frames, audio, mask = clip
+@pytest.mark.parametrize("batch", [1, 2])
+def test_maps_stay_with_channels_last(small: AudioInsertPropagator, clip: Clip, batch: int) -> None:
+    frames, audio, mask = (x[:batch] for x in clip)
     seen: list[Tensor] = []
     decoder = small.network.decoder
     hooks = [
@@ -149,6 +187,8 @@ def test_maps_stay_with_channels_last(small: AudioInsertPropagator, clip: Clip) 
             hook.remove()
     assert len(seen) == 5
     assert all(x.is_contiguous(memory_format=torch.channels_last) for x in seen)
+    # Of B = 1 many strides would do; this is how torch itself tells.
+    assert all(torch.empty_like(x).stride() == x.stride() for x in seen)
 
 
 @pytest.mark.parametrize("objects", [0, 1, 4, 10])

@@ -65,7 +65,8 @@ class DeepLab(ReleasedNetwork):
         Raises:
             ShapeError: frames of another shape, or not floats.
         """
-        coarse = self.coarse_logits(frames)
+        # On CPUs a map of each class by itself is both resized and compared with others faster.
+        coarse = self.coarse_logits(frames).contiguous()
         rows, columns = (_STRIDE * (size - 1) + 1 for size in coarse.shape[-2:])
         # Corners are aligned: a place of the coarse map is one pixel's.
         logits = F.interpolate(coarse, (rows, columns), mode="bilinear", align_corners=True)
@@ -113,8 +114,8 @@ class _Block(nn.Sequential):
         output = x
         for layer in self:
             output = layer(output)
-        return x + output if self.adds else output
+        return output.add_(x) if self.adds else output
 
 
 def _conv_relu(before: int, after: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(before, after, 1), nn.ReLU())
+    return nn.Sequential(nn.Conv2d(before, after, 1), nn.ReLU(inplace=True))

@@ -8,8 +8,11 @@ equals; timm itself takes seconds to load.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -34,8 +37,8 @@ TAPS = (1, 2, 4)
 def convolve(conv: nn.Conv2d, norm: Any, x: Tensor, padding: Any = None) -> Tensor:
     """A convolution without bias and the batch normalisation after it, in one.
 
-    Its running statistics are used, never the batch's. Scaling the weights costs a hundredth of a
-    pass over the maps, and neither ``state_dict`` nor training knows of it.
+    Its running statistics are used, never the batch's. Neither ``state_dict`` nor training knows of
+    the scaled weights: they are kept from call to call only where no gradients are.
 
     Args:
         conv: its weights, stride, dilation and groups are used.
@@ -49,10 +52,58 @@ def convolve(conv: nn.Conv2d, norm: Any, x: Tensor, padding: Any = None) -> Tens
     >>> torch.allclose(convolve(conv, norm, x), norm(conv(x)), atol=1e-5)
     True
     """
-    scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
-    weight, bias = conv.weight * scale[:, None, None, None], norm.bias - norm.running_mean * scale
+    own = (conv.weight, norm.weight, norm.bias, norm.running_mean, norm.running_var)
+    changing = torch.is_grad_enabled() or torch.compiler.is_compiling()
+    if changing or any(tensor.is_inference() for tensor in own):  # which tell no changes
+        weight, bias = _folded(own, norm.eps)
+    else:
+        kept = _KEPT.get(conv)
+        if kept is None or not kept.is_of(own):
+            _KEPT[conv] = kept = _Kept.of(own, norm.eps)
+        weight, bias = kept.weight, kept.bias
     padding = conv.padding if padding is None else padding
     return F.conv2d(x, weight, bias, conv.stride, padding, conv.dilation, conv.groups)
+
+
+def _folded(tensors: tuple[Tensor, ...], eps: float) -> tuple[Tensor, Tensor]:
+    """Weight and bias of a convolution that normalises as well."""
+    weight, factor, added, mean, variance = tensors
+    scale = factor * (variance + eps).rsqrt()
+    return weight * scale[:, None, None, None], added - mean * scale
+
+
+@dataclass(frozen=True, eq=False)
+class _Kept:
+    """Scaled weights, and what they were made of.
+
+    Args:
+        made_of: the tensors; as long as their memory is held here, no others can lie there.
+        versions: how often each had been written to.
+        weight, bias: of `_folded`.
+    """
+
+    made_of: tuple[Tensor, ...]
+    versions: tuple[int, ...]
+    weight: Tensor
+    bias: Tensor
+
+    @classmethod
+    def of(cls, tensors: tuple[Tensor, ...], eps: float) -> _Kept:
+        weight, bias = _folded(tensors, eps)
+        versions = tuple(tensor._version for tensor in tensors)
+        # As convolutions of maps whose channels come last read it.
+        weight = weight.contiguous(memory_format=torch.channels_last)
+        return cls(tuple(tensor.detach() for tensor in tensors), versions, weight, bias)
+
+    def is_of(self, tensors: tuple[Tensor, ...]) -> bool:
+        """Whether the tensors are what they were."""
+        return all(
+            new.data_ptr() == old.data_ptr() and new._version == version
+            for new, old, version in zip(tensors, self.made_of, self.versions, strict=True)
+        )
+
+
+_KEPT: WeakKeyDictionary[nn.Conv2d, _Kept] = WeakKeyDictionary()
 
 
 class EfficientNetLite0(nn.Module):

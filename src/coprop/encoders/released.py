@@ -82,7 +82,7 @@ class ConvReLU6(nn.Sequential):
         convolution = nn.Conv2d(
             before, after, kernel, stride, padding, dilation=dilation, groups=groups
         )
-        super().__init__(convolution, nn.ReLU6())
+        super().__init__(convolution, nn.ReLU6(inplace=True))
         self.pads = stride == 2 and kernel == 3
 
     def forward(self, x: Tensor) -> Tensor:

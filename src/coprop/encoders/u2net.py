@@ -25,7 +25,8 @@ class U2Net(ReleasedNetwork):
     """(B, 3, H, W) RGB in [0, 1] -> how salient each pixel is.
 
     It knows no class: people, animals, instruments and cars are objects to it. It was trained on
-    320 x 320, to which `saliency` resizes.
+    320 x 320, to which `saliency` resizes. A picture that keeps its shape, its longer side at 320,
+    would cost .6 to .8 of the time, but other things stand out in it.
 
     Keep it in float32: two of its layers add 228 and 1361 to what is nearly the opposite, and
     bfloat16 has too few digits for that. There the mean saliency of a pixel is 0.01 to 0.13 off.
@@ -143,7 +144,7 @@ class _Dilated(nn.Module):
 
 def _conv(before: int, after: int, dilation: int = 1) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv2d(before, after, 3, padding=dilation, dilation=dilation), nn.ReLU()
+        nn.Conv2d(before, after, 3, padding=dilation, dilation=dilation), nn.ReLU(inplace=True)
     )
 
 

@@ -56,8 +56,9 @@ class MaskDecoder(nn.Module):
         saliency = visual.saliency.float()
         mask = torch.lerp(mask, *_known(visual, groups.float()))
         mask = torch.lerp(mask, saliency, _HALF * _is_same(mask, saliency))
-        unknown = self._unrecognised(visual)
-        mask = torch.where(other[:, None, None, None] > 0, unknown, mask)
+        if (other > 0).any():
+            unknown = self._unrecognised(visual)
+            mask = torch.where(other[:, None, None, None] > 0, unknown, mask)
         return mask.logit(eps=_LEAST)
 
     def _unrecognised(self, visual: VisualEvidence) -> Tensor:
@@ -119,7 +120,9 @@ class _Spread(nn.Module):
             for x in self.query_key(features).chunk(2, dim=1)
         )
         value = repeat(cues, "k c h w -> k heads (h w) c", heads=self.heads)
-        spread = F.scaled_dot_product_attention(query, key, value)
+        # On CPUs attention takes a fifth of the time where values are as wide as keys.
+        wide = F.pad(value, (0, key.shape[-1] - value.shape[-1]))
+        spread = F.scaled_dot_product_attention(query, key, wide)[..., : value.shape[-1]]
         mixed: Tensor = self.mix(rearrange(spread, "k heads (h w) c -> k (heads c) h w", h=h, w=w))
         return cues + mixed
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from coprop.errors import MediaError, MissingAudioError
@@ -161,10 +162,12 @@ class Devices:
             self._ended.set()
 
     def _look(self) -> None:
+        converter = VideoReformatter()  # one for all: making it costs more than a small frame
         for frame in self._camera.decode(video=0):
             if self._ended.is_set():
                 return
-            self._pictures.append((time.monotonic(), frame.to_ndarray(format="rgb24")))
+            picture = converter.reformat(frame, format="rgb24", threads=1).to_ndarray()
+            self._pictures.append((time.monotonic(), np.asarray(picture, dtype=np.uint8)))
 
     def _listen(self) -> None:
         mono = av.AudioResampler(format="flt", layout="mono", rate=self.sample_rate)

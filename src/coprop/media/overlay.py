@@ -9,6 +9,7 @@ from typing import cast
 import av
 import numpy as np
 from av.video.codeccontext import VideoCodecContext
+from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
@@ -26,6 +27,9 @@ LONGEST_SIDE = 4096
 
 BT709, LIMITED_RANGE = 1, 1
 
+_QUICKER = "partitions=i8x8,i4x4:subme=1"
+"""To the preset veryfast: two thirds of its time, the same quality, files 2 to 7 % larger."""
+
 
 class OverlayFile(TimedVideo):
     """An MP4 that is written frame by frame, with the sound interleaved as it goes.
@@ -41,6 +45,7 @@ class OverlayFile(TimedVideo):
         self, path: Path, first: Frame, sound: Sound | None, origin_s: float = 0.0
     ) -> None:
         self._tints = Tints()
+        self._converter = VideoReformatter()  # kept: making one costs more than a small frame
         super().__init__(first.time_base or MICROSECOND)
         self._origin = round(Fraction(origin_s) / self._time_base)
         self._container = av.open(f"file:{path}", "w", format="mp4")
@@ -69,7 +74,7 @@ class OverlayFile(TimedVideo):
         context.colorspace = context.color_primaries = context.color_trc = BT709
         context.color_range = LIMITED_RANGE
         if encoder == "libx264":
-            context.options = {"preset": "veryfast", "crf": "20"}
+            context.options = {"preset": "veryfast", "crf": "20", "x264-params": _QUICKER}
         else:
             context.bit_rate = max(self._video.width * self._video.height * 4, 64_000)
 
@@ -89,12 +94,14 @@ class OverlayFile(TimedVideo):
         pts = self.pts(frame)
         painted = _padded(paint(frame.image, labels, self._tints))
         picture = av.VideoFrame.from_ndarray(painted, format="rgb24")
-        picture = picture.reformat(
+        picture = self._converter.reformat(
+            picture,
             width=self._video.width,
             height=self._video.height,
             format="yuv420p",
             dst_colorspace=BT709,
             dst_color_range=LIMITED_RANGE,
+            threads=1,
         )
         self._encode(picture, pts, sound_until=pts * self._time_base)
 

@@ -11,6 +11,7 @@ import av
 import numpy as np
 from av.buffer import Buffer
 from av.container import InputContainer
+from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
@@ -104,7 +105,7 @@ class VideoFile:
             self._pixel_aspect = stream.sample_aspect_ratio or Fraction(1)
         self.has_audio = self.contents.has_audio
         self._coded_size = first.width, first.height
-        self.height, self.width = _upright(_rgb(first, self._coded_size), first).shape[:2]
+        self.height, self.width = _upright(self._rgb(first, VideoReformatter()), first).shape[:2]
 
     def __repr__(self) -> str:
         told = [brief(self.path.name), f"{self.width} x {self.height}"]
@@ -126,7 +127,7 @@ class VideoFile:
             start = self.contents.start
             decoded = _decoded(container, stream, self.contents)
             shown = timed(decoded, start, step, stamp_of(container))
-            index = -1
+            converter, index = VideoReformatter(), -1
             for index, (frame, time, is_last) in enumerate(shown):
                 lasts_s = (frame.duration or 0) * time_base
                 if is_last and end_s is not None and end_s > time * time_base:
@@ -135,7 +136,7 @@ class VideoFile:
                 yield Frame(
                     index,
                     float((time - start) * time_base),
-                    _upright(_rgb(frame, self._coded_size), frame),
+                    _upright(self._rgb(frame, converter), frame),
                     time - start,
                     time_base,
                     float(lasts_s) if known else None,
@@ -143,6 +144,15 @@ class VideoFile:
                 )
             if index < 0:  # it was another file when it was opened first
                 raise MediaError(f"{self.path} is damaged: none of its frames can be decoded.")
+
+    def _rgb(self, frame: av.VideoFrame, converter: VideoReformatter) -> NDArray[np.uint8]:
+        """(H, W, 3) RGB; a stream that changes its size keeps that of its beginning.
+
+        A converter of its own, with its threads, would cost a small frame more than decoding does.
+        """
+        width, height = self._coded_size
+        picture = converter.reformat(frame, width, height, "rgb24", threads=1)
+        return np.asarray(picture.to_ndarray(), dtype=np.uint8)
 
 
 def _decoded(
@@ -187,12 +197,6 @@ def _decoded(
             f"{contents.path} is damaged: {where} it cannot be decoded any further "
             f"({failure.strerror}). Repair it, or cut it there."
         ) from failure
-
-
-def _rgb(frame: av.VideoFrame, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """The picture as (H, W, 3) RGB; a stream that changes its size keeps that of its beginning."""
-    picture = frame.to_ndarray(format="rgb24", width=size[0], height=size[1])
-    return np.asarray(picture, dtype=np.uint8)
 
 
 def _display_matrix(frame: av.VideoFrame) -> tuple[int, int, int, int] | None:

@@ -61,8 +61,12 @@ def to_tokens(grid: Tensor) -> Tensor:
 
 
 def to_grid(tokens: Tensor, height: int, width: int) -> Tensor:
-    """(B, H * W, C) to (B, C, H, W)."""
-    return tokens.transpose(1, 2).reshape(tokens.shape[0], tokens.shape[2], height, width)
+    """(B, H * W, C) to (B, C, H, W), whose channels come last in memory.
+
+    By way of (B, H, W, C): a view of B = 1 that is made from (B, C, H * W) has strides by which
+    torch takes it for one whose channels come first, and goes on with copies in that order.
+    """
+    return tokens.reshape(len(tokens), height, width, -1).permute(0, 3, 1, 2)
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, num_heads: int) -> Tensor:
@@ -122,8 +126,9 @@ class Window(Brief):
     Args:
         height: H, rows of the grid.
         width: W, its columns.
-        outside: (tiles, a b, (2r+1)^2) bool, which places lie outside the grid. Tiles of a x b
-            tokens cover the grid, row by row; those at its end may reach beyond it.
+        outside: (tiles, a b, (2r+1)^2), what is added to scores: -inf for places outside the grid,
+            else 0. Tiles of a x b tokens cover the grid, row by row; those at its end may reach
+            beyond it.
 
     >>> Window.of(17, 29, device=torch.device("cpu")).outside.shape
     torch.Size([12, 48, 225])
@@ -149,7 +154,8 @@ class Window(Brief):
 
         y, x = beyond(rows, a, height), beyond(columns, b, width)
         outside = y[:, None, :, None, :, None] | x[None, :, None, :, None, :]
-        return cls(height, width, outside.reshape(rows * columns, a * b, -1))
+        added = torch.zeros_like(outside, dtype=torch.float32).masked_fill_(outside, -math.inf)
+        return cls(height, width, added.reshape(rows * columns, a * b, -1))
 
     def tiled(self, tokens: Tensor, num_heads: int, margin: int = 0) -> Tensor:
         """(B, H W, C) tokens in tiles, with those around: (B, h, tiles, (a+2m) (b+2m), d)."""
@@ -248,7 +254,7 @@ class ShortTermAttention(nn.Module):
         band = window.band(dense)
         scores = self._relative_scores(q)
         scores.view(band.shape).add_(band)
-        weights = scores.masked_fill_(window.outside, -math.inf).softmax(-1)
+        weights = scores.add_(window.outside).softmax(-1)
         # The scores are read; the weights take their place.
         window.band(dense.zero_()).copy_(weights.view(band.shape))
         out = (dense @ v).add_(self._relative_values(weights))
