@@ -42,7 +42,7 @@ class PropagationOptions:
     most: int = _MOST
     learning_rate: float = 1e-3
     slower: float = 1.0
-    teacher_forcing: float = 0.35
+    teacher_forcing: float = 0.2
     workers: int = 0
     bfloat16: bool = False
 
@@ -149,7 +149,7 @@ def _loss(propagator: AudioInsertPropagator, bfloat16: bool, batch: SequenceBatc
             batch.frames.to(device),
             batch.sounds.to(device),
             batch.keyframe_masks.to(device),
-            num_objects=propagator.config.max_objects,
+            num_objects=int(batch.keyframe_masks.max()),
             masks=list(later) if batch.teacher_forcing else None,
         )
     losses = [
