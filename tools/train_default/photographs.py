@@ -51,7 +51,7 @@ class Course:
 class MovingPhotograph(Brief):
     """A photograph of an object, the view and the object moving, perhaps with things before it.
 
-    Places are in units of half the frame, from -1 to 1, as `torch.nn.functional.grid_sample` has it.
+    Places are in units of half the frame, from -1 to 1, as `F.grid_sample` has it.
 
     Args:
         picture: (4, H, W) RGB and the object's mask, in [0, 1].

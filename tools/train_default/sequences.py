@@ -85,6 +85,7 @@ def random_sequence(
     library: Library, rng: np.random.Generator, size: tuple[int, int], options: SequenceOptions
 ) -> Sequence:
     """A sequence over 0.3 to 6 s, composed of the library's pictures and recordings."""
+    scene: Scene | MovingPhotograph
     if library.photographs and rng.random() < _PHOTOGRAPHS:
         scene, groups = _photograph(library, rng, size)
         followed = [0]
@@ -116,7 +117,7 @@ def random_sequence(
     ]
     keyframe_mask = _paint(shown[0][1], identities)
     if rng.random() < 0.6:
-        keyframe_mask = _as_segmented(keyframe_mask, shown[0][1], rng)
+        keyframe_mask = as_segmented(keyframe_mask, shown[0][1], rng)
     return Sequence(
         torch.stack([torch.from_numpy(frame).permute(2, 0, 1) for frame, _ in shown]).float() / 255,
         torch.stack([windows.centred(float(t))[0] for t in times_s]),
@@ -234,7 +235,7 @@ def _label(
     return label
 
 
-def _as_segmented(
+def as_segmented(
     label: NDArray[np.uint8], masks: NDArray[np.bool_], rng: np.random.Generator
 ) -> NDArray[np.uint8]:
     """The mask as a segmenter would give it: too small or too large, with holes, with a bit more.
