@@ -134,7 +134,7 @@ def random_scene(
     background, pan = _random_background(library, rng, size, motion)
     columns = rng.permutation(len(sources))
     sprites = tuple(
-        _random_sprite(rng, source, column, len(sources), motion)
+        random_sprite(rng, source, column, len(sources), motion)
         for source, column in zip(sources, columns, strict=True)
     )
     return Scene(background, pan, sprites, tuple(source.group for source in sources), size)
@@ -158,9 +158,18 @@ def _random_background(
     return np.ascontiguousarray(background), (corner, velocity)
 
 
-def _random_sprite(
+def random_sprite(
     rng: np.random.Generator, source: Source, column: int, columns: int, motion: float
 ) -> Sprite:
+    """A cut-out in one of the columns of the frame, with a path of its own.
+
+    Args:
+        rng: the source of all randomness.
+        source: the picture.
+        column: in which of the columns it begins.
+        columns: how many the frame is divided into.
+        motion: 0 for a still one, 1 for usual speeds.
+    """
     picture = _cropped(load_picture(source.path))
     if rng.random() < 0.5:
         picture = picture[:, ::-1]

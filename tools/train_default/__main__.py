@@ -20,6 +20,7 @@ PACKAGE is a copy of SOURCES of at most 64 MB, to train on another machine, whic
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 from dataclasses import replace
 from pathlib import Path
@@ -106,11 +107,17 @@ def new_propagator(encoders: Path, config: PropagatorConfig) -> AudioInsertPropa
     return propagator
 
 
-def see_as(propagator: AudioInsertPropagator, folder: Path) -> None:
-    """Takes all but the audio modules, which begin anew, of other weights."""
+def go_on_from(propagator: AudioInsertPropagator, folder: Path) -> None:
+    """Takes over other weights; audio modules that hear through another encoder begin anew."""
+    started = json.loads((folder / "propagator" / "config.json").read_text(encoding="utf-8"))
+    hears_alike = started["audio_encoder"] == propagator.config.audio_encoder
     weights = load_file(folder / "propagator" / "model.safetensors")
-    seen = {n: x.float() for n, x in weights.items() if not n.startswith("audio_insert.")}
-    propagator.network.load_state_dict(seen, strict=False)
+    known = {
+        name: x.float()
+        for name, x in weights.items()
+        if hears_alike or not name.startswith("audio_insert.")
+    }
+    propagator.network.load_state_dict(known, strict=False)
 
 
 def sounds_of(network: GroundedNetwork, arguments: argparse.Namespace) -> list[EmbeddedSounds]:
@@ -200,7 +207,7 @@ def train_propagator(arguments: argparse.Namespace) -> None:
         batch=arguments.batch, workers=arguments.workers, bfloat16=arguments.bfloat16
     )
     if arguments.start:
-        see_as(propagator, arguments.start)
+        go_on_from(propagator, arguments.start)
         options = replace(options, slower=_SLOWER)
     if arguments.steps is not None:
         options = replace(options, steps=arguments.steps)
@@ -300,7 +307,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, help="of the training, if not the usual number")
     parser.add_argument("--sounds", type=int, default=6000, help="to learn hearing from")
     parser.add_argument("--scenes", type=int, default=1400, help="to fit what is seen to")
-    parser.add_argument("--start", type=Path, help="weights to go on from, but for hearing")
+    parser.add_argument("--start", type=Path, help="weights to go on from")
     parser.add_argument("--composed", type=int, default=2600, help="sounds to learn changes from")
     parser.add_argument("--plain", action="store_true", help="a propagator that does not listen")
     parser.add_argument("--batch", type=int, default=2, help="sequences in a batch")

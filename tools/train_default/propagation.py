@@ -14,7 +14,7 @@ from coprop.propagation.propagator import AudioInsertPropagator
 from coprop.training.losses import bootstrapped_cross_entropy, soft_jaccard
 from tools.benchmark.library import Library
 from tools.train_default.loop import LoopOptions, train
-from tools.train_default.sequences import SequenceOptions, random_sequence, random_size
+from tools.train_default.sequences import VOID, SequenceOptions, random_sequence, random_size
 
 _WORST = 0.25  # of the pixels count: a small object's are drowned by the background's otherwise
 _FEWEST, _MOST = 4, 6  # frames of a sequence
@@ -42,7 +42,7 @@ class PropagationOptions:
     most: int = _MOST
     learning_rate: float = 1e-3
     slower: float = 1.0
-    teacher_forcing: float = 0.35
+    teacher_forcing: float = 0.2
     workers: int = 0
     bfloat16: bool = False
 
@@ -144,12 +144,13 @@ def _loss(propagator: AudioInsertPropagator, bfloat16: bool, batch: SequenceBatc
     """Cross-entropy of the worst pixels and soft Jaccard over the frames after the keyframe."""
     device = next(propagator.parameters()).device
     later = batch.labels[:, 1:].to(device).unbind(1)
+    known = [batch.keyframe_masks.max(), batch.labels[batch.labels != VOID].max()]
     with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
         outputs = propagator.unroll(
             batch.frames.to(device),
             batch.sounds.to(device),
             batch.keyframe_masks.to(device),
-            num_objects=propagator.config.max_objects,
+            num_objects=int(max(known)),
             masks=list(later) if batch.teacher_forcing else None,
         )
     losses = [

@@ -1,5 +1,7 @@
 """Sequences in which only sound can tell: what a keyframe shows falls silent, and sounds again.
 
+Half are composed of cut-outs, half are photographs that move.
+
 A sequence begins with a keyframe in which some of the things in the picture sound. Control points
 would say when that changes; here none of them is known. So the propagator has to hear it: followed
 things fall silent one by one or together, others take over, silent look-alikes stand by.
@@ -21,21 +23,23 @@ from coprop.context import AudioWindows
 from coprop.types import Audio
 from tools.benchmark.library import SOURCE_RATE, Library, random_picture, random_recording
 from tools.benchmark.mixing import Schedule, render
-from tools.benchmark.scene import Scene, random_scene
+from tools.benchmark.scene import Scene, random_scene, random_sprite
+from tools.train_default.photographs import MovingPhotograph, random_photograph
 
 VOID = 255
 _SIZES = ((145, 257), (193, 257), (241, 241), (193, 337), (257, 337), (257, 449))  # h, w in pixels
-_SIZE_SHARES = (0.2, 0.25, 0.15, 0.2, 0.12, 0.08)  # large frames are what is used, but cost most
+_SIZE_SHARES = (0.1, 0.25, 0.1, 0.2, 0.15, 0.2)  # large frames are what is used, but cost most
+_PHOTOGRAPHS = 0.5
 _LEAD_S = 1.0  # of sound before the keyframe: windows are centred
 _AMBIGUOUS_S = 0.06  # at a change a window holds as much of the one as of the other
 _BLUR_S = 0.04  # the longest exposure
 
 Course = Literal["stays", "falls silent", "returns"]
 _COURSES: tuple[Course, ...] = ("stays", "falls silent", "returns")
-_COURSE_SHARES = (0.45, 0.25, 0.3)
+_COURSE_SHARES = (0.5, 0.22, 0.28)
 # Keyframes may be wrong, or what sounds be out of the picture, or nothing be heard: as long as the
 # sound stays what it was at the keyframe, its mask is to stay too.
-_UNRELATED, _SILENT = 0.25, 0.5
+_UNRELATED, _SILENT = 0.35, 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,12 +85,13 @@ def random_sequence(
     library: Library, rng: np.random.Generator, size: tuple[int, int], options: SequenceOptions
 ) -> Sequence:
     """A sequence over 0.3 to 6 s, composed of the library's pictures and recordings."""
-    groups = [str(g) for g in rng.choice(library.groups, rng.integers(2, 4), replace=False)]
-    if rng.random() < 0.25:
-        groups.append(groups[0])  # a look-alike, which has another voice or none
-    pictures = [random_picture(library, rng, group) for group in groups]
-    scene = random_scene(library, rng, pictures, size=size, motion=float(rng.uniform(0.3, 4)))
-    followed = rng.permutation(len(groups))[: int(rng.integers(1, 3))].tolist()
+    scene: Scene | MovingPhotograph
+    if library.photographs and rng.random() < _PHOTOGRAPHS:
+        scene, groups = _photograph(library, rng, size)
+        followed = [0]
+    else:
+        scene, groups = _composition(library, rng, size)
+        followed = rng.permutation(len(groups))[: int(rng.integers(1, 3))].tolist()
     times_s = _LEAD_S + np.r_[0.0, np.cumsum(_intervals_s(rng, options.num_frames - 1))]
     duration_s = float(times_s[-1]) + _LEAD_S
     planned = _schedule(rng, len(groups), followed, float(times_s[-1]), duration_s)
@@ -102,7 +107,7 @@ def random_sequence(
     identities = np.zeros(len(groups), dtype=np.uint8)
     # One for all, as binary keyframes ask for, or one each.
     identities[followed] = 1
-    if rng.random() < 0.3:
+    if rng.random() < 0.2:
         identities[followed] = rng.permutation(options.identities)[: len(followed)] + 1
     exposure_s = float(rng.uniform(0.01, _BLUR_S)) if rng.random() < 0.2 else 0.0
     shown = [_show(scene, float(t), exposure_s) for t in times_s]
@@ -112,13 +117,45 @@ def random_sequence(
     ]
     keyframe_mask = _paint(shown[0][1], identities)
     if rng.random() < 0.6:
-        keyframe_mask = _as_segmented(keyframe_mask, shown[0][1], rng)
+        keyframe_mask = as_segmented(keyframe_mask, shown[0][1], rng)
     return Sequence(
         torch.stack([torch.from_numpy(frame).permute(2, 0, 1) for frame, _ in shown]).float() / 255,
         torch.stack([windows.centred(float(t))[0] for t in times_s]),
         torch.from_numpy(np.stack(labels)).long(),
         torch.from_numpy(keyframe_mask).long(),
     )
+
+
+def _composition(
+    library: Library, rng: np.random.Generator, size: tuple[int, int]
+) -> tuple[Scene, list[str]]:
+    """Cut-outs over a background, and what they are."""
+    groups = [str(g) for g in rng.choice(library.groups, rng.integers(2, 4), replace=False)]
+    if rng.random() < 0.25:
+        groups.append(groups[0])  # a look-alike, which has another voice or none
+    pictures = [random_picture(library, rng, group) for group in groups]
+    scene = random_scene(library, rng, pictures, size=size, motion=float(rng.uniform(0.3, 4)))
+    return scene, groups
+
+
+def _photograph(
+    library: Library, rng: np.random.Generator, size: tuple[int, int]
+) -> tuple[MovingPhotograph, list[str]]:
+    """A photograph, some cut-out before it now and then, and what they are.
+
+    What is in the photograph may be heard as something else: what counts is the change.
+    """
+    motion = float(rng.uniform(0.3, 4))
+    source = library.photographs[rng.integers(len(library.photographs))]
+    group = source.group if source.group in library.groups else rng.choice(library.groups)
+    groups = [str(group)]
+    sprites = []
+    if rng.random() < 0.3:
+        other = str(rng.choice(library.groups))
+        picture = random_picture(library, rng, other)
+        sprites.append(random_sprite(rng, picture, int(rng.integers(3)), 3, motion))
+        groups.append(other)
+    return random_photograph(rng, source, tuple(sprites), size=size, motion=motion), groups
 
 
 def _intervals_s(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
@@ -167,7 +204,7 @@ def _nothing_but_noise(
 
 
 def _show(
-    scene: Scene, time_s: float, exposure_s: float
+    scene: Scene | MovingPhotograph, time_s: float, exposure_s: float
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """The frame and the visible masks; with an exposure, blurred by what moves in it."""
     frame, masks = scene.render(time_s)
@@ -198,7 +235,7 @@ def _label(
     return label
 
 
-def _as_segmented(
+def as_segmented(
     label: NDArray[np.uint8], masks: NDArray[np.bool_], rng: np.random.Generator
 ) -> NDArray[np.uint8]:
     """The mask as a segmenter would give it: too small or too large, with holes, with a bit more.
