@@ -9,7 +9,7 @@
 #   is contiguous already; to(memory_format=channels_last) does set the strides, as does making the
 #   map by unflatten(1, (H, W)).permute(0, 3, 1, 2), which is the same memory and no copy.
 # Seen: 64 channels, 48 x 64: strides (64, 1, 4096, 64) against (196608, 1, 4096, 64); from the first,
-#   bilinear resizing takes 18 to 21 times as long, mean pooling 12 to 15, group norm and depthwise
+#   bilinear resizing takes 16 to 21 times as long, mean pooling 12 to 15, group norm and depthwise
 #   convolution 2.4 to 3.7; values are the same. Batch norm, ReLU and a convolution whose own weights
 #   are channels last give channels last from both. Tests with batches of two do not show it.
 # Source: run on 2026-11-30 on a CPU, one thread. The strides are known since 2021 (pytorch issue 68430,
