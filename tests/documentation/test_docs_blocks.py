@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 
 from coprop.cli import app
 
-OTHERS = ("pip", "uv", "uvx", "pytest", "python", "scp", "accelerate", "bash", "mkdocs")
+OTHERS = ("git", "pip", "uv", "uvx", "pytest", "python", "scp", "accelerate", "bash", "mkdocs")
 ALL = {name_of(page): blocks_of(page) for page in PAGES}
 WITH = {
     language: [page for page, blocks in ALL.items() if any(b.language == language for b in blocks)]

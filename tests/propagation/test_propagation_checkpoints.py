@@ -237,11 +237,13 @@ def test_the_weights_of_the_package_load_and_are_saved_under_their_names(tmp_pat
     assert not any(name.startswith("network.") for name in stored)
     propagator = AudioInsertPropagator.from_pretrained(WEIGHTS / "propagator")
     own = propagator.state_dict()
-    assert set(own) == set(stored)
+    ears = {name for name in own if name.startswith("audio_insert.encoder.")}
+    assert ears  # YAMNet, which the package holds once
+    assert set(own) == set(stored) | ears
     assert all(torch.equal(own[name], tensor.float()) for name, tensor in stored.items())
     propagator.save_pretrained(tmp_path)
     saved = load_file(tmp_path / "model.safetensors")
-    assert set(saved) == set(stored)
+    assert set(saved) == set(own)
     assert all(torch.equal(saved[name], tensor.float()) for name, tensor in stored.items())
 
 

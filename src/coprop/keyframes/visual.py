@@ -97,10 +97,10 @@ class VisualRecognizer(nn.Module):
             imagenet[row, list(group.imagenet)] = 1
             voc[row, [deeplab.CLASS_NAMES.index(name) for name in group.voc]] = 1
         imagenet[-1] = 1 - imagenet.amax(dim=0)
-        known = voc.any(dim=1)
+        known = [row for row, group in enumerate(groups.values()) if group.voc]
         self.register_buffer("membership", imagenet, persistent=False)
         self.register_buffer("voc_membership", voc[known], persistent=False)
-        self.register_buffer("voc_groups", known.nonzero()[:, 0], persistent=False)
+        self.register_buffer("voc_groups", torch.tensor(known), persistent=False)
         self.to(memory_format=torch.channels_last)  # a third faster on CPUs
 
     def forward(self, frames: Tensor, around: Tensor | None = None) -> VisualEvidence:

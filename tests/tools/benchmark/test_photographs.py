@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from tools.benchmark.library import Library, Source
-from tools.train_default.photographs import Course, random_photograph
+from tools.benchmark.photographs import Course, random_photograph
 
 SIZE = (97, 129)
 
