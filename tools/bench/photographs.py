@@ -21,9 +21,10 @@ from coprop.context import AudioWindows
 from coprop.propagation.propagator import AudioInsertPropagator
 from coprop.types import Audio
 from tools.bench.listening import jaccard
+from tools.benchmark.keyframe_masks import as_segmented
 from tools.benchmark.library import SOURCE_RATE, Library, Source, random_recording
 from tools.benchmark.mixing import Schedule, render
-from tools.benchmark.photographs import as_segmented, random_photograph
+from tools.benchmark.photographs import random_photograph
 
 AFTER_S = (0.25, 0.5, 1.0, 2.0)
 SOUNDS = ("own", "silence", "noise")

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from coprop.utils.brief import Brief
 from tools.benchmark.library import Source, load_picture
-from tools.benchmark.scene import Sprite
+from tools.benchmark.scene import Sprite, paint_over
 
 _WAVES = 3  # of the elastic warp
 _AROUND = 0.2  # how far around the object the picture moves with it, of the shorter side
@@ -86,11 +86,7 @@ class MovingPhotograph(Brief):
         )[0].numpy()
         canvas = np.ascontiguousarray(np.moveaxis(warped[:3], 0, 2))
         canvas *= 1 + self.gain.at(time_s)
-        masks = [warped[3] >= 0.5]
-        for sprite in self.sprites:
-            solid = sprite.paint(canvas, time_s) >= 0.5
-            masks = [mask & ~solid for mask in masks]
-            masks.append(solid)
+        masks = paint_over(canvas, self.sprites, time_s, [warped[3] >= 0.5])
         noise = np.random.default_rng((self.seed, round(1000 * time_s)))
         canvas += self.grain * noise.standard_normal(canvas.shape, dtype=np.float32)
         return np.round(canvas * 255).clip(0, 255).astype(np.uint8), np.stack(masks)
@@ -178,33 +174,3 @@ def random_photograph(
         float(rng.uniform(0, _GRAIN)),
         int(rng.integers(2**31)),
     )
-
-
-def as_segmented(
-    label: NDArray[np.uint8], masks: NDArray[np.bool_], rng: np.random.Generator
-) -> NDArray[np.uint8]:
-    """The mask as a segmenter would give it: too small or too large, with holes, with a bit more.
-
-    Errors are smooth: a mask from a map at stride 8 to 16 has no finer ones.
-    """
-    height, width = label.shape
-    coarse = (max(height // int(rng.integers(8, 25)), 4), max(width // int(rng.integers(8, 25)), 4))
-    noise = torch.from_numpy(rng.normal(0, rng.uniform(0.05, 0.3), (1, 1, *coarse))).float()
-    bias = float(rng.normal(0, 0.12))
-    error = F.interpolate(noise, (height, width), mode="bicubic")[0, 0] + bias
-    wrong = np.zeros_like(label)
-    if rng.random() < 0.2:  # a part of a neighbour
-        other = masks[rng.integers(len(masks))]
-        rows = np.flatnonzero(other.any(axis=1))
-        if len(rows):
-            middle = int(rng.choice(rows))
-            part = other & (np.arange(height)[:, None] < middle)
-            wrong[part] = int(label.max())
-    result = np.zeros_like(label)
-    for identity in np.unique(label[label > 0]):
-        own = torch.from_numpy(((label == identity) | (wrong == identity)).astype(np.float32))
-        radius = int(rng.integers(1, max(min(height, width) // 24, 2)))
-        soft = F.avg_pool2d(own[None, None], 2 * radius + 1, 1, radius)[0, 0]
-        result[((soft + error) > 0.5).numpy()] = identity
-    # A keyframe without any mask is none: nothing would be propagated.
-    return result if all((result == i).any() for i in np.unique(label[label > 0])) else label

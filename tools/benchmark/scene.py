@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,6 +74,29 @@ class Sprite(Brief):
         return alpha
 
 
+def paint_over(
+    canvas: NDArray[np.float32],
+    sprites: Sequence[Sprite],
+    time_s: float,
+    masks: list[NDArray[np.bool_]],
+) -> list[NDArray[np.bool_]]:
+    """Paints sprites onto ``canvas`` (H, W, 3) in place, later ones over earlier ones.
+
+    Args:
+        canvas: the picture.
+        sprites: in painting order.
+        time_s: where they are.
+        masks: (H, W) each, of what the canvas shows already.
+
+    Returns:
+        What is left to see of those masks, and of each sprite.
+    """
+    for sprite in sprites:
+        solid = sprite.paint(canvas, time_s) >= 0.5
+        masks = [*(mask & ~solid for mask in masks), solid]
+    return masks
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Scene(Brief):
     """A background and the sprites before it, in painting order.
@@ -93,11 +117,7 @@ class Scene(Brief):
     def render(self, time_s: float) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         """The frame (H, W, 3) uint8 at a time, and the visible part of each sprite (O, H, W)."""
         canvas = self._backdrop(time_s)
-        masks: list[NDArray[np.bool_]] = []
-        for sprite in self.sprites:
-            solid = sprite.paint(canvas, time_s) >= 0.5
-            masks = [mask & ~solid for mask in masks]
-            masks.append(solid)
+        masks = paint_over(canvas, self.sprites, time_s, [])
         frame = np.round(canvas * 255).clip(0, 255).astype(np.uint8)
         height, width = self.size
         stacked = np.stack(masks) if masks else np.zeros((0, height, width), dtype=bool)

@@ -20,9 +20,10 @@ from torch import Tensor
 
 from coprop.context import AudioWindows
 from coprop.types import Audio
+from tools.benchmark.keyframe_masks import as_segmented
 from tools.benchmark.library import SOURCE_RATE, Library, random_picture, random_recording
 from tools.benchmark.mixing import Schedule, render
-from tools.benchmark.photographs import MovingPhotograph, as_segmented, random_photograph
+from tools.benchmark.photographs import MovingPhotograph, random_photograph
 from tools.benchmark.scene import Scene, random_scene, random_sprite
 
 VOID = 255

@@ -56,7 +56,7 @@ class MaskDecoder(nn.Module):
         saliency = visual.saliency.float()
         mask = torch.lerp(mask, *_known(visual, groups.float()))
         mask = torch.lerp(mask, saliency, _HALF * _is_same(mask, saliency))
-        if other.is_meta or (other > 0).any():
+        if other.is_meta or (other > 0).any():  # on the meta device there is no value to ask
             unknown = self._unrecognised(visual)
             mask = torch.where(other[:, None, None, None] > 0, unknown, mask)
         return mask.logit(eps=_LEAST)
