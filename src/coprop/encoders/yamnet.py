@@ -58,6 +58,7 @@ class YAMNet(ReleasedNetwork):
             before = after
         self.layers = nn.Sequential(*layers)
         self.classifier = nn.Linear(self.embedding_dim, CLASSES)
+        self.to(memory_format=torch.channels_last)  # takes 0.6 of the time on CPUs
 
     def scores(self, samples: Tensor, *, hop_s: float = 0.48) -> Tensor:
         """(B, n) -> (B, patches, 521) float32: each class's probability in each patch.

@@ -179,7 +179,7 @@ def _fingerprint(yamnet: YAMNet) -> bytes:
 
 
 def _digest(tensor: Tensor) -> bytes:
-    values = tensor.detach().contiguous().cpu().view(torch.uint8)
+    values = tensor.detach().reshape(-1).cpu().view(torch.uint8)
     return hashlib.blake2b(values.numpy().data, digest_size=16).digest()
 
 
