@@ -105,6 +105,17 @@ def test_other_weights_hear_for_themselves(calls: list[str], yamnet: YAMNet) -> 
     assert len(calls) == 4
 
 
+def test_what_was_heard_in_half_precision_serves_all(yamnet: YAMNet) -> None:
+    sound = torch.tensor(noise(0.7).samples)[None]
+    with torch.no_grad():
+        with torch.autocast("cpu", torch.bfloat16):
+            halved = classes_heard(yamnet, sound)
+        kept = classes_heard(yamnet, sound)
+        alone = yamnet.embeddings(sound)
+    assert embeddings_of(yamnet, sound).dtype == alone.dtype == torch.float32
+    assert torch.equal(halved, kept)
+
+
 def test_few_sounds_are_kept(yamnet: YAMNet) -> None:
     with torch.no_grad():
         for seed in range(8):

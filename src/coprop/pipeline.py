@@ -139,7 +139,7 @@ class CoProp(Further, NamedPipeline):
             folder: of another pipeline, as `save_pretrained` writes it, or its id on the hub; or a
                 folder with ``keyframe_segmenter`` and ``propagator`` alone.
             detector, segmenter, propagator: in place of the pipeline's, which is not loaded then.
-            max_segment_s: see `CoProp`; "saved" for what it was saved with, else 2 seconds.
+            max_segment_s: see `CoProp`; "saved" for what it was saved with, else 1 second.
             off_screen: how often what sounds is outside the picture, in [0, 1]. At 0 the default's
                 segmenter masks the likeliest thing in the picture whatever is heard, at 1 only what
                 is surely seen and heard; None for what it was saved with, 0.1.

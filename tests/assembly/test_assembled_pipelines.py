@@ -92,7 +92,7 @@ def test_built_in_names() -> None:
     pipeline = CoProp.assemble()
     assert isinstance(pipeline.detector, ControlPointDetector)
     assert isinstance(pipeline.propagator, AudioInsertPropagator)
-    assert pipeline.max_segment_s == 2.0
+    assert pipeline.max_segment_s == 1.0
     names = {slot: pipeline.name_of(slot) for slot in ("detector", "segmenter", "propagator")}
     assert names == {"detector": "novelty", "segmenter": "default", "propagator": "default"}
     pipeline.detector = changes_at(1.0)

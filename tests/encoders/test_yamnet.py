@@ -175,6 +175,12 @@ def test_gradients_reach_the_first_layer() -> None:
     assert gradient.abs().sum() > 0
 
 
+def test_loaded_weights_have_their_channels_last(yamnet: YAMNet) -> None:
+    """On CPUs it takes 0.6 of the time."""
+    weights = [x for x in yamnet.parameters() if x.ndim == 4]
+    assert all(x.is_contiguous(memory_format=torch.channels_last) for x in weights)
+
+
 def test_classes_are_audiosets() -> None:
     assert len(class_names()) == len(class_ids()) == len(set(class_ids())) == 521
     assert class_names()[0] == "Speech"

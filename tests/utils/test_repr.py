@@ -130,7 +130,7 @@ def test_results(pipeline: CoProp) -> None:
 def test_pipelines(pipeline: CoProp) -> None:
     assert repr(pipeline) == (
         "CoProp(segmenter=KeyframeSegmenter, detector=ControlPointDetector(threshold=0.5, "
-        "min_gap_s=0.5), propagator=AudioInsertPropagator, max_segment_s=2.0, "
+        "min_gap_s=0.5), propagator=AudioInsertPropagator, max_segment_s=1.0, "
         "device=cpu)"
     )
 

@@ -305,7 +305,7 @@ def main() -> None:
     parser.add_argument("--run", type=Path)
     parser.add_argument("--out", type=Path)
     parser.add_argument("--steps", type=int, help="of the training, if not the usual number")
-    parser.add_argument("--sounds", type=int, default=6000, help="to learn hearing from")
+    parser.add_argument("--sounds", type=int, default=14_000, help="to learn hearing from")
     parser.add_argument("--scenes", type=int, default=1400, help="to fit what is seen to")
     parser.add_argument("--start", type=Path, help="weights to go on from")
     parser.add_argument("--composed", type=int, default=2600, help="sounds to learn changes from")

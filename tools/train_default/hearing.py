@@ -12,7 +12,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from coprop.keyframes.audio import SoundRecognizer
 from coprop.keyframes.groups import sounding_groups
@@ -25,7 +25,8 @@ _log = logging.getLogger(__name__)
 _SHORTEST_S, _LONGEST_S = 0.3, 6.0
 _MOST_PATCHES = 13  # of YAMNet's, that the longest fills
 _BATCH = 128
-_DECAY = 1e-5
+_DECAY = 1e-4
+_LEAST_WIDTH = 0.1  # of a channel: those that hardly ever speak here do elsewhere
 _MUSIC = 0.15  # share of the sounds in which music plays softly
 
 
@@ -83,9 +84,12 @@ def cached_examples(
 
 
 def fit_hearing(
-    recognizer: SoundRecognizer, examples: EmbeddedSounds, *, steps: int = 1500
+    recognizer: SoundRecognizer, examples: EmbeddedSounds, *, steps: int = 2500
 ) -> None:
     """Fits the head that corrects what YAMNet's names tell, as if it alone were asked.
+
+    It learns from channels of one width, which those of YAMNet's embedding are not; in the end
+    that is part of its weights.
 
     Args:
         recognizer: whose head learns.
@@ -98,6 +102,8 @@ def fit_hearing(
     optimizer = torch.optim.Adam(recognizer.head.parameters(), weight_decay=_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=3e-3, total_steps=steps)
     named, embeddings = _summaries(recognizer, examples)
+    mean, width = embeddings.mean(0), embeddings.std(0) + _LEAST_WIDTH
+    embeddings = (embeddings - mean) / width
     generator = torch.Generator().manual_seed(0)
     for step in range(steps):
         chosen = torch.randint(len(examples.groups), (_BATCH,), generator=generator)
@@ -109,7 +115,15 @@ def fit_hearing(
         schedule.step()
         if step % 500 == 0:
             _log.info("hearing: step %d, loss %.4f", step, loss.item())
+    _fold(recognizer.head.hidden, mean, width)
     recognizer.eval()
+
+
+@torch.no_grad()
+def _fold(layer: nn.Linear, mean: Tensor, width: Tensor) -> None:
+    """Makes a layer of normalised channels one of the channels as they are."""
+    layer.weight.div_(width)
+    layer.bias.sub_(layer.weight @ mean)
 
 
 @torch.no_grad()
@@ -130,7 +144,7 @@ def join(examples: Sequence[EmbeddedSounds]) -> EmbeddedSounds:
 
 
 def cross_fitted_answers(
-    recognizer: SoundRecognizer, halves: Sequence[EmbeddedSounds], *, steps: int = 1500
+    recognizer: SoundRecognizer, halves: Sequence[EmbeddedSounds], *, steps: int = 2500
 ) -> tuple[Tensor, Tensor]:
     """What is heard in each example by a head that was trained on the other half's recordings.
 

@@ -14,6 +14,7 @@ from torch import nn
 
 from coprop.assembly.loading import PartOptions, load_masking, load_part
 from coprop.assembly.names import Slot
+from coprop.assembly.saved import DEFAULT_MAX_SEGMENT_S
 from coprop.assembly.told import usual_detector, with_words
 from coprop.checkpoints.hub import uploaded
 from coprop.errors import CoPropError, OutputError
@@ -61,7 +62,7 @@ class NamedPipeline(Closing):
         segmenter: nn.Module | KeyframeFunction | KeyframeModel | AnyPath = "default",
         propagator: Propagator | AnyPath = "default",
         words: Words | None = None,
-        max_segment_s: float | None = 2.0,
+        max_segment_s: float | None = DEFAULT_MAX_SEGMENT_S,
         namer: SoundNamer | None = AUDIOSET,
         device: torch.device | str | None = None,
         dtype: Precision | torch.dtype = "float32",

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from coprop.encoders import yamnet
 from coprop.encoders.yamnet import YAMNet
 from coprop.keyframes.groups import families, sounding_groups
+from coprop.utils.precision import in_float32
 
 _HOP_S = 0.48  # seconds from patch to patch: they overlap by half, as in the release
 _FAMILY = 0.15  # how far a group is heard where only what it shares with others is
@@ -143,7 +144,8 @@ class _Head(nn.Module):
 
 def classes_heard(yamnet: YAMNet, samples: Tensor) -> Tensor:
     """(K, n) samples at 16 kHz -> (K, 521) probabilities, the `classes` of `AudioEvidence`."""
-    scores = yamnet.classify(embeddings_of(yamnet, samples))
+    with in_float32(samples.device):  # names hang on small probabilities
+        scores = yamnet.classify(embeddings_of(yamnet, samples))
     return over_time(scores, sounding_patches(samples, scores.shape[1]))
 
 
@@ -160,7 +162,8 @@ def embeddings_of(yamnet: YAMNet, samples: Tensor) -> Tensor:
     with _HEARD_LOCK:
         kept = _HEARD.get(key)
     if kept is None:
-        kept = yamnet.embeddings(samples, hop_s=_HOP_S)
+        with in_float32(samples.device):  # it is kept for callers of any precision
+            kept = yamnet.embeddings(samples, hop_s=_HOP_S)
         with _HEARD_LOCK:
             _HEARD[key] = kept
             while len(_HEARD) > _MOST_HEARD:
