@@ -40,6 +40,7 @@ _COURSE_SHARES = (0.5, 0.22, 0.28)
 # Keyframes may be wrong, or what sounds be out of the picture, or nothing be heard: as long as the
 # sound stays what it was at the keyframe, its mask is to stay too.
 _UNRELATED, _SILENT = 0.35, 0.5
+_DIGITAL = 0.4  # of those: a recording before which nothing was switched on
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,7 +198,9 @@ def _schedule(
 def _nothing_but_noise(
     samples: NDArray[np.float32], rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """The sound far below a steady noise, of -60 dB, which is silence, to -15 dB."""
+    """Digital silence, or the sound far below a steady noise of -60 dB, which is silence too, to -15."""
+    if rng.random() < _DIGITAL:
+        return np.zeros_like(samples)
     level = 10 ** (rng.uniform(-60, -15) / 20)
     faint = samples * level * 10 ** rng.uniform(-4, -1.5)
     return (faint + level * rng.standard_normal(len(samples))).astype(np.float32)
