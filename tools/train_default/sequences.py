@@ -198,7 +198,7 @@ def _schedule(
 def _nothing_but_noise(
     samples: NDArray[np.float32], rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """Digital silence, or the sound far below a steady noise of -60 dB, which is silence too, to -15."""
+    """Digital silence, or the sound far below a steady noise, of -60 dB, silence too, to -15 dB."""
     if rng.random() < _DIGITAL:
         return np.zeros_like(samples)
     level = 10 ** (rng.uniform(-60, -15) / 20)
