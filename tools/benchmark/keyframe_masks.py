@@ -28,11 +28,11 @@ def as_segmented(
             middle = int(rng.choice(rows))
             part = other & (np.arange(height)[:, None] < middle)
             wrong[part] = int(label.max())
-    result = np.zeros_like(label)
-    for identity in np.unique(label[label > 0]):
+    result, identities = np.zeros_like(label), np.unique(label[label > 0])
+    for identity in identities:
         own = torch.from_numpy(((label == identity) | (wrong == identity)).astype(np.float32))
         radius = int(rng.integers(1, max(min(height, width) // 24, 2)))
         soft = F.avg_pool2d(own[None, None], 2 * radius + 1, 1, radius)[0, 0]
         result[((soft + error) > 0.5).numpy()] = identity
     # A keyframe without any mask is none: nothing would be propagated.
-    return result if all((result == i).any() for i in np.unique(label[label > 0])) else label
+    return result if np.isin(identities, result).all() else label

@@ -24,7 +24,7 @@ from tools.train_default.cache import cached
 _log = logging.getLogger(__name__)
 _SHORTEST_S, _LONGEST_S = 0.3, 6.0
 _MOST_PATCHES = 13  # of YAMNet's, that the longest fills
-_BATCH = 128
+_BATCH, _STEPS = 128, 2500
 _DECAY = 1e-4
 _LEAST_WIDTH = 0.1  # of a channel: those that hardly ever speak here do elsewhere
 _MUSIC = 0.15  # share of the sounds in which music plays softly
@@ -84,7 +84,7 @@ def cached_examples(
 
 
 def fit_hearing(
-    recognizer: SoundRecognizer, examples: EmbeddedSounds, *, steps: int = 2500
+    recognizer: SoundRecognizer, examples: EmbeddedSounds, *, steps: int = _STEPS
 ) -> None:
     """Fits the head that corrects what YAMNet's names tell, as if it alone were asked.
 
@@ -144,7 +144,7 @@ def join(examples: Sequence[EmbeddedSounds]) -> EmbeddedSounds:
 
 
 def cross_fitted_answers(
-    recognizer: SoundRecognizer, halves: Sequence[EmbeddedSounds], *, steps: int = 2500
+    recognizer: SoundRecognizer, halves: Sequence[EmbeddedSounds], *, steps: int = _STEPS
 ) -> tuple[Tensor, Tensor]:
     """What is heard in each example by a head that was trained on the other half's recordings.
 

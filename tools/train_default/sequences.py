@@ -40,7 +40,7 @@ _COURSE_SHARES = (0.5, 0.22, 0.28)
 # Keyframes may be wrong, or what sounds be out of the picture, or nothing be heard: as long as the
 # sound stays what it was at the keyframe, its mask is to stay too.
 _UNRELATED, _SILENT = 0.35, 0.5
-_DIGITAL = 0.4  # of those: a recording before which nothing was switched on
+_DIGITAL = 0.4  # of those: samples of 0, as of a muted track
 
 
 @dataclass(frozen=True, eq=False)
