@@ -2,12 +2,14 @@
 
     git worktree add --detach /tmp/before 0d92270
     python -m tools.bench.run_cost /tmp/before/src VIDEO... [--turns 2] [--json FILE]
+    python -m tools.bench.run_cost src VIDEO... --precision bfloat16    # beside its own float32
 
 Each video (by default the example, at 1280 x 720 and at 298 x 224) goes through the command of both
-versions in turn, each run in a process of its own, on the CPU with one thread. Printed are CPU
-seconds a frame: of the work alone, from the first look at the sound to the last file, and of the
-whole command, with loading Python, torch and the weights; peak memory; and on how many pixels the
-labels are the same. Of several turns the least counts: other programs only ever add to it.
+versions in turn, each run in a process of its own, on the CPU with one thread: the earlier one as
+it is, this one with ``--precision``. Printed are CPU seconds a frame: of the work alone, from the
+first look at the sound to the last file, and of the whole command, with loading Python, torch and
+the weights; peak memory; and on how many pixels the labels are the same. Of several turns the least
+counts: other programs only ever add to it.
 """
 
 from __future__ import annotations
@@ -43,8 +45,8 @@ def timed(*args):
     return content
 command._process = timed
 from coprop.cli import main
-video, out, report = sys.argv[1:]
-sys.argv = ["coprop", "run", video, "--out", out, "--quiet", "--device", "cpu"]
+video, out, report, *more = sys.argv[1:]
+sys.argv = ["coprop", "run", video, "--out", out, "--quiet", "--device", "cpu", *more]
 try:
     main()
 except SystemExit as end:
@@ -66,12 +68,12 @@ class Cost:
     peak: float
 
 
-def run(source: Path, video: Path, out: Path) -> Cost:
-    """Runs the command of the package in a folder."""
+def run(source: Path, video: Path, out: Path, *more: str) -> Cost:
+    """Runs the command of the package in a folder, with more options."""
     report = out.with_suffix(".json")
     threads = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     environment = {**os.environ, **threads, "PYTHONPATH": str(source)}
-    command = [sys.executable, "-c", _RUN, str(video), str(out), str(report)]
+    command = [sys.executable, "-c", _RUN, str(video), str(out), str(report), *more]
     subprocess.run(command, env=environment, check=True)
     return Cost(**json.loads(report.read_text(encoding="utf-8")))
 
@@ -117,12 +119,15 @@ def resized(video: Path, path: Path, width: int, height: int) -> Path:
     return path
 
 
-def compare(before: Path, video: Path, folder: Path, turns: int) -> dict[str, Any]:
+def compare(
+    before: Path, video: Path, folder: Path, turns: int, precision: str
+) -> dict[str, Any]:
     """Both versions on a video, in turns."""
     costs: dict[str, list[Cost]] = {"before": [], "after": []}
+    runs = (("before", before, ()), ("after", HERE, ("--precision", precision)))
     for turn in range(turns):
-        for name, source in (("before", before), ("after", HERE)):
-            costs[name].append(run(source, video, folder / f"{video.stem}-{name}-{turn}"))
+        for name, source, more in runs:
+            costs[name].append(run(source, video, folder / f"{video.stem}-{name}-{turn}", *more))
     old, new = least(costs["before"]), least(costs["after"])
     made = [folder / f"{video.stem}-{name}-0" for name in costs]
     return {
@@ -154,6 +159,7 @@ def main() -> None:
     parser.add_argument("before", type=Path, help="the folder src of the earlier version")
     parser.add_argument("videos", type=Path, nargs="*", help="by default the example, resized")
     parser.add_argument("--turns", type=int, default=2)
+    parser.add_argument("--precision", default="float32", help="of this version")
     parser.add_argument("--json", type=Path, help="a file for the figures")
     options = parser.parse_args()
     columns = ["video", "work before", "after", "ratio", "whole before", "after", "ratio"]
@@ -168,7 +174,7 @@ def main() -> None:
             for width, height in SIZES
         ]
         for video in videos:
-            rows.append(compare(options.before, video, folder, options.turns))
+            rows.append(compare(options.before, video, folder, options.turns, options.precision))
             print(line(rows[-1]), flush=True)
     if options.json is not None:
         options.json.write_text(json.dumps(rows, indent=1), encoding="utf-8")

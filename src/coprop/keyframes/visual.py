@@ -110,8 +110,7 @@ class VisualRecognizer(nn.Module):
         presence_scores = self._presence(frames, voc)
         patches = self.classify_patches(features, pyramid[-1])
         patch_scores = _strongest(patches[:, :-1])
-        with in_float32(frames.device):  # bfloat16 has too few digits for it
-            saliency = self.u2net.saliency(frames.float()).unsqueeze(1)
+        saliency = self.u2net.saliency(frames.float()).unsqueeze(1)
         rows, columns = pyramid[0].shape[-2:]
         saliency = F.adaptive_avg_pool2d(saliency, (rows, columns))
         motion = torch.zeros_like(saliency) if around is None else motion_map(around)
@@ -127,7 +126,9 @@ class VisualRecognizer(nn.Module):
 
     def features(self, frames: Tensor) -> tuple[Tensor, list[Tensor]]:
         """(K, 1280, h / 32, w / 32) to classify places by, and the pyramid."""
-        features, maps = self.backbone.features(frames * 2 - 1)
+        # What is seen where hangs on small differences: in half precision other things are masked.
+        with in_float32(frames.device):
+            features, maps = self.backbone.features(frames.float() * 2 - 1)
         return features, [maps[i] for i in TAPS]
 
     def presence_scores(self, frames: Tensor) -> Tensor:

@@ -15,11 +15,14 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from coprop.propagation.masks import STRIDE, Size
+from coprop.propagation.masks import STRIDE, Size, full
 from coprop.utils.brief import Brief
+from coprop.utils.precision import in_float32
 
 _LONGEST_PERIOD = 10_000.0  # of the sines, as in Vaswani et al. 2017; AOT's weights expect it
 _NOT_ZERO = 1e-6  # keeps a grid of one row or column, whose last index is 0, from 0 / 0; as in AOT
+# Keys, fewer than which a CPU's fused kernel is slow: it takes what is left of 16 one by one.
+_MANY = 32
 _RADIUS = 7  # tokens of stride 16: AOT's 15 x 15 window, 112 pixels to each side
 # Sides of the blocks of queries that short-term attention takes at once, in tokens. Of 4 to 16, on
 # a CPU, 8 takes the least time: smaller blocks copy more keys, larger ones score more in vain.
@@ -82,8 +85,21 @@ def attend(query: Tensor, key: Tensor, value: Tensor, num_heads: int) -> Tensor:
         rearrange(x, "b n (h d) -> b h n d", h=num_heads)
         for x in (query, key.to(query.dtype), value.to(query.dtype))
     )
-    out: Tensor = rearrange(F.scaled_dot_product_attention(q, k, v), "b h n d -> b n (h d)")
+    few = k.shape[2] < _MANY and q.device.type == "cpu"
+    read = _attend_to_few(q, k, v) if few else F.scaled_dot_product_attention(q, k, v)
+    out: Tensor = rearrange(read, "b h n d -> b n (h d)")
     return out
+
+
+def _attend_to_few(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """`torch.nn.functional.scaled_dot_product_attention`, product by product.
+
+    Over 24 keys the fused kernel takes nearly three times as long on a CPU. Keys come first, so that
+    the softmax goes along whole rows of queries.
+    """
+    q, k, v = (full(x) for x in (query, key, value))
+    scores = (k / math.sqrt(k.shape[-1])) @ q.transpose(-1, -2)
+    return (scores.softmax(-2).transpose(-1, -2) @ v).to(query.dtype)
 
 
 class SelfAttention(nn.Module):
@@ -247,6 +263,16 @@ class ShortTermAttention(nn.Module):
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor, window: Window) -> Tensor:
         """Attend from tokens (B, N, C) to those of a frame of the same size."""
+        if query.device.type == "cpu":  # where parts of rows are slow to add in half precision
+            with in_float32(query.device):
+                read = self._read(*(full(x) for x in (query, key, value)), window)
+        else:
+            read = self._read(query, key, value, window)
+        projected: Tensor = self.projection(read.to(query.dtype))
+        return projected
+
+    def _read(self, query: Tensor, key: Tensor, value: Tensor, window: Window) -> Tensor:
+        """What tokens read of the window around them, (B, N, C)."""
         heads = self.num_heads
         q = window.tiled(query, heads)
         k, v = (window.tiled(x.to(query.dtype), heads, margin=_RADIUS) for x in (key, value))
@@ -258,8 +284,7 @@ class ShortTermAttention(nn.Module):
         # The scores are read; the weights take their place.
         window.band(dense.zero_()).copy_(weights.view(band.shape))
         out = (dense @ v).add_(self._relative_values(weights))
-        projected: Tensor = self.projection(window.untiled(out))
-        return projected
+        return window.untiled(out)
 
     def _relative_scores(self, query: Tensor) -> Tensor:
         """(B, h, tiles, a b, d) to (B, h, tiles, a b, (2r+1)^2): the 1x1 convolution, as product.
@@ -269,7 +294,7 @@ class ShortTermAttention(nn.Module):
         weight = self.relative_emb_k.weight.view(self.num_heads, -1, query.shape[-1])
         bias: Any = self.relative_emb_k.bias
         scores = query.flatten(2, 3) @ weight.to(query.dtype).transpose(1, 2)
-        scores.add_(bias.view(self.num_heads, 1, -1))
+        scores.add_(bias.to(scores.dtype).view(self.num_heads, 1, -1))
         return scores.view(*query.shape[:4], -1)
 
     def _relative_values(self, weights: Tensor) -> Tensor:

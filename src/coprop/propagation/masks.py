@@ -54,12 +54,12 @@ def resize_frame(frame: Tensor, size: Size) -> Tensor:
     """
     if frame.shape[-2:] == size:
         return frame
-    resized = F.interpolate(_full(frame), size=size, mode="bicubic", antialias=True)
+    resized = F.interpolate(full(frame), size=size, mode="bicubic", antialias=True)
     return resized.clamp(0, 1).to(frame.dtype)  # bicubic overshoots at edges
 
 
-def _full(x: Tensor) -> Tensor:
-    """At single precision at least: CPUs do not resize with antialiasing in less."""
+def full(x: Tensor) -> Tensor:
+    """At single precision at least: in less CPUs are slower, or do not resize with antialiasing."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
@@ -93,7 +93,7 @@ def to_probabilities(mask: Tensor, num_objects: int, size: Size, dtype: torch.dt
         labels = torch.arange(num_objects + 1, device=mask.device)
         return (mask[:, None] == labels.view(1, -1, 1, 1)).to(dtype)
     if mask.shape[-2:] != size:
-        mask = F.interpolate(_full(mask), size=size, mode="bilinear", antialias=True)
+        mask = F.interpolate(full(mask), size=size, mode="bilinear", antialias=True)
     mask = mask.to(dtype)
     return F.pad(mask, (0, 0, 0, 0, 0, num_objects + 1 - mask.shape[1]))
 

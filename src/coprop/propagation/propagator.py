@@ -344,10 +344,7 @@ class AudioInsertPropagator(PretrainedModel):
 
     def _encode(self, frame: Tensor, audio: Tensor | None, size: Size) -> FrameFeatures:
         samples = None if audio is None else audio.to(self._weight.device)
-        image = resize_frame(frame.to(self._weight.device), size)
-        # Convolutions of maps whose channels come last are faster, and their tokens need no copies.
-        image = image.to(self._weight.dtype, memory_format=torch.channels_last)
-        return self.network.encode(image, samples)
+        return self.network.encode(resize_frame(frame.to(self._weight.device), size), samples)
 
     def _groups(self, mask: Tensor, state: PropagationState) -> list[Tensor]:
         """The mask as the identity bank takes it, for each group of objects."""
