@@ -94,8 +94,8 @@ def attend(query: Tensor, key: Tensor, value: Tensor, num_heads: int) -> Tensor:
 def _attend_to_few(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """`torch.nn.functional.scaled_dot_product_attention`, product by product.
 
-    Over 24 keys the fused kernel takes nearly three times as long on a CPU. Keys come first, so that
-    the softmax goes along whole rows of queries.
+    Over 24 keys the fused kernel takes nearly three times as long on a CPU. Keys come first, so
+    that the softmax goes along whole rows of queries.
     """
     q, k, v = (full(x) for x in (query, key, value))
     scores = (k / math.sqrt(k.shape[-1])) @ q.transpose(-1, -2)
