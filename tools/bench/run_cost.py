@@ -119,9 +119,7 @@ def resized(video: Path, path: Path, width: int, height: int) -> Path:
     return path
 
 
-def compare(
-    before: Path, video: Path, folder: Path, turns: int, precision: str
-) -> dict[str, Any]:
+def compare(before: Path, video: Path, folder: Path, turns: int, precision: str) -> dict[str, Any]:
     """Both versions on a video, in turns."""
     costs: dict[str, list[Cost]] = {"before": [], "after": []}
     runs = (("before", before, ()), ("after", HERE, ("--precision", precision)))
