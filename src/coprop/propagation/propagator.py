@@ -332,7 +332,8 @@ class AudioInsertPropagator(PretrainedModel):
             logits, query = self.network.propagate(
                 features, memory.long_term.tokens, memory.short_term, state.places, own
             )
-            groups.append(resize_logits(logits.float(), output_size))
+            # Few channels are resized in a quarter of the time where they do not come last.
+            groups.append(resize_logits(logits.float().contiguous(), output_size))
             queries.append(query)
         logits = aggregate(groups)
         mask = likeliest(logits, state.size) if forced_mask is None else forced_mask
