@@ -134,7 +134,7 @@ def test_other_propagators_are_refused() -> None:
         (["--objects", "2"], "goes with --peer"),
         (["--checkpoint", "x.pth"], "goes with --peer"),
         (["x.mp4", "--size", "64x48"], "no VIDEO is given"),
-        (["--peer", "edgetam", "--precision", "bfloat16"], "on the CPU in float32"),
+        (["--peer", "edgetam", "--device", "meta"], "on the CPU"),
         (["--peer", "edgetam", "x.mp4"], "frames are made"),
         (["--peer", "edgetam", "--segments-at-once", "2"], "one segment"),
         (["--segments-at-once", "65"], "--segments-at-once"),

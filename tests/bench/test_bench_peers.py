@@ -72,7 +72,8 @@ def test_the_command_compares(
     assert "coprop" in told.output
     assert "20 MiB at the peak" in told.output
     assert pair[0] == PeerOptions(str(tmp_path), size=(32, 64), frames=3, objects=2)
-    as_json = CliRunner().invoke(app, [*line, "--json"])
+    as_json = CliRunner().invoke(app, [*line, "--json", "--precision", "bfloat16"])
+    assert pair[1].dtype == "bfloat16"
     assert json.loads(as_json.output)["names"] == ["coprop", "other"]
 
 

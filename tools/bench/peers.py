@@ -41,6 +41,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--checkpoint", type=Path, help="an official AOT-L file")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument(
+        "--precision",
+        dest="dtype",
+        choices=["float32", "bfloat16", "float16"],
+        default="float32",
+        help="of ours",
+    )
+    parser.add_argument(
         "--no-memory", dest="peaks", action="store_false", help="time alone, in one process"
     )
     parser.add_argument("--json", action="store_true", help="print JSON")

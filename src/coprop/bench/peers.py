@@ -5,7 +5,7 @@ compared, or EdgeTAM or SAM 2 of transformers. The code of a checkout is run as 
 third form of local attention, which its layers take where the correlation sampler is not installed
 and which adds tensors of other shapes, gives way to its second. Without a checkpoint both get
 the same random weights. EdgeTAM and SAM 2 are compared with the default propagator, in time alone:
-their weights are random, and their masks mean nothing.
+their weights are random, and their masks mean nothing. Peers compute in float32, as they come.
 """
 
 from __future__ import annotations
@@ -53,6 +53,7 @@ class PeerOptions:
         memory: how many frames ours holds there.
         checkpoint: an official AOT-L file; None for random weights.
         threads: of each.
+        dtype: the precision of ours, as torch names it.
         peaks: whether each one's peak memory is found too, by a run in a process of its own.
     """
 
@@ -65,6 +66,7 @@ class PeerOptions:
     memory: int = 8
     checkpoint: Path | None = None
     threads: int = 1
+    dtype: str = "float32"
     peaks: bool = True
 
 
@@ -197,8 +199,9 @@ def from_transformers(family: str) -> Sam2Propagator:
 
 def contenders(options: PeerOptions) -> list[Contender]:
     """The two that are compared: coprop's own, and the peer."""
+    dtype: torch.dtype = getattr(torch, options.dtype)
     if options.peer in TRANSFORMERS:
-        default = AudioInsertPropagator.from_pretrained(WEIGHTS / "propagator").eval()
+        default = AudioInsertPropagator.from_pretrained(WEIGHTS / "propagator").eval().to(dtype)
         audio = torch.zeros(1, round(default.sample_rate * default.window_s))
         return [
             Contender("coprop, the default", stepping(default, audio)),
@@ -206,7 +209,8 @@ def contenders(options: PeerOptions) -> list[Contender]:
         ]
     propagator = ours(options)
     theirs = official(Path(options.peer), propagator.state_dict(), options.gap)
-    return [Contender("coprop", stepping(propagator, None)), Contender("official AOT-L", theirs)]
+    own = stepping(propagator.to(dtype), None)
+    return [Contender("coprop", own), Contender("official AOT-L", theirs)]
 
 
 @torch.inference_mode()

@@ -114,7 +114,8 @@ def bench(options: BenchOptions) -> None:
     same run. On the CPU times of parts are processor seconds, which other programs change little.
 
     With --peer it prints processor seconds a frame of both propagators, their ratio, how far labels
-    and logits differ, and each one's peak memory.
+    and logits differ, and each one's peak memory. --precision is that of coprop; peers compute in
+    float32.
 
     \b
     Examples:
@@ -170,15 +171,14 @@ def _pipeline(options: BenchOptions) -> tuple[dict[str, Any], str]:
 def _beside(options: BenchOptions, peer: str) -> tuple[dict[str, Any], str]:
     if options.video is not None:
         raise typer.BadParameter("frames are made for --peer; leave it out.", param_hint="VIDEO")
-    if options.device not in ("", "cpu") or options.precision is not common.PrecisionName.float32:
-        raise typer.BadParameter(
-            "both are compared on the CPU in float32; leave --device and --precision out.",
-            param_hint="--peer",
-        )
+    if options.device not in ("", "cpu"):
+        raise typer.BadParameter("both are compared on the CPU.", param_hint="--device")
     if options.segments_at_once is not None:
         raise typer.BadParameter("one segment is followed.", param_hint="--segments-at-once")
     from coprop.bench.peers import PeerOptions, measured, told
+    from coprop.utils.precision import as_dtype
 
+    dtype = as_dtype(options.precision.value, checked_device("cpu"))
     result = measured(
         PeerOptions(
             peer,
@@ -187,6 +187,7 @@ def _beside(options: BenchOptions, peer: str) -> tuple[dict[str, Any], str]:
             objects=options.objects or 3,
             checkpoint=options.checkpoint,
             threads=options.threads or 1,
+            dtype=str(dtype).removeprefix("torch."),
         )
     )
     return result, told(result)
