@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ import torch
 from typer.testing import CliRunner
 
 from coprop import CoProp
+from coprop.bench.memory import peak_mib
 from coprop.bench.parts import PARTS, BenchResult, PartCost, bench, table
 from coprop.bench.scene import disc_found, write_scene
 from coprop.bench.stopwatch import Stopwatch, Watched, counted, matrix_rate
@@ -150,3 +153,12 @@ def test_a_video_that_is_not_there_is_told(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["bench", str(tmp_path / "none.mp4")])
     assert result.exit_code == 1
     assert "none.mp4" in result.output
+
+
+def test_a_peak_is_of_the_process_alone() -> None:
+    """Not of the one that started it, which had more."""
+    held = np.ones(400 * 2**20, dtype=np.uint8)
+    code = "from coprop.bench.memory import peak_mib; print(peak_mib())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert held[-1] == 1
+    assert 0 < float(done.stdout) < 400 <= (peak_mib() or 0)
