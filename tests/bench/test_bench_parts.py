@@ -13,7 +13,7 @@ import torch
 from typer.testing import CliRunner
 
 from coprop import CoProp
-from coprop.bench.memory import peak_mib
+from coprop.bench.memory import peak_mib, resident_mib
 from coprop.bench.parts import PARTS, BenchResult, PartCost, bench, table
 from coprop.bench.scene import disc_found, write_scene
 from coprop.bench.stopwatch import Stopwatch, Watched, counted, matrix_rate
@@ -162,3 +162,11 @@ def test_a_peak_is_of_the_process_alone() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert held[-1] == 1
     assert 0 < float(done.stdout) < 400 <= (peak_mib() or 0)
+
+
+def test_what_was_given_back_is_not_resident() -> None:
+    held = np.ones(400 * 2**20, dtype=np.uint8)
+    with_it = resident_mib() or 0
+    del held
+    assert (resident_mib() or 0) < with_it - 300
+    assert (peak_mib() or 0) > with_it - 10  # Linux counts a process's memory in batches

@@ -44,6 +44,14 @@ def test_bfloat16_finds_the_same_object_roughly(u2net: U2Net) -> None:
     assert float(((found > 0.5) == (expected > 0.5)).float().mean()) > 0.93
 
 
+def test_under_autocast_the_decoder_that_needs_it_stays_in_float32(u2net: U2Net) -> None:
+    image = frames("u2net_image")
+    expected = u2net.saliency(image)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = u2net.saliency(image)
+    assert 0 < float((found - expected).abs().mean()) < 0.005
+
+
 def test_it_can_be_trained() -> None:
     with torch.inference_mode(False), torch.enable_grad():
         network = U2Net()

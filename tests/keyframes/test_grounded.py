@@ -39,6 +39,16 @@ def test_the_strongest_is_that_of_places_pooled(size: tuple[int, int]) -> None:
     torch.testing.assert_close(_strongest(maps), pooled)
 
 
+def test_what_is_seen_where_is_told_in_float32(network: GroundedNetwork) -> None:
+    frames = frames_of(64, 96)
+    with torch.inference_mode():
+        expected, pyramid = network.visual.features(frames)
+        with torch.autocast("cpu", torch.bfloat16):
+            found, same = network.visual.features(frames)
+    for one, other in zip([found, *same], [expected, *pyramid], strict=True):
+        torch.testing.assert_close(one, other)
+
+
 def scripted_evidence(**seen: float) -> VisualEvidence:
     """128 x 128 pixels; each group is seen in rows of places of its own."""
     evidence = torch.zeros(1, len(GROUPS) + 1, 8, 8)

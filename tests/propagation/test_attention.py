@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import Any
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -104,13 +106,29 @@ def test_short_term_makes_no_tensor_like_the_unfolded_one() -> None:
     assert 0 < largest.elements < channels * 225 * height * width / 5
 
 
-def test_attend_is_softmax_attention_per_head() -> None:
+@pytest.mark.parametrize("keys", [1, 7, 40])  # few, and many
+def test_attend_is_softmax_attention_per_head(keys: int) -> None:
     torch.manual_seed(0)
-    q, k, v = torch.randn(2, 5, 8), torch.randn(2, 7, 8), torch.randn(2, 7, 8)
+    q, k, v = torch.randn(2, 5, 8), torch.randn(2, keys, 8), torch.randn(2, keys, 8)
     expected = [
         (q[..., s] @ k[..., s].mT / 2).softmax(-1) @ v[..., s] for s in (slice(4), slice(4, 8))
     ]
     torch.testing.assert_close(attend(q, k, v, num_heads=2), torch.cat(expected, -1))
+
+
+def test_in_half_precision_windows_are_attended_in_single() -> None:
+    """Of numbers in bfloat16, what comes out is the exact result, rounded once."""
+    torch.manual_seed(0)
+    exact = random_short_term().to(torch.float64)
+    torch.nn.init.eye_(exact.projection.weight)
+    torch.nn.init.zeros_(exact.projection.bias)
+    half = copy.deepcopy(exact).to(torch.bfloat16)
+    exact.load_state_dict({name: x.double() for name, x in half.state_dict().items()})
+    tokens = [3 * torch.randn(1, 12 * 9, 8).bfloat16() for _ in range(3)]
+    found = half(*tokens, window_of(12, 9))
+    assert found.dtype == torch.bfloat16
+    expected = exact(*(x.double() for x in tokens), window_of(12, 9))
+    torch.testing.assert_close(found.double(), expected, rtol=2**-8, atol=1e-4)
 
 
 def test_position_matches_the_recorded_one(aot_l_golden: dict[str, Tensor]) -> None:

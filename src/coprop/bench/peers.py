@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from coprop.bench.memory import peak_mib
+from coprop.bench.memory import peak_mib, resident_mib
 from coprop.encoders.visual import normalised
 from coprop.errors import CoPropError
 from coprop.pipeline import WEIGHTS
@@ -261,7 +261,7 @@ def peak(options: PeerOptions, which: int) -> float:
     contender = contenders(options)[which]
     frames = scene(options)
     first, labels = next(frames)
-    before = peak_mib() or 0.0
+    before = resident_mib() or 0.0
     step = contender.begin(first, labels)
     for frame, _ in frames:
         step(frame)

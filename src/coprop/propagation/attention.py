@@ -276,15 +276,24 @@ class ShortTermAttention(nn.Module):
         heads = self.num_heads
         q = window.tiled(query, heads)
         k, v = (window.tiled(x.to(query.dtype), heads, margin=_RADIUS) for x in (key, value))
+        at_once = 1 if _stays_in_cache(query) else q.shape[2]
+        parts = zip(*(x.split(at_once, dim=2) for x in (q, k, v)), strict=True)
+        outside = window.outside.split(at_once)
+        read = [self._read_tiles(*each, window, o) for each, o in zip(parts, outside, strict=True)]
+        return window.untiled(torch.cat(read, dim=2))
+
+    def _read_tiles(
+        self, q: Tensor, k: Tensor, v: Tensor, window: Window, outside: Tensor
+    ) -> Tensor:
+        """The same of some tiles: (B, h, tiles, a b, d), and (B, h, tiles, (a+2r) (b+2r), d)."""
         dense = (q / math.sqrt(q.shape[-1])) @ k.transpose(-1, -2)
         band = window.band(dense)
         scores = self._relative_scores(q)
         scores.view(band.shape).add_(band)
-        weights = scores.add_(window.outside).softmax(-1)
+        weights = scores.add_(outside).softmax(-1)
         # The scores are read; the weights take their place.
         window.band(dense.zero_()).copy_(weights.view(band.shape))
-        out = (dense @ v).add_(self._relative_values(weights))
-        return window.untiled(out)
+        return (dense @ v).add_(self._relative_values(weights))
 
     def _relative_scores(self, query: Tensor) -> Tensor:
         """(B, h, tiles, a b, d) to (B, h, tiles, a b, (2r+1)^2): the 1x1 convolution, as product.
@@ -301,3 +310,8 @@ class ShortTermAttention(nn.Module):
         """(B, h, tiles, a b, (2r+1)^2) to (B, h, tiles, a b, d)."""
         values = self.relative_emb_v.to(weights.dtype).transpose(1, 2)
         return (weights.flatten(2, 3) @ values).view(*weights.shape[:4], -1)
+
+
+def _stays_in_cache(x: Tensor) -> bool:
+    """Whether small pieces are faster: on a CPU, but for graphs, which they would make long."""
+    return x.device.type == "cpu" and not torch.compiler.is_compiling()
