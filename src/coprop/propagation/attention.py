@@ -265,7 +265,7 @@ class ShortTermAttention(nn.Module):
         """Attend from tokens (B, N, C) to those of a frame of the same size."""
         if query.device.type == "cpu":  # where parts of rows are slow to add in half precision
             with in_float32(query.device):
-                read = self._read(*(full(x) for x in (query, key, value)), window)
+                read = self._read(full(query), full(key), full(value), window)
         else:
             read = self._read(query, key, value, window)
         projected: Tensor = self.projection(read.to(query.dtype))
@@ -277,13 +277,13 @@ class ShortTermAttention(nn.Module):
         q = window.tiled(query, heads)
         k, v = (window.tiled(x.to(query.dtype), heads, margin=_RADIUS) for x in (key, value))
         at_once = 1 if _stays_in_cache(query) else q.shape[2]
-        parts = zip(*(x.split(at_once, dim=2) for x in (q, k, v)), strict=True)
-        outside = window.outside.split(at_once)
-        read = [self._read_tiles(*each, window, o) for each, o in zip(parts, outside, strict=True)]
+        tiles = [torch.split(x, at_once, dim=2) for x in (q, k, v)]
+        tiles.append(torch.split(window.outside, at_once))
+        read = [self._read_tiles(window, *each) for each in zip(*tiles, strict=True)]
         return window.untiled(torch.cat(read, dim=2))
 
     def _read_tiles(
-        self, q: Tensor, k: Tensor, v: Tensor, window: Window, outside: Tensor
+        self, window: Window, q: Tensor, k: Tensor, v: Tensor, outside: Tensor
     ) -> Tensor:
         """The same of some tiles: (B, h, tiles, a b, d), and (B, h, tiles, (a+2r) (b+2r), d)."""
         dense = (q / math.sqrt(q.shape[-1])) @ k.transpose(-1, -2)
@@ -293,7 +293,8 @@ class ShortTermAttention(nn.Module):
         weights = scores.add_(outside).softmax(-1)
         # The scores are read; the weights take their place.
         window.band(dense.zero_()).copy_(weights.view(band.shape))
-        return (dense @ v).add_(self._relative_values(weights))
+        read: Tensor = (dense @ v).add_(self._relative_values(weights))
+        return read
 
     def _relative_scores(self, query: Tensor) -> Tensor:
         """(B, h, tiles, a b, d) to (B, h, tiles, a b, (2r+1)^2): the 1x1 convolution, as product.
