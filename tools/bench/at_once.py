@@ -7,9 +7,9 @@
 ``segments`` streams a video (by default the example, resized) with one, two and four segments at
 once, each in a process of its own, in turns: CPU seconds a frame (the least), peak MiB, and the
 share of equal labels. ``slow`` wraps a model that sleeps for a second in each call: the time that
-passes over that of its calls and of propagation. ``flat`` carries one segment through 1,050 frames:
-CPU seconds of frames 975 to 1,024 over those of frames 25 to 74, and operations of frame 1,000 over
-those of frame 50.
+passes over that of its calls and of propagation. ``flat`` carries one segment through 1,000 frames:
+CPU seconds of the frames around the last over those of frames in which the memory has just become
+full, of steps that are taken from both states in turns, and their operations.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,8 @@ from tools.bench.run_cost import EXAMPLE, resized
 
 NUMBERS = (1, 2, 4)
 CALL_S, KEYFRAMES, PER_CALL = 1.0, 8, 4
+EARLY, LATE = 65, 1000  # from frame 40 on the memory is full: 8 frames, every fifth
+HALF, STEPS = 24, 200
 
 
 def one(video: Path, number: int) -> dict[str, Any]:
@@ -158,28 +162,40 @@ def flat() -> None:
     own: AudioInsertPropagator = propagator
     step = own.step
     flop: dict[int, float] = {}
+    at: dict[int, Callable[[], Any]] = {}  # a state may be stepped from again
 
-    def counting(*arguments: Any, **named: Any) -> Any:
-        index = len(seconds)
-        if index in (50, 1000):
+    def kept(*arguments: Any, **named: Any) -> Any:
+        if len(seconds) in (EARLY, LATE):
+            at[len(seconds)] = partial(step, *arguments, **named)
             with counted() as meter:
-                result = step(*arguments, **named)
-            flop[index] = meter()
-            return result
+                at[len(seconds)]()
+            flop[len(seconds)] = meter()
         return step(*arguments, **named)
 
-    propagator.__dict__["step"] = counting
+    propagator.__dict__["step"] = kept
     seconds: list[float] = []
-    count = 1050
-    begun = time.process_time()
+    count = LATE + HALF
     for _ in pipeline.stream(pictures(count, 48, 64), noise(count / 5), fps=5):
-        now = time.process_time()
-        seconds.append(now - begun)
-        begun = now
-    early, late = seconds[25:50] + seconds[51:75], seconds[975:1000] + seconds[1001:1025]
-    for name, of in (("median", statistics.median), ("least", min)):
-        print(f"{name} of 49 frames: {of(late) / of(early):.3f} ({1000 * of(early):.1f} ms)")
-    print(f"operations of frame 1,000 over frame 50: {flop[1000] / flop[50]:.4f}")
+        seconds.append(time.process_time())
+    frames = [late - early for early, late in pairwise(seconds)]
+    early, late = (frames[index - HALF : index + HALF] for index in (EARLY, LATE))
+    print(
+        f"of {2 * HALF} frames around {LATE} over those around {EARLY}, in the pipeline: median "
+        f"{statistics.median(late) / statistics.median(early):.3f}, least "
+        f"{min(late) / min(early):.3f} ({1000 * min(early):.1f} ms)"
+    )
+    taken: dict[int, list[float]] = {index: [] for index in at}
+    for _ in range(STEPS):
+        for index, again in at.items():
+            begun = time.process_time()
+            again()
+            taken[index].append(time.process_time() - begun)
+    medians, least = ({i: of(each) for i, each in taken.items()} for of in (statistics.median, min))
+    print(
+        f"{STEPS} steps from both states, in turns: median {medians[LATE] / medians[EARLY]:.3f}, "
+        f"least {least[LATE] / least[EARLY]:.3f} ({1000 * least[EARLY]:.1f} ms)"
+    )
+    print(f"operations of frame {LATE} over frame {EARLY}: {flop[LATE] / flop[EARLY]:.4f}")
 
 
 def main() -> None:
