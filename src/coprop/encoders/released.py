@@ -93,14 +93,16 @@ class ConvReLU6(nn.Sequential):
         if self.pads:
             odd_rows, odd_columns = (size % 2 for size in x.shape[-2:])
             x = F.pad(x, (odd_columns, 1, odd_rows, 1))
-        convolution: Any = self[0]
+        layers: list[Any] = [*self]
+        convolution, activation = layers
         if convolution.kernel_size == (1, 1) and x.shape[2:].numel() <= _FEW_PLACES:
             places = x.permute(0, 2, 3, 1)
             x = F.linear(places, convolution.weight.flatten(1), convolution.bias)
             x = x.permute(0, 3, 1, 2)
         else:
             x = convolution(x)
-        return F.relu6(x, inplace=True)
+        result: Tensor = activation(x)
+        return result
 
 
 def dequantise(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

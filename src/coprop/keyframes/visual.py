@@ -128,7 +128,8 @@ class VisualRecognizer(nn.Module):
         """(K, 1280, h / 32, w / 32) to classify places by, and the pyramid."""
         # What is seen where hangs on small differences: in half precision other things are masked.
         with in_float32(frames.device):
-            features, maps = self.backbone.features(frames.float() * 2 - 1)
+            exact = frames.to(self.backbone.conv_stem.weight.dtype)
+            features, maps = self.backbone.features(exact * 2 - 1)
         return features, [maps[i] for i in TAPS]
 
     def presence_scores(self, frames: Tensor) -> Tensor:
