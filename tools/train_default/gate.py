@@ -24,7 +24,7 @@ from tools.train_default.sequences import SequenceOptions, random_hearing
 
 _log = logging.getLogger(__name__)
 _FRAMES = 10  # of a sequence: one sound is composed for all of them
-_BATCH, _STEPS = 256, 3000
+_BATCH, _STEPS = 256, 1200
 _RATE, _DECAY = 1e-3, 0.03
 # What the background gains is this for each step of the gate's own log odds: masks are shut within
 # half a step, since a mask's logits are up to 10 above the background's, or not touched.

@@ -136,9 +136,7 @@ def random_sequence(
     )
 
 
-def random_hearing(
-    library: Library, rng: np.random.Generator, options: SequenceOptions
-) -> Hearing:
+def random_hearing(library: Library, rng: np.random.Generator, options: SequenceOptions) -> Hearing:
     """What is heard in a sequence, without its pictures."""
     count = int(rng.integers(1, 4))
     groups = [str(g) for g in rng.choice(library.groups, count, replace=False)]
@@ -211,7 +209,7 @@ def _times_s(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
     """Of a video's frames, 0.04 to 1 s apart mostly, a few further; the keyframe is the first."""
     step_s = float(np.exp(rng.uniform(np.log(0.04), np.log(1.0))))
     steps_s = step_s * rng.choice([1.0, 1.0, 1.0, 2.0], size=count - 1)
-    return _LEAD_S + np.r_[0.0, np.cumsum(steps_s)]
+    return np.asarray(_LEAD_S + np.r_[0.0, np.cumsum(steps_s)])
 
 
 def _schedule(
