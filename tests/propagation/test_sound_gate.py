@@ -85,6 +85,7 @@ def test_silence_is_told_by_the_two_sounds() -> None:
     model = propagator()
     gate = gate_of(model)
     torch.nn.init.normal_(gate.projection.weight)
+    torch.nn.init.normal_(model.network.audio_insert.position)  # which the gate is not to see
     frames, sounds, mask = clip(batch=2)
     state = model.start(frames[0], sounds[0], mask)
     assert state.sound is not None

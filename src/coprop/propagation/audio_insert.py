@@ -150,8 +150,12 @@ class AudioInsert(nn.Module):
         )
 
     def tokens(self, samples: Tensor) -> Tensor:
-        """(B, n) samples around a frame to (B, N, token_dim) tokens that know their place."""
-        return self.encoder.tokens(samples) + self.position
+        """(B, n) samples around a frame to (B, N, token_dim) tokens."""
+        return self.encoder.tokens(samples)
+
+    def placed(self, tokens: Tensor) -> Tensor:
+        """(B, N, token_dim) tokens that know their place, as blocks and identity take them."""
+        return tokens + self.position
 
     def insert(self, level: int, video: Tensor, audio: Tensor) -> Tensor:
         """The (B, C, h, w) feature map of a level, with audio where that level was chosen."""
@@ -160,9 +164,9 @@ class AudioInsert(nn.Module):
         inserted: Tensor = self.levels[str(level)](video, audio)
         return inserted
 
-    def heard(self, audio: Tensor) -> Tensor | None:
+    def heard(self, tokens: Tensor) -> Tensor | None:
         """What the sound gate compares of (B, N, token_dim) tokens; None without a gate."""
-        return None if self.sound_gate is None else self.sound_gate.heard(audio)
+        return None if self.sound_gate is None else self.sound_gate.heard(tokens)
 
 
 def build_audio_encoder(name: AudioEncoderName) -> AudioEncoder:

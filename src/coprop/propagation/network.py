@@ -132,13 +132,14 @@ class PropagationNetwork(nn.Module):
         deep_is_third = deep is maps[2]
         if self.audio_insert is None or samples is None:
             return FrameFeatures((maps[0], maps[1], maps[2]), self.encoder_projector(deep))
-        audio = self.audio_insert.tokens(samples)
+        heard = self.audio_insert.tokens(samples)
+        audio = self.audio_insert.placed(heard)
         x4, x8, x16 = (
             self.audio_insert.insert(level, maps[level - 1], audio) for level in (1, 2, 3)
         )
         projected = self.encoder_projector(x16 if deep_is_third else deep)
         tokens = self.audio_insert.insert(4, projected, audio)
-        return FrameFeatures((x4, x8, x16), tokens, audio, self.audio_insert.heard(audio))
+        return FrameFeatures((x4, x8, x16), tokens, audio, self.audio_insert.heard(heard))
 
     def identify(self, mask: Tensor, features: FrameFeatures) -> Tensor:
         """Identification embedding: whose each token is, by the mask and by the frame's sound.
