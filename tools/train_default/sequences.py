@@ -25,7 +25,7 @@ from coprop.context import AudioWindows
 from coprop.types import Audio
 from tools.benchmark.keyframe_masks import as_segmented
 from tools.benchmark.library import SOURCE_RATE, Library, random_picture, random_recording
-from tools.benchmark.mixing import Schedule, render
+from tools.benchmark.mixing import Schedule, random_schedule, render
 from tools.benchmark.photographs import MovingPhotograph, random_photograph
 from tools.benchmark.scene import Scene, random_scene, random_sprite
 
@@ -36,6 +36,8 @@ _PHOTOGRAPHS = 0.5
 _LEAD_S = 1.0  # of sound before the keyframe: windows are centred
 _AMBIGUOUS_S = 0.06  # at a change a window holds as much of the one as of the other
 _BLUR_S = 0.04  # the longest exposure
+_COMPOSED = 0.5  # of what is heard without pictures, as in sequences
+_AT_ONSET, _ONSET_S = 0.7, 0.25  # of the others, how often and how soon keyframes follow an onset
 
 Course = Literal["stays", "falls silent", "returns"]
 _COURSES: tuple[Course, ...] = ("stays", "falls silent", "returns")
@@ -137,12 +139,19 @@ def random_sequence(
 
 
 def random_hearing(library: Library, rng: np.random.Generator, options: SequenceOptions) -> Hearing:
-    """What is heard in a sequence, without its pictures."""
-    count = int(rng.integers(1, 4))
-    groups = [str(g) for g in rng.choice(library.groups, count, replace=False)]
-    followed = rng.permutation(count)[: int(rng.integers(1, 3))].tolist()
+    """What is heard in a sequence, without its pictures.
+
+    Half are as in `random_sequence`. In the others things come and go as in the benchmark's clips,
+    and the keyframe mostly follows an onset, as it does after a control point.
+    """
     times_s = _times_s(rng, options.num_frames)
-    samples, schedule = _sound(library, rng, groups, followed, times_s)
+    if rng.random() < _COMPOSED:
+        count = int(rng.integers(1, 4))
+        groups = [str(g) for g in rng.choice(library.groups, count, replace=False)]
+        followed = rng.permutation(count)[: int(rng.integers(1, 3))].tolist()
+        samples, schedule = _sound(library, rng, groups, followed, times_s)
+    else:
+        samples, schedule, followed, times_s = _coming_and_going(library, rng, times_s)
     windows = AudioWindows(Audio(samples, SOURCE_RATE), options.sample_rate, options.window_s)
     shifts = (-_AMBIGUOUS_S, 0.0, _AMBIGUOUS_S)
     heard = [[not schedule.at(t + shift).isdisjoint(followed) for shift in shifts] for t in times_s]
@@ -150,6 +159,31 @@ def random_hearing(library: Library, rng: np.random.Generator, options: Sequence
         torch.stack([windows.centred(float(t))[0] for t in times_s]),
         torch.tensor([float(any(own)) if any(own) == all(own) else torch.nan for own in heard]),
     )
+
+
+def _coming_and_going(
+    library: Library, rng: np.random.Generator, times_s: NDArray[np.float64]
+) -> tuple[NDArray[np.float32], Schedule, list[int], NDArray[np.float64]]:
+    """Sound, when what sounds, what of it is followed, and the times of the frames in it."""
+    groups = [str(g) for g in rng.choice(library.groups, rng.integers(2, 5))]
+    lasts_s = float(times_s[-1] - times_s[0])
+    planned = random_schedule(rng, len(groups), lasts_s + float(rng.uniform(4, 7)))
+    recordings = [random_recording(library, rng, group) for group in groups]
+    samples, schedule = render(recordings, planned, SOURCE_RATE, rng)
+    latest_s = schedule.times_s[-1] - lasts_s
+    sounding = [
+        k for k, own in enumerate(schedule.sounding) if own and schedule.times_s[k] < latest_s
+    ]
+    if not sounding:  # one in seventy is silent throughout
+        return _coming_and_going(library, rng, times_s)
+    state = int(rng.choice(sounding))
+    begins_s, ends_s = schedule.times_s[state], min(schedule.times_s[state + 1], latest_s)
+    if rng.random() < _AT_ONSET:
+        ends_s = min(ends_s, begins_s + _ONSET_S)
+    among = sorted(schedule.sounding[state])
+    followed = rng.permutation(among)[: int(rng.integers(1, len(among) + 1))].tolist()
+    start_s = float(rng.uniform(begins_s, ends_s))
+    return samples, schedule, followed, start_s + times_s - times_s[0]
 
 
 def _sound(

@@ -63,8 +63,9 @@ class SoundGate(nn.Module):
             reference: (B, 6, width), what was `heard` of the reference frame's sound.
             now: (B, 6, width), the same of the frame's.
         """
-        # Moments of the two sounds do not belong together one by one.
-        steady = reference.mean(1, keepdim=True).expand_as(now)
-        both = torch.cat((now, steady, (now - steady).abs(), now * steady), dim=2)
+        # A keyframe follows an onset: the first half of its window may hold what was before. Moments
+        # of the two sounds do not belong together one by one.
+        begun = reference[:, MOMENTS // 2 :].mean(1, keepdim=True).expand_as(now)
+        both = torch.cat((now, reference, (now - begun).abs(), now * begun), dim=2)
         silence: Tensor = self.projection(F.gelu(self.comparison(both.flatten(1))))
         return silence.squeeze(1)
