@@ -4,6 +4,7 @@
     python -m tools.train_default grounding   --sources SOURCES --encoders ENCODERS --run RUN
     python -m tools.train_default novelty     --sources SOURCES --encoders ENCODERS --run RUN
     python -m tools.train_default propagation --sources SOURCES --encoders ENCODERS --run RUN
+    python -m tools.train_default gate        --sources SOURCES --encoders ENCODERS --run RUN
     python -m tools.train_default export      --encoders ENCODERS --run RUN --out WEIGHTS
     python -m tools.train_default package     --sources SOURCES --out PACKAGE
 
@@ -35,11 +36,14 @@ from coprop.checkpoints.weights import load_state_dict
 from coprop.control_points import novelty
 from coprop.control_points.novelty import NoveltyNetwork
 from coprop.encoders.sound_effects import SoundEffectsEncoder
+from coprop.encoders.yamnet import FineYAMNet
 from coprop.keyframes.grounded import GroundedNetwork, released
 from coprop.keyframes.segmenter import KeyframeSegmenter, SegmenterConfig
 from coprop.propagation.config import PropagatorConfig
 from coprop.propagation.propagator import AudioInsertPropagator
+from coprop.propagation.sound_gate import SoundGate
 from tools.benchmark.library import Library
+from tools.train_default.gate import cached_sequences, fit_gate, gate_shares
 from tools.train_default.grounding import (
     ScoreBank,
     fit_sources,
@@ -64,7 +68,9 @@ from tools.train_default.propagation import (
     train_propagation,
 )
 
-PROPAGATOR = PropagatorConfig(insert_dim=64, max_long_edge=448, audio_encoder="yamnet")
+PROPAGATOR = PropagatorConfig(
+    insert_dim=64, max_long_edge=448, audio_encoder="yamnet", sound_gate=True
+)
 
 _SLOWER = 2.5  # what was trained before learns that much slower than the new audio modules
 
@@ -198,8 +204,9 @@ def train_detector(arguments: argparse.Namespace) -> None:
 
 def train_propagator(arguments: argparse.Namespace) -> None:
     torch.manual_seed(0)
-    # Training clips are short, so memory is written more often than in use.
-    config = replace(PROPAGATOR, long_term_gap=2)
+    # Training clips are short, so memory is written more often than in use. What the gate shuts is
+    # followed all the same.
+    config = replace(PROPAGATOR, long_term_gap=2, sound_gate=False)
     if arguments.plain:
         config = replace(config, insert_levels=())
     propagator = new_propagator(arguments.encoders, config)
@@ -214,6 +221,35 @@ def train_propagator(arguments: argparse.Namespace) -> None:
     library = Library(arguments.sources, "train", shipping=True)
     checkpoint = arguments.run / ("plain.pt" if arguments.plain else "propagation.pt")
     train_propagation(propagator.to(arguments.device), library, checkpoint, options)
+
+
+def train_gate(arguments: argparse.Namespace) -> None:
+    torch.manual_seed(0)
+    gate = gate_of(AudioInsertPropagator(PROPAGATOR))
+    train, unheard = (
+        cached_sequences(
+            arguments.run / f"sequences_{split}.pt",
+            FineYAMNet.from_pretrained().eval(),
+            Library(arguments.sources, split, shipping=True),
+            np.random.default_rng(seed),
+            count,
+        )
+        for seed, (split, count) in enumerate(
+            {"train": arguments.sequences, "validation": arguments.sequences // 12}.items()
+        )
+    )
+    fit_gate(gate, train)
+    shares = gate_shares(gate, unheard)
+    logging.info("gate: of unheard sounds %.3f silent shut, %.3f sounding open", *shares)
+    save_file(gate.state_dict(), arguments.run / "gate.safetensors")
+
+
+def gate_of(propagator: AudioInsertPropagator) -> SoundGate:
+    """Its sound gate, which the default has."""
+    insert = propagator.network.audio_insert
+    if insert is None or insert.sound_gate is None:
+        raise TypeError("the default's propagator has a sound gate; this one has none")
+    return insert.sound_gate
 
 
 def package(arguments: argparse.Namespace) -> None:
@@ -260,6 +296,7 @@ def export_propagator(arguments: argparse.Namespace) -> None:
     propagator = new_propagator(arguments.encoders, PROPAGATOR)
     propagation = torch.load(arguments.run / "propagation.pt", weights_only=True)
     learned_parts(propagator).load_state_dict(propagation["learned"])
+    gate_of(propagator).load_state_dict(load_file(arguments.run / "gate.safetensors"))
     folder = arguments.out / "propagator"
     write(propagator, folder)
     file = folder / "model.safetensors"
@@ -298,7 +335,8 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "what", choices=["hearing", "grounding", "novelty", "propagation", "export", "package"]
+        "what",
+        choices=["hearing", "grounding", "novelty", "propagation", "gate", "export", "package"],
     )
     parser.add_argument("--sources", type=Path)
     parser.add_argument("--encoders", type=Path)
@@ -308,6 +346,7 @@ def main() -> None:
     parser.add_argument("--sounds", type=int, default=14_000, help="to learn hearing from")
     parser.add_argument("--scenes", type=int, default=1400, help="to fit what is seen to")
     parser.add_argument("--start", type=Path, help="weights to go on from")
+    parser.add_argument("--sequences", type=int, default=8000, help="to learn the gate from")
     parser.add_argument("--composed", type=int, default=2600, help="sounds to learn changes from")
     parser.add_argument("--plain", action="store_true", help="a propagator that does not listen")
     parser.add_argument("--batch", type=int, default=2, help="sequences in a batch")
@@ -331,6 +370,7 @@ def main() -> None:
         "grounding": train_segmenter,
         "novelty": train_detector,
         "propagation": train_propagator,
+        "gate": train_gate,
         "export": export,
         "package": package,
     }

@@ -96,13 +96,14 @@ def train_propagation(
 
 
 def learned_parts(propagator: AudioInsertPropagator) -> nn.ModuleDict:
-    """What `train_propagation` changes: the audio modules, without what is frozen, and the rest."""
+    """What `train_propagation` changes: of the audio modules what inserts, and the rest."""
     network = propagator.network
     parts = {name: part for name, part in network.named_children() if name != "encoder"}
     audio = parts.pop("audio_insert", None)
     learned = nn.ModuleDict({"vision": nn.ModuleDict(parts)})
     if audio is not None:
-        own = {name: part for name, part in audio.named_children() if name != "encoder"}
+        apart = ("encoder", "sound_gate")  # the one is frozen, the other has a training of its own
+        own = {name: part for name, part in audio.named_children() if name not in apart}
         own["position"] = nn.ParameterDict({"position": audio.position})
         learned["audio"] = nn.ModuleDict(own)
     return learned

@@ -6,6 +6,9 @@ A sequence begins with a keyframe in which some of the things in the picture sou
 would say when that changes; here none of them is known. So the propagator has to hear it: followed
 things fall silent one by one or together, others take over, silent look-alikes stand by.
 What counts is the change since the keyframe.
+
+Where nothing that is followed sounds, all of it is followed on unseen: that masks are shut then is
+the sound gate's matter, which learns it from `random_hearing`, of sound alone.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ from coprop.context import AudioWindows
 from coprop.types import Audio
 from tools.benchmark.keyframe_masks import as_segmented
 from tools.benchmark.library import SOURCE_RATE, Library, random_picture, random_recording
-from tools.benchmark.mixing import Schedule, render
+from tools.benchmark.mixing import Schedule, random_schedule, render
 from tools.benchmark.photographs import MovingPhotograph, random_photograph
 from tools.benchmark.scene import Scene, random_scene, random_sprite
 
@@ -33,6 +36,8 @@ _PHOTOGRAPHS = 0.5
 _LEAD_S = 1.0  # of sound before the keyframe: windows are centred
 _AMBIGUOUS_S = 0.06  # at a change a window holds as much of the one as of the other
 _BLUR_S = 0.04  # the longest exposure
+_COMPOSED = 0.5  # of what is heard without pictures, as in sequences
+_AT_ONSET, _ONSET_S = 0.7, 0.25  # of the others, how often and how soon keyframes follow an onset
 
 Course = Literal["stays", "falls silent", "returns"]
 _COURSES: tuple[Course, ...] = ("stays", "falls silent", "returns")
@@ -50,7 +55,8 @@ class Sequence:
     Args:
         frames: (T, 3, h, w) in [0, 1], the keyframe first.
         sounds: (T, n), around each frame.
-        labels: (T, h, w), the identities of followed things while they sound; 255 for void.
+        labels: (T, h, w), identities of followed things that sound, or of all of them where none
+            does; 255 for void.
         keyframe_mask: (h, w) labels as a segmenter would give them, not quite true.
     """
 
@@ -58,6 +64,20 @@ class Sequence:
     sounds: Tensor
     labels: Tensor
     keyframe_mask: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Hearing:
+    """The sound of a keyframe and of the frames after it.
+
+    Args:
+        sounds: (T, n), around each frame.
+        sounding: (T,) 1 where something sounds that is followed, 0 where nothing does, NaN where
+            that changes just now.
+    """
+
+    sounds: Tensor
+    sounding: Tensor
 
 
 @dataclass(frozen=True)
@@ -93,17 +113,8 @@ def random_sequence(
     else:
         scene, groups = _composition(library, rng, size)
         followed = rng.permutation(len(groups))[: int(rng.integers(1, 3))].tolist()
-    times_s = _LEAD_S + np.r_[0.0, np.cumsum(_intervals_s(rng, options.num_frames - 1))]
-    duration_s = float(times_s[-1]) + _LEAD_S
-    planned = _schedule(rng, len(groups), followed, float(times_s[-1]), duration_s)
-    heard = groups
-    if rng.random() < _UNRELATED:
-        planned = Schedule((0.0, duration_s), (frozenset(followed),))
-        heard = [str(g) for g in rng.choice(library.groups, len(groups))]
-    recordings = [random_recording(library, rng, group) for group in heard]
-    samples, schedule = render(recordings, planned, SOURCE_RATE, rng)
-    if heard is not groups and rng.random() < _SILENT:
-        samples = _nothing_but_noise(samples, rng)
+    times_s = _times_s(rng, options.num_frames)
+    samples, schedule = _sound(library, rng, groups, followed, times_s)
     windows = AudioWindows(Audio(samples, SOURCE_RATE), options.sample_rate, options.window_s)
     identities = np.zeros(len(groups), dtype=np.uint8)
     # One for all, as binary keyframes ask for, or one each.
@@ -125,6 +136,75 @@ def random_sequence(
         torch.from_numpy(np.stack(labels)).long(),
         torch.from_numpy(keyframe_mask).long(),
     )
+
+
+def random_hearing(library: Library, rng: np.random.Generator, options: SequenceOptions) -> Hearing:
+    """What is heard in a sequence, without its pictures.
+
+    Half are as in `random_sequence`. In the others things come and go as in the benchmark's clips,
+    and the keyframe mostly follows an onset, as it does after a control point.
+    """
+    times_s = _times_s(rng, options.num_frames)
+    if rng.random() < _COMPOSED:
+        count = int(rng.integers(1, 4))
+        groups = [str(g) for g in rng.choice(library.groups, count, replace=False)]
+        followed = rng.permutation(count)[: int(rng.integers(1, 3))].tolist()
+        samples, schedule = _sound(library, rng, groups, followed, times_s)
+    else:
+        samples, schedule, followed, times_s = _coming_and_going(library, rng, times_s)
+    windows = AudioWindows(Audio(samples, SOURCE_RATE), options.sample_rate, options.window_s)
+    shifts = (-_AMBIGUOUS_S, 0.0, _AMBIGUOUS_S)
+    heard = [[not schedule.at(t + shift).isdisjoint(followed) for shift in shifts] for t in times_s]
+    return Hearing(
+        torch.stack([windows.centred(float(t))[0] for t in times_s]),
+        torch.tensor([float(any(own)) if any(own) == all(own) else torch.nan for own in heard]),
+    )
+
+
+def _coming_and_going(
+    library: Library, rng: np.random.Generator, times_s: NDArray[np.float64]
+) -> tuple[NDArray[np.float32], Schedule, list[int], NDArray[np.float64]]:
+    """Sound, when what sounds, what of it is followed, and the times of the frames in it."""
+    groups = [str(g) for g in rng.choice(library.groups, rng.integers(2, 5))]
+    lasts_s = float(times_s[-1] - times_s[0])
+    planned = random_schedule(rng, len(groups), lasts_s + float(rng.uniform(4, 7)))
+    recordings = [random_recording(library, rng, group) for group in groups]
+    samples, schedule = render(recordings, planned, SOURCE_RATE, rng)
+    latest_s = schedule.times_s[-1] - lasts_s
+    sounding = [
+        k for k, own in enumerate(schedule.sounding) if own and schedule.times_s[k] < latest_s
+    ]
+    if not sounding:  # one in seventy is silent throughout
+        return _coming_and_going(library, rng, times_s)
+    state = int(rng.choice(sounding))
+    begins_s, ends_s = schedule.times_s[state], min(schedule.times_s[state + 1], latest_s)
+    if rng.random() < _AT_ONSET:
+        ends_s = min(ends_s, begins_s + _ONSET_S)
+    among = sorted(schedule.sounding[state])
+    followed = rng.permutation(among)[: int(rng.integers(1, len(among) + 1))].tolist()
+    start_s = float(rng.uniform(begins_s, ends_s))
+    return samples, schedule, followed, start_s + times_s - times_s[0]
+
+
+def _sound(
+    library: Library,
+    rng: np.random.Generator,
+    groups: list[str],
+    followed: list[int],
+    times_s: NDArray[np.float64],
+) -> tuple[NDArray[np.float32], Schedule]:
+    """What is heard from `_LEAD_S` before the first frame to as long after the last, and when."""
+    duration_s = float(times_s[-1]) + _LEAD_S
+    planned = _schedule(rng, len(groups), followed, float(times_s[-1]), duration_s)
+    heard = groups
+    if rng.random() < _UNRELATED:
+        planned = Schedule((0.0, duration_s), (frozenset(followed),))
+        heard = [str(g) for g in rng.choice(library.groups, len(groups))]
+    recordings = [random_recording(library, rng, group) for group in heard]
+    samples, schedule = render(recordings, planned, SOURCE_RATE, rng)
+    if heard is not groups and rng.random() < _SILENT:
+        samples = _nothing_but_noise(samples, rng)
+    return samples, schedule
 
 
 def _composition(
@@ -159,10 +239,11 @@ def _photograph(
     return random_photograph(rng, source, tuple(sprites), size=size, motion=motion), groups
 
 
-def _intervals_s(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
-    """Steps of one video mostly, of 0.04 to 1 s, with a few that are longer."""
-    step = float(np.exp(rng.uniform(np.log(0.04), np.log(1.0))))
-    return step * rng.choice([1.0, 1.0, 1.0, 2.0], size=count)
+def _times_s(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
+    """Of a video's frames, 0.04 to 1 s apart mostly, a few further; the keyframe is the first."""
+    step_s = float(np.exp(rng.uniform(np.log(0.04), np.log(1.0))))
+    steps_s = step_s * rng.choice([1.0, 1.0, 1.0, 2.0], size=count - 1)
+    return np.asarray(_LEAD_S + np.r_[0.0, np.cumsum(steps_s)])
 
 
 def _schedule(
@@ -228,11 +309,17 @@ def _paint(masks: NDArray[np.bool_], identities: NDArray[np.uint8]) -> NDArray[n
 def _label(
     masks: NDArray[np.bool_], identities: NDArray[np.uint8], schedule: Schedule, time_s: float
 ) -> NDArray[np.uint8]:
-    """What is followed and sounds; void where that changes just now."""
-    states = [schedule.at(time_s + shift) for shift in (-_AMBIGUOUS_S, 0.0, _AMBIGUOUS_S)]
-    sounding = np.array([i in states[1] for i in range(len(identities))])
-    changing = np.array([len({i in state for state in states}) > 1 for i in range(len(identities))])
-    label = _paint(masks, identities * sounding)
-    for index in np.flatnonzero(changing & (identities > 0)):
+    """What is to be followed; void where that changes just now."""
+    shifts = (-_AMBIGUOUS_S, 0.0, _AMBIGUOUS_S)
+    before, now, after = (_wanted(schedule.at(time_s + shift), identities) for shift in shifts)
+    label = _paint(masks, identities * now)
+    for index in np.flatnonzero((before != now) | (now != after)):
         label[masks[index]] = VOID
     return label
+
+
+def _wanted(sounding: frozenset[int], identities: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Of the followed things those that sound, or all of them where none does."""
+    followed = identities > 0
+    wanted = followed & np.isin(np.arange(len(identities)), list(sounding))
+    return wanted if wanted.any() else followed

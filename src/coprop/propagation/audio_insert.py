@@ -24,8 +24,10 @@ from coprop.encoders.audio import AudioEncoder
 from coprop.propagation.attention import attend, to_grid, to_tokens
 from coprop.propagation.config import AudioEncoderName, PropagatorConfig
 from coprop.propagation.masks import PATCH, STRIDE
+from coprop.propagation.sound_gate import SoundGate
 
 _TOKENS = 6 * 4  # of every encoder here: steps in time by bands of frequency
+_GATE_WIDTH = 64  # what it compares is one sound with another, less than what is inserted
 
 
 class AudioInsertBlock(nn.Module):
@@ -97,7 +99,7 @@ class AudioIdentity(nn.Module):
 
 
 class AudioInsert(nn.Module):
-    """All audio modules: the audio encoder, one block for each chosen level, and the identity's.
+    """All audio modules: encoder, one block for each chosen level, the identity's, and the gate.
 
     Args:
         encoder: the audio encoder.
@@ -105,6 +107,7 @@ class AudioInsert(nn.Module):
         identity_dim: width of the identification embedding.
         width: width of the cross-attention.
         num_heads: its heads.
+        gated: whether there is a `SoundGate`, too.
     """
 
     def __init__(
@@ -114,6 +117,7 @@ class AudioInsert(nn.Module):
         identity_dim: int,
         width: int,
         num_heads: int,
+        gated: bool = False,
     ) -> None:
         super().__init__()
         self.encoder = encoder
@@ -126,6 +130,7 @@ class AudioInsert(nn.Module):
             }
         )
         self.identity = AudioIdentity(identity_dim, encoder.token_dim)
+        self.sound_gate = SoundGate(encoder.token_dim, _GATE_WIDTH) if gated else None
 
     @classmethod
     def of(cls, config: PropagatorConfig, level_channels: Sequence[int]) -> AudioInsert:
@@ -141,11 +146,16 @@ class AudioInsert(nn.Module):
             identity_dim=config.embedding_dim,
             width=config.insert_dim,
             num_heads=config.num_heads,
+            gated=config.sound_gate,
         )
 
     def tokens(self, samples: Tensor) -> Tensor:
-        """(B, n) samples around a frame to (B, N, token_dim) tokens that know their place."""
-        return self.encoder.tokens(samples) + self.position
+        """(B, n) samples around a frame to (B, N, token_dim) tokens."""
+        return self.encoder.tokens(samples)
+
+    def placed(self, tokens: Tensor) -> Tensor:
+        """(B, N, token_dim) tokens that know their place, as blocks and identity take them."""
+        return tokens + self.position
 
     def insert(self, level: int, video: Tensor, audio: Tensor) -> Tensor:
         """The (B, C, h, w) feature map of a level, with audio where that level was chosen."""
@@ -153,6 +163,10 @@ class AudioInsert(nn.Module):
             return video
         inserted: Tensor = self.levels[str(level)](video, audio)
         return inserted
+
+    def heard(self, tokens: Tensor) -> Tensor | None:
+        """What the sound gate compares of (B, N, token_dim) tokens; None without a gate."""
+        return None if self.sound_gate is None else self.sound_gate.heard(tokens)
 
 
 def build_audio_encoder(name: AudioEncoderName) -> AudioEncoder:

@@ -53,6 +53,8 @@ class PropagatorConfig:
         insert_dim: width of the audio cross-attention; the paper's is 256 (section 4.2).
         audio_encoder: what turns a window of sound into tokens; the paper's is VGGish. The weights
             of YAMNet, which the default hears through, are those inside the package.
+        sound_gate: whether masks are shut while what sounded at the keyframe does not, see
+            `coprop.propagation.sound_gate`; beyond the paper. It needs audio modules.
         long_term_gap: frames between two that long-term memory takes; 5 as in AOT-L.
         max_memory_frames: bound of long-term memory; None lets it grow, as in AOT and the paper.
             Eight are the keyframe and, with a gap of 5, the last 35 frames; a frame takes AOT-L
@@ -82,6 +84,7 @@ class PropagatorConfig:
     insert_levels: tuple[int, ...] = (1, 2, 3, 4)
     insert_dim: int = 256
     audio_encoder: AudioEncoderName = "small"
+    sound_gate: bool = False
     long_term_gap: int = 5
     max_memory_frames: int | None = 8
     max_long_edge: int = 1040
@@ -104,6 +107,11 @@ class PropagatorConfig:
         object.__setattr__(self, "insert_levels", tuple(levels))
         for name, names in (("encoder", EncoderName), ("audio_encoder", AudioEncoderName)):
             check_choice(name, getattr(self, name), get_args(names))
+        _require(
+            type(self.sound_gate) is bool and not (self.sound_gate and not levels),
+            "sound_gate is True or False, and True only where insert_levels are not empty; got "
+            f"{shown(self.sound_gate)}, with insert_levels {shown(levels)}.",
+        )
 
     def _check_sizes(self) -> None:
         for name, high in _HIGHEST.items():

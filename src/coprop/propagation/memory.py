@@ -175,6 +175,7 @@ class PropagationState(Brief):
         step_index: frames since the keyframe.
         size: (height, width) in pixels at which the network sees the frames.
         places: of their tokens.
+        sound: (B, ...), what the sound gate remembers of the last reference frame's; None without.
     """
 
     memories: tuple[GroupMemory, ...]
@@ -182,6 +183,7 @@ class PropagationState(Brief):
     step_index: int
     size: tuple[int, int]
     places: Places
+    sound: Tensor | None = None
 
     @classmethod
     def joined(cls, states: Sequence[PropagationState]) -> PropagationState:
@@ -202,7 +204,9 @@ class PropagationState(Brief):
             tokens = KeysValues.joined([x.long_term.tokens for x in own])
             short_term = KeysValues.joined([x.short_term for x in own])
             memories.append(GroupMemory(replace(memory.long_term, tokens=tokens), short_term))
-        return replace(first, memories=tuple(memories))
+        sounds = [state.sound for state in states if state.sound is not None]
+        sound = torch.cat(sounds) if sounds else None
+        return replace(first, memories=tuple(memories), sound=sound)
 
     def split(self) -> list[PropagationState]:
         """A state for each sample of the batch; they share this state's tensors."""
@@ -215,23 +219,26 @@ class PropagationState(Brief):
                 )
                 for memory in self.memories
             ]
-            states.append(replace(self, memories=tuple(memories)))
+            sound = None if self.sound is None else self.sound[i : i + 1]
+            states.append(replace(self, memories=tuple(memories), sound=sound))
         return states
 
     @property
     def kind(self) -> tuple[object, ...]:
         """What states that step as one have to have in common."""
         histories = tuple((m.long_term.steps, m.long_term.is_reference) for m in self.memories)
-        return self.size, self.num_objects, self.step_index, histories
+        gated = self.sound is not None
+        return self.size, self.num_objects, self.step_index, histories, gated
 
     def with_reference(
-        self, entries: Sequence[KeysValues], capacity: int | None
+        self, entries: Sequence[KeysValues], capacity: int | None, sound: Tensor | None = None
     ) -> PropagationState:
         """The state after a mask was given for the frame of ``step_index``.
 
         Args:
             entries: each group's memory of the frame; groups that are new come last.
             capacity: of the long-term memory of new groups.
+            sound: what the sound gate is to remember of the frame.
         """
         memories = []
         for i, entry in enumerate(entries):
@@ -241,7 +248,7 @@ class PropagationState(Brief):
             else:
                 long_term = LongTermMemory.of_reference(entry, self.step_index, capacity)
             memories.append(GroupMemory(long_term, short_term=entry))
-        return replace(self, memories=tuple(memories))
+        return replace(self, memories=tuple(memories), sound=sound)
 
     def with_prediction(self, entries: Sequence[KeysValues], gap: int) -> PropagationState:
         """The state after the next frame, whose mask was predicted.

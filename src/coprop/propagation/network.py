@@ -6,6 +6,7 @@ One frame takes this way, in the words of AOT and STM (Oh et al. 2019):
     features, memory --propagate--> logits, query frame      propagator block: equation 7; decoder
     query frame, mask, sound --memorise--> memory entry      identification embedding
     reference frame, mask, sound --memorise_reference--> memory entry
+    logits, sound, reference sound --gate--> logits          sound gate
 
 The network holds no state: memory goes in and comes out as values. Tensors are (B, C, h, w) maps or
 (B, N, C) tokens, row by row over the (h, w) grid at stride 16. Parameters of everything but
@@ -65,11 +66,13 @@ class FrameFeatures(Brief):
         shortcuts: (B, C_l, h_l, w_l) at strides 4, 8 and 16, for the decoder.
         projected: (B, C, h, w), the deepest map at the width of the tokens.
         audio: (B, N, token_dim) tokens of the frame's sound; None without audio modules.
+        sound: what the sound gate compares of them; None without one.
     """
 
     shortcuts: tuple[Tensor, Tensor, Tensor]
     projected: Tensor
-    audio: Tensor | None
+    audio: Tensor | None = None
+    sound: Tensor | None = None
 
     @property
     def tokens(self) -> Tensor:
@@ -128,13 +131,15 @@ class PropagationNetwork(nn.Module):
         *maps, deep = self.encoder(frame)
         deep_is_third = deep is maps[2]
         if self.audio_insert is None or samples is None:
-            return FrameFeatures((maps[0], maps[1], maps[2]), self.encoder_projector(deep), None)
-        audio = self.audio_insert.tokens(samples)
+            return FrameFeatures((maps[0], maps[1], maps[2]), self.encoder_projector(deep))
+        heard = self.audio_insert.tokens(samples)
+        audio = self.audio_insert.placed(heard)
         x4, x8, x16 = (
             self.audio_insert.insert(level, maps[level - 1], audio) for level in (1, 2, 3)
         )
         projected = self.encoder_projector(x16 if deep_is_third else deep)
-        return FrameFeatures((x4, x8, x16), self.audio_insert.insert(4, projected, audio), audio)
+        tokens = self.audio_insert.insert(4, projected, audio)
+        return FrameFeatures((x4, x8, x16), tokens, audio, self.audio_insert.heard(heard))
 
     def identify(self, mask: Tensor, features: FrameFeatures) -> Tensor:
         """Identification embedding: whose each token is, by the mask and by the frame's sound.
@@ -192,6 +197,22 @@ class PropagationNetwork(nn.Module):
         """Memory of a reference frame, whose mask is given; it is as `identify` takes it."""
         identity = self.identify(mask, features)
         return self.LSTT.memorise_reference(features.tokens, identity, places)
+
+    def gate(self, logits: Tensor, sound: Tensor | None, reference: Tensor | None) -> Tensor:
+        """Logits (B, C, H, W), shut while what sounded at the reference frame does not.
+
+        Args:
+            logits: of the frame, background first.
+            sound: of the frame's features; without one nothing is shut.
+            reference: of the reference frame's.
+        """
+        gate = None if self.audio_insert is None else self.audio_insert.sound_gate
+        if gate is None or sound is None or reference is None:
+            return logits
+        silence = gate(reference, sound).to(logits.dtype)
+        # Not clamp_min, through which no gradient would reach a fresh gate, whose silence is 0.
+        raised = torch.maximum(silence, torch.zeros_like(silence))
+        return torch.cat((logits[:, :1] + raised[:, None, None, None], logits[:, 1:]), dim=1)
 
     def _initialise(self) -> None:
         """AOT's initial weights: identities orthogonal, the transformer's matrices Xavier."""

@@ -315,7 +315,7 @@ class AudioInsertPropagator(PretrainedModel):
             self.network.memorise_reference(features, group, state.places)
             for group in self._groups(mask, state)
         ]
-        return state.with_reference(entries, self.config.max_memory_frames)
+        return state.with_reference(entries, self.config.max_memory_frames, features.sound)
 
     def _step(
         self,
@@ -341,7 +341,8 @@ class AudioInsertPropagator(PretrainedModel):
             self.network.memorise(query, features, group)
             for query, group in zip(queries, self._groups(mask, state), strict=True)
         ]
-        return logits, state.with_prediction(entries, self.config.long_term_gap)
+        shown = self.network.gate(logits, features.sound, state.sound)
+        return shown, state.with_prediction(entries, self.config.long_term_gap)
 
     def _encode(self, frame: Tensor, audio: Tensor | None, size: Size) -> FrameFeatures:
         samples = None if audio is None else audio.to(self._weight.device)

@@ -9,12 +9,15 @@ from torch import nn
 
 from coprop.control_points.novelty import NoveltyNetwork
 from coprop.encoders.sound_effects import SoundEffectsEncoder
+from coprop.encoders.yamnet import FineYAMNet
 from coprop.keyframes.audio import SoundRecognizer
 from coprop.keyframes.grounded import GroundedNetwork
 from coprop.keyframes.groups import sounding_groups
 from coprop.propagation.config import PropagatorConfig
 from coprop.propagation.propagator import AudioInsertPropagator
+from coprop.propagation.sound_gate import SoundGate
 from tools.benchmark.library import Library
+from tools.train_default.gate import HeardSequences, cached_sequences, fit_gate, gate_shares
 from tools.train_default.grounding import ScoreBank, fit_sources, settle_decoder, train_grounding
 from tools.train_default.hearing import (
     EmbeddedSounds,
@@ -148,3 +151,33 @@ def test_propagation(library: Library, tmp_path: Path) -> None:
     assert "encoder" not in moved
     assert {"LSTT", "decoder", "patch_wise_id_bank", "audio_insert"} <= moved
     assert not propagator.training
+
+
+def test_the_gate_learns_what_falls_silent() -> None:
+    """Of sounds whose silence is in one channel; those that it was not shown as well."""
+    torch.manual_seed(0)
+    sounding = (torch.rand(200, 4) < 0.5).float()
+    sounding[:, 0] = 1
+    sounds = torch.rand(200, 4, 6, 8)
+    sounds[..., 0] = 3 * sounding[..., None] + 0.1 * sounds[..., 0]
+    sounding[::5, 1] = torch.nan
+    half = slice(100), slice(100, None)
+    learned, unheard = (HeardSequences(sounds[part].half(), sounding[part]) for part in half)
+    gate = SoundGate(audio_dim=8, width=4)
+    assert gate_shares(gate, unheard) == (0.0, 1.0)
+    fit_gate(gate, learned, steps=60)
+    assert min(gate_shares(gate, unheard)) > 0.95
+    cautious = SoundGate(audio_dim=8, width=4)
+    fit_gate(cautious, learned, steps=60, threshold=100.0)
+    assert gate_shares(cautious, unheard) == (0.0, 1.0)
+
+
+def test_sequences_are_heard_once(library: Library, tmp_path: Path) -> None:
+    encoder = FineYAMNet.from_pretrained().eval()
+    path, count = tmp_path / "s.pt", 2
+    heard = [
+        cached_sequences(path, encoder, library, np.random.default_rng(0), count) for _ in range(2)
+    ]
+    assert heard[0].sounds.shape == (count, 10, 6, encoder.token_dim)
+    assert heard[0].sounding.shape == (count, 10)
+    assert torch.equal(heard[0].sounds, heard[1].sounds)
