@@ -113,6 +113,17 @@ def test_silence_is_told_by_the_two_sounds() -> None:
     assert torch.equal(joined, state.sound)
 
 
+def test_under_autocast_silence_is_told_in_float32() -> None:
+    torch.manual_seed(0)
+    gate = SoundGate(audio_dim=16, width=8)
+    torch.nn.init.normal_(gate.projection.weight)
+    keyframe, frame = torch.rand(2, 24, 16), torch.rand(2, 24, 16)
+    expected = gate(gate.heard(keyframe), gate.heard(frame))
+    with torch.autocast("cpu", torch.bfloat16):
+        found = gate(gate.heard(keyframe), gate.heard(frame))
+    torch.testing.assert_close(found, expected)
+
+
 def test_moments_are_means_over_bands() -> None:
     tokens = torch.arange(24.0).view(1, 24, 1)
     assert moments(tokens).flatten().tolist() == [1.5, 5.5, 9.5, 13.5, 17.5, 21.5]

@@ -17,6 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from coprop.utils.precision import in_float32
+
 MOMENTS = 6  # steps in time of the tokens of every audio encoder here, each of some bands
 
 
@@ -54,7 +56,8 @@ class SoundGate(nn.Module):
 
     def embedded(self, sound: Tensor) -> Tensor:
         """(B, 6, audio_dim) `moments` of a sound to (B, 6, width)."""
-        return F.gelu(self.embedding(self.norm(sound)))
+        with in_float32(sound.device):
+            return F.gelu(self.embedding(self.norm(sound.to(self.embedding.weight.dtype))))
 
     def forward(self, reference: Tensor, now: Tensor) -> Tensor:
         """How silent the frame is: (B,), above zero where masks are to be shut.
@@ -63,9 +66,10 @@ class SoundGate(nn.Module):
             reference: (B, 6, width), what was `heard` of the reference frame's sound.
             now: (B, 6, width), the same of the frame's.
         """
-        # A keyframe follows an onset: the first half of its window may hold what was before. Moments
-        # of the two sounds do not belong together one by one.
+        # A keyframe follows an onset: the first half of its window may hold what was before.
+        # Moments of the two sounds do not belong together one by one.
         begun = reference[:, MOMENTS // 2 :].mean(1, keepdim=True).expand_as(now)
         both = torch.cat((now, reference, (now - begun).abs(), now * begun), dim=2)
-        silence: Tensor = self.projection(F.gelu(self.comparison(both.flatten(1))))
+        with in_float32(now.device):  # all of a mask hangs on this one number
+            silence: Tensor = self.projection(F.gelu(self.comparison(both.flatten(1))))
         return silence.squeeze(1)
