@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
 from coprop.errors import CheckpointError, CoPropError
@@ -154,6 +155,17 @@ def test_weights_without_a_gate_are_refused_where_there_is_to_be_one(tmp_path: P
     stored.write_text(text.replace('"sound_gate": false', '"sound_gate": true'), "utf-8")
     with pytest.raises(CheckpointError, match="sound_gate"):
         AudioInsertPropagator.from_pretrained(tmp_path)
+
+
+def test_a_file_tells_whether_there_is_one(tmp_path: Path) -> None:
+    config = PropagatorConfig.aot_t(insert_levels=(4,), audio_encoder="small")
+    for gated in (True, False):
+        model = propagator(replace(config, sound_gate=gated))
+        save_file(model.state_dict(), tmp_path / "p.safetensors")
+        again = AudioInsertPropagator.from_checkpoint(
+            tmp_path / "p.safetensors", insert_levels=(4,), audio_encoder="small"
+        )
+        assert again.config.sound_gate is gated
 
 
 @pytest.mark.parametrize(

@@ -328,7 +328,8 @@ def test_fresh_inserts_begin_as_the_same_propagator() -> None:
         )
         fresh = build_propagator(recipe)
         state = fresh.state_dict()
-        assert fresh.config == replace(kept.config, insert_levels=tuple(levels))
+        plain = replace(kept.config, sound_gate=False)  # which the paper does not have
+        assert fresh.config == replace(plain, insert_levels=tuple(levels))
         for name, tensor in kept.state_dict().items():
             if (name.startswith(ears) and levels) or not name.startswith("audio_insert."):
                 assert torch.equal(state[name], tensor), name
@@ -340,6 +341,10 @@ def test_fresh_inserts_begin_as_the_same_propagator() -> None:
         seen.append(fresh.step(frames[1], sounds[1], later)[0])
     assert torch.equal(seen[0], seen[1])
     assert torch.equal(seen[0], seen[2])
+    gated = build_propagator(replace(recipe, model={**recipe.model, "sound_gate": True}))
+    assert gated.config.sound_gate
+    names = [n for n, x in gated.state_dict().items() if ".sound_gate.projection." in n and x.any()]
+    assert not names
     with_own = kept.step(frames[1], sounds[1], kept.start(frames[0], sounds[0], mask))[0]
     assert not torch.equal(seen[0], with_own)
 

@@ -17,6 +17,7 @@ from coprop.utils.paths import AnyPath
 _UNUSED = "LSTT.mask_token"  # a parameter of later official code that no computation reads
 _AUDIO = "audio_insert."
 _AUDIO_ENCODER = "audio_insert.encoder."
+_SOUND_GATE = "audio_insert.sound_gate."
 _POSITION, _FORMER_POSITION = "audio_insert.position", "audio_insert.encoder.position"
 _GATE = ".gate"
 _DEAOT = re.compile(r"LSTT\.layers\.\d+\.(linear_QV|linear_U|linear_ID|\w+\.dw_conv)")
@@ -75,7 +76,7 @@ def completed(
 
 
 def infer_config(state: Mapping[str, Tensor], source: AnyPath) -> PropagatorConfig:
-    """Which AOT the tensors are of: encoder, number of blocks and width.
+    """Which AOT the tensors are of: encoder, number of blocks and width, and whether it has a gate.
 
     Args:
         state: names -> tensors, under the official names.
@@ -98,6 +99,7 @@ def infer_config(state: Mapping[str, Tensor], source: AnyPath) -> PropagatorConf
         )
     encoder = _encoder_of(state, source)
     shape: dict[str, Any] = {"num_layers": len(layers), "embedding_dim": bank.shape[0]}
+    shape["sound_gate"] = any(name.startswith(_SOUND_GATE) for name in state)
     if encoder == "mobilenetv2":
         return PropagatorConfig.aot_t(**shape)
     return PropagatorConfig.aot_l(**shape, encoder=encoder)

@@ -131,9 +131,11 @@ class AudioInsertPropagator(PretrainedModel):
             CheckpointError: no checkpoint, or one that lacks tensors, has others or other shapes.
         """
         state = read_weights(path)
+        inferred = infer_config(state, path)
         config = replace(
-            infer_config(state, path),
+            inferred,
             insert_levels=tuple(insert_levels),
+            sound_gate=inferred.sound_gate and bool(insert_levels),
             long_term_gap=long_term_gap,
             max_memory_frames=max_memory_frames,
             max_long_edge=max_long_edge,

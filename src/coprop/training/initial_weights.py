@@ -28,7 +28,7 @@ DEFAULT, RANDOM = "default", "random"
 _TIMM = "timm:"
 _VGGISH_HEAD = "embeddings."  # its fully connected layers, which no model here uses
 _AUDIO_ENCODER = "audio_insert.encoder."
-_OF_INSERT = ("insert_levels", "insert_dim")
+_OF_INSERT = ("insert_levels", "insert_dim", "sound_gate")
 # What files of AOT do not tell of a propagator; all else is recognised from their tensors.
 _NOT_IN_FILES = (
     *("insert_levels", "audio_encoder"),
@@ -234,9 +234,13 @@ def _from_file(recipe: PropagatorRecipe, path: str) -> AudioInsertPropagator:
 def _with_fresh_insert(
     propagator: AudioInsertPropagator, recipe: PropagatorRecipe
 ) -> AudioInsertPropagator:
-    """The propagator with new, silent audio modules at the recipe's levels; its encoders stay."""
+    """The propagator with new, silent audio modules at the recipe's levels; its encoders stay.
+
+    The paper has no gate, and so there is none unless the recipe asks for it.
+    """
     chosen = {name: value for name, value in recipe.model.items() if name in _OF_INSERT}
-    config = PropagatorConfig.from_dict({**propagator.config.to_dict(), **chosen})
+    stored = {**propagator.config.to_dict(), "sound_gate": False}
+    config = PropagatorConfig.from_dict({**stored, **chosen})
     fresh = AudioInsertPropagator(config).eval()
     state = fresh.state_dict()
     for name, tensor in propagator.state_dict().items():
