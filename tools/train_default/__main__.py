@@ -346,7 +346,7 @@ def main() -> None:
     parser.add_argument("--sounds", type=int, default=14_000, help="to learn hearing from")
     parser.add_argument("--scenes", type=int, default=1400, help="to fit what is seen to")
     parser.add_argument("--start", type=Path, help="weights to go on from")
-    parser.add_argument("--sequences", type=int, default=8000, help="to learn the gate from")
+    parser.add_argument("--sequences", type=int, default=11_000, help="to learn the gate from")
     parser.add_argument("--composed", type=int, default=2600, help="sounds to learn changes from")
     parser.add_argument("--plain", action="store_true", help="a propagator that does not listen")
     parser.add_argument("--batch", type=int, default=2, help="sequences in a batch")

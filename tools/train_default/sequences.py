@@ -36,7 +36,7 @@ _PHOTOGRAPHS = 0.5
 _LEAD_S = 1.0  # of sound before the keyframe: windows are centred
 _AMBIGUOUS_S = 0.06  # at a change a window holds as much of the one as of the other
 _BLUR_S = 0.04  # the longest exposure
-_COMPOSED = 0.5  # of what is heard without pictures, as in sequences
+_COMPOSED = 0.7  # of what is heard without pictures, as in sequences
 _AT_ONSET, _ONSET_S = 0.7, 0.25  # of the others, how often and how soon keyframes follow an onset
 
 Course = Literal["stays", "falls silent", "returns"]
@@ -141,7 +141,7 @@ def random_sequence(
 def random_hearing(library: Library, rng: np.random.Generator, options: SequenceOptions) -> Hearing:
     """What is heard in a sequence, without its pictures.
 
-    Half are as in `random_sequence`. In the others things come and go as in the benchmark's clips,
+    Most are as in `random_sequence`. In the others things come and go as in the benchmark's clips,
     and the keyframe mostly follows an onset, as it does after a control point.
     """
     times_s = _times_s(rng, options.num_frames)
