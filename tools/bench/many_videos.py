@@ -179,12 +179,16 @@ def disturbed(
     """
     chance = random.Random(seed)
     at = sorted(chance.sample(range(1, max(count * 3 // 4, kills + 1)), kills + 1))
-    run, told = start(videos, out, workers, made_by=made_by), []
+    run, told, first = start(videos, out, workers, made_by=made_by), [], None
     for line in lines_of(run):
-        if not at or line.get("done") != at[0]:
+        if "done" in line:
+            first = first or line
+        if not at or first is None or line.get("done") != at[0]:
             continue
         at.pop(0)
-        time.sleep(chance.uniform(0, 0.5))
+        # No longer than a video takes: the rest would be done, and nothing left to kill.
+        a_video_s = (line["s"] - first["s"]) / max(line["done"] - first["done"], 1)
+        time.sleep(chance.uniform(0, a_video_s))
         if at:
             os.kill(chance.choice(children(run.pid)), signal.SIGKILL)
             told.append(f"a worker after {line['done']} videos")
