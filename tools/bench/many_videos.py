@@ -181,9 +181,8 @@ def disturbed(
     at = sorted(chance.sample(range(1, max(count * 3 // 4, kills + 1)), kills + 1))
     run, told, first = start(videos, out, workers, made_by=made_by), [], None
     for line in lines_of(run):
-        if "done" in line:
-            first = first or line
-        if not at or first is None or line.get("done") != at[0]:
+        first = first or line
+        if not at or line.get("done") != at[0]:
             continue
         at.pop(0)
         # No longer than a video takes: the rest would be done, and nothing left to kill.

@@ -43,7 +43,7 @@ from coprop.propagation.config import PropagatorConfig
 from coprop.propagation.propagator import AudioInsertPropagator
 from coprop.propagation.sound_gate import SoundGate
 from tools.benchmark.library import Library
-from tools.train_default.gate import cached_sequences, fit_gate, gate_shares
+from tools.train_default.gate import HeardSequences, cached_sequences, fit_gate, gate_shares
 from tools.train_default.grounding import (
     ScoreBank,
     fit_sources,
@@ -225,20 +225,15 @@ def train_propagator(arguments: argparse.Namespace) -> None:
 
 def train_gate(arguments: argparse.Namespace) -> None:
     torch.manual_seed(0)
-    gate = gate_of(AudioInsertPropagator(PROPAGATOR))
-    train, unheard = (
-        cached_sequences(
-            arguments.run / f"sequences_{split}.pt",
-            FineYAMNet.from_pretrained().eval(),
-            Library(arguments.sources, split, shipping=True),
-            np.random.default_rng(seed),
-            count,
-        )
-        for seed, (split, count) in enumerate(
-            {"train": arguments.sequences, "validation": arguments.sequences // 12}.items()
-        )
-    )
-    fit_gate(gate, train)
+    gate, encoder = gate_of(AudioInsertPropagator(PROPAGATOR)), FineYAMNet.from_pretrained().eval()
+
+    def heard(split: str, seed: int, count: int) -> HeardSequences:
+        path = arguments.run / f"sequences_{split}.pt"
+        library = Library(arguments.sources, split, shipping=True)
+        return cached_sequences(path, encoder, library, np.random.default_rng(seed), count)
+
+    unheard = heard("validation", 1, arguments.sequences // 12)
+    fit_gate(gate, heard("train", 0, arguments.sequences))
     shares = gate_shares(gate, unheard)
     logging.info("gate: of unheard sounds %.3f silent shut, %.3f sounding open", *shares)
     save_file(gate.state_dict(), arguments.run / "gate.safetensors")

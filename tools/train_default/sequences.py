@@ -153,8 +153,7 @@ def random_hearing(library: Library, rng: np.random.Generator, options: Sequence
     else:
         samples, schedule, followed, times_s = _coming_and_going(library, rng, times_s)
     windows = AudioWindows(Audio(samples, SOURCE_RATE), options.sample_rate, options.window_s)
-    shifts = (-_AMBIGUOUS_S, 0.0, _AMBIGUOUS_S)
-    heard = [[not schedule.at(t + shift).isdisjoint(followed) for shift in shifts] for t in times_s]
+    heard = [[not own.isdisjoint(followed) for own in _around(schedule, t)] for t in times_s]
     return Hearing(
         torch.stack([windows.centred(float(t))[0] for t in times_s]),
         torch.tensor([float(any(own)) if any(own) == all(own) else torch.nan for own in heard]),
@@ -310,12 +309,16 @@ def _label(
     masks: NDArray[np.bool_], identities: NDArray[np.uint8], schedule: Schedule, time_s: float
 ) -> NDArray[np.uint8]:
     """What is to be followed; void where that changes just now."""
-    shifts = (-_AMBIGUOUS_S, 0.0, _AMBIGUOUS_S)
-    before, now, after = (_wanted(schedule.at(time_s + shift), identities) for shift in shifts)
+    before, now, after = (_wanted(own, identities) for own in _around(schedule, time_s))
     label = _paint(masks, identities * now)
     for index in np.flatnonzero((before != now) | (now != after)):
         label[masks[index]] = VOID
     return label
+
+
+def _around(schedule: Schedule, time_s: float) -> list[frozenset[int]]:
+    """What sounds just before a time, at it and just after; where they differ, it changes."""
+    return [schedule.at(time_s + shift) for shift in (-_AMBIGUOUS_S, 0.0, _AMBIGUOUS_S)]
 
 
 def _wanted(sounding: frozenset[int], identities: NDArray[np.uint8]) -> NDArray[np.bool_]:

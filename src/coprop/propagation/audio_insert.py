@@ -24,9 +24,9 @@ from coprop.encoders.audio import AudioEncoder
 from coprop.propagation.attention import attend, to_grid, to_tokens
 from coprop.propagation.config import AudioEncoderName, PropagatorConfig
 from coprop.propagation.masks import PATCH, STRIDE
-from coprop.propagation.sound_gate import SoundGate
+from coprop.propagation.sound_gate import MOMENTS, SoundGate, silent
 
-_TOKENS = 6 * 4  # of every encoder here: steps in time by bands of frequency
+_TOKENS = MOMENTS * 4  # of every encoder here: steps in time by bands of frequency
 _GATE_WIDTH = 64  # what it compares is one sound with another, less than what is inserted
 
 
@@ -57,7 +57,7 @@ class AudioInsertBlock(nn.Module):
         self.query = nn.Linear(channels, width)
         self.key = nn.Linear(audio_dim, width)
         self.value = nn.Linear(audio_dim, width)
-        self.projection = _silent(nn.Linear(width, channels))
+        self.projection = silent(nn.Linear(width, channels))
 
     def forward(self, video: Tensor, audio: Tensor) -> Tensor:
         """(B, C, h, w) video features and (B, N, audio_dim) tokens to (B, C, h, w)."""
@@ -83,7 +83,7 @@ class AudioIdentity(nn.Module):
     def __init__(self, channels: int, audio_dim: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(audio_dim)
-        self.projection = _silent(nn.Linear(audio_dim, channels))
+        self.projection = silent(nn.Linear(audio_dim, channels))
 
     def forward(self, identity: Tensor, objects: Tensor, audio: Tensor) -> Tensor:
         """The identification embedding with sound.
@@ -188,10 +188,3 @@ def build_audio_encoder(name: AudioEncoderName) -> AudioEncoder:
     from coprop.encoders.vggish import VGGish
 
     return VGGish(embeddings=False)
-
-
-def _silent(projection: nn.Linear) -> nn.Linear:
-    """The projection at zero: what comes out of it is nothing, until training changes it."""
-    nn.init.zeros_(projection.weight)
-    nn.init.zeros_(projection.bias)
-    return projection

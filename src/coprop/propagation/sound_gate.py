@@ -22,6 +22,13 @@ from coprop.utils.precision import in_float32
 MOMENTS = 6  # steps in time of the tokens of every audio encoder here, each of some bands
 
 
+def silent(projection: nn.Linear) -> nn.Linear:
+    """The projection at zero: what comes out of it is nothing, until training changes it."""
+    nn.init.zeros_(projection.weight)
+    nn.init.zeros_(projection.bias)
+    return projection
+
+
 def moments(tokens: Tensor) -> Tensor:
     """(B, 24, C) audio tokens to (B, 6, C), their mean over frequency at each moment."""
     return tokens.view(len(tokens), MOMENTS, -1, tokens.shape[2]).mean(2)
@@ -46,9 +53,7 @@ class SoundGate(nn.Module):
         self.norm = nn.LayerNorm(audio_dim)
         self.embedding = nn.Linear(audio_dim, width)
         self.comparison = nn.Linear(4 * MOMENTS * width, 2 * width)
-        self.projection = nn.Linear(2 * width, 1)
-        nn.init.zeros_(self.projection.weight)
-        nn.init.zeros_(self.projection.bias)
+        self.projection = silent(nn.Linear(2 * width, 1))
 
     def heard(self, tokens: Tensor) -> Tensor:
         """(B, 24, audio_dim) tokens of a sound to (B, 6, width), what is compared of it."""
