@@ -257,6 +257,9 @@ def test_a_model_is_pushed_to_the_hub(saved: Path, monkeypatch: pytest.MonkeyPat
     assert model.save_pretrained(folder, push_to_hub=True, private=True) == "https://hub/commit"
     assert Hub.uploads.pop()["repo_id"] == "me/again"
     assert (folder / "config.json").exists()
+    monkeypatch.chdir(folder)
+    assert model.save_pretrained(".", push_to_hub=True) == "https://hub/commit"
+    assert Hub.uploads.pop()["repo_id"] == "me/again"
 
 
 def test_a_model_of_the_hub_is_fetched(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -244,6 +244,9 @@ def test_pushed_and_fetched(tmp_path: Path, hub: FakeHub) -> None:
     folder = tmp_path / "folder"
     assert pipeline.save_pretrained(folder, push_to_hub=True, private=True)
     assert hub.asked.pop() == ("me/folder", ["None"])
+    mine = {"template_str": "{{ card_data }}\n{{ name }}: {{ parts }}", "parts": "three"}
+    pipeline.push_to_hub("carded", model_card_kwargs=mine)
+    assert (hub.root / "me/carded/README.md").read_text().endswith("me/carded: three")
 
 
 def test_what_is_in_the_cache_needs_no_network(

@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
@@ -16,15 +15,15 @@ from coprop.assembly.loading import PartOptions, load_masking, load_part
 from coprop.assembly.names import Slot
 from coprop.assembly.saved import DEFAULT_MAX_SEGMENT_S
 from coprop.assembly.told import usual_detector, with_words
-from coprop.checkpoints.hub import uploaded
-from coprop.errors import CoPropError, OutputError
+from coprop.checkpoints.hub_mixin import HubMixin
+from coprop.errors import CoPropError
 from coprop.keyframes.adapters.registry import as_keyframe_model
 from coprop.keyframes.model import KeyframeFunction, KeyframeModel
 from coprop.keyframes.naming import AUDIOSET, SoundNamer
 from coprop.propagation.propagator import Propagator
 from coprop.types import AudioTrack, ControlPoints
 from coprop.utils.checks import shown
-from coprop.utils.paths import AnyPath, as_path, is_path
+from coprop.utils.paths import AnyPath, is_path
 from coprop.utils.precision import Precision, as_dtype, checked_device
 
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ class Closing:
         self.close()
 
 
-class NamedPipeline(Closing):
+class NamedPipeline(HubMixin, Closing):
     """A pipeline that knows what its parts were called."""
 
     @classmethod
@@ -129,78 +128,7 @@ class NamedPipeline(Closing):
         """Notes what the parts in some slots were named."""
         self._names = {slot: (getattr(self, slot), name) for slot, name in names.items()}
 
-    def save_pretrained(
-        self,
-        save_directory: AnyPath,
-        *,
-        repo_id: str | None = None,
-        push_to_hub: bool = False,
-        **push_to_hub_kwargs: Any,
-    ) -> str | None:
-        """Writes the whole pipeline, for `from_pretrained`: config.json, folders and a card.
-
-        Models of coprop, and others that were given or lie in folders, are written as they are;
-        what was named and is built in or on the hub stays a name.
-
-        Args:
-            save_directory: the folder; made if needed. A README.md in it is left as it is.
-            repo_id: with ``push_to_hub``, the id on the hub; by default the folder's name.
-            push_to_hub: upload it as well.
-            push_to_hub_kwargs: as for `push_to_hub`.
-
-        Returns:
-            The address of the hub's commit; None where nothing was uploaded.
-
-        Raises:
-            CoPropError: a part that cannot be saved, such as a function.
-            OutputError: the folder cannot be written.
-        """
+    def _write(self, folder: Path, name: str, card: dict[str, Any]) -> None:
         from coprop.assembly.writing import write_pipeline
 
-        folder = as_path("save_directory", save_directory, error=OutputError)
-        repo_id = folder.absolute().name if repo_id is None else repo_id
-        write_pipeline(self, folder, repo_id)
-        if not push_to_hub:
-            return None
-        return self.push_to_hub(repo_id, **push_to_hub_kwargs)
-
-    def push_to_hub(
-        self,
-        repo_id: str,
-        *,
-        commit_message: str = "Push a pipeline of coprop.",
-        private: bool | None = None,
-        token: str | None = None,
-        branch: str | None = None,
-        create_pr: bool | None = None,
-    ) -> str:
-        """Uploads what `save_pretrained` writes to one repository of the hub, in one commit.
-
-        Args:
-            repo_id: such as "owner/name"; made if needed.
-            commit_message: of the commit.
-            private: whether a repository that is made is private; None for the owner's default.
-            token: of the hub; by default that of ``hf auth login``.
-            branch: where to commit; None for main.
-            create_pr: open a pull request with the commit.
-
-        Returns:
-            The address of the commit.
-
-        Raises:
-            CoPropError: a part that cannot be saved.
-            OutputError: the hub refuses, or cannot be reached.
-        """
-        from coprop.assembly.writing import write_pipeline
-
-        with TemporaryDirectory() as folder:
-            return uploaded(
-                lambda name: write_pipeline(self, Path(folder), name),
-                folder,
-                repo_id,
-                token=token,
-                private=private,
-                commit_message=commit_message,
-                revision=branch,
-                create_pr=create_pr,
-            )
+        write_pipeline(self, folder, name, card)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -51,7 +51,7 @@ Writer = Callable[[Path], None]
 """Writes a part into a folder."""
 
 
-def write_pipeline(pipeline: Any, folder: Path, name: str) -> None:
+def write_pipeline(pipeline: Any, folder: Path, name: str, card: Mapping[str, Any]) -> None:
     """Writes a pipeline's parts, its config.json and a card, each whole; config.json is the last.
 
     Nothing is written where a part cannot be. A README.md that is there is left as it is.
@@ -60,6 +60,7 @@ def write_pipeline(pipeline: Any, folder: Path, name: str) -> None:
         pipeline: the `CoProp` that is written.
         folder: where; made if needed.
         name: of the pipeline, for the card.
+        card: for huggingface_hub's ``ModelCard.from_template``, in place of what it is given here.
 
     Raises:
         CoPropError: a part that cannot be saved.
@@ -83,7 +84,8 @@ def write_pipeline(pipeline: Any, folder: Path, name: str) -> None:
             for slot, (_, write) in entries.items():
                 if write is not None:
                     write(Path(made, PARTS[slot]))
-            Path(made, CARD).write_text(_card(pipeline, config, name), encoding="utf-8")
+            text = _card(pipeline, config, {"name": name, **card})
+            Path(made, CARD).write_text(text, encoding="utf-8")
             Path(made, CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
             _put(Path(made), folder)
 
@@ -173,7 +175,7 @@ def _write(models: tuple[Any, ...], folder: Path) -> None:
         model.save_pretrained(folder)
 
 
-def _card(pipeline: Any, config: dict[str, Any], name: str) -> str:
+def _card(pipeline: Any, config: dict[str, Any], values: dict[str, Any]) -> str:
     from huggingface_hub import ModelCard, ModelCardData
 
     others = [
@@ -193,7 +195,8 @@ def _card(pipeline: Any, config: dict[str, Any], name: str) -> str:
         base_model=others or None,
     )
     rows = [f"| {slot} | `{_told(config[slot])}` |" for slot in SLOTS]
-    card = ModelCard.from_template(data, template_str=_TEXT, name=name, parts="\n".join(rows))
+    values = {"template_str": _TEXT, "parts": "\n".join(rows), **values}
+    card = ModelCard.from_template(data, **values)
     return str(card)
 
 

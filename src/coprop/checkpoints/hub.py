@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from coprop.errors import CheckpointError, CoPropError, OutputError
+from coprop.errors import CheckpointError
 from coprop.utils.brief import first_line
 from coprop.utils.environment import environment
 
@@ -114,48 +113,6 @@ def fetched_model(
         f"{name} has no weights in .safetensors or pytorch_model.bin, which alone are read; take "
         "another model, such as coprop models lists."
     )
-
-
-def uploaded(
-    write: Callable[[str], None],
-    folder: str,
-    repo_id: str,
-    *,
-    token: str | None,
-    private: bool | None,
-    **options: Any,
-) -> str:
-    """Uploads a folder to a repository of models, which is made if needed; the commit's address.
-
-    Args:
-        write: writes the folder, given the repository's whole id.
-        folder: what is uploaded.
-        repo_id: such as "owner/name", or a name alone of the token's owner.
-        token: of the hub; by default that of ``hf auth login``.
-        private: whether a repository that is made is private.
-        options: of huggingface_hub's ``HfApi.upload_folder``.
-
-    Raises:
-        OutputError: the hub refuses, or cannot be reached.
-    """
-    from huggingface_hub import HfApi
-
-    if not isinstance(repo_id, str) or not repo_id.strip():
-        raise OutputError(f'repo_id must be a text such as "owner/name", got {repo_id!r}.')
-    try:
-        api = HfApi(token=token)
-        repo_id = api.create_repo(repo_id=repo_id, private=private, exist_ok=True).repo_id
-        write(repo_id)
-        return str(
-            api.upload_folder(repo_id=repo_id, repo_type="model", folder_path=folder, **options)
-        )
-    except CoPropError:
-        raise
-    except (OSError, ValueError) as error:
-        raise OutputError(
-            f"{repo_id} cannot be pushed to the hub: {first_line(error)}. Log in with a token that "
-            "may write, hf auth login, and check the name."
-        ) from error
 
 
 def size_on_disk(name: str) -> int | None:

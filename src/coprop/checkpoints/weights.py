@@ -7,7 +7,6 @@ import os
 import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 import torch
@@ -15,9 +14,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from coprop.checkpoints.hub import uploaded, why_not
-from coprop.errors import CheckpointError, OutputError
-from coprop.storage.files import output_errors, parse_json, replacing
+from coprop.checkpoints.hub import why_not
+from coprop.checkpoints.hub_mixin import HubMixin
+from coprop.errors import CheckpointError
+from coprop.storage.files import parse_json, replacing
 from coprop.utils.brief import first_line
 from coprop.utils.paths import AnyPath, as_path
 
@@ -63,7 +63,7 @@ class Config(Protocol):
         ...
 
 
-class PretrainedModel(nn.Module):
+class PretrainedModel(HubMixin, nn.Module):
     """A module with `from_pretrained(folder or hub id)`, `save_pretrained` and `push_to_hub`.
 
     A folder holds model.safetensors and config.json; weights may be stored in half precision and
@@ -80,39 +80,7 @@ class PretrainedModel(nn.Module):
         """The stored tensors with those that are known without being stored."""
         return state
 
-    def save_pretrained(
-        self,
-        save_directory: AnyPath,
-        *,
-        repo_id: str | None = None,
-        push_to_hub: bool = False,
-        model_card_kwargs: dict[str, Any] | None = None,
-        **push_to_hub_kwargs: Any,
-    ) -> str | None:
-        """Writes model.safetensors, config.json and a model card, each whole or not at all.
-
-        Args:
-            save_directory: the folder; made if needed. A README.md in it is left as it is.
-            repo_id: the model's id on the hub, with ``push_to_hub``; by default the folder's name.
-            push_to_hub: upload it to the hub as well.
-            model_card_kwargs: as for `generate_model_card`.
-            push_to_hub_kwargs: as for `push_to_hub`.
-
-        Returns:
-            The address of the hub's commit; None where nothing was uploaded.
-
-        Raises:
-            OutputError: they cannot be written.
-        """
-        folder = as_path("save_directory", save_directory, error=OutputError)
-        with output_errors(folder):
-            self._save(folder, model_card_kwargs or {})
-        if not push_to_hub:
-            return None
-        repo_id = folder.name if repo_id is None else repo_id
-        return self.push_to_hub(repo_id, model_card_kwargs=model_card_kwargs, **push_to_hub_kwargs)
-
-    def _save(self, folder: Path, model_card_kwargs: dict[str, Any]) -> None:
+    def _write(self, folder: Path, name: str, card: dict[str, Any]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         tensors = {key: value.contiguous() for key, value in self.state_dict().items()}
         with replacing(folder / _WEIGHTS) as part:
@@ -120,59 +88,10 @@ class PretrainedModel(nn.Module):
         text = json.dumps(self.config.to_dict(), indent=2) + "\n"
         with replacing(folder / _CONFIG) as part:
             part.write_text(text, encoding="utf-8")
-        card = folder / "README.md"
-        if not card.exists():
-            with replacing(card) as part:
-                self.generate_model_card(**model_card_kwargs).save(part)
-
-    def push_to_hub(
-        self,
-        repo_id: str,
-        *,
-        commit_message: str = "Push a model of coprop.",
-        private: bool | None = None,
-        token: str | None = None,
-        branch: str | None = None,
-        create_pr: bool | None = None,
-        allow_patterns: Sequence[str] | str | None = None,
-        ignore_patterns: Sequence[str] | str | None = None,
-        delete_patterns: Sequence[str] | str | None = None,
-        model_card_kwargs: dict[str, Any] | None = None,
-    ) -> str:
-        """Uploads what `save_pretrained` writes to the hub, in one commit.
-
-        Args:
-            repo_id: the model's id, such as "owner/name"; made if needed.
-            commit_message: of the commit.
-            private: whether a repository that is made is private; None for the owner's default.
-            token: of the hub; by default that of ``hf auth login``.
-            branch: where to commit; None for main.
-            create_pr: open a pull request with the commit.
-            allow_patterns: upload only files that match one of these.
-            ignore_patterns: leave out files that match one of these.
-            delete_patterns: remove files from the repository that match one of these.
-            model_card_kwargs: as for `generate_model_card`.
-
-        Returns:
-            The address of the commit.
-
-        Raises:
-            OutputError: the hub refuses, or cannot be reached.
-        """
-        with TemporaryDirectory() as folder:
-            return uploaded(
-                lambda _: self._save(Path(folder), model_card_kwargs or {}),
-                folder,
-                repo_id,
-                token=token,
-                private=private,
-                commit_message=commit_message,
-                revision=branch,
-                create_pr=create_pr,
-                allow_patterns=_listed(allow_patterns),
-                ignore_patterns=_listed(ignore_patterns),
-                delete_patterns=_listed(delete_patterns),
-            )
+        readme = folder / "README.md"
+        if not readme.exists():
+            with replacing(readme) as part:
+                self.generate_model_card(**card).save(part)
 
     def generate_model_card(self, **values: Any) -> ModelCard:
         """The card of the model: its README.md, with the tags by which the hub finds it.
@@ -266,10 +185,6 @@ def _downloaded(name: str, files: Sequence[str], options: dict[str, Any]) -> Pat
             raise CheckpointError(said) from error
         raise _not_found(name, first_line(error)) from error
     return paths[0].parent
-
-
-def _listed(patterns: Sequence[str] | str | None) -> list[str] | str | None:
-    return patterns if patterns is None or isinstance(patterns, str) else list(patterns)
 
 
 def _as_config(config_type: type[Config], config: Any, source: str) -> Config:
