@@ -11,6 +11,7 @@ from coprop.assembly.names import Slot
 from coprop.checkpoints.weights import has_file
 from coprop.errors import CheckpointError
 from coprop.storage.files import parse_json
+from coprop.utils.brief import first_line
 
 CONFIG = "config.json"
 PIPELINE = "coprop"
@@ -82,7 +83,8 @@ def read_config(folder: Path, name: str) -> dict[str, Any] | None:
         config = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(
-            f"the config.json of {name} cannot be read ({error}); fetch or save the model again."
+            f"the config.json of {name} cannot be read ({first_line(error)}); fetch or "
+            "save the model again."
         ) from error
     if not isinstance(config, dict):
         raise CheckpointError(f"the config.json of {name} holds no object; save the model again.")

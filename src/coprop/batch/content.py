@@ -8,6 +8,7 @@ import stat
 from pathlib import Path
 
 from coprop.errors import MediaError
+from coprop.utils.brief import first_line
 
 DIGITS = 20
 """Of an id: 80 bits, so that even among a thousand million videos two hardly share one."""
@@ -62,5 +63,6 @@ def file_status(path: Path) -> os.stat_result:
 
 
 def _unreadable(path: Path, error: OSError | ValueError) -> MediaError:
-    reason = getattr(error, "strerror", None) or error
-    return MediaError(f"{path} cannot be read: {reason}. Check the file and its permissions.")
+    return MediaError(
+        f"{path} cannot be read: {first_line(error)}. Check the file and its permissions."
+    )

@@ -20,6 +20,7 @@ from coprop.storage.files import (
     write_text,
 )
 from coprop.storage.locks import WriterLock
+from coprop.utils.brief import first_line
 
 COLLECTION, VIDEO = "collection.json", "video.json"
 _RESULT = "result.json"
@@ -138,7 +139,8 @@ class CollectionFolder:
             return None
         except (OSError, ValueError, LookupError, TypeError) as error:
             raise OutputError(
-                f"{file} is damaged: {error}. Remove it to begin anew, or choose another folder."
+                f"{file} is damaged: {first_line(error)}. Remove it to begin anew, or choose "
+                "another folder."
             ) from error
         return found
 

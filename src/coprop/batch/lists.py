@@ -9,6 +9,7 @@ from pathlib import Path
 
 from coprop.errors import MediaError
 from coprop.storage.files import parse_json
+from coprop.utils.brief import first_line
 
 COLUMNS = ("path", "video", "file", "filename")
 """Which column of a CSV file, or key of a JSON object, names the video: the first that is there."""
@@ -41,7 +42,9 @@ def read_list(path: Path) -> list[Path]:
             f"no such file: {path}. Check the path and the working directory."
         ) from error
     except OSError as error:
-        raise MediaError(f"{path} cannot be read: {error.strerror}.") from error
+        raise MediaError(
+            f"{path} cannot be read: {first_line(error)}. Check the file and its permissions."
+        ) from error
     suffix = path.suffix.lower()
     if suffix in _TABLES:
         named = _of_table(path, text, _TABLES[suffix])

@@ -154,10 +154,11 @@ class PretrainedModel(HubMixin, nn.Module):
         except FileNotFoundError:
             raise _not_found(name, "it has no config.json") from None
         except OSError as error:
-            raise _not_found(name, first_line(error)) from error
+            reason = f"its config.json cannot be read ({first_line(error)})"
+            raise _not_found(name, reason) from error
         except (ValueError, RecursionError) as error:
             raise CheckpointError(
-                f"the config.json of {name} is damaged ({error}); save the model again."
+                f"the config.json of {name} is damaged ({first_line(error)}); save the model again."
             ) from error
         with torch.random.fork_rng(devices=[]):  # loading draws none of the caller's numbers
             model = cls(_as_config(cls.config_type, config, os.fspath(name)))

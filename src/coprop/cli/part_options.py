@@ -11,6 +11,7 @@ import typer
 from coprop.cli.common import checked_device
 from coprop.cli.model_option import model_made
 from coprop.errors import CheckpointError, CoPropError
+from coprop.utils.brief import first_line
 from coprop.utils.callables import names_function
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def _lines(path: Path) -> list[str]:
             raise _bad_words(f"{path} is larger than lists of words are.")
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text in UTF-8"
+        reason = first_line(error)
         raise _bad_words(f"{path} cannot be read as a list of words: {reason}.") from error
     return [line.strip() for line in text.splitlines() if not line.startswith("#")]
 

@@ -19,6 +19,7 @@ from coprop.errors import AudioError, DatasetError
 from coprop.media.painting import voc_palette
 from coprop.media.reader import Frame
 from coprop.types import Audio
+from coprop.utils.brief import first_line
 from coprop.utils.paths import AnyPath, as_path
 
 if TYPE_CHECKING:
@@ -160,7 +161,10 @@ def read_table(path: Path, *columns: Column) -> list[tuple[str, ...]]:
         with path.open(encoding="utf-8-sig", newline="") as file:
             lines = [(number, row) for number, row in enumerate(csv.reader(file), 1) if any(row)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DatasetError(f"{path} cannot be read as a csv: {error}.") from error
+        raise DatasetError(
+            f"{path} cannot be read as a csv: {first_line(error)}. Get the dataset's own again, or "
+            "write it as text in UTF-8."
+        ) from error
     header = [cell.strip() for cell in lines[0][1]] if lines else []
     positions: list[int] = []
     for column in columns:
@@ -212,14 +216,15 @@ def read_sound(path: Path) -> Audio:
     import soundfile
 
     try:
+        path.stat()  # of a file that is not there, libsndfile says "System error"
         samples, sample_rate = soundfile.read(path, dtype="float32", always_2d=True)
         if not len(samples):
             raise AudioError("there is no sample in it")
         return Audio(samples.mean(axis=1), sample_rate)
     except (RuntimeError, OSError, AudioError) as error:  # soundfile's errors are RuntimeErrors
         raise DatasetError(
-            f"the sound {path} cannot be read: {error}. Get the file again, or make it anew from "
-            "the clip's video."
+            f"the sound {path} cannot be read: {first_line(error)}. Get the file again, or "
+            "make it anew from the clip's video."
         ) from error
 
 
@@ -248,6 +253,6 @@ def _opened(path: Path) -> Image:
 
 def _damaged(path: Path, error: Exception) -> DatasetError:
     return DatasetError(
-        f"the picture {path} cannot be read: {error}. Get the file again, it is damaged or no "
-        "picture."
+        f"the picture {path} cannot be read: {first_line(error)}. Get the file again, it is "
+        "damaged or no picture."
     )

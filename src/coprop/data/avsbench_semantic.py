@@ -30,6 +30,7 @@ from coprop.data.avsbench_files import (
 )
 from coprop.errors import DatasetError
 from coprop.storage.files import read_json
+from coprop.utils.brief import first_line
 from coprop.utils.paths import AnyPath
 
 AVSS_LABELS = ("v1s", "v1m", "v2")
@@ -120,6 +121,6 @@ class AVSS(AVSBench):
             return {int(number): name.replace("_", " ") for name, number in numbers.items()}
         except (OSError, ValueError, TypeError, AttributeError) as error:
             raise DatasetError(
-                f"{path} cannot be read: {error}; it maps the 71 class names to their numbers. "
-                "Without it the classes have no names."
+                f"{path} cannot be read: {first_line(error)}; it maps the 71 class names to "
+                "their numbers. Without it the classes have no names."
             ) from error

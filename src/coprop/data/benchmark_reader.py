@@ -16,6 +16,7 @@ from coprop.data.benchmark_record import RECORD, ClipRecord, read_record
 from coprop.data.labelled import FrameTruth, LabelledClip
 from coprop.errors import DatasetError
 from coprop.media.reader import Frame
+from coprop.utils.brief import first_line
 from coprop.utils.checks import check_choice
 from coprop.utils.paths import AnyPath
 
@@ -168,8 +169,8 @@ def _pixels(path: Path, modes: tuple[str, ...]) -> NDArray[np.uint8]:
             mode, pixels = picture.mode, np.asarray(picture, dtype=np.uint8)
     except Exception as error:  # Pillow raises many kinds of error for damaged pictures
         raise DatasetError(
-            f"the picture {path} cannot be read: {error}. Check the folder with coprop data "
-            "verify, and compose it anew."
+            f"the picture {path} cannot be read: {first_line(error)}. Check the folder with "
+            "coprop data verify, and compose it anew."
         ) from error
     if mode not in modes:
         raise DatasetError(

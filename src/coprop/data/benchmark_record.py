@@ -10,6 +10,7 @@ from typing import Any
 
 from coprop.errors import DatasetError
 from coprop.storage.files import read_json
+from coprop.utils.brief import first_line
 from coprop.utils.checks import number, shown, whole
 
 RECORD = "clip.json"
@@ -80,7 +81,7 @@ def load_record(path: Path) -> dict[str, Any]:
     try:
         content = read_json(path)
     except (OSError, ValueError) as error:
-        raise unreadable(path, error) from error
+        raise unreadable(path, first_line(error)) from error
     if not isinstance(content, dict):
         raise unreadable(path, "it is no JSON object")
     return content

@@ -10,6 +10,7 @@ from pathlib import Path
 from coprop.errors import DatasetError
 from coprop.storage.files import visible
 from coprop.types import Progress
+from coprop.utils.brief import first_line
 from coprop.utils.paths import AnyPath, as_path
 
 CHECKSUMS = "SHA256SUMS"
@@ -49,8 +50,8 @@ def read_checksums(folder: AnyPath) -> dict[str, str]:
         lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(
-            f"{path} cannot be read: {error}. Give the folder of a composed benchmark; if "
-            "composing it was stopped, repeat that first."
+            f"{path} cannot be read: {first_line(error)}. Give the folder of a composed benchmark; "
+            "if composing it was stopped, repeat that first."
         ) from error
     sums: dict[str, str] = {}
     for number, line in enumerate(lines, start=1):
@@ -108,6 +109,6 @@ def digest_of(path: Path) -> str:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
         raise DatasetError(
-            f"{path} cannot be read: {error.strerror}. Get the file again, or build the folder "
+            f"{path} cannot be read: {first_line(error)}. Get the file again, or build the folder "
             "that it belongs to anew."
         ) from error

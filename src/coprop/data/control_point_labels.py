@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from coprop.errors import DatasetError, OutputError, ShapeError
 from coprop.storage.files import parse_json
 from coprop.storage.json_lines import JsonLines
+from coprop.utils.brief import first_line
 from coprop.utils.paths import AnyPath, as_path
 
 MIN_AREA = 0.0005
@@ -104,7 +105,8 @@ def read_control_points(path: AnyPath) -> dict[str, NDArray[np.bool_]]:
         lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(
-            f"control points cannot be read from {path}: {error}; give a JSON-lines file, {_FORM}."
+            f"control points cannot be read from {path}: {first_line(error)}; give a "
+            f"JSON-lines file, {_FORM}."
         ) from error
     found: dict[str, NDArray[np.bool_]] = {}
     for number, line in enumerate(lines, start=1):

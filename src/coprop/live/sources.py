@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from coprop.errors import MediaError, MissingAudioError
 from coprop.media.clip import Clip
-from coprop.utils.brief import one_line
+from coprop.utils.brief import first_line, one_line
 
 _DEVICES = {
     "linux": ("v4l2", "/dev/video0", "alsa", "default"),
@@ -157,7 +157,9 @@ class Devices:
         try:
             work()
         except (av.FFmpegError, OSError) as error:
-            self._failure = MediaError(f"a device cannot be read any more: {one_line(str(error))}.")
+            self._failure = MediaError(
+                f"a device cannot be read any more: {one_line(first_line(error))}."
+            )
         finally:
             self._ended.set()
 
@@ -195,9 +197,9 @@ def _opened(kind: str, name: str, what: str, options: dict[str, str]) -> Any:
     try:
         container = av.open(name, format=kind, options=options, timeout=(_FIRST_S, _FIRST_S))
     except (av.FFmpegError, OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
+        reason = one_line(first_line(error))
         raise MediaError(
-            f"there is no {what} {name!r} that can be opened ({kind}: {one_line(str(reason))}); "
+            f"there is no {what} {name!r} that can be opened ({kind}: {reason}); "
             f"name another one with --{what}, or play a file with --file VIDEO."
         ) from error
     streams = container.streams.video if what == "camera" else container.streams.audio

@@ -19,7 +19,7 @@ from coprop.media.resample import BLOCK, Resampler
 from coprop.media.sound_blocks import SoundBlocks
 from coprop.media.streams import Contents
 from coprop.types import Progress
-from coprop.utils.brief import brief, counted
+from coprop.utils.brief import brief, counted, first_line
 from coprop.utils.checks import check_progress
 from coprop.utils.paths import AnyPath
 from coprop.values.mixdown import Mixdown
@@ -188,7 +188,7 @@ def _space_for(path: Path) -> Iterator[None]:
     except OSError as error:
         raise OutputError(
             f"the sound of {path} does not fit into the folder for temporary files "
-            f"({error.strerror or error}); free some space there, or name a larger folder in the "
+            f"({first_line(error)}); free some space there, or name a larger folder in the "
             "environment variable TMPDIR."
         ) from error
 

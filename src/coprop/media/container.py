@@ -13,6 +13,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from coprop.errors import MediaError
+from coprop.utils.brief import first_line
 
 STREAMED_WAV = 0x7FFF_F000
 """Sizes from here on are what programs write that do not know how long a WAV will become."""
@@ -53,7 +54,9 @@ def _check_kind(path: Path) -> None:
             raise MediaError(
                 f"no such file: {path}. Check the path and the working directory."
             ) from error
-        raise MediaError(f"{str(path)!r} cannot be opened as video or audio ({error}).") from error
+        raise MediaError(
+            f"{str(path)!r} cannot be opened as video or audio ({first_line(error)})."
+        ) from error
     if stat.S_ISDIR(mode):
         raise MediaError(f"{path} is a directory; give the path of a video or audio file.")
     if not stat.S_ISREG(mode):

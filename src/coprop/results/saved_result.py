@@ -15,6 +15,7 @@ import numpy as np
 from coprop.errors import CoPropError, MediaError
 from coprop.storage.files import read_json
 from coprop.types import ControlPoints, FrameMask, Segment
+from coprop.utils.brief import first_line
 from coprop.values.categories import Category
 
 _SCHEMAS = (1, 2)  # of result.json; in 1 a segment had one keyframe
@@ -139,8 +140,9 @@ def read_result(
             "result.save() or coprop run has written."
         ) from error
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise MediaError(f"{path} cannot be read: {reason}. Run the pipeline again.") from error
+        raise MediaError(
+            f"{path} cannot be read: {first_line(error)}. Run the pipeline again."
+        ) from error
     if not isinstance(content, Mapping) or content.get("schema") not in _SCHEMAS:
         raise MediaError(
             f"{path} is no result of schema {' or '.join(map(str, _SCHEMAS))}; run the pipeline "

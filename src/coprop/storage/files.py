@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from coprop.errors import OutputError
+from coprop.utils.brief import first_line
 
 MOST_BYTES = 64 << 20
 """Of one JSON value, a file or a line: many times what an hour of video takes, and soon parsed."""
@@ -40,8 +41,7 @@ def output_errors(path: Path, *others: type[Exception]) -> Iterator[None]:
     try:
         yield
     except kinds as error:
-        reason = getattr(error, "strerror", None) or error
-        raise OutputError(f"cannot write {path}: {reason}. {_REASON}") from error
+        raise OutputError(f"cannot write {path}: {first_line(error)}. {_REASON}") from error
 
 
 def part_of(path: Path) -> Path:

@@ -19,6 +19,7 @@ from coprop.storage.files import (
     write_text,
 )
 from coprop.storage.locks import WriterLock
+from coprop.utils.brief import first_line
 
 _TAIL = 1 << 16  # bytes looked at in one go while the last line's end is searched
 
@@ -77,7 +78,7 @@ class JsonLines:
             return
         except OSError as error:
             raise OutputError(
-                f"cannot read {self.path}: {error.strerror}. {self._remedy}"
+                f"cannot read {self.path}: {first_line(error)}. {self._remedy}"
             ) from error
 
     def append(self, row: Mapping[str, Any]) -> None:
@@ -132,7 +133,7 @@ class JsonLines:
         try:
             row = parse_json(line, finite=self._finite)
         except ValueError as error:
-            raise self.damaged(number, error) from error
+            raise self.damaged(number, first_line(error)) from error
         if not isinstance(row, dict):
             raise self.damaged(number, "it is no JSON object")
         return row
@@ -149,7 +150,7 @@ def settings_in(path: Path, remedy: str) -> dict[str, Any]:
         if not isinstance(found, dict):
             raise ValueError("it holds no settings")
     except (OSError, ValueError) as error:
-        raise OutputError(f"{path} is damaged: {error}. {remedy}") from error
+        raise OutputError(f"{path} is damaged: {first_line(error)}. {remedy}") from error
     return found
 
 

@@ -20,6 +20,7 @@ from coprop.pipeline import WEIGHTS
 from coprop.propagation.config import PropagatorConfig
 from coprop.propagation.propagator import AudioInsertPropagator
 from coprop.training.recipes import KeyframeRecipe, PropagatorRecipe
+from coprop.utils.brief import first_line
 
 SEGMENTER, PROPAGATOR = "keyframe_segmenter", "propagator"
 """The models' folders in the folder of a pipeline."""
@@ -215,7 +216,8 @@ def _load_from_timm(encoder: VisualEncoder, name: str) -> None:
         whole = timm.create_model(name, pretrained=True)
     except (RuntimeError, OSError, ValueError) as error:
         raise CoPropError(
-            f"timm cannot give the weights {name!r}: {error}. Without a network, give a file."
+            f"timm cannot give the weights {name!r}: {first_line(error)}. Without a network, "
+            "give a file."
         ) from error
     # Windows does not remove a file that is still mapped into memory.
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:

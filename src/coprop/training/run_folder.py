@@ -128,7 +128,7 @@ class RunFolder:
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
-            raise CoPropError(f"{path} cannot be read: {error}; remove it.") from error
+            raise CoPropError(f"{path} cannot be read: {first_line(error)}; remove it.") from error
 
 
 def write_checkpoint(path: Path, step: int, parts: Mapping[str, Any]) -> None:

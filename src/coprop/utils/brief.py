@@ -34,8 +34,15 @@ def one_line(text: str) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says first, without the full stop; its type's name where it says nothing."""
-    return str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
+    """What an error says first, without the full stop; its type's name where it says nothing.
+
+    Of a file that cannot be read that is the system's reason alone, without its number and without
+    the path, which whoever tells of it names; and no place among bytes.
+    """
+    if isinstance(error, UnicodeDecodeError):
+        return f"it is no text in {error.encoding.upper()}"
+    said = getattr(error, "strerror", None) or str(error)
+    return said.strip().partition("\n")[0].rstrip(".") or type(error).__name__
 
 
 def text_of(lines: Iterable[str]) -> str:

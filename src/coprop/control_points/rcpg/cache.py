@@ -14,6 +14,7 @@ import numpy as np
 from coprop.control_points.language_models.base import Answer, Dialogue, LanguageModel
 from coprop.errors import CoPropError, LanguageModelError, OutputError
 from coprop.storage.files import parse_json
+from coprop.utils.brief import first_line
 from coprop.utils.paths import AnyPath, as_path
 
 _VERSION = 1
@@ -160,9 +161,9 @@ class _Store:
             yield
         except (sqlite3.Error, OSError) as error:
             raise OutputError(
-                f"{self._directory} cannot be used to keep answers: {error}. Give another folder, "
-                f"on a local disk with free space; a damaged {_FILE} can be removed, and what it "
-                "held is then asked again."
+                f"{self._directory} cannot be used to keep answers: {first_line(error)}. Give "
+                f"another folder, on a local disk with free space; a damaged {_FILE} can be "
+                "removed, and what it held is then asked again."
             ) from error
 
 

@@ -18,6 +18,7 @@ from coprop.control_points.rcpg.categories import likeness
 from coprop.errors import DatasetError
 from coprop.storage.files import parse_json
 from coprop.types import Audio, AudioTrack
+from coprop.utils.brief import first_line
 from coprop.utils.checks import as_number
 from coprop.utils.paths import AnyPath, as_path, real_path
 from coprop.values.given_sound import GivenSound, as_track
@@ -111,7 +112,8 @@ class ExampleStore:
             lines = path.read_text(encoding="utf-8").split("\n")
         except (OSError, UnicodeDecodeError) as error:
             raise DatasetError(
-                f"examples cannot be read from {path}: {error}; give a JSON-lines file, {_FORM}."
+                f"examples cannot be read from {path}: {first_line(error)}; give a "
+                f"JSON-lines file, {_FORM}."
             ) from error
         examples = [
             _example(line, path.parent, f"{path}, line {number}")

@@ -8,7 +8,7 @@ from typing import Any
 
 from coprop.errors import CoPropError, OutputError
 from coprop.storage.files import parse_json
-from coprop.utils.brief import Brief
+from coprop.utils.brief import Brief, first_line
 from coprop.utils.paths import AnyPath, as_path
 
 _VERSION = 1
@@ -115,8 +115,9 @@ class Trace(Brief):
             chunks = tuple(_chunk(chunk) for chunk in row.pop("chunks"))
             return cls(**_tuples(row), chunks=chunks)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            reason = f"it lacks {error}" if isinstance(error, KeyError) else first_line(error)
             raise CoPropError(
-                f"{path} cannot be read as a trace ({error!r}); give a file that Trace.save wrote."
+                f"{path} cannot be read as a trace ({reason}); give a file that Trace.save wrote."
             ) from error
 
     def __str__(self) -> str:

@@ -18,6 +18,7 @@ from coprop.errors import PredictionError
 from coprop.keyframes.predictions.times import slots_of
 from coprop.keyframes.predictions.values import VOID, Raw
 from coprop.storage.files import read_json
+from coprop.utils.brief import first_line
 
 _LEAST_SCORE = 0.5  # as probabilities are thresholded; detectors write what they hardly believe too
 _LARGEST_SIDE = 16_384  # pixels; no video is wider
@@ -64,7 +65,10 @@ class CocoMasks:
         try:
             content = read_json(path)
         except (OSError, ValueError) as error:
-            raise PredictionError(f"{path} cannot be read as JSON: {error}.") from error
+            raise PredictionError(
+                f"{path} cannot be read as JSON: {first_line(error)}. Write it again; it must be "
+                f"{_FORM}."
+            ) from error
         try:
             numbers = _numbers(content)
             for entry in content["annotations"] if isinstance(content, dict) else content:

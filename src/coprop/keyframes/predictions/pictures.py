@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from coprop.errors import PredictionError
 from coprop.keyframes.predictions.values import Raw
 from coprop.media.painting import voc_palette
+from coprop.utils.brief import first_line
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -171,5 +172,6 @@ def _fills(area: NDArray[np.bool_], side: int) -> bool:
 
 def _damaged(path: Path, error: Exception) -> PredictionError:
     return PredictionError(
-        f"the picture {path} cannot be read: {error}. Write it again, it is damaged or no picture."
+        f"the picture {path} cannot be read: {first_line(error)}. Write it again, it is damaged "
+        "or no picture."
     )

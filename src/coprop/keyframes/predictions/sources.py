@@ -15,6 +15,7 @@ from coprop.keyframes.predictions.pictures import SUFFIXES, numbers_of, read_pic
 from coprop.keyframes.predictions.times import slots_of
 from coprop.keyframes.predictions.values import Raw
 from coprop.storage.files import visible
+from coprop.utils.brief import first_line
 from coprop.utils.checks import array_of, shown
 from coprop.utils.paths import AnyPath, as_path, is_path
 
@@ -171,7 +172,9 @@ def _pictures_below(folder: Path) -> list[Path]:
     try:
         return [path for path in visible(folder) if path.suffix.lower() in SUFFIXES]
     except OSError as error:
-        raise PredictionError(f"{folder} cannot be read: {error.strerror or error}.") from error
+        raise PredictionError(
+            f"{folder} cannot be read: {first_line(error)}. Check its permissions."
+        ) from error
 
 
 def _read_arrays(path: Path) -> tuple[Any, NDArray[Any] | None]:
@@ -187,7 +190,10 @@ def _read_arrays(path: Path) -> tuple[Any, NDArray[Any] | None]:
 
             arrays = dict(load_file(path))
     except Exception as error:  # their readers raise many kinds of error for damaged files
-        raise PredictionError(f"the array {path} cannot be read: {error}.") from error
+        raise PredictionError(
+            f"the array {path} cannot be read: {first_line(error)}. Write it again, it is damaged "
+            "or holds something else than numbers."
+        ) from error
     times_s = arrays.pop(TIMES, None)
     if len(arrays) != 1:
         raise PredictionError(

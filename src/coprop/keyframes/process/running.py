@@ -21,6 +21,7 @@ from typing import Any
 from coprop.errors import CoPropError, ModelOutputError
 from coprop.keyframes.process.launch import WORKER, Launch
 from coprop.keyframes.process.worker import GREETING, PROTOCOL, Channel
+from coprop.utils.brief import first_line
 
 _log = logging.getLogger("coprop.keyframes.process")
 
@@ -116,9 +117,7 @@ class Running:
                 start_new_session=True,  # Ctrl-C is for coprop, which ends the worker
             )
         except (OSError, ValueError) as error:
-            raise CoPropError(
-                f"{launch.place} cannot be started: {getattr(error, 'strerror', None) or error}."
-            ) from error
+            raise CoPropError(f"{launch.place} cannot be started: {first_line(error)}.") from error
 
     def _begun(self, attributes: Sequence[str], timeout_s: float) -> dict[str, Any]:
         launch = self._launch
