@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import shutil
 import socket
@@ -98,6 +99,15 @@ def test_built_in_names() -> None:
     pipeline.detector = changes_at(1.0)
     assert pipeline.name_of("detector") is None
     assert isinstance(CoProp.assemble(words=["dog"]).detector, EventDetector)
+
+
+def test_what_a_pipeline_takes_is_taken_wherever_it_is_made() -> None:
+    assert CoProp.assemble(segments_at_once=3).segments_at_once == 3
+    with pytest.raises(CoPropError, match="segments_at_once must be"):
+        CoProp.assemble(segments_at_once=0)
+    options = ("max_segment_s", "namer", "device", "dtype", "segments_at_once")
+    for make in (CoProp, CoProp.from_pretrained, CoProp.wrap, CoProp.assemble):
+        assert {*options} <= {*inspect.signature(make).parameters}
 
 
 @pytest.mark.parametrize("part", [3, None, b"default", ["default"], ""])

@@ -17,6 +17,7 @@ from coprop.assembly.saved import DEFAULT_MAX_SEGMENT_S
 from coprop.assembly.told import usual_detector, with_words
 from coprop.checkpoints.hub_mixin import HubMixin
 from coprop.errors import CoPropError
+from coprop.inference.turns import SegmentsAtOnce
 from coprop.keyframes.adapters.registry import as_keyframe_model
 from coprop.keyframes.model import KeyframeFunction, KeyframeModel
 from coprop.keyframes.naming import AUDIOSET, SoundNamer
@@ -65,6 +66,7 @@ class NamedPipeline(HubMixin, Closing):
         namer: SoundNamer | None = AUDIOSET,
         device: torch.device | str | None = None,
         dtype: Precision | torch.dtype = "float32",
+        segments_at_once: SegmentsAtOnce = "auto",
         local_files_only: bool = False,
     ) -> _Pipeline:
         """A pipeline of parts that are given or named.
@@ -83,6 +85,7 @@ class NamedPipeline(HubMixin, Closing):
             words: what a detector by words listens for, see `ControlPointDetector.events`.
             max_segment_s, namer, device: see `CoProp`.
             dtype: as of `CoProp.from_pretrained`.
+            segments_at_once: see `CoProp`.
             local_files_only: never ask the hub; what was fetched before is found.
 
         Raises:
@@ -114,6 +117,7 @@ class NamedPipeline(HubMixin, Closing):
             namer=namer,
             device=device,
             dtype=dtype,
+            segments_at_once=segments_at_once,
         )
         parts = {"detector": detector, "segmenter": segmenter, "propagator": propagator}
         pipeline.remember({slot: os.fspath(part) for slot, part in parts.items() if is_path(part)})
