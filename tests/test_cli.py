@@ -76,6 +76,16 @@ def test_help_and_version() -> None:
     assert "130" in coprop_command("--help").stdout
 
 
+@pytest.mark.parametrize("command", ["run", "live"])
+def test_help_tells_the_default_that_is_used(command: str) -> None:
+    code = (
+        "import coprop.assembly.defaults as used; used.DEFAULT_MAX_SEGMENT_S = 7.25; import sys; "
+        f"sys.argv = ['coprop', '{command}', '--help']; from coprop.__main__ import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "7.25" in done.stdout
+
+
 def test_the_default_end_to_end_in_a_process_of_its_own(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.mp4", frames=2)
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}

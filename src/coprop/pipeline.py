@@ -18,12 +18,13 @@ from typing import Any
 import torch
 from torch import nn
 
+from coprop.assembly.defaults import DEFAULT_MAX_SEGMENT_S as DEFAULT_MAX_SEGMENT_S
+from coprop.assembly.defaults import DEFAULT_WORKING_EDGE
 from coprop.assembly.further import Further
 from coprop.assembly.loading import WEIGHTS as WEIGHTS
 from coprop.assembly.loading import PartOptions
 from coprop.assembly.pipelines import NamedPipeline
-from coprop.assembly.saved import DEFAULT_MAX_SEGMENT_S as DEFAULT_MAX_SEGMENT_S
-from coprop.assembly.saved import DEFAULT_WORKING_EDGE, Saved, SavedPipeline
+from coprop.assembly.saved import Saved, SavedPipeline
 from coprop.assembly.slots import CHECKS, device_of
 from coprop.assembly.told import with_words
 from coprop.control_points.detector import ControlPointDetector

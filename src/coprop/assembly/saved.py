@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from coprop.assembly.defaults import DEFAULT_MAX_SEGMENT_S, DEFAULT_WORKING_EDGE
 from coprop.assembly.families import PARTS, is_pipeline, read_config
 from coprop.assembly.loading import PartOptions, described, inside, load_folder, load_part
 from coprop.assembly.names import BUILT_IN, SLOTS, Slot, part_name
@@ -22,12 +23,6 @@ SETTINGS = ("max_segment_s", "working_edge")
 
 Saved = Literal["saved"]
 """In place of a setting: as the pipeline was saved with."""
-
-DEFAULT_MAX_SEGMENT_S = 1.0
-"""Masks drift, and what comes into view must be found; at 2 seconds real videos lose 0.02 of J."""
-
-DEFAULT_WORKING_EDGE = 1040
-"""AOT's own, in pixels."""
 
 _OF_DETECTORS = ("words", "threshold", "min_gap_s")
 NAMES_SOUNDS = "names_sounds"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from coprop.__main__ import INTERRUPTED, SIGNALS
+from coprop.assembly.defaults import DEFAULT_MAX_SEGMENT_S
 from coprop.errors import CoPropError
 from coprop.utils.brief import text_of
 
@@ -74,7 +75,7 @@ def track_option(help: str, default: str) -> Any:
     return typer.Option(min=0, metavar="N", show_default=default, help=help)
 
 
-def max_segment_option(default: str) -> Any:
+def max_segment_option(default: str = f"{DEFAULT_MAX_SEGMENT_S:g}") -> Any:
     """The option that bounds the time between keyframes; 0 stands for no bound."""
     return typer.Option(
         min=0.0,

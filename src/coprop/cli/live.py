@@ -108,7 +108,7 @@ class LiveOptions:
     words: WordsOption = None
     threshold: common.ThresholdOption = None
     min_gap: common.MinGapOption = None
-    max_segment: Annotated[float | None, max_segment_option("1")] = None
+    max_segment: Annotated[float | None, max_segment_option()] = None
     offline: OfflineOption = False
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="No line about the latency and no summary.")

@@ -87,7 +87,7 @@ class RunOptions:
     words: part_options.WordsOption = None
     threshold: common.ThresholdOption = None
     min_gap: common.MinGapOption = None
-    max_segment: Annotated[float | None, max_segment_option("1")] = None
+    max_segment: Annotated[float | None, max_segment_option()] = None
     export: Annotated[
         list[str] | None,
         typer.Option(
