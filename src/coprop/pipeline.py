@@ -169,13 +169,12 @@ class CoProp(Further, NamedPipeline):
         _log.info("loading models from %s, for %s in %s", place, device or "cpu", options.dtype)
         saved = SavedPipeline.found(str(place), options)
         names = saved.names(detector=detector, segmenter=segmenter, propagator=propagator)
-        if segmenter is None:
-            segmenter = saved.part("segmenter", options)
-            if off_screen is not None and isinstance(segmenter, KeyframeSegmenter):
-                segmenter.set_off_screen(off_screen)
-                off_screen = None
+        given = segmenter
+        segmenter = saved.part("segmenter", options) if given is None else given
         if off_screen is not None:
-            raise CoPropError("off_screen is for the default's segmenter; another was given.")
+            if given is not None or not isinstance(segmenter, KeyframeSegmenter):
+                raise CoPropError("off_screen is for the default's segmenter; another was given.")
+            segmenter.set_off_screen(off_screen)
         if propagator is None:
             propagator = saved.part("propagator", options)
         if detector is None:

@@ -23,6 +23,7 @@ from coprop.values.given_sound import GivenSound, as_track
 if TYPE_CHECKING:  # PyAV is loaded when a clip is opened, not when coprop is imported
     from coprop.media.audio_file import AudioFile
     from coprop.media.reader import Frame
+    from coprop.media.streams import Contents
 
 ClipSource = AnyPath | ArrayLike | torch.Tensor | Iterable["ArrayLike | torch.Tensor | Frame"]
 """A video file, an array (T, H, W, 3), a tensor (T, 3, H, W), or an iterable of pictures, or of
@@ -73,11 +74,6 @@ class Clip:
         end_s: float | None = None,
         progress: Progress | None = None,
     ) -> None:
-        from coprop.media.audio_file import AudioFile
-        from coprop.media.frames import frames_from
-        from coprop.media.reader import VideoFile
-        from coprop.media.streams import Contents, look_into
-
         check_progress(progress)
         self.origin_s, part_end_s = checked_part(start_s, end_s)
         self.name = ""
@@ -87,30 +83,64 @@ class Clip:
         self.frames: Iterable[Frame]
         self.audio: AudioTrack
         self.sound: Contents | AudioTrack
-        sound: Contents | AudioSource | None
+        self._file: AudioFile | None = None
+        sound: Contents | AudioSource | None = audio
         if isinstance(frames, (str, os.PathLike)):
-            if fps is not None:
-                raise MediaError("a video file has frame times of its own; leave fps= out.")
-            own = audio_track if audio is None else None
-            video = VideoFile(frames, track=video_track, audio_track=own)
-            self.frames, self.num_frames, self.name = video, video.num_frames, video.path.name
-            self.duration_s = video.duration_s
-            sound = video.contents if audio is None else audio
-        elif video_track is not None:
-            raise MediaError(
-                "video_track= is for a video file, these frames are none; leave it out."
-            )
+            own_track = audio_track if audio is None else None
+            contents = self._show_file(frames, fps, video_track, own_track)
+            sound = contents if audio is None else audio
         else:
-            sound = audio
-            self.frames = frames_from(frames, fps=fps)
-            self.num_frames = len(frames) if isinstance(frames, Sized) else None
-            if self.num_frames is not None and fps is not None:
-                self.duration_s = self.num_frames / float(fps)
+            self._show_pictures(frames, fps, video_track)
         if sound is None:
             raise MissingAudioError(
                 "frames came without sound; give it as audio=, an Audio or an audio file's path."
             )
-        self._file: AudioFile | None = None
+        self._hear(sound, audio_track, progress)
+        if start_s is not None or end_s is not None:
+            self._keep(part_end_s)
+
+    def _show_file(
+        self,
+        path: AnyPath,
+        fps: float | Fraction | None,
+        video_track: int | None,
+        audio_track: int | None,
+    ) -> Contents:
+        """The frames of a video file; what else is in it."""
+        from coprop.media.reader import VideoFile
+
+        if fps is not None:
+            raise MediaError("a video file has frame times of its own; leave fps= out.")
+        video = VideoFile(path, track=video_track, audio_track=audio_track)
+        self.frames, self.num_frames, self.name = video, video.num_frames, video.path.name
+        self.duration_s = video.duration_s
+        return video.contents
+
+    def _show_pictures(
+        self,
+        pictures: ArrayLike | torch.Tensor | Iterable[ArrayLike | torch.Tensor | Frame],
+        fps: float | Fraction | None,
+        video_track: int | None,
+    ) -> None:
+        """Frames that are in memory, or come one by one."""
+        from coprop.media.frames import frames_from
+
+        if video_track is not None:
+            raise MediaError(
+                "video_track= is for a video file, these frames are none; leave it out."
+            )
+        self.frames = frames_from(pictures, fps=fps)
+        self.num_frames = len(pictures) if isinstance(pictures, Sized) else None
+        if self.num_frames is not None and fps is not None:
+            self.duration_s = self.num_frames / float(fps)
+
+    def _hear(
+        self, sound: Contents | AudioSource, audio_track: int | None, progress: Progress | None
+    ) -> None:
+        """The sound of a file, or in memory."""
+        from coprop.media.audio_file import AudioFile
+        from coprop.media.streams import Contents, look_into
+
         if is_path(sound):
             sound = look_into(as_path("audio", sound, error=MediaError), audio_track=audio_track)
         if isinstance(sound, Contents):
@@ -120,8 +150,6 @@ class Clip:
             self.audio = self.sound = as_track(sound)
             if audio_track is not None:
                 raise AudioError("audio_track= is for files, the sound is in memory; leave it out.")
-        if start_s is not None or end_s is not None:
-            self._keep(part_end_s)
 
     def _keep(self, end_s: float) -> None:
         """Nothing but the part."""
