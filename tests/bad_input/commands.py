@@ -61,7 +61,6 @@ COMMANDS: dict[str, tuple[str, dict[str, Option], tuple[str, ...]]] = {
         ("run", "run {no}/clip.mp4 --out {out}", "run {file} --out {out}",
          "run {clip} --out {file}",
          "run {bases} --out {out}", "run {clip} {clip} --out {out}", "run {clip} --out",
-         "run {clip}",
          "run {clip} --out {out} --no-such", "run {wav} --out {out}", "run '' --out {out}"),
     ),
     "detect": (

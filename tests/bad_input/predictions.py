@@ -80,7 +80,7 @@ def _coco(folder: Path) -> Path:
 def _palettes(folder: Path) -> Path:
     for number, labels in enumerate(labels_of(5)):
         picture = Image.fromarray(labels)
-        picture.putpalette(np.arange(768) % 251)
+        picture.putpalette((np.arange(768) % 251).astype(np.uint8))
         save(picture, folder / f"{number}.png")
     return folder
 

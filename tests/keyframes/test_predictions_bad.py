@@ -43,6 +43,17 @@ def saved(path: Path, **arrays: np.ndarray) -> Path:
     return path
 
 
+def without_palette(path: Path) -> Path:
+    """A palette picture whose file has lost its chunk of colours."""
+    picture = Image.fromarray(MASKS[0], "L").convert("P")
+    picture.save(path)
+    content = path.read_bytes()
+    begin = content.index(b"PLTE") - 4
+    end = begin + 12 + int.from_bytes(content[begin : begin + 4], "big")
+    path.write_bytes(content[:begin] + content[end:])
+    return path.parent
+
+
 Make = Callable[[Path], Any]
 SOURCES: dict[str, tuple[Make, str]] = {
     "missing folder": (lambda p: p / "none", "there are no predictions at .*none: no such file"),
@@ -55,6 +66,10 @@ SOURCES: dict[str, tuple[Make, str]] = {
     "unreadable picture": (
         lambda p: of_bytes(pictures(p, MASKS) / "0.png", b"\x89PNG damaged").parent,
         r"the picture .*0\.png cannot be read: .* Write it again",
+    ),
+    "no palette": (
+        lambda p: without_palette(p / "0.png"),
+        r"the picture .*0\.png cannot be read: it has no palette\. Write it again",
     ),
     "one number twice": (
         lambda p: pictures(p, MASKS) and save(Image.new("L", (16, 12)), p / "b_1.png").parent,

@@ -47,7 +47,7 @@ def read_picture(path: Path) -> Raw:
 def _raw(image: Image, path: Path) -> Raw:
     lossy = image.format == "JPEG"
     if image.mode == "P":
-        indices, colours = np.asarray(image), _palette(image)
+        indices, colours = np.asarray(image), _palette(image, path)
         if not _is_grey(colours) and not _is_reordered(colours, indices):
             return Raw(indices, str(path), ids=True)
         pixels = colours[indices]
@@ -121,10 +121,12 @@ def opened(path: Path) -> Image:
         raise _damaged(path, error) from error
 
 
-def _palette(image: Image) -> NDArray[np.uint8]:
-    """(256, 3) RGB; what the file leaves out is black."""
+def _palette(image: Image, path: Path) -> NDArray[np.uint8]:
+    """(256, 3) RGB; colours that the file leaves out are black."""
     colours = np.zeros((256, 3), dtype=np.uint8)
     stored = np.array(image.getpalette("RGB") or [], dtype=np.uint8).reshape(-1, 3)
+    if not len(stored):  # all would be black: nothing anywhere
+        raise _damaged(path, ValueError("it has no palette"))
     colours[: len(stored)] = stored
     return colours
 
