@@ -22,7 +22,7 @@ from coprop.keyframes.naming import AUDIOSET
 from coprop.keyframes.segmenter import SegmenterConfig
 from coprop.keyframes.text_guided import TextGuidedSegmenter
 from coprop.propagation.sam2 import Sam2Propagator
-from pipeline_samples import changes_at, left_half, small_propagator
+from pipeline_samples import Recorder, changes_at, small_propagator
 from tests.control_points.tiny_pe_audio import write_tiny_pe_audio
 from tests.propagation.tiny_sam2 import tiny
 
@@ -180,7 +180,7 @@ def test_saved_and_loaded(tmp_path: Path) -> None:
     assert config_of(tmp_path / "twice") == config_of(tmp_path / "saved")
     other = CoProp.from_pretrained(tmp_path / "saved", max_segment_s=3, namer=AUDIOSET)
     assert (other.max_segment_s, other.namer) == (3, AUDIOSET)
-    part = CoProp.assemble(propagator=tmp_path / "saved", segmenter=left_half)
+    part = CoProp.assemble(propagator=tmp_path / "saved", segmenter=Recorder())
     assert isinstance(part.propagator, AudioInsertPropagator)
 
 
@@ -235,7 +235,7 @@ def copy_to(hub: FakeHub, name: str, source: Path) -> None:
     (hub.root / name / "weights.pt").write_bytes(b"a third")
 
 
-def test_pushed_and_fetched(tmp_path: Path, hub: FakeHub) -> None:
+def test_pushed_and_fetched(tmp_path: Path, hub: FakeHub, segmenter: KeyframeSegmenter) -> None:
     pipeline = CoProp.assemble(detector="cosine")
     assert pipeline.push_to_hub("small", branch="v1") == "https://hub/me/small/commit"
     assert hub.asked.pop() == ("me/small", ["v1"])
@@ -246,7 +246,7 @@ def test_pushed_and_fetched(tmp_path: Path, hub: FakeHub) -> None:
     assert isinstance(again.detector, ControlPointDetector)
     assert again.detector.threshold == pipeline.detector.threshold  # type: ignore[attr-defined]
     hub.asked.clear()
-    part = CoProp.from_pretrained("me/small", segmenter=left_half)
+    part = CoProp.from_pretrained("me/small", segmenter=segmenter)
     assert isinstance(part.propagator, AudioInsertPropagator)
     fetched = {file for _, files in hub.asked for file in files}
     assert "keyframe_segmenter/model.safetensors" not in fetched
@@ -306,7 +306,7 @@ def test_what_the_hub_says(hub: FakeHub, fault: str, said: str) -> None:
 
 
 def test_parts_that_cannot_be_saved(tmp_path: Path) -> None:
-    parts: dict[str, Any] = {"detector": changes_at(1.0), "segmenter": left_half}
+    parts: dict[str, Any] = {"detector": changes_at(1.0), "segmenter": Recorder()}
     for slot, part in parts.items():
         with pytest.raises(CoPropError, match=f"the {slot}, .*, cannot be saved"):
             CoProp.assemble(**{slot: part}).save_pretrained(tmp_path / "saved")

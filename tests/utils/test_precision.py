@@ -11,7 +11,15 @@ from torch import Tensor, nn
 
 from coprop import CoProp, CoPropError
 from coprop.utils.precision import as_dtype, has_bfloat16
-from pipeline_samples import Shifter, changes_at, clip_of, left_half, noise, small_propagator
+from pipeline_samples import (
+    Recorder,
+    Shifter,
+    changes_at,
+    clip_of,
+    left_half,
+    noise,
+    small_propagator,
+)
 
 CPU = torch.device("cpu")
 
@@ -40,7 +48,7 @@ def test_float32(given: Any) -> None:
 )
 def test_others_are_refused(given: Any) -> None:
     with pytest.raises(CoPropError, match="dtype must be one of 'auto', 'float32'"):
-        CoProp.wrap(left_half, propagator=Shifter(), dtype=given)
+        CoProp.wrap(Recorder(), propagator=Shifter(), dtype=given)
     with pytest.raises(CoPropError, match="dtype must be one of"):
         CoProp.from_pretrained(dtype=given)
 
@@ -104,12 +112,12 @@ def test_half_precision_gives_nearly_the_same_masks() -> None:
 
 
 def test_the_packages_propagator_gets_weights_of_it() -> None:
-    pipeline = CoProp.wrap(left_half, dtype="bfloat16")
+    pipeline = CoProp.wrap(Recorder(), dtype="bfloat16")
     assert next(pipeline.propagator.network.parameters()).dtype == torch.bfloat16  # type: ignore[attr-defined]
 
 
 def test_it_can_be_set_later() -> None:
-    pipeline = CoProp.wrap(left_half, propagator=Shifter())
+    pipeline = CoProp.wrap(Recorder(), propagator=Shifter())
     assert pipeline.dtype == torch.float32
     pipeline.dtype = "bfloat16"  # type: ignore[assignment]
     assert pipeline.dtype == torch.bfloat16

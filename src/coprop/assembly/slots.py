@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 
-from coprop.errors import CoPropError
 from coprop.inference.turns import MOST
 from coprop.keyframes.adapters.inference import network_of
+from coprop.keyframes.model import check_keyframe_model
 from coprop.propagation.checks import check_propagator
-from coprop.utils.checks import number, shown, whole
+from coprop.utils.checks import check_function, number, whole
 from coprop.utils.precision import checked_device
 
 _SHORTEST_SEGMENT_S = 0.001  # no video shows more frames in a second
@@ -35,26 +35,29 @@ def _at_once(value: object) -> object:
     return whole("segments_at_once", value, wanted, low=1, high=MOST)
 
 
+def _segmenter(value: Any) -> Any:
+    check_keyframe_model(value)
+    return value
+
+
 def _propagator(value: Any) -> Any:
     check_propagator(value)
     return value
 
 
 def _detector(value: Any) -> Any:
-    if not callable(value):
-        raise CoPropError(
-            "the detector must be a function of the sound that returns ControlPoints, got "
-            f"{shown(value)}."
-        )
+    wanted = "a function of the sound that returns ControlPoints"
+    check_function("the detector", value, ("audio",), wanted)
     return value
 
 
 def _namer(value: Any) -> Any:
-    if value is not None and not callable(value):
-        raise CoPropError(
-            "the namer must be a function of the sound and a segment of it that returns a tuple of "
-            f"Category, or None for no names, got {shown(value)}."
-        )
+    wanted = (
+        "a function of the sound and a segment of it that returns a tuple of Category, or None for "
+        "no names"
+    )
+    if value is not None:
+        check_function("the namer", value, ("audio", "segment"), wanted)
     return value
 
 
@@ -71,6 +74,7 @@ CHECKS: dict[str, Callable[[Any], Any]] = {
     "max_segment_s": _longest,
     "working_edge": _edge,
     "segments_at_once": _at_once,
+    "segmenter": _segmenter,
     "propagator": _propagator,
     "detector": _detector,
     "namer": _namer,

@@ -18,7 +18,7 @@ from coprop.batch.tables import column_of, with_columns
 from coprop.errors import CoPropError, LockedError, MediaError, OutputError
 from coprop.export.targets import FOLDER, TARGETS, checked_target
 from coprop.utils.brief import one_line
-from coprop.utils.checks import check_progress, index, shown
+from coprop.utils.checks import check_function, check_progress, index, shown
 from coprop.utils.paths import AnyPath, as_path
 
 if TYPE_CHECKING:
@@ -74,11 +74,9 @@ class Segment:
         column: str = "path",
         force: bool = False,
     ) -> None:
-        if pipeline is not None and not callable(pipeline):
-            raise CoPropError(
-                "pipeline must be a function without arguments that makes a CoProp, got "
-                f"{shown(pipeline)}; a pipeline itself can be given as lambda: pipeline."
-            )
+        if pipeline is not None:
+            wanted = "a function without arguments that makes a CoProp, as lambda: mine does of one"
+            check_function("pipeline", pipeline, (), wanted)
         self.exports = _checked_exports(exports)
         self.out = as_path("out", out, error=OutputError).absolute()
         self.column, self.force = column, force

@@ -23,7 +23,7 @@ from coprop.silence import (
     silence_edges_s,
 )
 from coprop.types import AudioTrack, ControlPoints
-from coprop.utils.checks import array_of, number, shown, whole
+from coprop.utils.checks import array_of, check_function, number, whole
 from coprop.utils.paths import AnyPath
 from coprop.values.given_sound import GivenSound, as_track
 
@@ -80,8 +80,8 @@ class ControlPointDetector:
         threshold: float,
         min_gap_s: float = 0.0,
     ) -> None:
-        if not callable(score):
-            raise CoPropError(f"score must be a function of a track, got {shown(score)}.")
+        wanted = "a function of a track and a number of windows"
+        check_function("score", score, ("audio", "windows"), wanted)
         wanted = "in [0, 1], where lower finds more changes"
         threshold = number("threshold", threshold, wanted, low=0.0, high=1.0)
         min_gap_s = number("min_gap_s", min_gap_s, "a number of seconds, 0 or more", low=0.0)

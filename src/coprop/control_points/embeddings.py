@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from coprop.control_points.features import FRAMES_PER_STEP, STEP_S, log_mel, num_steps
 from coprop.errors import CoPropError
 from coprop.types import HIGHEST_RATE, AudioTrack
-from coprop.utils.checks import array_of, number, shown, whole
+from coprop.utils.checks import array_of, check_function, number, whole
 
 Embed = Callable[[NDArray[np.float32]], ArrayLike]
 """(n, m) float32 samples of n windows to (n, d) finite embeddings."""
@@ -34,8 +34,8 @@ class Embedding:
     """
 
     def __init__(self, embed: Embed | None, sample_rate: int | None, window_s: float) -> None:
-        if embed is not None and not callable(embed):
-            raise CoPropError(f"embed must be a function of samples, got {shown(embed)}.")
+        if embed is not None:
+            check_function("embed", embed, ("samples",), "a function of samples")
         wanted = f"a positive number of seconds, from {STEP_S:g} to {LONGEST_WINDOW_S}"
         window_s = number("window_s", window_s, wanted, low=STEP_S, high=LONGEST_WINDOW_S)
         if sample_rate is not None:

@@ -12,8 +12,8 @@ from torch import Tensor
 from coprop.context import ALONE as ALONE
 from coprop.context import FrameContext as FrameContext
 from coprop.context import Placement as Placement
-from coprop.errors import ModelOutputError, ShapeError
-from coprop.utils.checks import is_plain, looks_like_probabilities
+from coprop.errors import CoPropError, ModelOutputError, ShapeError
+from coprop.utils.checks import check_made, is_plain, looks_like_probabilities
 
 AudioSpan = Literal["frame", "segment", "whole", "example"]
 """Which sound goes with a frame, of the model's own length ``window_s``.
@@ -86,6 +86,26 @@ class KeyframeModel(Protocol):
             C = 1: probability of sounding by the sigmoid. C > 1: classes by the softmax, 0 being
             background.
         """
+
+
+_NEEDED = ("sample_rate", "window_s", "audio_span", "context", "__call__")
+
+
+def check_keyframe_model(model: object) -> None:
+    """Raise CoPropError unless it has what `KeyframeModel` says.
+
+    >>> check_keyframe_model("AVSegFormer")
+    Traceback (most recent call last):
+    coprop.errors.CoPropError: a keyframe model needs a call (frames, audio), ... str has no ...
+    """
+    check_made("the keyframe model", model)
+    missing = [name for name in _NEEDED if not hasattr(model, name)]
+    if missing:
+        raise CoPropError(
+            "a keyframe model needs a call (frames, audio), sample_rate, window_s, audio_span and "
+            f"context; {type(model).__name__} has no {missing[0]}. CoProp.wrap() makes one of a "
+            "network or a function, CoProp.assemble() of a name."
+        )
 
 
 class KeyframeFunction(Protocol):

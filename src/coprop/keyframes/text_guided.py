@@ -12,7 +12,7 @@ from torch import Tensor
 from coprop.context import ALONE, FrameContext
 from coprop.errors import CoPropError
 from coprop.keyframes.model import AudioSpan, KeyframeModel, Outputs, as_logits
-from coprop.utils.checks import check_choice, shown
+from coprop.utils.checks import check_choice, check_function
 from coprop.values.categories import as_words
 
 _Self = TypeVar("_Self", bound="TextGuided")
@@ -91,10 +91,8 @@ class TextGuidedSegmenter(TextGuided):
     outputs: Outputs = "logits"
 
     def __post_init__(self) -> None:
-        if not callable(self.fn):
-            raise CoPropError(
-                f"fn must be a function of frames and categories, got {shown(self.fn)}."
-            )
+        wanted = "a function of frames and categories"
+        check_function("fn", self.fn, ("frames", "categories"), wanted)
         object.__setattr__(self, "categories", as_words(self.categories))
         check_choice("outputs", self.outputs, get_args(Outputs))
 

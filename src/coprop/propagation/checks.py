@@ -21,7 +21,15 @@ from coprop.propagation.config import PropagatorConfig
 from coprop.propagation.masks import VOID, Size
 from coprop.propagation.memory import PropagationState
 from coprop.types import HIGHEST_RATE
-from coprop.utils.checks import array_of, is_plain, looks_like_probabilities, number, shown, whole
+from coprop.utils.checks import (
+    array_of,
+    check_made,
+    is_plain,
+    looks_like_probabilities,
+    number,
+    shown,
+    whole,
+)
 
 _WHOLE = frozenset({torch.uint8, torch.int16, torch.int32, torch.int64})  # that hold 255
 # How far values may lie beyond [0, 1]: resizing overshoots, sums of a softmax are not exact. The
@@ -137,6 +145,7 @@ def check_propagator(propagator: object) -> None:
     Traceback (most recent call last):
     coprop.errors.CoPropError: a propagator needs start(frame, audio, mask), ... has no start().
     """
+    check_made("the propagator", propagator)
     for name in ("start", "step"):
         if not callable(getattr(propagator, name, None)):
             raise CoPropError(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import importlib
-import inspect
 import re
 import sys
 from pathlib import Path
 from typing import Any
 
 from coprop.errors import CoPropError
+from coprop.utils.checks import takes
 
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")  # a path of Windows, which has a colon, too
 
@@ -52,18 +52,7 @@ def function_named(name: str, option: str, *, arguments: tuple[str, ...] = ()) -
         raise CoPropError(
             f"{module_name} has no function {attribute!r}; {option} takes module:function."
         )
-    if not _takes(function, len(arguments)):
+    if not takes(function, len(arguments)):
         wanted = f"with ({', '.join(arguments)})" if arguments else "without arguments"
         raise CoPropError(f"{name} cannot be called {wanted}; {option} takes a function that can.")
     return function
-
-
-def _takes(function: Any, count: int) -> bool:
-    """Whether a function can be called with so many arguments, as far as it tells."""
-    try:
-        inspect.signature(function).bind(*[None] * count)
-    except TypeError:
-        return False
-    except ValueError:  # some built-in ones do not tell
-        return True
-    return True

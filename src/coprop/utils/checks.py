@@ -5,6 +5,7 @@ Scalars of any of these, and arrays that hold one number, are taken; text and tr
 
 from __future__ import annotations
 
+import inspect
 import math
 import operator
 from decimal import Decimal
@@ -112,6 +113,45 @@ def index(name: str, value: object) -> int:
     if found < 0 or isinstance(value, (bool, np.bool_)):
         raise CoPropError(f"{name} must be a whole number, 0 or more, got {shown(value)}.")
     return found
+
+
+def check_made(name: str, value: object) -> None:
+    """Raise CoPropError where a class was given in place of what is made of it."""
+    if isinstance(value, type):
+        raise CoPropError(
+            f"{name} must be an object, got the class {value.__qualname__} itself; make one of "
+            "it, by calling it or one of its class methods."
+        )
+
+
+def check_function(name: str, value: object, arguments: tuple[str, ...], wanted: str) -> None:
+    """Raise CoPropError unless it can be called with so many arguments, as far as it tells.
+
+    Args:
+        name: what it is for.
+        value: what was given.
+        arguments: names of what it will be called with, for the error.
+        wanted: what it is, for the error.
+    """
+    check_made(name, value)
+    if not callable(value):
+        raise CoPropError(f"{name} must be {wanted}, got {shown(value)}.")
+    if not takes(value, len(arguments)):
+        raise CoPropError(
+            f"{name} must be {wanted}; {shown(value)} cannot be called with "
+            f"({', '.join(arguments)})."
+        )
+
+
+def takes(function: Any, count: int) -> bool:
+    """Whether a function can be called with so many arguments, as far as it tells."""
+    try:
+        inspect.signature(function).bind(*[None] * count)
+    except TypeError:
+        return False
+    except ValueError:  # some built-in ones do not tell
+        return True
+    return True
 
 
 def check_progress(value: object) -> None:
@@ -229,7 +269,9 @@ def shown(value: object) -> str:
         return f"{type(value).__name__} {getattr(value, 'dtype', '')} of shape {tuple(shape)}"
     text = repr(value) if not isinstance(value, (list, tuple, dict, set)) else ""
     if " at 0x" in text:  # where it lies in memory tells nobody anything
-        return f"an object of {getattr(value, '__qualname__', type(value).__qualname__)}"
+        if callable(value) and hasattr(value, "__qualname__"):
+            return f"the function {value.__qualname__}"
+        return f"an object of {type(value).__qualname__}"
     if isinstance(value, int) and len(text) > 24:
         return f"{text[:12]}... ({len(text)} digits)"
     if text and len(text) <= 60:

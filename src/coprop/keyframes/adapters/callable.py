@@ -25,7 +25,7 @@ from coprop.keyframes.model import (
     check_input,
 )
 from coprop.types import HIGHEST_RATE
-from coprop.utils.checks import check_choice, number, whole
+from coprop.utils.checks import check_choice, check_function, number, whole
 
 AudioForm = Literal["samples", "log_mel", "embedding", "wav_path"]
 """The form in which a function takes the sound of N frames.
@@ -104,8 +104,7 @@ class CallableSegmenter:
     ) -> None:
         if window_s is None:
             window_s = inputs.EXAMPLE_S if audio in ("log_mel", "embedding") else 1.0
-        if not callable(fn):
-            raise CoPropError(f"fn must be a function of frames and sound, got {fn!r}.")
+        check_function("the model", fn, ("frames", "audio"), "a function of frames and their sound")
         if not isinstance(context, FrameContext):
             raise CoPropError(f"context must be a FrameContext, got {context!r}.")
         wanted = f"a whole number of Hz from 1 to {HIGHEST_RATE}"

@@ -24,6 +24,8 @@ from coprop.keyframes.model import (
 from coprop.keyframes.segmenter import KeyframeSegmenter
 from coprop.keyframes.text_guided import guided
 from coprop.keyframes.timed import Moment, NoKeyframe, TimedKeyframeModel, timed
+from coprop.utils.checks import check_made
+from coprop.utils.paths import is_path
 
 FAMILIES: dict[str, type[NetworkAdapter]] = {
     "avsegformer": AVSegFormerAdapter,
@@ -112,6 +114,7 @@ def as_keyframe_model(
         ):
             raise CoPropError(how_to_adapt(model))
     called = model if adapter is None else adapter
+    check_made("the model", called)
     if isinstance(called, KeyframeModel):
         if outputs is not None:
             raise CoPropError(
@@ -130,9 +133,10 @@ def as_keyframe_model(
             )
         return called
     if not callable(called):
+        names = " CoProp.assemble() takes names." if is_path(called) else ""
         raise CoPropError(
             "wrap() takes a network, or a function fn(frames, audio) -> logits as model or "
-            f"adapter, got {type(called).__name__}."
+            f"adapter, got {type(called).__name__}.{names}"
         )
     network = model if isinstance(model, nn.Module) and called is not model else None
     return CallableSegmenter(

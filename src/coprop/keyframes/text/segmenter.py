@@ -31,7 +31,7 @@ from coprop.keyframes.text.phrases import Phrases, check_phrases, phrase_of
 from coprop.keyframes.text_guided import TextGuided
 from coprop.keyframes.timed import Moment
 from coprop.types import Audio
-from coprop.utils.checks import number, shown
+from coprop.utils.checks import check_function, number, shown
 from coprop.utils.paths import AnyPath
 from coprop.values.categories import as_words
 
@@ -82,11 +82,11 @@ class TextSegmenter(TextGuided):
     _numbers: dict[tuple[str, int], int] | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if not callable(self.model):
-            raise CoPropError(
-                "model must be a function of images and words that returns instances, as "
-                f"coprop.keyframes.text.TextToMasks says, got {shown(self.model)}."
-            )
+        wanted = (
+            "a function of images and words that returns instances, as "
+            "coprop.keyframes.text.TextToMasks says"
+        )
+        check_function("model", self.model, ("images", "words"), wanted)
         check_phrases(self.phrases)
         if not isinstance(self.instances, bool):
             raise CoPropError(f"instances must be True or False, got {shown(self.instances)}.")
