@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,11 +15,16 @@ from coprop import (
     CoProp,
     CoPropError,
     KeyframeSegmenter,
+    Result,
 )
 from coprop.batch import Segment
+from coprop.batch.content import file_status
+from coprop.batch.lists import read_list
+from coprop.errors import MediaError, ShapeError
 from coprop.keyframes.adapters import CallableSegmenter
 from coprop.keyframes.text_guided import TextGuidedSegmenter
-from pipeline_samples import Recorder, Shifter, changes_at
+from coprop.media.audio_file import AudioFile
+from pipeline_samples import Recorder, Shifter, changes_at, noise
 
 Make = Callable[[], Any]
 
@@ -111,3 +117,30 @@ def test_it_is_refused_where_it_is_given(make: Make, said: str) -> None:
     with pytest.raises(CoPropError, match=said) as refused:
         make()
     assert "\n" not in str(refused.value)
+
+
+def test_files_that_are_none(tmp_path: Path) -> None:
+    pipeline, empty = wrapped(Recorder()), tmp_path / "empty.mp4"
+    empty.touch()
+    for refuse in (pipeline, pipeline.stream, AudioFile):
+        with pytest.raises(MediaError, match=r"empty\.mp4 cannot .* it is empty; record"):
+            refuse(empty)
+        address = "https://example.com/a.mp4"
+        with pytest.raises(MediaError, match=f"^{address} is an address, .*; download it"):
+            refuse(address)
+    with pytest.raises(MediaError, match="is an address"):
+        file_status(Path(address))
+    with pytest.raises(MediaError, match="is an address"):
+        read_list(Path(address))
+    with pytest.raises(MediaError, match=r"no such file: c:/a\.mp4"):
+        pipeline("c:/a.mp4")
+    pictures: list[Any] = [tmp_path / "0.png", tmp_path / "1.png"]
+    with pytest.raises(ShapeError, match=r"frame 0 is .*0\.png.*; read pictures first"):
+        pipeline(pictures, noise(1.0), fps=2)
+
+
+def test_a_file_of_a_result_in_place_of_its_folder(tmp_path: Path) -> None:
+    file = tmp_path / "overlay.mp4"
+    file.touch()
+    with pytest.raises(MediaError, match=r"overlay\.mp4 holds no complete result.*Give a folder"):
+        Result.load(file)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from coprop.errors import MediaError
 from coprop.utils.brief import first_line
+from coprop.utils.paths import no_such_file
 
 DIGITS = 20
 """Of an id: 80 bits, so that even among a thousand million videos two hardly share one."""
@@ -50,9 +51,7 @@ def file_status(path: Path) -> os.stat_result:
             raise MediaError(
                 f"{path} is a link to {path.readlink()}, which is not there; mend or remove it."
             ) from error
-        raise MediaError(
-            f"no such file: {path}. Check the path and the working directory."
-        ) from error
+        raise MediaError(no_such_file(path)) from error
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error
     if stat.S_ISDIR(found.st_mode):

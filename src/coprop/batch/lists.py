@@ -10,6 +10,7 @@ from pathlib import Path
 from coprop.errors import MediaError
 from coprop.storage.files import parse_json
 from coprop.utils.brief import first_line
+from coprop.utils.paths import no_such_file
 
 COLUMNS = ("path", "video", "file", "filename")
 """Which column of a CSV file, or key of a JSON object, names the video: the first that is there."""
@@ -38,9 +39,7 @@ def read_list(path: Path) -> list[Path]:
         # Names of files are bytes; those that are no UTF-8 come through as the system has them.
         text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
     except FileNotFoundError as error:
-        raise MediaError(
-            f"no such file: {path}. Check the path and the working directory."
-        ) from error
+        raise MediaError(no_such_file(path)) from error
     except OSError as error:
         raise MediaError(
             f"{path} cannot be read: {first_line(error)}. Check the file and its permissions."

@@ -14,6 +14,7 @@ from av.video.stream import VideoStream
 
 from coprop.errors import MediaError
 from coprop.utils.brief import first_line
+from coprop.utils.paths import no_such_file
 
 STREAMED_WAV = 0x7FFF_F000
 """Sizes from here on are what programs write that do not know how long a WAV will become."""
@@ -43,7 +44,7 @@ def open_media(path: Path) -> InputContainer:
 def _check_kind(path: Path) -> None:
     """Refuses what is no file before it is opened, which for a pipe could take for ever."""
     try:
-        mode = path.stat().st_mode
+        found = path.stat()
     except (OSError, ValueError) as error:  # ValueError: a null character in the name
         if str(path) == "-":
             raise MediaError(
@@ -51,18 +52,21 @@ def _check_kind(path: Path) -> None:
                 "has its content only once. Save it to a file, and give that file's path."
             ) from error
         if isinstance(error, (FileNotFoundError, NotADirectoryError)):
-            raise MediaError(
-                f"no such file: {path}. Check the path and the working directory."
-            ) from error
+            raise MediaError(no_such_file(path)) from error
         raise MediaError(
             f"{str(path)!r} cannot be opened as video or audio ({first_line(error)})."
         ) from error
-    if stat.S_ISDIR(mode):
+    if stat.S_ISDIR(found.st_mode):
         raise MediaError(f"{path} is a directory; give the path of a video or audio file.")
-    if not stat.S_ISREG(mode):
+    if not stat.S_ISREG(found.st_mode):
         raise MediaError(
             f"{path} is a pipe or a device. A file is gone through several times, and a pipe has "
             "its content only once: save it to a file, and give that file's path."
+        )
+    if not found.st_size:
+        raise MediaError(
+            f"{path} cannot be opened as video or audio, it is empty; record, copy or download it "
+            "again."
         )
 
 

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from coprop.errors import MediaError, ShapeError
 from coprop.media.reader import Frame
 from coprop.utils.checks import array_of, as_number, number, shown
+from coprop.utils.paths import is_path
 
 MICROSECOND = Fraction(1, 1_000_000)
 _HIGHEST_FPS = 1_000_000  # the times of frames are told apart to a microsecond
@@ -151,6 +152,11 @@ def as_image(picture: ArrayLike | torch.Tensor, index: int) -> NDArray[np.uint8]
     """
     if isinstance(picture, torch.Tensor) and picture.ndim == 3 and picture.shape[0] == 3:
         picture = picture.movedim(0, -1)
+    if is_path(picture):
+        raise ShapeError(
+            f"frame {index} is the path {picture}; read pictures first, for instance by "
+            "PIL.Image.open(), or give the path of one video."
+        )
     image = array_of(f"frame {index}", picture, error=ShapeError)
     if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
         raise ShapeError(

@@ -134,7 +134,7 @@ def read_result(
     path = folder / _RESULT
     try:
         content = read_json(path)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise MediaError(
             f"{folder} holds no complete result: there is no {_RESULT}. Give a folder that "
             "result.save() or coprop run has written."

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from pathlib import Path
 from typing import TypeGuard
 
 from coprop.errors import CoPropError
 from coprop.utils.checks import shown
+
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # a letter alone is a drive of Windows
 
 AnyPath = str | os.PathLike[str]
 """Where a file or a folder is."""
@@ -45,6 +48,14 @@ def as_path(name: str, value: object, *, error: type[CoPropError] = CoPropError)
         if fault.errno == errno.ENAMETOOLONG:
             raise error(f"{name} is longer than names of files can be: {text[:60]}...") from fault
     return Path(text)
+
+
+def no_such_file(path: Path) -> str:
+    """What is said of a file that is to be read and is not there."""
+    if _ADDRESS.match(path.as_posix()):
+        address = path.as_posix().replace(":/", "://", 1)  # a path keeps one slash of the two
+        return f"{address} is an address, and nothing is fetched; download it, and give the file."
+    return f"no such file: {path}. Check the path and the working directory."
 
 
 def real_path(path: Path) -> Path:
