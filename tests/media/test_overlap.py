@@ -63,6 +63,15 @@ def test_an_error_comes_after_what_was_before_it(error: BaseException) -> None:
     assert raised.value is error
 
 
+def test_an_error_before_the_first_thing_comes_too() -> None:
+    class Refusing:
+        def __iter__(self) -> Iterator[int]:
+            raise RuntimeError("nothing can be gone through")
+
+    with pytest.raises(RuntimeError, match="nothing can be gone through"):
+        next(ahead(Refusing()))
+
+
 def test_no_more_is_read_than_said() -> None:
     given: list[int] = []
     far = threading.Event()

@@ -77,18 +77,19 @@ def ahead(things: Iterable[T]) -> Generator[T, None, None]:
     line: _Line[T] = _Line()
 
     def work() -> None:
-        source = iter(things)
         try:
-            for thing in source:
-                if not line.put(thing):
-                    break
+            source = iter(things)
+            try:
+                for thing in source:
+                    if not line.put(thing):
+                        break
+            finally:
+                if isinstance(source, Generator):
+                    source.close()
         except BaseException as error:  # raised where the thing was to come
             line.end(error)
         else:
             line.end()
-        finally:
-            if isinstance(source, Generator):
-                source.close()
 
     # A daemon: whoever leaves the program with a generator half gone through must not wait for it.
     thread = threading.Thread(target=work, name="coprop reads ahead", daemon=True)
