@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,6 +50,21 @@ def number():
 
 def wants(something):
     return left
+
+def boom():
+    raise ValueError("no weights.\\nin two lines")
+
+def hollow(frames, audio):
+    return len(frames) / 0
+
+def failing():
+    return hollow
+
+def unknown():
+    return torch.nn.Conv2d(1, 1, 1)
+
+def data(root, split, limit):
+    raise FileNotFoundError(2, "No such file or directory", "clips.csv")
 """
 
 
@@ -133,3 +149,61 @@ def test_a_folder_whose_name_has_a_colon(tmp_path: Path) -> None:
     (tmp_path / "a:b").mkdir()
     assert not names_function(str(tmp_path / "a:b"))
     assert names_function("a:b")
+
+
+@pytest.mark.parametrize(
+    ("factory", "line", "said"),
+    [
+        ("boom", "raise ValueError", "ValueError: no weights"),
+        ("failing", "return len(frames) / 0", "ZeroDivisionError: division by zero"),
+    ],
+)
+def test_what_given_code_raises_is_told_with_its_place(
+    clip: Path, factory: str, line: str, said: str
+) -> None:
+    number = 1 + next(n for n, each in enumerate(MODULE.split("\n")) if line in each)
+    result = run(clip, "--model", f"my_models:{factory}")
+    assert result.exit_code == 1
+    assert re.fullmatch(
+        rf"coprop: my_models\.py, line {number}, raises {re.escape(said)}.*; --debug shows the "
+        r"traceback\.\n",
+        result.stderr,
+    )
+    assert not isinstance(
+        run(clip, "--model", f"my_models:{factory}", "--debug").exception, SystemExit
+    )
+
+
+def test_a_dataset_that_raises(clip: Path) -> None:
+    line = f"eval --dataset my_models:data --root {clip.parent} --out {clip.parent / 'out'}"
+    result = CliRunner().invoke(app, line.split())
+    assert result.exit_code == 1
+    assert "raises FileNotFoundError: No such file or directory; --debug" in result.stderr
+
+
+@pytest.mark.parametrize("content", ["def (", "1 / 0", "from torch import no_such_name"])
+def test_a_module_that_cannot_be_imported(clip: Path, content: str) -> None:
+    (clip.parent / "my_broken_models.py").write_text(content)
+    result = run(clip, "--model", "my_broken_models:build")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("coprop: 'my_broken_models' cannot be imported for --model")
+    assert result.stderr.endswith("Mend the module.\n")
+    assert result.stderr.count("\n") == 1
+
+
+def test_code_that_an_error_shows_has_its_lines(clip: Path) -> None:
+    result = run(clip, "--model", "my_models:unknown")
+    assert result.exit_code == 1
+    first, *below = result.stderr.splitlines()
+    assert first.endswith("say it in a function and give that as adapter:")
+    assert below[:2] == ["", "def adapter(frames, audio):"]
+
+
+def test_a_fault_of_coprops_own_keeps_its_traceback(
+    clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def faulty(*given: object, **options: object) -> None:
+        raise IndexError("a fault")
+
+    monkeypatch.setattr("coprop.media.reader.VideoFile.__iter__", faulty)
+    assert isinstance(run(clip, "--model", "my_models:build").exception, IndexError)

@@ -7,11 +7,13 @@ from coprop.utils.brief import text_of
 
 
 class CoPropError(ValueError):
-    """Base of every error that coprop raises on purpose."""
+    """Base of every error that coprop raises on purpose.
+
+    It is made of a sentence or two and, where that helps, of lines to show below, such as code.
+    """
 
     def __str__(self) -> str:
-        # Line breaks stay, as a message may show code; whoever needs one line has `one_line`.
-        return text_of(super().__str__().split("\n"))
+        return text_of("\n".join(map(str, self.args)).split("\n"))
 
 
 class MediaError(CoPropError):

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from coprop.cli.bench import bench
-from coprop.cli.common import FAILED, command, say
+from coprop.cli.common import FAILED, command, say_error
 from coprop.cli.compare_detectors import compare_detectors
 from coprop.cli.data import data
 from coprop.cli.demo import demo
@@ -113,5 +113,5 @@ def exit_code(application: typer.Typer, name: str = "coprop") -> int:
     except typer.Abort as error:
         raise KeyboardInterrupt from error
     except CoPropError as error:
-        say(f"coprop: {error}", err=True)
+        say_error(error)
         return FAILED

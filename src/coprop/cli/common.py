@@ -15,7 +15,8 @@ import typer
 from coprop.__main__ import INTERRUPTED, SIGNALS
 from coprop.assembly.defaults import DEFAULT_MAX_SEGMENT_S
 from coprop.errors import CoPropError
-from coprop.utils.brief import text_of
+from coprop.utils.brief import first_line, text_of
+from coprop.utils.callables import place_in_named_code
 
 if TYPE_CHECKING:
     import torch
@@ -206,33 +207,48 @@ VerboseOption = Annotated[
 def reported(
     *, debug: bool, interrupted: Callable[[], str] = lambda: "interrupted."
 ) -> Iterator[None]:
-    """Turns coprop's errors and Ctrl-C into one line on stderr and an exit code.
+    """Turns errors, but for those that are coprop's own fault, and Ctrl-C into an exit code.
+
+    What failed is said on stderr.
 
     Args:
-        debug: let coprop's errors pass, with their traceback.
+        debug: let errors pass, with their traceback.
         interrupted: makes the line after Ctrl-C.
     """
     SIGNALS.working = True
     try:
         yield
-    except CoPropError as error:
-        if debug:
+    except Exception as error:
+        if debug or not _say_what_failed(error):
             raise
-        say(f"coprop: {error}", err=True)
-        raise typer.Exit(FAILED) from error
-    except OSError as error:
-        # What no part of coprop has turned into an error of its own: a full disk, most likely.
-        if debug or error.errno not in _OF_THE_SYSTEM:
-            raise
-        where = f" ({error.filename})" if error.filename else ""
-        say(f"coprop: the system refuses: {error.strerror}{where}.", err=True)
-        raise typer.Exit(FAILED) from error
-    except MemoryError as error:
-        say("coprop: there is not enough memory for this.", err=True)
         raise typer.Exit(FAILED) from error
     except KeyboardInterrupt as error:
         say(f"coprop: {interrupted()}", err=True)
         raise typer.Exit(INTERRUPTED) from error
+
+
+def _say_what_failed(error: Exception) -> bool:
+    """Says it, unless it can only be a fault of coprop's, which is shown with its traceback."""
+    if isinstance(error, CoPropError):
+        say_error(error)
+    elif place := place_in_named_code(error):
+        reason = f"{type(error).__name__}: {first_line(error)}"
+        say(f"coprop: {place} raises {reason}; --debug shows the traceback.", err=True)
+    elif isinstance(error, OSError) and error.errno in _OF_THE_SYSTEM:
+        # What no part of coprop has turned into an error of its own: a full disk, most likely.
+        where = f" ({error.filename})" if error.filename else ""
+        say(f"coprop: the system refuses: {error.strerror}{where}.", err=True)
+    elif isinstance(error, MemoryError):
+        say("coprop: there is not enough memory for this.", err=True)
+    else:
+        return False
+    return True
+
+
+def say_error(error: CoPropError, before: str = "") -> None:
+    """Says on stderr what an error says: its sentence in one line, and what it shows below."""
+    sentence, *below = error.args or ("",)
+    say(f"coprop: {before}{sentence}", *"\n".join(below).splitlines(), err=True)
 
 
 def say(*lines: str, err: bool = False) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import typer
 
-from coprop.cli.common import say
+from coprop.cli.common import say, say_error
 from coprop.cli.listening import Listened, listen, media_files
 from coprop.cli.progress import ProgressBars
 from coprop.errors import CoPropError
@@ -86,7 +86,7 @@ class DetectionJob:
             if self.single:
                 raise error
             failures.append(file)
-            say(f"coprop: {error}", err=True)
+            say_error(error)
 
         windows, track = self.options.windows, self.options.audio_track
         with ProgressBars(shown=True) as bars:

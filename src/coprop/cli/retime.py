@@ -20,6 +20,7 @@ from coprop.cli.common import (
     path_option,
     reported,
     say,
+    say_error,
 )
 from coprop.cli.part_options import detector_for, words_of
 from coprop.cli.prediction_options import run_of
@@ -123,7 +124,7 @@ def _retimed(options: RetimeOptions) -> Retimed:
 
 
 def _say_failed(clip: str, error: CoPropError) -> None:
-    say(f"coprop: {clip}: {error}", err=True)
+    say_error(error, f"{clip}: ")
 
 
 def _settings(options: RetimeOptions) -> dict[str, Any]:

@@ -129,7 +129,8 @@ def inner_folder(folder: Path, name: str, layout: str) -> Path:
     if not (folder / name).is_dir():
         raise DatasetError(
             f"{folder / name} is not a folder; it belongs beside the csv in {folder}. The "
-            f"official layout is\n{layout}"
+            "official layout is",
+            layout,
         )
     return folder / name
 

@@ -93,7 +93,8 @@ class ClipFiles:
         raise DatasetError(
             f"clip {self.name!r}: {missing[0]} does not exist; {len(paths) - len(missing)} of "
             f"{len(paths)} {kind} are there, and the last folder on the way that exists is "
-            f"{nearest}. The official layout is\n{self.layout}"
+            f"{nearest}. The official layout is",
+            self.layout,
         )
 
 
@@ -146,7 +147,8 @@ def find_folder(root: AnyPath, table: str, layout: str) -> Path:
     what = f"holds no {table}, nor does a folder in it" if root.is_dir() else "is not a folder"
     raise DatasetError(
         f"{root} {what} (looked for {root / table}). Give the dataset's folder; the official "
-        f"layout is\n{layout}"
+        "layout is",
+        layout,
     )
 
 

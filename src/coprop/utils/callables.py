@@ -5,12 +5,15 @@ from __future__ import annotations
 import importlib
 import re
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
 from coprop.errors import CoPropError
+from coprop.utils.brief import first_line
 from coprop.utils.checks import takes
 
+_NAMED: set[Path] = set()  # folders of the modules that were named
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")  # a path of Windows, which has a colon, too
 
 
@@ -47,6 +50,14 @@ def function_named(name: str, option: str, *, arguments: tuple[str, ...] = ()) -
             f"cannot import {module_name!r} for {option} {name}: {error}. Give module:function, "
             "with the module in the current folder or installed."
         ) from error
+    except Exception as error:
+        raise CoPropError(
+            f"{module_name!r} cannot be imported for {option} {name}, it raises "
+            f"{type(error).__name__}: {first_line(error)}. Mend the module."
+        ) from error
+    file = getattr(module, "__file__", None)
+    if file and not module_name.startswith("coprop."):
+        _NAMED.add(Path(file).parent)
     function = getattr(module, attribute, None)
     if not callable(function):
         raise CoPropError(
@@ -56,3 +67,14 @@ def function_named(name: str, option: str, *, arguments: tuple[str, ...] = ()) -
         wanted = f"with ({', '.join(arguments)})" if arguments else "without arguments"
         raise CoPropError(f"{name} cannot be called {wanted}; {option} takes a function that can.")
     return function
+
+
+def place_in_named_code(error: BaseException) -> str | None:
+    """Where an error passed last through modules that were named, or others beside them.
+
+    Returns:
+        Such as "mine.py, line 3,"; None of an error that none of their code took part in.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    named = [frame for frame in frames if Path(frame.filename).parent in _NAMED]
+    return f"{Path(named[-1].filename).name}, line {named[-1].lineno}," if named else None

@@ -112,7 +112,7 @@ def as_keyframe_model(
             and isinstance(model, nn.Module)
             and not isinstance(model, KeyframeModel)
         ):
-            raise CoPropError(how_to_adapt(model))
+            raise CoPropError(*how_to_adapt(model).split("\n", 1))
     called = model if adapter is None else adapter
     check_made("the model", called)
     if isinstance(called, KeyframeModel):

@@ -188,7 +188,7 @@ class Running:
         at = _where_it_hung(self._printed.end())
         what = "start" if starting else "answer"
         text = f"{self._who} did not {what} within timeout_s={timeout_s:g} s and was ended"
-        return ModelOutputError(_with_lines(text, "it was at:", at))
+        return ModelOutputError(*_with_lines(text, "it was at:", at))
 
     def _lost(self, *, starting: bool) -> ModelOutputError:
         """The error that tells how the worker has ended."""
@@ -198,7 +198,7 @@ class Running:
         last = self._printed.end()[-_LINES_TOLD:]
         how = f"was killed by {_signal_name(-code)}" if code < 0 else f"ended with exit code {code}"
         needs = ", where Python 3.7 or later with numpy is needed" if starting else ""
-        return ModelOutputError(_with_lines(f"{self._who} {how}{needs}", "its last lines:", last))
+        return ModelOutputError(*_with_lines(f"{self._who} {how}{needs}", "its last lines:", last))
 
     @property
     def _who(self) -> str:
@@ -292,12 +292,14 @@ def raise_told(answer: dict[str, Any], launch: Launch) -> None:
         return
     told = answer["error"]
     text = f"{launch.factory} in {launch.place} raised {told['error'].rstrip('.')}"
-    raise ModelOutputError(_with_lines(text, "its traceback ends:", told["traceback"]))
+    raise ModelOutputError(*_with_lines(text, "its traceback ends:", told["traceback"]))
 
 
-def _with_lines(text: str, heading: str, lines: Sequence[str]) -> str:
-    """A sentence, and lines of the other side below it where there are any."""
-    return "\n  ".join([f"{text}; {heading}", *lines]) if lines else f"{text}."
+def _with_lines(text: str, heading: str, lines: Sequence[str]) -> tuple[str, ...]:
+    """A sentence, and lines of the other side to show below it where there are any."""
+    if not lines:
+        return (f"{text}.",)
+    return f"{text}; {heading}", "\n".join(f"  {line}" for line in lines)
 
 
 def _where_it_hung(lines: list[str]) -> list[str]:
