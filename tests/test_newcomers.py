@@ -24,9 +24,11 @@ from coprop.errors import MediaError, ShapeError
 from coprop.keyframes.adapters import CallableSegmenter
 from coprop.keyframes.text_guided import TextGuidedSegmenter
 from coprop.media.audio_file import AudioFile
-from pipeline_samples import Recorder, Shifter, changes_at, noise
+from coprop.training.recipes import KeyframeRecipe, read_recipe
+from pipeline_samples import Recorder, Shifter, changes_at, clip_of, noise
 
 Make = Callable[[], Any]
+IMAGE = Path(__file__).parents[1] / "docs" / "images" / "demo.png"
 
 
 def of_no_argument() -> None:
@@ -104,6 +106,27 @@ REFUSED: dict[str, tuple[Make, str]] = {
     "a text model of other arguments": (
         lambda: TextGuidedSegmenter(of_no_argument),  # type: ignore[arg-type]
         "fn " + CANNOT.format("frames, categories"),
+    ),
+    "a folder for a segmenter": (
+        lambda: KeyframeSegmenter("models/mine"),  # type: ignore[arg-type]
+        r"KeyframeSegmenter\(\) takes a SegmenterConfig, got 'models/mine'; .*from_pretrained\(\)",
+    ),
+    "a folder for a propagator": (
+        lambda: AudioInsertPropagator("models/mine"),  # type: ignore[arg-type]
+        r"AudioInsertPropagator\(\) takes a PropagatorConfig, got 'models/mine'",
+    ),
+    "an empty name": (lambda: CoProp.from_pretrained(""), "folder is empty text, and no path"),
+    "logits of another size": (
+        lambda: wrapped(lambda frames, audio: frames[:, :1, ::4, ::4])(clip_of(2), noise(1), fps=2),
+        r"expected \(1, 1, 12, 16\) with C >= 1\. torch\.nn\.functional\.interpolate",
+    ),
+    "logits of no class": (
+        lambda: wrapped(lambda frames, audio: frames[:, :0])(clip_of(2), noise(1), fps=2),
+        r"\(1, 0, 12, 16\) for one frame of 12 x 16; expected \(1, 1, 12, 16\) with C >= 1",
+    ),
+    "a picture for a training's settings": (
+        lambda: read_recipe(KeyframeRecipe, "keyframes", IMAGE),
+        "is not JSON: it is no text in UTF-8. Give a file with one JSON object of settings.",
     ),
     "a pipeline in place of what makes it": (
         lambda: Segment("out", pipeline=wrapped(Recorder())),

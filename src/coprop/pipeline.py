@@ -157,8 +157,7 @@ class CoProp(Further, NamedPipeline):
             CheckpointError: no such folder or model on the hub, or not with these models in it.
             CoPropError: an option out of range.
         """
-        named = folder is not None and folder != ""
-        place = as_path("folder", folder, error=CheckpointError) if named else WEIGHTS
+        place = WEIGHTS if folder is None else as_path("folder", folder, error=CheckpointError)
         device = None if device is None else checked_device(device)
         options = PartOptions(
             device=device,

@@ -290,7 +290,7 @@ def _call(rng: Random) -> Case:
 
 def _device_given(rng: Random) -> Case:
     args = {
-        "folder": Arg((None,), ("nowhere", 5, b"x", "a\0b", "x" * 5000, []), ("",)),
+        "folder": Arg((None,), ("nowhere", 5, b"x", "a\0b", "x" * 5000, [], "")),
         "device": Arg((None, "cpu"), ("gpu", "cuda:99", "cpu:x", 5.5, [])),
     }
     return drawn(rng, CoProp.from_pretrained, args, then=lambda made: None)

@@ -16,9 +16,10 @@ from torch import Tensor, nn
 
 from coprop.checkpoints.hub import why_not
 from coprop.checkpoints.hub_mixin import HubMixin
-from coprop.errors import CheckpointError
+from coprop.errors import CheckpointError, CoPropError
 from coprop.storage.files import parse_json, replacing
 from coprop.utils.brief import first_line
+from coprop.utils.checks import shown
 from coprop.utils.paths import AnyPath, as_path
 
 if TYPE_CHECKING:
@@ -75,6 +76,22 @@ class PretrainedModel(HubMixin, nn.Module):
     """What a model of this class is found by on the hub."""
 
     config: Any
+
+    @classmethod
+    def checked_config(cls, config: Any) -> Any:
+        """The configuration that a model is made of; the usual one where it is None.
+
+        Raises:
+            CoPropError: something else, such as a folder.
+        """
+        if config is None:
+            return cls.config_type()
+        if not isinstance(config, cls.config_type):
+            raise CoPropError(
+                f"{cls.__name__}() takes a {cls.config_type.__name__}, got {shown(config)}; "
+                f"{cls.__name__}.from_pretrained() takes a folder, or an id on the hub."
+            )
+        return config
 
     def completed(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
         """The stored tensors with those that are known without being stored."""

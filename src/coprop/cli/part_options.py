@@ -135,7 +135,10 @@ def _lines(path: Path) -> list[str]:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeError) as error:
         reason = first_line(error)
-        raise _bad_words(f"{path} cannot be read as a list of words: {reason}.") from error
+        raise _bad_words(
+            f"{path} cannot be read as a list of words: {reason}. Give a text file in UTF-8 with "
+            "one a line, or words with commas between them."
+        ) from error
     return [line.strip() for line in text.splitlines() if not line.startswith("#")]
 
 

@@ -9,6 +9,7 @@ import typer
 
 from coprop.errors import CoPropError, MediaError
 from coprop.prompts import Prompt
+from coprop.utils.brief import first_line
 
 StartOption = Annotated[
     float | None,
@@ -119,4 +120,6 @@ def _picture(path: Path) -> Any:
     except CoPropError:
         raise
     except (OSError, UnidentifiedImageError, ValueError, SyntaxError) as error:
-        raise MediaError(f"{path} cannot be read as a mask; give a PNG.") from error
+        raise MediaError(
+            f"{path} cannot be read as a mask: {first_line(error)}. Give a PNG."
+        ) from error

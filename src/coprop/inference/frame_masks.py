@@ -48,12 +48,13 @@ def check_logits(logits: object, images: Tensor) -> None:
         raise ModelOutputError(
             f"the keyframe model must return logits as a real tensor (K, C, H, W), got {given}."
         )
-    expected = (len(images), logits.shape[1], *images.shape[-2:])
-    if logits.shape != expected or logits.shape[1] == 0:
+    expected = (len(images), max(logits.shape[1], 1), *images.shape[-2:])
+    if logits.shape != expected:
         count = "one frame" if len(images) == 1 else f"{len(images)} frames"
         raise ModelOutputError(
             f"the keyframe model returned logits of shape {tuple(logits.shape)} for {count} "
-            f"of {images.shape[-2]} x {images.shape[-1]}; expected {expected} with C >= 1."
+            f"of {images.shape[-2]} x {images.shape[-1]}; expected {expected} with C >= 1. "
+            "torch.nn.functional.interpolate(logits, frames.shape[-2:]) resizes them."
         )
     if logits.shape[1] > _MOST_CLASSES:
         raise ModelOutputError(

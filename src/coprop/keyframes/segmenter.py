@@ -98,7 +98,7 @@ class KeyframeSegmenter(PretrainedModel):
 
     def __init__(self, config: SegmenterConfig | None = None) -> None:
         super().__init__()
-        self.config: SegmenterConfig = config or SegmenterConfig()
+        self.config: SegmenterConfig = self.checked_config(config)
         self.network: GroundedNetwork | AudioQueriedNetwork
         self.audio_span: AudioSpan = "segment"
         if self.config.architecture == "grounded":

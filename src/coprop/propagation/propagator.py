@@ -97,7 +97,7 @@ class AudioInsertPropagator(PretrainedModel):
 
     def __init__(self, config: PropagatorConfig | None = None) -> None:
         super().__init__()
-        self.config: PropagatorConfig = config or PropagatorConfig()
+        self.config: PropagatorConfig = self.checked_config(config)
         self.network = PropagationNetwork(self.config)
 
     @classmethod

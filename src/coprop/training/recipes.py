@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 from coprop.errors import CoPropError
 from coprop.storage.files import parse_json
+from coprop.utils.brief import first_line
 from coprop.utils.checks import number
 from coprop.utils.paths import AnyPath, as_path
 
@@ -295,13 +296,16 @@ def _content(config: AnyPath) -> dict[str, Any]:
     try:
         source = shipped if str(config) in config_names() else path
         values = parse_json(source.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise CoPropError(
             f"there is no config {config}; give a JSON file, or one of those that come with "
             f"coprop: {', '.join(config_names())}."
         ) from error
     except ValueError as error:
-        raise CoPropError(f"{config} is not JSON: {error}.") from error
+        raise CoPropError(
+            f"{config} is not JSON: {first_line(error)}. Give a file with one JSON object of "
+            "settings."
+        ) from error
     if not isinstance(values, dict):
         raise CoPropError(f"{config} must hold one JSON object with settings.")
     return values
