@@ -204,6 +204,19 @@ def test_binary_masks_are_the_keyframe_s_and_then_the_propagator_s() -> None:
     check_masks(result.masks, 4, (12, 16))
 
 
+def test_masks_of_a_propagator_that_is_being_trained_have_no_gradient() -> None:
+    class Learning(Shifter):
+        def step(self, *given: Any, **options: Any) -> tuple[Tensor, Tensor]:
+            logits, state = super().step(*given, **options)
+            return logits.requires_grad_(), state
+
+    parts: dict[str, Any] = {"detector": changes_at(), "propagator": Learning()}
+    result = CoProp.wrap(Recorder(), **parts)(
+        clip_of(3), noise(0.3), fps=10, keep_probabilities=True
+    )
+    assert all(np.isfinite(mask.probabilities).all() for mask in result.masks)
+
+
 def test_a_real_propagator_follows() -> None:
     pipeline = wrapped(Recorder(), 0.5, propagator=small_propagator())
     result = pipeline(clip_of(10), noise(1.0), fps=10, keep_probabilities=True)

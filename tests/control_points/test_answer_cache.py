@@ -101,7 +101,12 @@ def test_a_folder_that_is_no_cache(tmp_path: Path) -> None:
     (tmp_path / "damaged" / "answers.sqlite").write_bytes(b"no database" * 1000)
     (tmp_path / "file").write_text("")
     (tmp_path / "folders" / "answers.sqlite").mkdir(parents=True)
-    for folder in ("damaged", "file", "folders"):
+    CachedModel(Scripted(echo), tmp_path / "no text")
+    database = tmp_path / "no text" / "answers.sqlite"
+    table = b"CREATE TABLE answers "
+    assert table in database.read_bytes()
+    database.write_bytes(database.read_bytes().replace(table + b"(", table + b"\xc5"))
+    for folder in ("damaged", "file", "folders", "no text"):
         with pytest.raises(OutputError, match="cannot be used to keep answers"):
             CachedModel(Scripted(echo), tmp_path / folder)
 

@@ -190,7 +190,7 @@ def checked_step(returned: object, frame: Tensor, channels: int, time_s: float) 
             f"{where} returned NaN or infinite logits; check its weights, and in half precision "
             "its range."
         )
-    return logits, state
+    return logits.detach(), state  # masks are made of them later, where gradients may be on
 
 
 def check_state(state: PropagationState, frame: Tensor, config: PropagatorConfig) -> None:

@@ -159,7 +159,8 @@ class _Store:
         """Turns SQLite's and the system's errors into one that names the folder."""
         try:
             yield
-        except (sqlite3.Error, OSError) as error:
+        # UnicodeDecodeError: of what SQLite says that quotes a damaged file.
+        except (sqlite3.Error, OSError, UnicodeDecodeError) as error:
             raise OutputError(
                 f"{self._directory} cannot be used to keep answers: {first_line(error)}. Give "
                 f"another folder, on a local disk with free space; a damaged {_FILE} can be "
