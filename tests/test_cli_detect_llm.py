@@ -189,6 +189,7 @@ class TestOneFile:
             (("--llm", "x", "--steps", "2"), "--steps"),
             (("--llm", "http://x", "--device", "cpu"), "--device"),
             (("--llm", "x", "--device", "toaster"), "--device"),
+            (("--llm", ""), "--llm: it is empty; give a server's URL"),
         ],
     )
     def test_options_that_do_not_go_together(

@@ -81,6 +81,11 @@ def opened_model(options: DetectOptions | ComparisonOptions) -> LanguageModel | 
 
     if options.llm is None:
         return None
+    if not options.llm:
+        raise typer.BadParameter(
+            "it is empty; give a server's URL, a folder, or a model's id on the hub.",
+            param_hint="--llm",
+        )
     served = options.llm.startswith(("http://", "https://"))
     if served and options.offline:
         raise typer.BadParameter(
