@@ -6,7 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from torch import nn
 
 from coprop import (
@@ -25,7 +27,7 @@ from coprop.keyframes.adapters import CallableSegmenter
 from coprop.keyframes.text_guided import TextGuidedSegmenter
 from coprop.media.audio_file import AudioFile
 from coprop.training.recipes import KeyframeRecipe, read_recipe
-from pipeline_samples import Recorder, Shifter, changes_at, clip_of, noise
+from pipeline_samples import Recorder, Shifter, changes_at, clip_of, noise, small_propagator
 
 Make = Callable[[], Any]
 IMAGE = Path(__file__).parents[1] / "docs" / "images" / "demo.png"
@@ -127,6 +129,14 @@ REFUSED: dict[str, tuple[Make, str]] = {
     "a picture for a training's settings": (
         lambda: read_recipe(KeyframeRecipe, "keyframes", IMAGE),
         "is not JSON: it is no text in UTF-8. Give a file with one JSON object of settings.",
+    ),
+    "pictures of numpy for a segmenter": (
+        lambda: CallableSegmenter(Recorder())(np.zeros((1, 3, 8, 8)), np.zeros((1, 9))),  # type: ignore[arg-type]
+        r"as tensors, got ndarray float64 of shape \(1, 3, 8, 8\) and ndarray",
+    ),
+    "no state for a step": (
+        lambda: small_propagator().step(torch.zeros(1, 3, 8, 8), torch.zeros(1, 9), None),  # type: ignore[arg-type]
+        r"the state must be what start\(\), or the step before, returned, got None\.",
     ),
     "a pipeline in place of what makes it": (
         lambda: Segment("out", pipeline=wrapped(Recorder())),

@@ -174,7 +174,7 @@ TABLE: dict[str, tuple[Callable[..., Any], dict[str, Arg], Callable[[Any], Any]]
         {
             "frames": Arg((1, 5), NO_COUNT, ODD_ONE),
             "spacing_s": Arg((1.0, 0.2, 1), (0, *NO_SECONDS), ODD_ONE),
-            "placement": Arg(("centre", "last", "block"), ("first", None, 5, [], {})),
+            "placement": Arg(("first", "centre", "last", "block"), ("middle", None, 5, [], {})),
         },
         lambda context: context.times_s(3.0),
     ),

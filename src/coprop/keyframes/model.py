@@ -13,7 +13,7 @@ from coprop.context import ALONE as ALONE
 from coprop.context import FrameContext as FrameContext
 from coprop.context import Placement as Placement
 from coprop.errors import CoPropError, ModelOutputError, ShapeError
-from coprop.utils.checks import check_made, is_plain, looks_like_probabilities
+from coprop.utils.checks import check_made, is_plain, looks_like_probabilities, shown
 
 AudioSpan = Literal["frame", "segment", "whole", "example"]
 """Which sound goes with a frame, of the model's own length ``window_s``.
@@ -116,6 +116,11 @@ class KeyframeFunction(Protocol):
 
 def check_input(frames: Tensor, audio: Tensor) -> None:
     """Raise ShapeError unless frames (K, 3, H, W) with their sound (K, samples), K at least 1."""
+    if not (isinstance(frames, Tensor) and isinstance(audio, Tensor)):
+        raise ShapeError(
+            "a keyframe model takes frames (K, 3, H, W) and audio (K, samples) as tensors, got "
+            f"{shown(frames)} and {shown(audio)}."
+        )
     matched = audio.ndim == 2 and len(audio) == len(frames) and 0 not in audio.shape
     if frames.ndim != 4 or frames.shape[1] != 3 or 0 in frames.shape or not matched:
         raise ShapeError(

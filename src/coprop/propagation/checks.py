@@ -195,6 +195,10 @@ def checked_step(returned: object, frame: Tensor, channels: int, time_s: float) 
 
 def check_state(state: PropagationState, frame: Tensor, config: PropagatorConfig) -> None:
     """Raise ShapeError unless the state is of such a propagator, and of the frame's batch."""
+    if not isinstance(state, PropagationState):
+        raise ShapeError(
+            f"the state must be what start(), or the step before, returned, got {shown(state)}."
+        )
     layers, batch, _, channels = state.memories[0].short_term.keys.shape
     if (layers, channels) != (config.num_layers, config.embedding_dim):
         raise ShapeError(

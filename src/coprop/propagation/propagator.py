@@ -211,7 +211,8 @@ class AudioInsertPropagator(PretrainedModel):
             AudioError: no audio, where the propagator needs it, or samples that are not finite.
         """
         frame, audio, _ = as_inputs(frame, audio)
-        self._check(frame, audio, state)
+        self._check(frame, audio)
+        check_state(state, frame, self.config)
         check_output_size(output_size)
         return self._step(frame, audio, state, output_size or frame.shape[-2:])
 
@@ -238,7 +239,8 @@ class AudioInsertPropagator(PretrainedModel):
             ShapeError, AudioError: as for `start`.
         """
         frame, audio, mask = as_inputs(frame, audio, mask)
-        self._check(frame, audio, state)
+        self._check(frame, audio)
+        check_state(state, frame, self.config)
         check_mask(mask, frame.shape[0], num_objects)
         num_objects = max(state.num_objects, count_objects(mask, num_objects))
         return self._add(frame, audio, mask, replace(state, num_objects=num_objects))
@@ -361,12 +363,8 @@ class AudioInsertPropagator(PretrainedModel):
         """(C, ...), where frames and masks go, and at whose precision."""
         return self.network.patch_wise_id_bank.weight
 
-    def _check(
-        self, frame: Tensor, audio: Tensor | None, state: PropagationState | None = None
-    ) -> None:
+    def _check(self, frame: Tensor, audio: Tensor | None) -> None:
         check_frame(frame)
-        if state is not None:
-            check_state(state, frame, self.config)
         if self.network.audio_insert is not None:
             check_audio(audio, frame.shape[0], self.sample_rate)
 
