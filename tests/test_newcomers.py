@@ -168,7 +168,7 @@ def test_files_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(MediaError, match=r"no such file: c:/a\.mp4"):
         pipeline("c:/a.mp4")
     pictures: list[Any] = [tmp_path / "0.png", tmp_path / "1.png"]
-    with pytest.raises(ShapeError, match=r"frame 0 is .*0\.png.*; read pictures first"):
+    with pytest.raises(ShapeError, match=r"frame 0 .* got the path .*0\.png; read pictures first"):
         pipeline(pictures, noise(1.0), fps=2)
 
 

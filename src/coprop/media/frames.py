@@ -154,8 +154,8 @@ def as_image(picture: ArrayLike | torch.Tensor, index: int) -> NDArray[np.uint8]
         picture = picture.movedim(0, -1)
     if is_path(picture):
         raise ShapeError(
-            f"frame {index} is the path {picture}; read pictures first, for instance by "
-            "PIL.Image.open(), or give the path of one video."
+            f"frame {index} must be an array of numbers, got the path {picture}; read pictures "
+            "first, for instance by PIL.Image.open()."
         )
     image = array_of(f"frame {index}", picture, error=ShapeError)
     if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
