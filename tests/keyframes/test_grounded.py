@@ -14,7 +14,7 @@ from coprop.keyframes.audio import AudioEvidence, SoundRecognizer
 from coprop.keyframes.grounded import GroundedNetwork
 from coprop.keyframes.groups import families, sounding_groups
 from coprop.keyframes.mask_decoder import MaskDecoder, in_the_picture
-from coprop.keyframes.selection import Selection
+from coprop.keyframes.selection import RECOGNISED, Selection
 from coprop.keyframes.visual import PRESENCE_CUES, VisualEvidence, VisualRecognizer, _strongest
 
 GROUPS = tuple(sounding_groups())
@@ -66,6 +66,7 @@ def scripted_evidence(**seen: float) -> VisualEvidence:
         presence_scores[..., 0],
         voc,
         saliency,
+        torch.zeros_like(saliency),
         torch.zeros_like(saliency),
     )
 
@@ -287,7 +288,7 @@ def test_what_stands_out_counts_half_where_it_is_the_same_thing() -> None:
 
 def test_what_is_not_recognised_is_what_stands_out() -> None:
     visual = scripted_evidence()
-    visual.saliency[..., :8, :8] = 0.9
+    visual.standing_out[..., :8, :8] = 0.9
     mask = fused(visual, (), learned=torch.tensor(0.2), other=1.0)
     torch.testing.assert_close(mask[:8, :8], torch.full((8, 8), 0.9))
     assert float(mask[8:].max()) < 0.01
@@ -295,8 +296,9 @@ def test_what_is_not_recognised_is_what_stands_out() -> None:
 
 def test_what_is_not_recognised_is_drawn_by_what_stands_out_or_moves() -> None:
     visual = scripted_evidence()
-    visual.saliency[..., :8, :8] = 0.9
     visual.motion[..., 16:, :] = 0.8
+    visual.standing_out[..., :8, :8] = 0.9
+    visual.standing_out[..., 16:, :] = 0.8
     given: list[torch.Tensor] = []
     decoder = MaskDecoder()
 
@@ -379,3 +381,43 @@ def test_a_dog_that_is_seen_and_heard_is_decided_for(network: GroundedNetwork) -
     found = network.selector(visual, heard)
     assert found.groups[0].nonzero().flatten().tolist() == [GROUPS.index("dog")]
     assert not found.other.any()
+
+
+def explained(
+    network: GroundedNetwork, visual: VisualEvidence, monkeypatch: pytest.MonkeyPatch
+) -> torch.Tensor:
+    """What is left standing out, (32, 32), if the left half is what is recognised."""
+    mask = torch.zeros(1, 1, 32, 32)
+    mask[..., :16] = 0.9
+    monkeypatch.setattr(network.decoder, "decode", lambda *_: mask.logit(eps=1e-4))
+    visual.standing_out[:] = 0.8
+    return network.unexplained(visual).standing_out[0, 0]
+
+
+def test_what_is_recognised_does_not_stand_out_as_unknown(
+    network: GroundedNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = explained(network, scripted_evidence(piano=1.0), monkeypatch)
+    torch.testing.assert_close(left[:, :16], torch.full((32, 16), 0.08), atol=1e-3, rtol=0)
+    torch.testing.assert_close(left[:, 16:], torch.full((32, 16), 0.8), atol=1e-3, rtol=0)
+    unsure = scripted_evidence(piano=0.1)
+    assert network.selector.seen(unsure).max() < RECOGNISED
+    assert (explained(network, unsure, monkeypatch) == 0.8).all()
+
+
+def test_a_recognised_thing_is_not_masked_for_a_sound_it_does_not_make(
+    network: GroundedNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    groups = torch.full((1, len(GROUPS)), 0.01)
+    groups[0, GROUPS.index("bowed_strings")] = 0.9
+    heard = AudioEvidence(groups, torch.zeros(1, 521), torch.zeros(1), torch.tensor([0.9]))
+    monkeypatch.setattr(network.selector, "overlooked", torch.full((len(GROUPS),), 0.8))
+    for picture, other in (({"piano": 0.385}, 0.0), ({}, 1.0)):
+        visual = scripted_evidence(**picture)
+        assert network.selector.seen(visual).max() < 0.7  # the rest could be something unknown
+        visual.standing_out[..., 4:28, :12] = 0.9
+        mask = visual.standing_out.clone()
+        monkeypatch.setattr(network.decoder, "decode", lambda *_, m=mask: m.logit(eps=1e-4))
+        found = network.selector(network.unexplained(visual), heard)
+        assert not found.groups.any()
+        assert found.other.item() == other

@@ -117,7 +117,7 @@ def among(seen: Tensor, sound: AudioEvidence, *named: int) -> list[int]:
 
     words = torch.zeros(1, 4)
     words[0, list(named)] = 1
-    visual = VisualEvidence((), *[torch.zeros(1)] * 6)
+    visual = VisualEvidence((), *[torch.zeros(1)] * 7)
     return groups_of(Seeing(4).among(visual, sound, words))
 
 

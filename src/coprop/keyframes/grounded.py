@@ -7,6 +7,7 @@ mask of where they were seen (`mask_decoder`).
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import cast
 
 import torch
@@ -20,7 +21,7 @@ from coprop.encoders.yamnet import YAMNet
 from coprop.keyframes.audio import SoundRecognizer
 from coprop.keyframes.groups import sounding_groups
 from coprop.keyframes.mask_decoder import MaskDecoder, in_the_picture
-from coprop.keyframes.selection import OFF_SCREEN, SEEN, Selection, SourceSelector
+from coprop.keyframes.selection import OFF_SCREEN, RECOGNISED, SEEN, Selection, SourceSelector
 from coprop.keyframes.visual import VisualEvidence, VisualRecognizer
 from coprop.utils.precision import in_float32
 
@@ -59,7 +60,7 @@ class GroundedNetwork(nn.Module):
         around: Tensor | None = None,
         named: Tensor | None = None,
     ) -> Tensor:
-        visual = self.visual(frames, around)
+        visual = self.look(frames, around)
         with in_float32(audio.device):  # it costs little, and names hang on small probabilities
             heard = self.audio(audio)
             if named is None:
@@ -67,6 +68,22 @@ class GroundedNetwork(nn.Module):
             else:
                 sounding = self.selector.among(visual, heard, named)
         return self._mask(visual, sounding)
+
+    def look(self, frames: Tensor, around: Tensor | None = None) -> VisualEvidence:
+        """What is seen; of what stands out, what is not recognised."""
+        return self.unexplained(self.visual(frames, around))
+
+    def unexplained(self, visual: VisualEvidence) -> VisualEvidence:
+        """The evidence, with nothing standing out where a thing is recognised.
+
+        What is surely a piano is no unknown thing, whatever is heard.
+        """
+        recognised = (self.selector.seen(visual) >= RECOGNISED).to(visual.saliency.dtype)
+        none = torch.zeros_like(recognised[:, 0])
+        known = cast(Tensor, self.decoder(visual, recognised, none)).sigmoid()
+        known = known * recognised.amax(dim=1)[:, None, None, None]
+        left = visual.standing_out * (1 - known)
+        return replace(visual, standing_out=left.to(visual.standing_out.dtype))
 
     def segment(self, frames: Tensor, groups: Tensor) -> Tensor:
         """`forward` where it is known, (K, G) 0 or 1, things of which groups sound."""

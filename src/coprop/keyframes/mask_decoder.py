@@ -62,17 +62,16 @@ class MaskDecoder(nn.Module):
         return mask.logit(eps=_LEAST)
 
     def _unrecognised(self, visual: VisualEvidence) -> Tensor:
-        """(K, 1, h / 4, w / 4) in [0, 1], the thing that stands out, by its look or as it moves.
+        """(K, 1, h / 4, w / 4) in [0, 1], the thing that stands out.
 
         Where nothing moves, what stands out is drawn sharply already.
         """
-        evidence = torch.maximum(visual.saliency, visual.motion.to(visual.saliency))
         height, width = visual.pyramid[-1].shape[-2:]
-        seen = F.adaptive_avg_pool2d(evidence, (height, width))
+        seen = F.adaptive_avg_pool2d(visual.standing_out, (height, width))
         one = seen.new_ones(len(seen), 1)
         mask = self.decode(visual.pyramid, torch.cat([seen, 1 - seen], dim=1), one)
         moves = visual.motion.amax(dim=(2, 3), keepdim=True) > _SHOWN
-        return torch.where(moves, mask.float().sigmoid(), visual.saliency.float())
+        return torch.where(moves, mask.float().sigmoid(), visual.standing_out.float())
 
     def decode(self, pyramid: Sequence[Tensor], seen: Tensor, heard: Tensor) -> Tensor:
         """(K, 1, h / 4, w / 4) logits, as learned.

@@ -31,6 +31,10 @@ OFF_SCREEN = 0.1
 SEEN = 0.1
 """Least probability at which something is taken to be in the picture."""
 
+RECOGNISED = 0.6
+"""Probability from which a thing is what it is taken for, and nothing unknown: of 63 validation
+photographs with such a thing 62 show it, and between 0.5 and 0.6 4 of 7."""
+
 _STANDING_OUT = 8  # places of the finest map, 32 pixels: less is no object
 
 
@@ -115,6 +119,5 @@ class SourceSelector(nn.Module):
 
     def stands_out(self, visual: VisualEvidence) -> Tensor:
         """(K,) probability that an object of any kind stands out, by its look or as it moves."""
-        evidence = torch.maximum(visual.saliency, visual.motion.to(visual.saliency))
-        side = min(_STANDING_OUT, *evidence.shape[-2:])
-        return F.avg_pool2d(evidence, side, max(side // 2, 1)).amax(dim=(1, 2, 3))
+        side = min(_STANDING_OUT, *visual.standing_out.shape[-2:])
+        return F.avg_pool2d(visual.standing_out, side, max(side // 2, 1)).amax(dim=(1, 2, 3))
