@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from coprop.encoders.convolution import ConvReLU
 from coprop.encoders.released import ReleasedNetwork, check_frames
 from coprop.utils.precision import in_float32
 
@@ -69,7 +70,7 @@ class U2Net(ReleasedNetwork):
         maps = [skips.pop()]
         for i, decoder in enumerate(self.decoders):
             skip = skips.pop()
-            both = torch.cat([_resized(maps[-1], skip), skip], 1)
+            both = torch.cat([_resized(maps[-1], skip).to(skip.dtype), skip], 1)
             if i == _EXACT:
                 with in_float32(frames.device):
                     maps.append(decoder(both.to(self.fuse.weight.dtype)))
@@ -150,10 +151,8 @@ class _Dilated(nn.Module):
         return x + entered
 
 
-def _conv(before: int, after: int, dilation: int = 1) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(before, after, 3, padding=dilation, dilation=dilation), nn.ReLU(inplace=True)
-    )
+def _conv(before: int, after: int, dilation: int = 1) -> ConvReLU:
+    return ConvReLU(before, after, 3, padding=dilation, dilation=dilation)
 
 
 def _halved(x: Tensor) -> Tensor:
