@@ -24,6 +24,9 @@ _FUSED: dict[Activation, tuple[str, list[float]]] = {
     "relu": ("relu", []),
     "relu6": ("hardtanh", [0.0, 6.0]),
 }
+PACKED = "_convolution_pointwise"
+"""The name, among those of ``torch.ops.mkldnn``, of what convolves with packed weights."""
+
 _Packing = tuple[Any, ...]
 
 
@@ -78,9 +81,8 @@ def convolve(
     if packing is None:
         return _one_by_one(x, kept.weight, kept.bias, places, activation)
     name, bounds = _FUSED[activation]
-    out: Tensor = torch.ops.mkldnn._convolution_pointwise(
-        x.to(packing[-1]), kept.weight, kept.bias, *places, name, bounds, ""
-    )
+    fused = getattr(torch.ops.mkldnn, PACKED)
+    out: Tensor = fused(x.to(packing[-1]), kept.weight, kept.bias, *places, name, bounds, "")
     return out
 
 
@@ -99,7 +101,8 @@ def _packed_as(x: Tensor, weight: Tensor) -> torch.dtype | None:
 
     Under autocast that is autocast's.
     """
-    if x.device.type != "cpu" or not torch.backends.mkldnn.enabled:
+    on_cpu = x.device.type == "cpu" and type(x) is Tensor  # a fake one computes nothing
+    if not on_cpu or not torch.backends.mkldnn.enabled:
         return None
     dtype = weight.dtype
     if torch.is_autocast_enabled("cpu"):
@@ -111,11 +114,10 @@ def _packed_as(x: Tensor, weight: Tensor) -> torch.dtype | None:
 
 @functools.cache
 def _packs(dtype: torch.dtype) -> bool:
-    oneDNN = torch.ops.mkldnn
-    if not hasattr(oneDNN, "_convolution_pointwise"):
+    if not hasattr(torch.ops.mkldnn, PACKED):
         return False
     if dtype == torch.bfloat16:
-        return bool(oneDNN._is_mkldnn_bf16_supported())
+        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
     return dtype == torch.float32
 
 
