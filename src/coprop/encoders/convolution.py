@@ -165,7 +165,8 @@ class _Kept:
         else:
             *places, _, dtype = packing
             plain = weight.detach().to(dtype)
-            weight = torch._C._nn.mkldnn_reorder_conv2d_weight(plain.to_mkldnn(), *places, shape)
+            pack = torch.ops.aten.mkldnn_reorder_conv2d_weight
+            weight = pack(plain.to_mkldnn(), *places, shape)
             bias = None if bias is None else bias.detach().to(dtype)
         made_of = tuple(tensor.detach() for tensor in tensors)
         return cls(made_of, versions, packing, weight, bias)

@@ -117,7 +117,7 @@ class _Block(nn.Module):
 
 
 def _same(conv: nn.Conv2d, norm: Any, x: Tensor) -> Tensor:
-    """`convolve` and ReLU6, with TensorFlow's padding: at stride 2, even sizes get less at the start."""
+    """`convolve` with ReLU6, padded as TensorFlow does: even sizes less at the start, at stride 2."""
     even = [size % 2 == 0 and conv.stride[0] == 2 for size in x.shape[-2:]]
     if not any(even):
         return convolve(conv, x, norm, "relu6")

@@ -119,7 +119,7 @@ class _Pyramid(nn.Module):
                 x = up(_joined(x, rungs.pop()))
             else:
                 with in_float32(x.device):
-                    x = up(_joined(x, rungs.pop().to(up[0].weight.dtype)))
+                    x = up(_joined(x, rungs.pop().to(next(up.parameters()).dtype)))
         return x + entered
 
 
