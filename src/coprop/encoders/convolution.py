@@ -114,10 +114,12 @@ def _packed_as(x: Tensor, weight: Tensor) -> torch.dtype | None:
 
 @functools.cache
 def _packs(dtype: torch.dtype) -> bool:
-    if not hasattr(torch.ops.mkldnn, PACKED):
+    mkldnn = torch.ops.mkldnn
+    # On ARM it is Arm's library that convolves, without an activation: the compiler leaves it out.
+    if not hasattr(mkldnn, PACKED) or mkldnn._is_mkldnn_acl_supported():
         return False
     if dtype == torch.bfloat16:
-        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+        return bool(mkldnn._is_mkldnn_bf16_supported())
     return dtype == torch.float32
 
 

@@ -117,7 +117,7 @@ class _Block(nn.Module):
 
 
 def _same(conv: nn.Conv2d, norm: Any, x: Tensor) -> Tensor:
-    """`convolve` with ReLU6, padded as TensorFlow does: even sizes less at the start, at stride 2."""
+    """`convolve` and ReLU6, padded as by TensorFlow: at stride 2 even sizes less at the start."""
     even = [size % 2 == 0 and conv.stride[0] == 2 for size in x.shape[-2:]]
     if not any(even):
         return convolve(conv, x, norm, "relu6")

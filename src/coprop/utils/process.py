@@ -10,7 +10,7 @@ from contextlib import contextmanager
 # glibc's numbers of what `mallopt` sets.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 _FROM_HEAP = 32 << 20  # bytes; glibc takes no more
-_FREE_KEPT = 256 << 20  # bytes: the largest maps of a frame together; a hundredth of the peak
+_FREE_KEPT = 256 << 20  # bytes: more than all maps of a frame; the peak grows by some hundredths
 
 
 @contextmanager
