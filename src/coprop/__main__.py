@@ -73,7 +73,11 @@ def main() -> None:
 
 
 def _run() -> int:
-    from coprop.cli.app import app, exit_code
+    from coprop.utils.process import keep_freed_memory, loading
+
+    keep_freed_memory()
+    with loading():
+        from coprop.cli.app import app, exit_code
 
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # names in any script, wherever they are printed

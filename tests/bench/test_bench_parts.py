@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from typer.testing import CliRunner
 
 from coprop import CoProp
@@ -18,6 +20,7 @@ from coprop.bench.parts import PARTS, BenchResult, PartCost, bench, table
 from coprop.bench.scene import disc_found, write_scene
 from coprop.bench.stopwatch import Stopwatch, Watched, counted, matrix_rate
 from coprop.cli.app import app
+from coprop.encoders.convolution import convolve
 from coprop.errors import CoPropError
 from coprop.media.clip import Clip
 from pipeline_samples import Shifter, small_propagator
@@ -170,3 +173,14 @@ def test_what_was_given_back_is_not_resident() -> None:
     del held
     assert (resident_mib() or 0) < with_it - 300
     assert (peak_mib() or 0) > with_it - 10  # Linux counts a process's memory in batches
+
+
+def test_a_convolution_of_packed_weights_counts_as_any_other() -> None:
+    x = torch.rand(2, 8, 9, 12)
+    for conv in (nn.Conv2d(8, 16, 3, stride=2), nn.Conv2d(8, 16, 3, padding=1, groups=8)):
+        counts = []
+        for called in (conv, partial(convolve, conv, activation="relu")):
+            with torch.no_grad(), counted() as flop:
+                called(x)
+                counts.append(flop())
+        assert counts[0] == counts[1] > 0

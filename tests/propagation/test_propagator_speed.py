@@ -16,8 +16,8 @@ from torch._dynamo.utils import counters
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from coprop.encoders import efficientnet
-from coprop.encoders.efficientnet import convolve
+from coprop.encoders import convolution
+from coprop.encoders.convolution import convolve
 from coprop.errors import AudioError, ShapeError
 from coprop.propagation import AudioInsertPropagator, PropagationState
 from coprop.propagation.backbones import FrozenBatchNorm2d, build_backbone
@@ -119,7 +119,7 @@ def test_folded_normalisation_is_the_normalisation(name: Any) -> None:
         scale = norm.weight / (norm.running_var + norm.eps).sqrt()
         expected = (y - norm.running_mean[:, None, None]) * scale[:, None, None]
         expected = expected + norm.bias[:, None, None]
-        torch.testing.assert_close(convolve(conv, norm, x), expected, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(convolve(conv, x, norm), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_what_is_kept_of_folding_is_of_the_present_weights() -> None:
@@ -142,19 +142,19 @@ def test_what_is_kept_of_folding_is_of_the_present_weights() -> None:
     for change in (writes, replaces, exchanges, loads):
         with torch.no_grad():
             change()
-            first, again = convolve(conv, norm, x), convolve(conv, norm, x)
+            first, again = convolve(conv, x, norm), convolve(conv, x, norm)
             assert torch.equal(first, again)
-        expected = convolve(conv, norm, x)  # with gradients nothing is kept
+        expected = convolve(conv, x, norm)  # with gradients nothing is kept
         torch.testing.assert_close(first, expected.detach(), rtol=1e-5, atol=1e-5)
 
 
 def test_folding_is_done_once(monkeypatch: pytest.MonkeyPatch) -> None:
     conv, norm, done = nn.Conv2d(3, 8, 1, bias=False), FrozenBatchNorm2d(8), []
-    folded = efficientnet._folded
-    monkeypatch.setattr(efficientnet, "_folded", lambda *x: done.append(x) or folded(*x))
+    folded = convolution._folded
+    monkeypatch.setattr(convolution, "_folded", lambda *x: done.append(x) or folded(*x))
     with torch.inference_mode():
         for _ in range(3):
-            convolve(conv, norm, torch.rand(1, 3, 4, 4))
+            convolve(conv, torch.rand(1, 3, 4, 4), norm)
     assert len(done) == 1
 
 
@@ -164,7 +164,7 @@ def test_folding_learns_as_the_two_modules_do() -> None:
     assert [*norm.state_dict()] == ["weight", "bias", "running_mean", "running_var"]
     x = torch.rand(1, 3, 6, 6, dtype=torch.float64)
     scale = norm.weight / (norm.running_var + norm.eps).sqrt()
-    (folded,) = torch.autograd.grad(convolve(conv, norm, x).square().sum(), conv.weight)
+    (folded,) = torch.autograd.grad(convolve(conv, x, norm).square().sum(), conv.weight)
     apart = (conv(x) - norm.running_mean[:, None, None]) * scale[:, None, None]
     (expected,) = torch.autograd.grad(apart.square().sum(), conv.weight)
     torch.testing.assert_close(folded, expected)

@@ -34,8 +34,7 @@ HERE = Path(__file__).parents[2] / "src"
 SIZES = ((1280, 720), (298, 224))
 _RUN = """
 import json, resource, sys, time
-import torch
-torch.set_num_threads(1)
+from coprop.cli import main
 import coprop.cli.run as command
 told, process = {}, command._process
 def timed(*args):
@@ -44,7 +43,6 @@ def timed(*args):
     told.update(work=time.process_time() - begun, frames=content["num_frames"])
     return content
 command._process = timed
-from coprop.cli import main
 video, out, report, *more = sys.argv[1:]
 sys.argv = ["coprop", "run", video, "--out", out, "--quiet", "--device", "cpu", *more]
 try:

@@ -33,6 +33,7 @@ from coprop.cli.summary import summary
 from coprop.errors import MissingAudioError, OutputError
 from coprop.export.targets import FOLDER, TARGETS, remove_exports
 from coprop.utils.paths import real_path
+from coprop.utils.process import loading
 
 if TYPE_CHECKING:
     from coprop.pipeline import CoProp
@@ -162,9 +163,10 @@ def run(options: RunOptions) -> None:
         return _what_stays(options, frames)
 
     with reported(debug=options.debug, interrupted=interrupted), offline(options.offline):
-        check_output(options)
-        check_input(options)
-        pipeline = _pipeline(options)
+        with loading():
+            check_output(options)
+            check_input(options)
+            pipeline = _pipeline(options)
         with bars:
             content = _process(options, pipeline, bars)
             written = _exported(options, bars)

@@ -6,10 +6,13 @@ part of its convolutions. The released activations are 8-bit integers; these are
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from coprop.encoders.convolution import ConvReLU, convolve
 from coprop.encoders.released import ConvReLU6, ReleasedNetwork, check_frames
 
 CLASS_NAMES = (
@@ -54,9 +57,9 @@ class DeepLab(ReleasedNetwork):
                 blocks.append(_Block(before, after, stride if i == 0 else 1, dilation))
                 before = after
         self.blocks = nn.Sequential(*blocks)
-        self.place = _conv_relu(before, _CONTEXT)
-        self.image = _conv_relu(before, _CONTEXT)
-        self.merge = _conv_relu(2 * _CONTEXT, _CONTEXT)
+        self.place = ConvReLU(before, _CONTEXT, 1)
+        self.image = ConvReLU(before, _CONTEXT, 1)
+        self.merge = ConvReLU(2 * _CONTEXT, _CONTEXT, 1)
         self.classifier = nn.Conv2d(_CONTEXT, len(CLASS_NAMES), 1)
 
     def forward(self, frames: Tensor) -> Tensor:
@@ -111,11 +114,10 @@ class _Block(nn.Sequential):
         self.adds = stride == 1 and before == after
 
     def forward(self, x: Tensor) -> Tensor:
+        layers: list[Any] = [*self]
+        *filters, narrow = layers
         output = x
-        for layer in self:
+        for layer in filters:
             output = layer(output)
+        output = convolve(narrow, output)
         return output.add_(x) if self.adds else output
-
-
-def _conv_relu(before: int, after: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(before, after, 1), nn.ReLU(inplace=True))

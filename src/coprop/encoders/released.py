@@ -17,14 +17,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from coprop.checkpoints.weights import load_state_dict, read_state_dict
+from coprop.encoders.convolution import convolve
 from coprop.errors import CheckpointError, ShapeError
 from coprop.utils.paths import AnyPath, as_path
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
 FILE = "model.safetensors"
-# Of a map: as a product, a 1x1 convolution of so few does not pack its weights anew in each call,
-# which takes longer than all else of it on CPUs, in half precision.
-_FEW_PLACES = 64
 _SCALE, _ZERO_POINT = ".scale", ".zero_point"
 _Network = TypeVar("_Network", bound="ReleasedNetwork")
 
@@ -94,15 +92,7 @@ class ConvReLU6(nn.Sequential):
             odd_rows, odd_columns = (size % 2 for size in x.shape[-2:])
             x = F.pad(x, (odd_columns, 1, odd_rows, 1))
         layers: list[Any] = [*self]
-        convolution, activation = layers
-        if convolution.kernel_size == (1, 1) and x.shape[2:].numel() <= _FEW_PLACES:
-            places = x.permute(0, 2, 3, 1)
-            x = F.linear(places, convolution.weight.flatten(1), convolution.bias)
-            x = x.permute(0, 3, 1, 2)
-        else:
-            x = convolution(x)
-        result: Tensor = activation(x)
-        return result
+        return convolve(layers[0], x, activation="relu6")
 
 
 def dequantise(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

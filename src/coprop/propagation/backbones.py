@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from coprop.encoders.efficientnet import TAPS, EfficientNetLite0, convolve
+from coprop.encoders.convolution import convolve
+from coprop.encoders.efficientnet import TAPS, EfficientNetLite0
 from coprop.encoders.visual import IMAGENET_MEAN, IMAGENET_STD
 
 _HALF = (0.5, 0.5, 0.5)  # mean and spread of colours in [0, 1], as EfficientNet-Lite was trained
@@ -26,7 +27,7 @@ EncoderName = Literal["resnet50", "resnet101", "mobilenetv2", "efficientnet_lite
 class FrozenBatchNorm2d(nn.Module):
     """Batch normalisation whose statistics and affine terms are buffers, never updated.
 
-    It holds them; `coprop.encoders.efficientnet.convolve` applies them.
+    It holds them; `coprop.encoders.convolution.convolve` applies them.
     """
 
     weight: Tensor
@@ -93,11 +94,8 @@ class ConvNorm(nn.Sequential):
 
     def forward(self, x: Tensor) -> Tensor:
         layers: list[Any] = [*self]
-        conv, norm, *more = layers
-        x = convolve(conv, norm, x)
-        for activation in more:
-            x = activation(x)
-        return x
+        conv, norm, *relu6 = layers
+        return convolve(conv, x, norm, "relu6" if relu6 else "none")
 
 
 class Bottleneck(nn.Module):
@@ -117,9 +115,9 @@ class Bottleneck(nn.Module):
             self.downsample = ConvNorm(in_channels, out_channels, 1, stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = F.relu(convolve(self.conv1, self.bn1, x), inplace=True)
-        y = F.relu(convolve(self.conv2, self.bn2, y), inplace=True)
-        y = convolve(self.conv3, self.bn3, y)
+        y = convolve(self.conv1, x, self.bn1, "relu")
+        y = convolve(self.conv2, y, self.bn2, "relu")
+        y = convolve(self.conv3, y, self.bn3)
         return F.relu(y.add_(self.downsample(x)), inplace=True)
 
 
@@ -147,8 +145,7 @@ class ResNet50(Backbone):
             stage.requires_grad_(False)
 
     def forward(self, frame: Tensor) -> list[Tensor]:
-        x = convolve(self.conv1, self.bn1, self.normalise(frame))
-        x = F.relu(x, inplace=True)
+        x = convolve(self.conv1, self.normalise(frame), self.bn1, "relu")
         x = self.layer1(F.max_pool2d(x, 3, 2, padding=1))
         y = self.layer2(x)
         z = self.layer3(y)
@@ -198,7 +195,7 @@ class InvertedResidual(nn.Module):
         y = x
         for layer in layers:
             y = layer(y)
-        y = convolve(narrow, norm, y)
+        y = convolve(narrow, y, norm)
         return y.add_(x) if self.residual else y
 
 
