@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from coprop.encoders.convolution import PACKED, Activation, ConvReLU, convolve
+from coprop.encoders.convolution import PACKED, Activation, ConvReLU, _packs, convolve
 
 PACKS = hasattr(torch.ops.mkldnn, PACKED) and torch.backends.mkldnn.is_available()
 packs = pytest.mark.skipif(not PACKS, reason="this build of torch packs no weights")
@@ -80,6 +80,7 @@ def test_it_is_the_layers_in_turn(
 @pytest.mark.parametrize("batch", [1, 2])
 def test_weights_are_packed_once_for_maps_of_one_size(batch: int) -> None:
     conv, x = nn.Conv2d(3, 8, 3), torch.rand(batch, 3, 6, 7)
+    assert _packs(torch.float32)
     with torch.no_grad(), Called() as called:
         for _ in range(3):
             convolve(conv, x, activation="relu")
@@ -116,6 +117,26 @@ def test_without_packed_weights_the_layers_are_called() -> None:
         found = convolve(conv, x, activation="relu6")
     assert f"mkldnn.{PACKED}" not in called.names
     torch.testing.assert_close(found.double(), in_turn(conv, x, "relu6"), rtol=1e-5, atol=1e-5)
+
+
+@packs
+@pytest.mark.parametrize("fault", [TypeError, RuntimeError, None])
+def test_where_torch_packs_otherwise_the_layers_are_called(
+    fault: type[Exception] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def pack(weight: Tensor, *_: object) -> Tensor:
+        if fault is not None:
+            raise fault("other arguments")
+        return 2 * weight
+
+    monkeypatch.setattr("coprop.encoders.convolution._packed", pack)
+    _packs.cache_clear()
+    conv, x = nn.Conv2d(3, 8, 3), torch.randn(1, 3, 6, 7)
+    with torch.no_grad():
+        found = convolve(conv, x, activation="relu")
+    assert not _packs(torch.float32)
+    _packs.cache_clear()
+    torch.testing.assert_close(found.double(), in_turn(conv, x, "relu"), rtol=1e-5, atol=1e-5)
 
 
 def test_other_precision_than_the_weights_is_refused_as_torch_does() -> None:
