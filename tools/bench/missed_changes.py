@@ -82,7 +82,12 @@ def main() -> None:
                 dataset,
                 [propagated(pipeline, points_of, "coprop")],
                 EvaluationFolder(folder),
-                settings={"dataset": dataset.name, "missing": missing, "insert": told},
+                settings={
+                    "dataset": dataset.name,
+                    "num_clips": len(dataset),
+                    "model": f"the default {told} audio insert",
+                    "missing": missing,
+                },
             )
             content = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
             summary = content["methods"]["coprop"]
