@@ -113,3 +113,9 @@ def test_the_scene_moves() -> None:
     assert all(frame.shape == (1, 3, 16, 24) for frame, _ in frames)
     assert all(0 <= float(frame.min()) <= float(frame.max()) <= 1 for frame, _ in frames)
     assert not torch.equal(frames[0][0], frames[1][0])
+
+
+@pytest.mark.parametrize("first", [0, 9])
+def test_some_frame_must_count(first: int) -> None:
+    with pytest.raises(CoPropError, match="at least 1 and at most frames"):
+        PeerOptions("edgetam", frames=8, from_frame=first)

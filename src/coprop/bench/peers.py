@@ -47,7 +47,7 @@ class PeerOptions:
         peer: a checkout of the official AOT, "edgetam" or "sam2".
         size: (height, width) of the frames.
         frames: after the keyframe.
-        from_frame: the first that counts.
+        from_frame: the first that counts, at most ``frames``.
         objects: that are followed.
         gap: frames between two in long-term memory.
         memory: how many frames ours holds there.
@@ -55,6 +55,9 @@ class PeerOptions:
         threads: of each.
         dtype: the precision of ours, as torch names it.
         peaks: whether each one's peak memory is found too, by a run in a process of its own.
+
+    Raises:
+        CoPropError: no frame that counts.
     """
 
     peer: str
@@ -68,6 +71,13 @@ class PeerOptions:
     threads: int = 1
     dtype: str = "float32"
     peaks: bool = True
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.from_frame <= self.frames:
+            raise CoPropError(
+                f"of {self.frames} frames none counts from number {self.from_frame} on; from_frame "
+                "is at least 1 and at most frames."
+            )
 
 
 @dataclass
