@@ -51,7 +51,7 @@ def candidates_in(
         frame: (1, 3, h, w) RGB in [0, 1], sides multiples of 32.
         around: (1, T, 3, h, w), as of `GroundedNetwork`; None where they are not known.
     """
-    visual = network.look(frame, around)
+    visual = network.unexplained(network.visual(frame, around))
     seen = network.selector.seen(visual)[0]
     unknown = float(network.selector.stands_out(visual)[0] * (1 - seen.max()))
     named = seen.argsort(descending=True)[:MOST_CANDIDATES]

@@ -18,7 +18,7 @@ from coprop.encoders.deeplab import DeepLab
 from coprop.encoders.released import FILE, WEIGHTS, dequantise
 from coprop.encoders.u2net import U2Net
 from coprop.encoders.yamnet import YAMNet
-from coprop.keyframes.audio import SoundRecognizer
+from coprop.keyframes.audio import AudioEvidence, SoundRecognizer
 from coprop.keyframes.groups import sounding_groups
 from coprop.keyframes.mask_decoder import MaskDecoder, in_the_picture
 from coprop.keyframes.selection import OFF_SCREEN, RECOGNISED, SEEN, Selection, SourceSelector
@@ -60,18 +60,16 @@ class GroundedNetwork(nn.Module):
         around: Tensor | None = None,
         named: Tensor | None = None,
     ) -> Tensor:
-        visual = self.look(frames, around)
+        visual = self.visual(frames, around)
         with in_float32(audio.device):  # it costs little, and names hang on small probabilities
             heard = self.audio(audio)
-            if named is None:
-                sounding = self.selector(visual, heard)
-            else:
-                sounding = self.selector.among(visual, heard, named)
+            sounding = self._select(visual, heard, named)
+        # What is recognised can only tell against the unknown: where that has lost, nobody asks.
+        if sounding.other.is_meta or (sounding.other > 0).any():
+            visual = self.unexplained(visual)
+            with in_float32(audio.device):
+                sounding = self._select(visual, heard, named)
         return self._mask(visual, sounding)
-
-    def look(self, frames: Tensor, around: Tensor | None = None) -> VisualEvidence:
-        """What is seen; of what stands out, what is not recognised."""
-        return self.unexplained(self.visual(frames, around))
 
     def unexplained(self, visual: VisualEvidence) -> VisualEvidence:
         """The evidence, with nothing standing out where a thing is recognised.
@@ -101,6 +99,13 @@ class GroundedNetwork(nn.Module):
         sounding = self.selector.seen(visual) * self.audio(audio).groups
         sounding = sounding / sounding.amax(dim=1, keepdim=True).clamp_min(_LEAST)
         return self.decoder.decode(visual.pyramid, in_the_picture(visual, sounding), sounding)
+
+    def _select(
+        self, visual: VisualEvidence, heard: AudioEvidence, named: Tensor | None
+    ) -> Selection:
+        if named is None:
+            return cast(Selection, self.selector(visual, heard))
+        return self.selector.among(visual, heard, named)
 
     def _mask(self, visual: VisualEvidence, sounding: Selection) -> Tensor:
         logits = cast(Tensor, self.decoder(visual, sounding.groups, sounding.other))
