@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -47,17 +48,36 @@ def deadly() -> CoProp:
     import os
     import signal
 
+    def look(video: Path) -> None:
+        if video.stem == "deadly":
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return _looking_first(look)
+
+
+def holding() -> CoProp:
+    """A video is not begun for as long as there is a file of its name that ends in ".hold"."""
+    import time
+
+    def look(video: Path) -> None:
+        while video.with_suffix(".hold").exists():
+            time.sleep(0.01)
+
+    return _looking_first(look)
+
+
+def _looking_first(look: Callable[[Path], None]) -> CoProp:
+    """The pipeline; each video is looked at before it is begun, until `Clip` is put back."""
     from coprop.media.clip import Clip
 
     made = without_drawing()
     begin = Clip.__init__
 
-    def look(self: Clip, frames: Path, *args: object, **given: object) -> None:
-        if Path(frames).stem == "deadly":
-            os.kill(os.getpid(), signal.SIGKILL)
+    def begin_later(self: Clip, frames: Path, *args: object, **given: object) -> None:
+        look(Path(frames))
         begin(self, frames, *args, **given)  # type: ignore[arg-type]
 
-    Clip.__init__ = look  # type: ignore[assignment,method-assign]
+    Clip.__init__ = begin_later  # type: ignore[assignment,method-assign]
     return made
 
 
