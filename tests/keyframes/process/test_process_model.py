@@ -62,9 +62,11 @@ def is_gone(process: int, within_s: float = 10.0) -> bool:
 
 
 def _children() -> set[int]:
-    return {
-        int(n) for n in Path("/proc/self/task").glob("*/children") for n in n.read_text().split()
-    }
+    found = set()
+    for path in Path("/proc/self/task").glob("*/children"):
+        with suppress(FileNotFoundError, ProcessLookupError):  # that of a thread that has just ended
+            found |= {int(number) for number in path.read_text().split()}
+    return found
 
 
 @pytest.fixture
