@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -32,9 +34,28 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
         config.option.dist = "worksteal"
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """What imports make stays: a million objects, in which garbage is not looked for again."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 @pytest.fixture
 def small_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """The default segmenter's networks are given small pictures, see `tests/small_pictures.py`."""
     from small_pictures import shrink
 
     shrink(monkeypatch)
+
+
+@pytest.fixture
+def no_timelines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Timelines take most of the time of a short clip: here they are empty files."""
+    monkeypatch.setattr(
+        "coprop.media.writer.plot_timeline", lambda path, **_: path.write_bytes(b"")
+    )

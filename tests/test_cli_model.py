@@ -17,6 +17,8 @@ from coprop.cli import app
 from coprop.utils.callables import names_function
 from small_clips import write_clip
 
+pytestmark = pytest.mark.usefixtures("no_timelines")
+
 MODULE = """
 import torch
 from coprop import CoProp, ControlPoints

@@ -14,6 +14,8 @@ from typer.testing import CliRunner, Result
 from coprop.cli import app
 from small_clips import write_clip
 
+pytestmark = pytest.mark.usefixtures("no_timelines")
+
 WIDTH, HEIGHT = 64, 48
 MASKS = masks_of(1, 3, (HEIGHT, WIDTH))
 

@@ -19,6 +19,8 @@ from coprop.cli import app
 from coprop.media.audio_file import AudioFile
 from pipeline_samples import Shifter
 
+pytestmark = pytest.mark.usefixtures("no_timelines")
+
 RATE, FPS, SECONDS = 16_000, 10, 2
 SIZES = ((64, 48), (96, 80))  # of the two films
 LEVELS = (0.0, 0.5)  # of the two sounds

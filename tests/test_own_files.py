@@ -19,6 +19,8 @@ from small_clips import write_clip
 
 BOX = [Prompt(0.2, boxes=[(0, 0, 4, 4)])]
 
+pytestmark = pytest.mark.usefixtures("no_timelines")
+
 
 @pytest.fixture(scope="module")
 def pipeline() -> CoProp:
@@ -26,12 +28,6 @@ def pipeline() -> CoProp:
         return left_half(frames)
 
     return CoProp.wrap(model, detector=changes_at(0.4), propagator=Shifter(), namer=None)
-
-
-@pytest.fixture(autouse=True)
-def _no_timeline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drawing takes most of the time of a short clip."""
-    monkeypatch.setattr("coprop.media.writer.plot_timeline", lambda path, **_: path.touch())
 
 
 @pytest.fixture

@@ -23,6 +23,8 @@ from coprop.types import AudioTrack, ControlPoints
 from pipeline_samples import RATE, Recorder, Shifter, changes_at, clip_of, noise, positions, ramp
 from small_clips import write_clip
 
+pytestmark = pytest.mark.usefixtures("no_timelines")
+
 FPS = 5
 
 

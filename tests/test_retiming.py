@@ -32,6 +32,8 @@ from coprop.retiming import Retimed, retime
 from pipeline_samples import Shifter, changes_at
 from small_clips import write_clip
 
+pytestmark = pytest.mark.usefixtures("no_timelines")
+
 SIZE = (48, 64)  # height, width: of the videos
 FPS = 5
 SHOWN = (4, 9, 14, 19, 24)  # int((n + 15/16) * 5)

@@ -14,6 +14,8 @@ from coprop.errors import MediaError, ShapeError
 from coprop.prompts import Prompt
 from pipeline_samples import RATE, Recorder, Shifter, changes_at, clip_of, noise, small_propagator
 
+pytestmark = pytest.mark.usefixtures("no_timelines")
+
 FPS, FRAMES = 5, 25
 POINTS = (1.0, 3.0)  # segments: frames 0 to 4, 5 to 14, 15 to 24
 

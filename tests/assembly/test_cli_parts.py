@@ -25,6 +25,8 @@ from small_clips import write_clip
 from tests.control_points.tiny_pe_audio import write_tiny_pe_audio
 from tests.propagation.tiny_sam2 import tiny
 
+pytestmark = pytest.mark.usefixtures("no_timelines")
+
 Command = Callable[..., Result]
 
 

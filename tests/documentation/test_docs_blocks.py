@@ -37,7 +37,9 @@ def untouched(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def world(untouched: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def world(
+    untouched: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_timelines: None
+) -> Iterator[Path]:
     """The folder that the code is run in."""
     shutil.copytree(untouched, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)

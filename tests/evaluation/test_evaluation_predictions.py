@@ -27,6 +27,8 @@ from coprop.cli import app
 from coprop.errors import PredictionError
 from coprop.keyframes.predictions import PredictionRun
 
+pytestmark = pytest.mark.usefixtures("no_timelines")
+
 AS_THEY_ARE = "predictions as they are"
 
 

@@ -23,6 +23,8 @@ from coprop.media.clip import Clip
 from coprop.types import AudioTrack
 from pipeline_samples import RATE, Recorder, Shifter, changes_at, clip_of, noise
 
+pytestmark = pytest.mark.usefixtures("no_timelines")
+
 
 def hears(**probabilities: float) -> torch.Tensor:
     """(521,) probabilities, 0 but for these classes; underscores stand for spaces."""
