@@ -88,16 +88,14 @@ def test_help_tells_the_default_that_is_used(command: str) -> None:
 
 def test_the_default_end_to_end_in_a_process_of_its_own(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.mp4", frames=2)
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "coprop", "run", str(clip), "--out", str(tmp_path / "out")]
-    done = subprocess.run(
-        command, capture_output=True, text=True, env=environment, cwd=tmp_path, check=False
-    )
-    assert done.returncode == 0, done.stderr
+    arguments = ["run", str(clip), "--out", str(tmp_path / "out")]
+    done = Started(arguments, cwd=tmp_path, env={"HF_HUB_OFFLINE": "1"})
+    output, errors = done.communicate()
+    assert done.returncode == 0, errors.decode()
     assert names(tmp_path / "out") == WRITTEN
     assert len(list((tmp_path / "out" / "masks").iterdir())) == 2
-    assert "2 frames of 64 x 48" in done.stdout
-    assert done.stderr == ""  # no terminal, so no progress bar
+    assert b"2 frames of 64 x 48" in output
+    assert errors == b""  # no terminal, so no progress bar
 
 
 @pytest.mark.usefixtures("red_model")
@@ -136,6 +134,7 @@ class TestRun:
         result = coprop_command("run", silent, "--out", tmp_path / "out", "--audio", clip)
         assert result.exit_code == 0, result.output
 
+    @pytest.mark.usefixtures("no_timelines")
     def test_longest_time_between_keyframes(self, clip: Path, tmp_path: Path) -> None:
         counts = []
         for seconds in ("0", "0.2"):
@@ -173,6 +172,7 @@ class TestRun:
         assert edges == [pytest.approx((s["start_s"], s["end_s"]), abs=1e-3) for s in segments]
         assert drawn["keyframe_times_s"] == pytest.approx(keyframes, abs=1e-6)
 
+    @pytest.mark.usefixtures("no_timelines")
     def test_result_json_is_small(self, tmp_path: Path) -> None:
         """Ten seconds of 25 frames each: under 100 lines, and none of them long."""
         long = write_clip(tmp_path / "clip.mp4", frames=250, fps=25)

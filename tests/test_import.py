@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from typing import Any
+
+import pytest
 
 HEAVY = {
     *("av", "timm", "transformers", "torchvision", "torchaudio", "accelerate", "soundfile"),
@@ -11,8 +15,9 @@ HEAVY = {
     *("openai", "httpx2", "sqlite3", "tensorboardX", "torchmetrics", "gradio"),
 }
 
-STATE = """
-import logging, sys, warnings
+# One process after another would each wait for PyTorch.
+IMPORTING = """
+import json, logging, sys, warnings
 import numpy, safetensors.torch, torch
 
 def state():
@@ -33,7 +38,18 @@ before = state()
 import coprop
 coprop.CoProp, coprop.Result, coprop.ControlPointDetector, coprop.CoPropError
 after = state()
-print(sorted(name for name in before if before[name] != after[name]))
+found = {"changed": sorted(name for name in before if before[name] != after[name])}
+found["missing"] = [name for name in coprop.__all__ if getattr(coprop, name) is None]
+found["with every name"] = list(sys.modules)
+coprop.CoProp.from_pretrained()
+found["with the default"] = list(sys.modules)
+
+from coprop.keyframes.segmenter import KeyframeSegmenter, SegmenterConfig
+segmenter = KeyframeSegmenter(SegmenterConfig("grounded", 64))
+sys.modules["huggingface_hub"] = None
+import coprop.checkpoints.weights
+found["architecture"] = segmenter.config.architecture
+print(json.dumps(found))
 """
 
 
@@ -44,29 +60,29 @@ def run_python(code: str) -> str:
     return done.stdout.strip()
 
 
-def test_every_public_name_is_there_and_nothing_heavy_is_loaded() -> None:
-    every = "import sys, coprop; none = [n for n in coprop.__all__ if getattr(coprop, n) is None]; "
-    missing, loaded = run_python(f"{every} print(none, *sys.modules, sep='\\n', end='')").split(
-        "\n", 1
-    )
-    assert missing == "[]"
-    assert "coprop.pipeline" in loaded.split()
-    assert not HEAVY & set(loaded.split())
+@pytest.fixture(scope="module")
+def found() -> dict[str, Any]:
+    """What a process of its own tells of importing coprop, step by step."""
+    content: dict[str, Any] = json.loads(run_python(IMPORTING))
+    return content
 
 
-def test_the_default_is_loaded_without_what_is_slow_or_asks_the_hub() -> None:
-    code = (
-        "import sys, coprop; coprop.CoProp.from_pretrained(); print(*sys.modules); "
-        "import coprop.keyframes.segmenter as s; "
-        "m = s.KeyframeSegmenter(s.SegmenterConfig('grounded', 64)); sys.modules['huggingface_hub']"
-        "= None; import coprop.checkpoints.weights; print(m.config.architecture)"
-    )
-    modules, architecture = run_python(code).splitlines()
-    loaded = set(modules.split())
+def test_nothing_outside_is_changed(found: dict[str, Any]) -> None:
+    assert found["changed"] == []
+
+
+def test_every_public_name_is_there_and_nothing_heavy_is_loaded(found: dict[str, Any]) -> None:
+    assert found["missing"] == []
+    assert "coprop.pipeline" in found["with every name"]
+    assert not HEAVY & set(found["with every name"])
+
+
+def test_the_default_is_loaded_without_what_is_slow_or_asks_the_hub(found: dict[str, Any]) -> None:
+    loaded = set(found["with the default"])
     assert not {"transformers", "openai", "sqlite3", "tensorboardX", "torchmetrics"} & loaded
     # Together these take as long to load as all the rest.
     assert not {"timm", "torchvision", "sympy"} & loaded
-    assert architecture == "grounded"
+    assert found["architecture"] == "grounded"
 
 
 def test_nothing_is_loaded_before_it_is_asked_for() -> None:
@@ -76,7 +92,3 @@ def test_nothing_is_loaded_before_it_is_asked_for() -> None:
         assert not (HEAVY | {"torch", "numpy"}) & set(loaded)
     loaded = run_python("import sys, coprop.cli; print(*sys.modules)").split()
     assert not ((HEAVY - {"typer", "rich"}) | {"torch"}) & set(loaded)
-
-
-def test_nothing_outside_is_changed() -> None:
-    assert run_python(STATE) == "[]"

@@ -58,8 +58,9 @@ def left(frames, audio):
 with WriterLock.of_folder(Path("locked")):
     assert Path("locked/.coprop.lock").exists()
 assert not Path("locked").exists()
-CoProp.wrap(left, namer=None)("clip.mp4").save("out")
-CoProp.wrap(left, namer=None)("clip.mp4").save("out", force=True)
+pipeline = CoProp.wrap(left, namer=None)
+pipeline("clip.mp4").save("out")
+pipeline("clip.mp4").save("out", force=True)
 print(sorted(path.name for path in Path("out").iterdir()))
 """
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from coprop import ControlPointDetector, CoProp
+from coprop.errors import CheckpointError
 
 
 class Copying:
@@ -64,6 +65,11 @@ def holding() -> CoProp:
             time.sleep(0.01)
 
     return _looking_first(look)
+
+
+def unloadable() -> CoProp:
+    """As where a checkpoint is missing."""
+    raise CheckpointError("no weights here")
 
 
 def _looking_first(look: Callable[[Path], None]) -> CoProp:

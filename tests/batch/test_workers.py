@@ -61,13 +61,9 @@ def test_a_video_that_kills_its_process_is_told(tmp_path: Path) -> None:
     assert list((tmp_path / "out").glob("[0-9a-f]" * 20)) == []
 
 
-def refuse() -> None:
-    raise CheckpointError("no weights here")
-
-
 def test_models_that_cannot_be_loaded_end_all(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "a.mp4", frames=2)
-    segment = Segment(tmp_path / "out", pipeline=refuse)  # type: ignore[arg-type]
+    segment = Segment(tmp_path / "out", pipeline=cheap_pipeline.unloadable)
     with WorkerPool([segment]) as pool, pytest.raises(CheckpointError, match="no weights here"):
         list(pool.run([path]))
 

@@ -14,7 +14,11 @@ from typer.testing import CliRunner
 from coprop.cli import app
 from coprop.errors import CoPropError, OutputError
 
-pytest.importorskip("gradio", reason="the extra demo is not installed")
+
+@pytest.fixture(autouse=True)
+def with_gradio() -> None:
+    """Not while tests are collected: it takes seconds to load."""
+    pytest.importorskip("gradio", reason="the extra demo is not installed")
 
 
 def left_behind() -> list[Path]:
