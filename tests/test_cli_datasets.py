@@ -80,6 +80,7 @@ def test_moc_of_the_benchmark_is_its_subset(benchmark: Path, tmp_path: Path) -> 
     assert [row["clip"] for row in content["clips"]] == ["moc-0000"]
 
 
+@pytest.mark.usefixtures("small_pictures")
 def test_training_on_a_part(benchmark: Path, tmp_path: Path) -> None:
     code, errors = run(*training(benchmark, tmp_path), "--subset", "moc", "--classes", "seen")
     assert code == 0, errors

@@ -365,16 +365,16 @@ class TestDatasets:
         from tools.benchmark.composed_clips import ComposedClips
 
         def few(root: Path, split: str, limit: int | None) -> ComposedClips:
-            return ComposedClips(root, limit or 6, split=split)
+            return ComposedClips(root, limit or 3, split=split)
 
         monkeypatch.setattr(tools.benchmark, "composed", few)
         composed = ("--dataset", "tools.benchmark:composed", "--root", sources)
         train = tmp_path / "train.jsonl"
         made = coprop_command("examples", *composed, "--split", "train", "--out", train)
         assert made.exit_code == 0, made.output
-        assert made.stdout.startswith(f"Written to {train}: 6 examples of 6 clips of composed")
+        assert made.stdout.startswith(f"Written to {train}: 3 examples of 3 clips of composed")
         model = llm(lambda asked, n: "A dog." if n is None else "[" + "1," * n + "]")
-        command = ("compare-detectors", *composed, "--limit", "4", "--llm", "x")
+        command = ("compare-detectors", *composed, "--limit", "3", "--llm", "x")
         result = coprop_command(*command, "--examples", train, "--json")
         assert result.exit_code == 0, result.output
         content = json.loads(result.stdout)
@@ -388,8 +388,8 @@ class TestDatasets:
         assert ones["exact"]["precision"] == pytest.approx(precision, abs=1e-4)
         assert table["1-step"] == table["RCPG"] == ones  # this model says 1 throughout
         assert table["first only"]["exact"] == {"precision": 0.0, "recall": 0.0, "f1": 0.0}
-        assert content["clips"] == 4
-        assert content["windows"] == 4 * 7
+        assert content["clips"] == 3
+        assert content["windows"] == 3 * 7
         assert any("answers of scripted; with an untrained model" in n for n in content["notes"])
         assert any("[1,0" in d[-1].text for d in model.asked)  # examples were shown
 

@@ -167,12 +167,9 @@ def test_what_cannot_be_evaluated_is_told_in_a_line(
     assert not out.exists()
 
 
-def test_other_sounds(sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_sounds(ms3: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(MODULES)
-    given = [
-        x if x != "alone,true" else "alone"
-        for x in arguments(sources, tmp_path / "out", dataset=COMPOSED)
-    ]
+    given = [x if x != "alone,true" else "alone" for x in arguments(ms3, tmp_path / "out")]
     code, output, errors = invoke(*given, "--sound", "noise", "--mute")
     assert code == 0, errors
     assert max(map(len, output.splitlines()[:-1])) <= 80

@@ -58,6 +58,16 @@ def several(material: Material, config: ClipConfig, count: int = 12) -> list[Ben
     return [composed(material, subsets[i % 3], i, config) for i in range(count)]
 
 
+@pytest.fixture(scope="module")
+def small_clips(material: Material) -> list[BenchmarkClip]:
+    return several(material, SMALL)
+
+
+@pytest.fixture(scope="module")
+def plain_clips(material: Material) -> list[BenchmarkClip]:
+    return several(material, PLAIN)
+
+
 def visible_states(clip: BenchmarkClip) -> list[frozenset[int | None]]:
     shown = {thing.source for thing in clip.objects}
     return [frozenset(state & shown) for state in clip.schedule.sounding]
@@ -130,15 +140,15 @@ def test_frames_and_masks_fit(material: Material, seed: int, subset: str) -> Non
     assert clip.layout.seen >= 0.75
 
 
-def test_changes_fall_between_whole_seconds(material: Material) -> None:
-    times = [t for clip in several(material, SMALL) for t in clip.schedule.change_times_s]
+def test_changes_fall_between_whole_seconds(small_clips: list[BenchmarkClip]) -> None:
+    times = [t for clip in small_clips for t in clip.schedule.change_times_s]
     assert len(times) > 12
     assert np.mean([abs(t - round(t)) > 0.02 for t in times]) > 0.8
 
 
-def test_silent_spans_are_quiet_and_others_are_not(material: Material) -> None:
+def test_silent_spans_are_quiet_and_others_are_not(plain_clips: list[BenchmarkClip]) -> None:
     silences = 0
-    for clip in several(material, PLAIN):
+    for clip in plain_clips:
         edges = np.round(np.array(clip.schedule.times_s) * SOURCE_RATE).astype(int)
         for start, end, state in zip(edges, edges[1:], clip.schedule.sounding, strict=False):
             inner = clip.audio.samples[start + 2000 : end - 2000]
@@ -148,17 +158,17 @@ def test_silent_spans_are_quiet_and_others_are_not(material: Material) -> None:
     assert silences
 
 
-def test_sounding_follows_the_schedule(material: Material) -> None:
-    for clip in several(material, SMALL, 4):
+def test_sounding_follows_the_schedule(small_clips: list[BenchmarkClip]) -> None:
+    for clip in small_clips[:4]:
         for time_s in np.arange(0, 8, 0.31):
             now = clip.schedule.at(float(time_s))
             want = [thing.source in now for thing in clip.objects]
             assert clip.sounding(float(time_s)).tolist() == want
 
 
-def test_motion(material: Material) -> None:
+def test_motion(plain_clips: list[BenchmarkClip]) -> None:
     motions = set()
-    for clip in several(material, PLAIN):
+    for clip in plain_clips:
         motions.add(clip.layout.motion)
         masks = [clip.layout.scene.render(t)[1] for t in (0.0, 4.0)]
         still = all((a == b).all() for a, b in pairwise(masks))
@@ -166,8 +176,8 @@ def test_motion(material: Material) -> None:
     assert motions == {0.0, 1.0, 2.0}
 
 
-def test_scale(material: Material) -> None:
-    sprites = [s for clip in several(material, SMALL) for s in clip.layout.scene.sprites]
+def test_scale(small_clips: list[BenchmarkClip]) -> None:
+    sprites = [s for clip in small_clips for s in clip.layout.scene.sprites]
     sizes = [sprite.size for sprite in sprites]
     assert min(sizes) < 0.4
     assert max(sizes) > 0.7
@@ -210,7 +220,7 @@ def test_distractors(material: Material) -> None:
     assert roles == {"look_alike", "sound_alike", "bystander"}
 
 
-def test_off_screen_sounds(material: Material) -> None:
+def test_off_screen_sounds(material: Material, plain_clips: list[BenchmarkClip]) -> None:
     alike = 0
     for clip in several(material, replace(SMALL, off_screen=1.0)):
         (hidden,) = off_screen(clip)
@@ -221,7 +231,7 @@ def test_off_screen_sounds(material: Material) -> None:
             other for group in groups if group is not None for other in sound_alikes(group)
         }
     assert alike
-    assert not any(off_screen(clip) for clip in several(material, PLAIN, 6))
+    assert not any(off_screen(clip) for clip in plain_clips[:6])
 
 
 def test_music_is_soft_and_of_what_is_not_seen(material: Material) -> None:
