@@ -24,7 +24,7 @@ from coprop.media.writer import ResultWriter
 from coprop.silence import block_levels_db, quiet_blocks
 from coprop.types import FrameMask, Segment
 from coprop.values.given_sound import as_track
-from pipeline_samples import changes_at, clip_of, left_half, noise
+from pipeline_samples import Shifter, changes_at, clip_of, left_half, noise
 from small_clips import write_clip
 from tools.benchmark.manifest import read_manifest
 
@@ -58,7 +58,9 @@ class Decoder:
 
 
 def pipeline() -> CoProp:
-    return CoProp.wrap(lambda frames, audio: left_half(frames), detector=changes_at(0.3))
+    return CoProp.wrap(
+        lambda frames, audio: left_half(frames), detector=changes_at(0.3), propagator=Shifter()
+    )
 
 
 @pytest.mark.parametrize("given", [*SAME, Decoder()])

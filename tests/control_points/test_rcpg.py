@@ -25,7 +25,7 @@ from coprop.types import Audio, ControlPoints
 from scripted_models import RATE, Scripted, Served, hears_levels, stepped
 
 FLAGS = [1, 0, 0, 1, 0]
-SOUND = stepped(FLAGS)
+SOUND, SHORT = stepped(FLAGS), stepped(FLAGS[:2])
 
 
 def texts(dialogue: Dialogue) -> list[tuple[str, str]]:
@@ -227,7 +227,7 @@ class TestFailures:
         assert "fallback detector" in trace.notes[0]
 
     def test_novelty_stands_in_for_the_chunk_in_question_only(self) -> None:
-        true = [1] + [int(i % 7 == 3) for i in range(1, 60)]
+        true = [1] + [int(i % 7 == 3) for i in range(1, 20)]
         track = stepped(true)
 
         def script(asked: Dialogue, windows: int | None) -> str:
@@ -235,12 +235,13 @@ class TestFailures:
             return "no" if second else hears_levels(asked, windows)
 
         llm = Scripted(script)
+        llm.max_audio_s = 10.0
         with pytest.warns(RuntimeWarning):
-            points, trace = ControlPointDetector.rcpg(llm, steps=1).explain(track, windows=60)
+            points, trace = ControlPointDetector.rcpg(llm, steps=1).explain(track, windows=20)
         assert [chunk.flags is None for chunk in trace.chunks] == [False, True, True]
-        assert flags(points)[:29] == true[:29]
-        novelty = ControlPointDetector.novelty()(track, windows=60)
-        assert flags(points)[29:] == flags(novelty)[29:]
+        assert flags(points)[:9] == true[:9]
+        novelty = ControlPointDetector.novelty()(track, windows=20)
+        assert flags(points)[9:] == flags(novelty)[9:]
 
     def test_a_model_that_forgets_a_dialogue(self) -> None:
         class Forgetful(Scripted):
@@ -447,7 +448,7 @@ class TestTrace:
         llm = Scripted(lambda asked, windows: text)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            trace = ControlPointDetector.rcpg(llm, retries=0).explain(SOUND, windows=2)[1]
+            trace = ControlPointDetector.rcpg(llm, retries=0).explain(SHORT, windows=2)[1]
         path = tmp_path_factory.mktemp("trace") / "trace.json"
         trace.save(path)
         assert Trace.load(path) == trace

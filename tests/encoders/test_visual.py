@@ -13,7 +13,7 @@ from coprop.errors import CheckpointError, CoPropError
 PVT_MANIFEST = Path(__file__).parents[1] / "golden" / "pvt_v2_b5.keys.tsv"
 CHANNELS = {
     "resnet50": (256, 512, 1024, 2048),
-    "pvt_v2_b5": (64, 128, 320, 512),
+    "pvt_v2_b0": (32, 64, 160, 256),  # "b5" differs in widths and numbers of blocks
     "tf_efficientnet_lite0": (24, 40, 112, 320),
 }
 
@@ -57,7 +57,9 @@ def test_frames_are_normalised_as_the_network_was_trained(
 def test_the_released_pvt_checkpoint_has_a_name_for_every_parameter() -> None:
     rows = [line.split("\t") for line in PVT_MANIFEST.read_text().splitlines()]
     released = {feature_name(name): shape for name, shape, _ in rows}
-    own = on_meta("pvt_v2_b5").network.state_dict()
+    encoder = on_meta("pvt_v2_b5")
+    assert encoder.channels == (64, 128, 320, 512)
+    own = encoder.network.state_dict()
     assert {name: "x".join(map(str, x.shape)) for name, x in own.items()} == {
         name: shape for name, shape in released.items() if not name.startswith("head.")
     }

@@ -110,7 +110,7 @@ class Shared:
         self.wait_for_everyone = barrier.wait
 
 
-@pytest.mark.parametrize("count", [2, 3, 7])
+@pytest.mark.parametrize("count", [2, 7])  # fewer than there are clips, and more
 def test_several_processes_give_the_same(
     whole: tuple[dict[str, Any], bytes], tmp_path: Path, count: int
 ) -> None:

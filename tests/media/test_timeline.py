@@ -129,19 +129,14 @@ def test_names_are_written_where_they_fit() -> None:
     figure.savefig(os.devnull, format="png")
 
 
-def test_names_in_any_script_give_no_warning(tmp_path: Path) -> None:
-    names = (
-        "犬が吠える.mp4",
-        "كلب.mp4",
-        "กขค.mp4",
-        "🐶.mp4",
-        "\udcff\udc80犬.mp4",
-        "a\nb\t\x07.mp4",
-    )
+@pytest.mark.parametrize(
+    "name",
+    ["犬が吠える كلب กขค 🐶.mp4", "\udcff\udc80犬.mp4", "a\nb\t\x07.mp4", "$x^2$ \\frac{.mp4"],
+)
+def test_names_in_any_script_give_no_warning(tmp_path: Path, name: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        for name in (*names, "a\nb\t\x07.mp4", "$x^2$ \\frac{.mp4"):
-            draw(tmp_path / "t.png", 1.0, title=name)
+        draw(tmp_path / "t.png", 1.0, title=name)
 
 
 def test_many_changes_go_into_several_rows(tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ def test_it_answers_as_transformers_does(
     propagator: Sam2Propagator, objects: int, height: int, width: int
 ) -> None:
     # More frames than memory attention reaches back, so that nothing is forgotten too early.
-    frames, mask = clip(14, height, width), labels(objects, height, width)
+    frames, mask = clip(10, height, width), labels(objects, height, width)
     found = run(propagator, frames, mask)
     answers = list(upstream(propagator.model, frames, mask))[1:]
     for logits, answer in zip(found, answers, strict=True):
@@ -260,10 +260,10 @@ def test_memory_does_not_grow(propagator: Sam2Propagator) -> None:
     reach = config.max_object_pointers_in_encoder
     frames, state = clip(8), propagator.start(clip(1)[0], None, labels(2))
     sizes, living = [], []
-    for t in range(40):
+    for t in range(24):
         _, state = propagator.step(frames[t % 8], None, state)
         sizes.append((len(tensors(state)), stored_bytes(state)))
-        if t in (20, 39):
+        if t in (12, 23):
             gc.collect()
             living.append(sum(type(thing) is Tensor for thing in gc.get_objects()))
     assert sizes[0] < sizes[reach]
