@@ -64,7 +64,7 @@ def is_gone(process: int, within_s: float = 10.0) -> bool:
 def _children() -> set[int]:
     found = set()
     for path in Path("/proc/self/task").glob("*/children"):
-        with suppress(FileNotFoundError, ProcessLookupError):  # that of a thread that has just ended
+        with suppress(FileNotFoundError, ProcessLookupError):  # of a thread that just ended
             found |= {int(number) for number in path.read_text().split()}
     return found
 
