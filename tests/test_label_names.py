@@ -15,8 +15,6 @@ from coprop import CoProp, CoPropError, Result, Segment
 from coprop.context import ALONE
 from pipeline_samples import RATE, Recorder, Shifter, changes_at, clip_of, noise
 
-pytestmark = pytest.mark.usefixtures("no_timelines")
-
 
 class Namer(Recorder):
     """Background, and three classes: the second is seen at first, the third and it later."""

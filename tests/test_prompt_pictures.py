@@ -14,8 +14,6 @@ from coprop.cli.app import app
 from coprop.cli.prompt_options import prompts_of
 from small_clips import write_clip
 
-pytestmark = pytest.mark.usefixtures("no_timelines")
-
 LABELS = np.array([[0, 1], [2, 3]], dtype=np.uint8)
 SEEN = np.array([[0, 255], [255, 0]], dtype=np.uint8)
 

@@ -20,8 +20,6 @@ from coprop.media.writer import RESULT
 from coprop.utils.brief import one_line
 from small_clips import write_clip
 
-pytestmark = pytest.mark.usefixtures("no_timelines")
-
 STRANGE = "a\nb\x1b[31m\r\x07\x9b2J\u202egpj\u2028c\ud800"
 SHOWN = r"a\nb\x1b[31m\r\x07\x9b2J\u202egpj\u2028c\ud800"
 ON_DISK = STRANGE.replace("\ud800", "")  # no file can have half a character in its name
