@@ -101,7 +101,7 @@ def expected_probabilities(objects: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize(
-    ("objects", "height", "width"), [(1, 45, 61), (3, 45, 61), (3, SIDE, SIDE), (1, 97, 31)]
+    ("objects", "height", "width"), [(3, 45, 61), (3, SIDE, SIDE), (1, 97, 31)]
 )
 def test_it_answers_as_transformers_does(
     propagator: Sam2Propagator, objects: int, height: int, width: int

@@ -312,7 +312,7 @@ def test_classes_unseen_in_training(folder: Path, material: Material) -> None:
     assert train.kept_out == unseen == unseen_groups(dict.fromkeys(small_library.WIDE, 1))
     assert len(unseen) == 2
     everything = replace(SMALL, off_screen=1.0, music=1.0, distractor=1.0)
-    for clip in several(train, everything):
+    for clip in several(train, everything, 6):
         groups = {thing.picture.group for thing in clip.objects}
         groups |= {source.group for source in clip.recordings}
         groups |= {clip.music.group} if clip.music is not None else set()
