@@ -68,7 +68,7 @@ def test_an_interrupt_during_work_leaves_nothing_half_written(tmp_path: Path) ->
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=120)
-    assert process.returncode == 130
+    assert process.returncode == 130, said.decode()
     assert said.startswith(b"coprop: interrupted after ")
     assert not [path for path in out.rglob("*") if path.suffix != ".png" and path.is_file()]
 
