@@ -1,12 +1,12 @@
 """How well masks fit on a few real videos, against polygons drawn by hand.
 
-    python -m tools.bench.real_clips CLIPS_FOLDER [--model default] [--tracks] [--out DIR]
+    python -m tools.bench.real_clips CLIPS_FOLDER [--split test] [--tracks] [--out DIR]
 
-The annotations are in tools/bench/real_clips; its README says what was drawn and how. The videos
-are not included: CLIPS_FOLDER holds those that one has, and others are skipped. Printed are figures
-for each clip: of the pipeline, of its segmenter on every annotated frame alone, and of two trivial
-answers; with --tracks, also of all that is seen, tracked, among which the sound chooses. With
---out, each annotated frame is drawn with its truth and the masks of both.
+The annotations of both splits are in tools/bench/real_clips; its README says what was drawn and
+how. The videos are not included: CLIPS_FOLDER holds those that one has, and others are skipped.
+Printed are figures for each clip: of the pipeline, of its segmenter on every annotated frame alone,
+and of two trivial answers; with --tracks, also of all that is seen, tracked, among which the sound
+chooses. With --out, each annotated frame is drawn with its truth and the masks of both.
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ from coprop.storage.files import output_errors
 from coprop.tracks_first import tracks_first
 from coprop.types import FrameMask
 
-ANNOTATIONS = Path(__file__).parent / "real_clips" / "annotations.json"
+_FOLDER = Path(__file__).parent / "real_clips"
+ANNOTATIONS = {split: _FOLDER / f"{split}.json" for split in ("test", "validation")}
+"""By split: the default's rules were chosen on validation clips, among others."""
 ELLIPSE_SHARE = 0.3  # of the frame
 TRUTH_COLOUR, IGNORED_COLOUR = (255, 230, 0), (0, 200, 255)
 
@@ -334,12 +336,13 @@ def table(results: dict[str, dict[str, Scores]]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("clips", type=Path, help="folder with the videos")
+    parser.add_argument("--split", choices=ANNOTATIONS, default="test", help="which clips")
     parser.add_argument("--model", default=DEFAULT_MODEL, help="as coprop eval takes it")
     parser.add_argument("--tracks", action="store_true", help="tracks first as well")
     parser.add_argument("--out", type=Path, help="folder for pictures of the annotated frames")
     options = parser.parse_args()
     try:
-        annotated = read_annotations(ANNOTATIONS)
+        annotated = read_annotations(ANNOTATIONS[options.split])
         found = [(find_clip(options.clips, clip), clip) for clip in annotated]
         for path, clip in found:
             if path is None:

@@ -126,9 +126,10 @@ def test_annotations_of_another_form_are_refused(tmp_path: Path, content: str) -
         real_clips.read_annotations(path)
 
 
-def test_the_annotations_that_come_with_it_lie_within_their_videos() -> None:
-    clips = real_clips.read_annotations(real_clips.ANNOTATIONS)
-    assert len({clip.file for clip in clips}) == len(clips) == 7
+@pytest.mark.parametrize(("split", "number"), [("test", 7), ("validation", 23)])
+def test_the_annotations_that_come_with_it_lie_within_their_videos(split: str, number: int) -> None:
+    clips = real_clips.read_annotations(real_clips.ANNOTATIONS[split])
+    assert len({clip.file for clip in clips}) == len(clips) == number
     for clip in clips:
         times_s = [frame.time_s for frame in clip.frames]
         assert times_s == sorted(set(times_s))
@@ -152,14 +153,16 @@ def test_the_table_of_a_clip(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     frames = [frame(0.0, [square(4, 12, 24, 35)]), frame(0.79, [])]
-    monkeypatch.setattr(real_clips, "ANNOTATIONS", annotate(tmp_path, video, frames))
+    annotations = {"test": tmp_path / "none.json", "validation": annotate(tmp_path, video, frames)}
+    monkeypatch.setattr(real_clips, "ANNOTATIONS", annotations)
     (tmp_path / "redness.py").write_text(
         "def build():\n"
         "    return lambda frames, audio: 20 * (frames[:, :1] - frames[:, 1:2] - 0.3)\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     out = tmp_path / "out"
-    arguments = [str(video.parent), "--model", "redness:build", "--out", str(out)]
+    arguments = [str(video.parent), "--split", "validation", "--model", "redness:build"]
+    arguments += ["--out", str(out)]
     monkeypatch.setattr(sys, "argv", ["real_clips.py", *arguments])
     real_clips.main()
     skipped, *lines = capsys.readouterr().out.splitlines()
