@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from coprop.checkpoints.hub import why_not
 from coprop.checkpoints.hub_mixin import HubMixin
+from coprop.checkpoints.undrawn import Undrawn
 from coprop.errors import CheckpointError, CoPropError
 from coprop.storage.files import parse_json, replacing
 from coprop.utils.brief import first_line
@@ -177,7 +178,8 @@ class PretrainedModel(HubMixin, nn.Module):
             raise CheckpointError(
                 f"the config.json of {name} is damaged ({first_line(error)}); save the model again."
             ) from error
-        with torch.random.fork_rng(devices=[]):  # loading draws none of the caller's numbers
+        # Loading draws none of the caller's numbers.
+        with torch.random.fork_rng(devices=[]), Undrawn():
             model = cls(_as_config(cls.config_type, config, os.fspath(name)))
         weights = folder / _WEIGHTS
         load_state_dict(model, model.completed(read_state_dict(weights)), str(weights))

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from coprop.checkpoints.undrawn import Undrawn
 from coprop.checkpoints.weights import load_state_dict, read_state_dict
 from coprop.encoders.convolution import convolve
 from coprop.errors import CheckpointError, ShapeError
@@ -50,7 +51,7 @@ class ReleasedNetwork(nn.Module):
             else as_path("folder", folder, error=CheckpointError)
         ) / FILE
         state = dequantise(read_state_dict(path))
-        with torch.random.fork_rng(devices=[]):  # loading draws none of the caller's numbers
+        with torch.random.fork_rng(devices=[]), Undrawn():  # draws none of the caller's numbers
             network = cls()
         load_state_dict(network, state, str(path))
         return network.float().eval()
