@@ -261,16 +261,32 @@ def fused(
     return decoder(visual, groups, torch.tensor([other])).sigmoid()[0, 0]
 
 
-def test_deeplab_counts_half_where_it_finds_all_that_sounds() -> None:
+@pytest.mark.parametrize(("found", "weight"), [(0.9, 0.5), (0.96, 0.7)])
+def test_deeplab_counts_more_where_it_is_sure(found: float, weight: float) -> None:
     visual = scripted_evidence(dog=0.9)
-    visual.voc[0, GROUPS.index("dog"), :, :16] = 0.9
-    learned = torch.tensor(0.4)
-    mask = fused(visual, ("dog",), learned=learned)
-    torch.testing.assert_close(mask[:, :16], torch.full((32, 16), 0.65))
-    torch.testing.assert_close(mask[:, 16:], torch.full((32, 16), 0.2))
-    for names in (("drum",), ("dog", "drum")):  # DeepLab knows no drums
-        mask = fused(visual, names, learned=learned)
-        torch.testing.assert_close(mask, torch.full((32, 32), 0.4))
+    visual.voc[0, GROUPS.index("dog"), :, :16] = found
+    mask = fused(visual, ("dog",), learned=torch.tensor(0.4))
+    both = 0.4 + weight * (found - 0.4)
+    torch.testing.assert_close(mask[:, :16], torch.full((32, 16), both))
+    torch.testing.assert_close(mask[:, 16:], torch.full((32, 16), 0.4 * (1 - weight)))
+
+
+@pytest.mark.parametrize(("found", "expected"), [(0.9, 0.65), (0.7, 0.4)])
+def test_deeplab_only_adds_where_it_does_not_know_all_that_sounds(
+    found: float, expected: float
+) -> None:
+    visual = scripted_evidence(dog=0.9)
+    visual.voc[0, GROUPS.index("dog"), :, :16] = found
+    mask = fused(visual, ("dog", "drum"), learned=torch.tensor(0.4))  # it knows no drums
+    torch.testing.assert_close(mask[:, :16], torch.full((32, 16), expected))
+    torch.testing.assert_close(mask[:, 16:], torch.full((32, 16), 0.4))
+
+
+def test_what_deeplab_sees_counts_for_nothing_that_does_not_sound() -> None:
+    visual = scripted_evidence(dog=0.9)
+    visual.voc[0, GROUPS.index("dog"), :, :16] = 0.99
+    mask = fused(visual, ("drum",), learned=torch.tensor(0.4))
+    torch.testing.assert_close(mask, torch.full((32, 32), 0.4))
 
 
 def test_what_stands_out_counts_half_where_it_is_the_same_thing() -> None:
