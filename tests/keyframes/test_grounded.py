@@ -289,6 +289,28 @@ def test_what_deeplab_sees_counts_for_nothing_that_does_not_sound() -> None:
     torch.testing.assert_close(mask, torch.full((32, 32), 0.4))
 
 
+@pytest.mark.parametrize(
+    ("names", "found", "removed"),
+    [
+        (("drum",), 0.99, True),
+        (("drum",), 0.98, False),  # not surely a person
+        (("drum", "person"), 0.99, False),
+        (("person",), 0.99, False),
+    ],
+)
+def test_a_person_who_is_silent_is_not_in_the_mask(
+    names: tuple[str, ...], found: float, removed: bool
+) -> None:
+    visual = scripted_evidence(drum=0.9)
+    place = visual.voc[0, GROUPS.index("person")]
+    place[:, :16] = 0.7
+    place[:, :8] = 0.81
+    place[0, 0] = found
+    mask = fused(visual, names, learned=torch.tensor(0.9))
+    assert bool((mask[:, :8] < 0.01).all()) == removed
+    assert float(mask[:, 8:16].min()) > 0.7
+
+
 def test_what_stands_out_counts_half_where_it_is_the_same_thing() -> None:
     visual = scripted_evidence(drum=0.9)
     learned = torch.zeros(1, 1, 32, 32)

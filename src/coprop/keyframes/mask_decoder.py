@@ -10,14 +10,10 @@ from einops import rearrange, repeat
 from torch import Tensor, nn
 
 from coprop.keyframes.layers import conv_block, resized
+from coprop.keyframes.mask_fusion import with_released
 from coprop.keyframes.visual import PATCH_WEIGHT, PYRAMID, VisualEvidence
 
-_SHOWN = 0.5  # DeepLab's probability from which its map of what sounds is used
-_SURE = 0.95  # DeepLab's highest probability from which it is trusted more: drawings seldom have it
-_TRUST = 0.7  # its weight then; 0.65 to 0.8 do about as well on real and composed validation frames
-_SURELY_HERE = 0.8  # its probability at a place that is in the mask whatever else may sound
-_SAME = 0.5  # share by which the mask and what stands out must cover each other to be one thing
-_HALF = 0.5  # the weight of each of two that tell the same thing
+_MOVES = 0.5  # of a place: as surely as not
 _LEAST = 1e-4  # probability: its logit is finite
 _LEAST_PRESENCE = 0.05  # of a group: it may be there without a score
 
@@ -45,20 +41,17 @@ class MaskDecoder(nn.Module):
     def forward(self, visual: VisualEvidence, groups: Tensor, other: Tensor) -> Tensor:
         """(K, 1, h / 4, w / 4) logits of "this pixel sounds".
 
-        What was learned from little is averaged with what DeepLab and U2-Net, which have seen many
-        photographs, tell of the same thing.
+        What was learned from little is put together with what released networks tell, see
+        `coprop.keyframes.mask_fusion`.
 
         Args:
             visual: of K frames.
             groups: (K, G), 1 for the groups that sound and 0 for others.
             other: (K,), 1 where what stands out sounds without being recognised, else 0.
         """
-        # In half precision sums over pixels would be wrong.
         evidence = in_the_picture(visual, groups)
         mask = self.decode(visual.pyramid, evidence, groups).float().sigmoid()
-        saliency = visual.saliency.float()
-        mask = torch.lerp(mask, *_known(visual, groups.float()))
-        mask = torch.lerp(mask, saliency, _HALF * _is_same(mask, saliency))
+        mask = with_released(mask, visual, groups.float())
         if other.is_meta or (other > 0).any():  # on the meta device there is no value to ask
             unknown = self._unrecognised(visual)
             mask = torch.where(other[:, None, None, None] > 0, unknown, mask)
@@ -73,7 +66,7 @@ class MaskDecoder(nn.Module):
         seen = F.adaptive_avg_pool2d(visual.standing_out, (height, width))
         one = seen.new_ones(len(seen), 1)
         mask = self.decode(visual.pyramid, torch.cat([seen, 1 - seen], dim=1), one)
-        moves = visual.motion.amax(dim=(2, 3), keepdim=True) > _SHOWN
+        moves = visual.motion.amax(dim=(2, 3), keepdim=True) > _MOVES
         return torch.where(moves, mask.float().sigmoid(), visual.standing_out.float())
 
     def decode(self, pyramid: Sequence[Tensor], seen: Tensor, heard: Tensor) -> Tensor:
@@ -145,27 +138,3 @@ def in_the_picture(visual: VisualEvidence, sounding: Tensor) -> Tensor:
     weights = torch.maximum(presence_scores, sounding).clamp(_LEAST_PRESENCE, 1)[:, :, None, None]
     evidence = torch.cat([visual.patches[:, :-1] * weights, visual.patches[:, -1:]], dim=1)
     return evidence / evidence.sum(dim=1, keepdim=True)
-
-
-def _known(visual: VisualEvidence, groups: Tensor) -> tuple[Tensor, Tensor]:
-    """DeepLab's map of what sounds and its weight at each place, both (K, 1, h / 4, w / 4).
-
-    Where a group sounds that DeepLab does not find, or does not know, its map says what is in the
-    mask and not what is not: a guitar beside the person that it sees.
-    """
-    voc = visual.voc.float()
-    found = voc.amax(dim=(2, 3)) >= _SHOWN
-    all_found = (found | (groups == 0)).all(dim=1)[:, None, None, None]
-    shown = (voc * (groups * found)[:, :, None, None]).amax(dim=1, keepdim=True)
-    sure = shown.amax(dim=(2, 3), keepdim=True) >= _SURE
-    trust = torch.where(sure, _TRUST, _HALF)
-    return shown, trust * (all_found | (shown >= _SURELY_HERE))
-
-
-def _is_same(mask: Tensor, saliency: Tensor) -> Tensor:
-    """(K, 1, 1, 1): 1 where a mask and what stands out are of one thing, else 0."""
-    both = (mask * saliency).sum(dim=(1, 2, 3), keepdim=True)
-    larger = torch.maximum(
-        mask.sum(dim=(1, 2, 3), keepdim=True), saliency.sum(dim=(1, 2, 3), keepdim=True)
-    )
-    return (both >= _SAME * larger.clamp_min(_LEAST)).to(mask.dtype)
