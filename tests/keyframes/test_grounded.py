@@ -13,9 +13,16 @@ from coprop.encoders.yamnet import class_names
 from coprop.keyframes.audio import AudioEvidence, SoundRecognizer
 from coprop.keyframes.grounded import GroundedNetwork
 from coprop.keyframes.groups import families, sounding_groups
+from coprop.keyframes.look_alikes import told_by_sound
 from coprop.keyframes.mask_decoder import MaskDecoder, in_the_picture
-from coprop.keyframes.selection import RECOGNISED, Selection
-from coprop.keyframes.visual import PRESENCE_CUES, VisualEvidence, VisualRecognizer, _strongest
+from coprop.keyframes.selection import RECOGNISED, Selection, SourceSelector
+from coprop.keyframes.visual import (
+    DEEPLAB,
+    PRESENCE_CUES,
+    VisualEvidence,
+    VisualRecognizer,
+    _strongest,
+)
 
 GROUPS = tuple(sounding_groups())
 
@@ -287,6 +294,53 @@ def test_what_deeplab_sees_counts_for_nothing_that_does_not_sound() -> None:
     visual.voc[0, GROUPS.index("dog"), :, :16] = 0.99
     mask = fused(visual, ("drum",), learned=torch.tensor(0.4))
     torch.testing.assert_close(mask, torch.full((32, 32), 0.4))
+
+
+def deeplab_finds(group: str, highest: float, mean: float) -> VisualEvidence:
+    """In the upper half of the frame."""
+    visual = scripted_evidence()
+    visual.voc[0, GROUPS.index(group), :16] = highest
+    visual.presence_scores[0, GROUPS.index(group), DEEPLAB] = mean
+    return visual
+
+
+@pytest.mark.parametrize(
+    ("group", "highest", "expected"),
+    [("dog", 0.99, 0.72), ("train", 1.0, 0.72), ("dog", 0.98, None), ("person", 1.0, None)],
+)
+def test_what_deeplab_is_sure_of_is_seen_but_for_people(
+    group: str, highest: float, expected: float | None
+) -> None:
+    selector = SourceSelector(len(GROUPS))
+    unsure = deeplab_finds(group, 0.5, 0.9)
+    seen = selector.seen(deeplab_finds(group, highest, 0.9))
+    before = selector.seen(unsure)[0, GROUPS.index(group)].item()
+    assert before < 0.72
+    assert seen[0, GROUPS.index(group)].item() == pytest.approx(expected or before)
+
+
+@pytest.mark.parametrize(
+    ("heard", "found"),
+    [
+        ({"sheep": 0.9, "dog": 0.2}, "sheep"),
+        ({"sheep": 0.29}, "cow"),  # not heard well
+        ({"train": 0.9, "sheep": 0.5}, "cow"),  # another thing is heard above all
+        ({"bird": 0.9}, "cow"),
+    ],
+)
+def test_an_animal_is_the_one_that_is_heard(heard: dict[str, float], found: str) -> None:
+    probabilities = torch.zeros(1, len(GROUPS))
+    for group, value in heard.items():
+        probabilities[0, GROUPS.index(group)] = value
+    visual = deeplab_finds("cow", 0.8, 0.6)
+    told = told_by_sound(visual, probabilities)
+    row = GROUPS.index(found)
+    torch.testing.assert_close(told.voc[0, row], visual.voc[0, GROUPS.index("cow")])
+    assert told.presence_scores[0, row, DEEPLAB].item() == pytest.approx(0.6)
+    others = [k for k in range(len(GROUPS)) if k != row]
+    assert torch.equal(told.voc[:, others], visual.voc[:, others])
+    assert torch.equal(told.presence_scores[:, others], visual.presence_scores[:, others])
+    assert visual.voc[0, GROUPS.index("sheep")].max() == 0  # what was given stays as it is
 
 
 @pytest.mark.parametrize(

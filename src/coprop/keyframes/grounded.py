@@ -20,6 +20,7 @@ from coprop.encoders.u2net import U2Net
 from coprop.encoders.yamnet import YAMNet
 from coprop.keyframes.audio import AudioEvidence, SoundRecognizer
 from coprop.keyframes.groups import sounding_groups
+from coprop.keyframes.look_alikes import told_by_sound
 from coprop.keyframes.mask_decoder import MaskDecoder, in_the_picture
 from coprop.keyframes.selection import OFF_SCREEN, RECOGNISED, SEEN, Selection, SourceSelector
 from coprop.keyframes.visual import VisualEvidence, VisualRecognizer
@@ -63,6 +64,7 @@ class GroundedNetwork(nn.Module):
         visual = self.visual(frames, around)
         with in_float32(audio.device):  # it costs little, and names hang on small probabilities
             heard = self.audio(audio)
+            visual = told_by_sound(visual, heard.groups)
             sounding = self._select(visual, heard, named)
         # What is recognised can only tell against the unknown: where that has lost, nobody asks.
         if sounding.other.is_meta or (sounding.other > 0).any():

@@ -23,7 +23,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from coprop.keyframes.audio import AudioEvidence
-from coprop.keyframes.visual import PATCH_WEIGHT, PRESENCE_CUES, VisualEvidence
+from coprop.keyframes.groups import sounding_groups
+from coprop.keyframes.visual import DEEPLAB, PATCH_WEIGHT, PRESENCE_CUES, VisualEvidence
 
 OFF_SCREEN = 0.1
 """How often what sounds is outside the picture; chosen on validation clips."""
@@ -34,6 +35,10 @@ SEEN = 0.1
 RECOGNISED = 0.6
 """Probability from which a thing is what it is taken for, and nothing unknown: of 63 validation
 photographs with such a thing 62 show it, and between 0.5 and 0.6 4 of 7."""
+
+_SURELY_FOUND = 0.99  # DeepLab's highest probability of an animal or a vehicle that is there
+_BELIEVED = 0.8  # what its mean over some places counts then; 0.7 does as well
+_PERSON = list(sounding_groups()).index("person")
 
 _STANDING_OUT = 8  # places of the finest map, 32 pixels: less is no object
 
@@ -113,11 +118,23 @@ class SourceSelector(nn.Module):
     def seen(self, visual: VisualEvidence) -> Tensor:
         """(K, G) probabilities that a thing of the group is in the picture."""
         logits: Tensor = visual.presence_scores.to(self.presence.dtype) @ self.presence[:-1]
-        return torch.maximum(
+        seen = torch.maximum(
             (logits + self.presence[-1]).sigmoid(), PATCH_WEIGHT * visual.patch_scores
         )
+        return torch.maximum(seen, _BELIEVED * _surely_found(visual).to(seen.dtype))
 
     def stands_out(self, visual: VisualEvidence) -> Tensor:
         """(K,) probability that an object of any kind stands out, by its look or as it moves."""
         side = min(_STANDING_OUT, *visual.standing_out.shape[-2:])
         return F.avg_pool2d(visual.standing_out, side, max(side // 2, 1)).amax(dim=(1, 2, 3))
+
+
+def _surely_found(visual: VisualEvidence) -> Tensor:
+    """(K, G) DeepLab's probabilities where it is sure, else 0.
+
+    Of people it is sure so often, beside whatever else sounds, that they would be masked with it.
+    """
+    sure = visual.voc.amax(dim=(2, 3)) >= _SURELY_FOUND
+    found = visual.presence_scores[:, :, DEEPLAB] * sure
+    found[:, _PERSON] = 0
+    return found

@@ -29,6 +29,8 @@ from coprop.utils.precision import in_float32
 PYRAMID = (24, 40, 112)  # channels of EfficientNet-Lite0 at strides 4, 8 and 16
 PRESENCE_CUES = 3
 """How a group is found to be there: by the classifier in large and in small windows, by DeepLab."""
+DEEPLAB = 2
+"""The last of these cues."""
 
 PATCH_WEIGHT = 0.3
 """How much it counts that the trained copy sees a group: it sees much that is not there, but also
