@@ -46,6 +46,11 @@ def sounding_groups() -> dict[str, Group]:
     }
 
 
+def index_of(name: str) -> int:
+    """A group's channel in the networks."""
+    return list(sounding_groups()).index(name)
+
+
 @cache
 def families() -> dict[str, Family]:
     """The families of groups by name."""

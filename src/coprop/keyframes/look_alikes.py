@@ -7,10 +7,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from coprop.keyframes.groups import sounding_groups
+from coprop.keyframes.groups import index_of
 from coprop.keyframes.visual import DEEPLAB, VisualEvidence
 
-_ANIMALS = [list(sounding_groups()).index(n) for n in ("dog", "cat", "horse", "cow", "sheep")]
+_ANIMALS = [index_of(name) for name in ("dog", "cat", "horse", "cow", "sheep")]
 _HEARD = 0.3  # probability from which one is heard; 0.6 does as well
 
 

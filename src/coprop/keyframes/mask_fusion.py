@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from coprop.keyframes.groups import sounding_groups
+from coprop.keyframes.groups import index_of
 from coprop.keyframes.visual import VisualEvidence
 
 _HALF = 0.5  # the weight of each of two that tell the same thing
@@ -18,7 +18,7 @@ _SHOWN = 0.5  # DeepLab's probability from which a thing is found
 _SURE = 0.95  # its highest probability from which it is trusted more: drawings seldom have it
 _TRUST = 0.7  # its weight then; with 0.65 and 0.8 masks are about as good
 _SURELY_HERE = 0.8  # its probability at a place that is a thing's whatever else may be there
-_PERSON = list(sounding_groups()).index("person")
+_PERSON = index_of("person")
 _PERSON_SURE = 0.99  # its highest probability of a person, from which one is really there
 _SAME = 0.5  # share by which a mask and what stands out must cover each other to be one thing
 _LEAST_AREA = 1e-4  # places: a divisor
@@ -50,7 +50,7 @@ def _found(visual: VisualEvidence, groups: Tensor) -> tuple[Tensor, Tensor]:
     all_found = (found | (groups == 0)).all(dim=1)[:, None, None, None]
     shown = (voc * (groups * found)[:, :, None, None]).amax(dim=1, keepdim=True)
     sure = shown.amax(dim=(2, 3), keepdim=True) >= _SURE
-    trust = torch.where(sure, _TRUST, _HALF)
+    trust = _HALF + (_TRUST - _HALF) * sure.to(shown.dtype)
     return shown, trust * (all_found | (shown >= _SURELY_HERE))
 
 

@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from coprop.keyframes.audio import AudioEvidence
-from coprop.keyframes.groups import sounding_groups
+from coprop.keyframes.groups import index_of
 from coprop.keyframes.visual import DEEPLAB, PATCH_WEIGHT, PRESENCE_CUES, VisualEvidence
 
 OFF_SCREEN = 0.1
@@ -38,7 +38,7 @@ photographs with such a thing 62 show it, and between 0.5 and 0.6 4 of 7."""
 
 _SURELY_FOUND = 0.99  # DeepLab's highest probability of an animal or a vehicle that is there
 _BELIEVED = 0.8  # what its mean over some places counts then; 0.7 does as well
-_PERSON = list(sounding_groups()).index("person")
+_PERSON = index_of("person")
 
 _STANDING_OUT = 8  # places of the finest map, 32 pixels: less is no object
 
