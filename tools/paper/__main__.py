@@ -183,6 +183,13 @@ def parsed(arguments: list[str] | None) -> argparse.Namespace:
         help="of each training",
     )
     parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="over the recipe of all propagators, as in coprop train; may be repeated",
+    )
+    parser.add_argument(
         "--max-segment",
         type=float,
         default=0.0,
@@ -200,7 +207,7 @@ def run(options: argparse.Namespace) -> None:
         compose(options.sources, work, options.clips, options.train_clips)
     for seed in seeds:
         if "train" in stages:
-            train_variants(work, seed, *options.steps)
+            train_variants(work, seed, *options.steps, options.set)
     for seed in seeds:
         if "evaluate" in stages:
             evaluate_rows(work, seed, options.max_segment or None)

@@ -71,8 +71,20 @@ def compose(sources: Path, work: Path, clips: int, train_clips: int) -> None:
         )
 
 
-def train_variants(work: Path, seed: int, keyframe_steps: int, propagator_steps: int) -> None:
+def train_variants(
+    work: Path,
+    seed: int,
+    keyframe_steps: int,
+    propagator_steps: int,
+    propagator_changes: Sequence[str] = (),
+) -> None:
     """Trains all variants of both stages with a seed, each where it was stopped.
+
+    Args:
+        work: folder for all that is made.
+        seed: of everything random.
+        keyframe_steps, propagator_steps: of each training; 0 keeps the weights in the package.
+        propagator_changes: key=value, over the recipe of all propagators.
 
     Raises:
         KeyboardInterrupt: Ctrl-C; a checkpoint is there.
@@ -84,7 +96,8 @@ def train_variants(work: Path, seed: int, keyframe_steps: int, propagator_steps:
         changes = [*COMMON, *changes, f"seed={seed}", f"steps={keyframe_steps}"]
         recipes[name] = read_recipe(KeyframeRecipe, "keyframes", "keyframes_composed", changes)
     for name, changes in PROPAGATORS.items():
-        changes = [*COMMON, *changes, f"seed={seed}", f"steps={propagator_steps}"]
+        own = [f"seed={seed}", f"steps={propagator_steps}", *propagator_changes]
+        changes = [*COMMON, *changes, *own]
         recipes[name] = read_recipe(PropagatorRecipe, "propagator", "propagator_composed", changes)
     for name, recipe in recipes.items():
         told = Lines(f"train: seed {seed}, {recipe.stage}, {name}, {recipe.steps} steps")

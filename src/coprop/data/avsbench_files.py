@@ -108,8 +108,10 @@ class Pictures:
         return len(self.paths)
 
     def __iter__(self) -> Iterator[Frame]:
-        for index, path in enumerate(self.paths):
-            yield Frame(index, index + 0.5, _pixels(path, "RGB"))
+        return map(self.__getitem__, range(len(self)))
+
+    def __getitem__(self, index: int, /) -> Frame:
+        return Frame(index, index + 0.5, _pixels(self.paths[index], "RGB"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,8 +125,11 @@ class Truths:
         return len(self.paths)
 
     def __iter__(self) -> Iterator[FrameTruth]:
-        for path in self.paths:
-            yield FrameTruth(None if path is None else self.read(path))
+        return map(self.__getitem__, range(len(self)))
+
+    def __getitem__(self, index: int, /) -> FrameTruth:
+        path = self.paths[index]
+        return FrameTruth(None if path is None else self.read(path))
 
 
 def find_folder(root: AnyPath, table: str, layout: str) -> Path:

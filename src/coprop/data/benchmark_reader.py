@@ -127,8 +127,10 @@ class _Frames:
         return len(self.paths)
 
     def __iter__(self) -> Iterator[Frame]:
-        for index, path in enumerate(self.paths):
-            yield Frame(index, index / self.fps, _pixels(path, ("RGB",)))
+        return map(self.__getitem__, range(len(self)))
+
+    def __getitem__(self, index: int, /) -> Frame:
+        return Frame(index, index / self.fps, _pixels(self.paths[index], ("RGB",)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,14 +142,16 @@ class _Truths:
         return len(self.paths)
 
     def __iter__(self) -> Iterator[FrameTruth]:
-        numbers = np.arange(1, len(self.record.objects) + 1)[:, None, None]
-        for index, path in enumerate(self.paths):
-            time_s = index / self.record.fps
-            sounding = np.array([o.sounds_at(time_s) for o in self.record.objects], dtype=bool)
-            objects = np.asarray(_labels(path, len(sounding)) == numbers)
-            labels = objects[sounding].any(axis=0).astype(np.uint8)
-            hidden = any(source.sounds_at(time_s) for source in self.record.off_screen)
-            yield FrameTruth(labels, objects, sounding, hidden)
+        return map(self.__getitem__, range(len(self)))
+
+    def __getitem__(self, index: int, /) -> FrameTruth:
+        time_s = index / self.record.fps
+        sounding = np.array([o.sounds_at(time_s) for o in self.record.objects], dtype=bool)
+        numbers = np.arange(1, len(sounding) + 1)[:, None, None]
+        objects = np.asarray(_labels(self.paths[index], len(sounding)) == numbers)
+        labels = objects[sounding].any(axis=0).astype(np.uint8)
+        hidden = any(source.sounds_at(time_s) for source in self.record.off_screen)
+        return FrameTruth(labels, objects, sounding, hidden)
 
 
 def _labels(path: Path, objects: int) -> NDArray[np.uint8]:

@@ -40,6 +40,9 @@ class FrameTruth(Brief):
 class LabelledClip(Brief):
     """A clip with its truth; frames and masks are read while one iterates, as often as one does.
 
+    Training looks at few frames of a clip, and takes them by number where ``frames`` and ``truth``
+    have ``__getitem__``; others are gone through.
+
     Args:
         name: unique in the dataset.
         frames: the frames, in order of time.

@@ -7,11 +7,11 @@ stop anywhere, and any number of processes can share its samples.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
@@ -30,6 +30,8 @@ from coprop.types import Segment
 if TYPE_CHECKING:
     from coprop.keyframes.segmenter import KeyframeSegmenter
     from coprop.propagation.propagator import AudioInsertPropagator
+
+_Item = TypeVar("_Item")
 
 Sample = dict[str, Tensor]
 """Of one clip: frames (F, 3, h, w) in [0, 1], sounds (F, n), labels (F, h, w) uint8."""
@@ -173,6 +175,7 @@ class ClipSamples(Dataset[Sample]):
         self.options = options
         self.clips = tuple(range(len(dataset)) if clips is None else clips)
         self._cache: dict[int, LabelledClip] = {}
+        self._marks: dict[int, _Marks] = {}
 
     def clip_of(self, number: int) -> int:
         """The index in the dataset of the clip that sample ``number`` is from."""
@@ -191,6 +194,12 @@ class ClipSamples(Dataset[Sample]):
         while len(self._cache) > self.options.cached_clips:
             self._cache.pop(next(iter(self._cache)))  # the one that was read first
         return clip
+
+    def _marked(self, index: int, clip: LabelledClip) -> _Marks:
+        """Looked up in the clip once: to find them takes all of its masks."""
+        if index not in self._marks:
+            self._marks[index] = _marks(clip)
+        return self._marks[index]
 
     def _sample(self, index: int, clip: LabelledClip, rng: np.random.Generator) -> Sample:
         raise NotImplementedError
@@ -226,7 +235,7 @@ class KeyframeSamples(ClipSamples):
         super().__init__(dataset, options, sorted(self._key_frames) or None)
 
     def _sample(self, index: int, clip: LabelledClip, rng: np.random.Generator) -> Sample:
-        chosen = self._key_frames.get(index) or _annotated(clip)
+        chosen = self._key_frames.get(index) or self._marked(index, clip).annotated
         most = self.options.frames_per_clip
         if most is not None and most < len(chosen):
             chosen = sorted(int(i) for i in rng.choice(chosen, most, replace=False))
@@ -266,12 +275,13 @@ class PropagatorSamples(ClipSamples):
         self.length = options.frames_per_clip or 2
 
     def _sample(self, index: int, clip: LabelledClip, rng: np.random.Generator) -> Sample:
-        annotated, options = _annotated(clip), self.options
+        marks, options = self._marked(index, clip), self.options
+        annotated = marks.annotated
         still = len(annotated) < self.length
         if still:
             chosen = [annotated[int(rng.integers(len(annotated)))]] * self.length
         else:
-            chosen = _sequence(annotated, self.length, clip, rng)
+            chosen = _sequence(marks, self.length, rng)
         images, times_s, labels = _read(clip, chosen)
         shape = _shape(images[0])
         if still:
@@ -303,39 +313,54 @@ def _order(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
     return np.random.default_rng((seed, epoch, count)).permutation(count)
 
 
-def _annotated(clip: LabelledClip) -> list[int]:
-    found = [i for i, truth in enumerate(clip.truth) if truth.labels is not None]
-    if not found:
+@dataclass(frozen=True)
+class _Marks:
+    """Numbers of a clip's frames: those with a mask, and those in which something sounds."""
+
+    annotated: list[int]
+    sounding: frozenset[int]
+
+
+def _marks(clip: LabelledClip) -> _Marks:
+    masks = ((i, truth.labels) for i, truth in enumerate(clip.truth))
+    sounding = {i: bool(labels.any()) for i, labels in masks if labels is not None}
+    if not sounding:
         raise DatasetError(f"{clip.name} has no annotated frame; it cannot be trained on.")
-    return found
+    return _Marks(list(sounding), frozenset(i for i, sounds in sounding.items() if sounds))
 
 
 def _read(
     clip: LabelledClip, chosen: Sequence[int]
 ) -> tuple[list[Tensor], list[float], list[Tensor]]:
     """Pictures (3, H, W) uint8, times and labels (H, W) of frames in the order of ``chosen``."""
-    wanted, found = set(chosen), {}
-    for i, (frame, truth) in enumerate(zip(clip.frames, clip.truth, strict=True)):
-        if i in wanted and truth.labels is not None:
-            image = torch.from_numpy(np.array(frame.image)).permute(2, 0, 1)
-            found[i] = image, frame.time_s, torch.from_numpy(np.array(truth.labels))
-        if i >= max(wanted):
-            break
-    images, times_s, labels = zip(*(found[i] for i in chosen), strict=True)
-    return list(images), list(times_s), list(labels)
+    frames, truth = _picked(clip.frames, chosen), _picked(clip.truth, chosen)
+    images = [torch.from_numpy(np.array(frame.image)).permute(2, 0, 1) for frame in frames]
+    labels = [torch.from_numpy(np.array(mask.labels)) for mask in truth]
+    return images, [frame.time_s for frame in frames], labels
 
 
-def _sequence(
-    annotated: Sequence[int], length: int, clip: LabelledClip, rng: np.random.Generator
-) -> list[int]:
+def _picked(items: Iterable[_Item], chosen: Sequence[int]) -> list[_Item]:
+    """The items of these numbers, in this order, each read once."""
+    if isinstance(items, _ByNumber):
+        found = {i: items[i] for i in set(chosen)}
+    else:
+        each = zip(range(max(chosen) + 1), items, strict=False)
+        found = {i: item for i, item in each if i in set(chosen)}
+    return [found[i] for i in chosen]
+
+
+@runtime_checkable
+class _ByNumber(Protocol):
+    def __getitem__(self, index: int, /) -> Any: ...
+
+
+def _sequence(marks: _Marks, length: int, rng: np.random.Generator) -> list[int]:
     """Annotated frames in equal steps, from one in which something sounds where there is any."""
-    sounding = {
-        i for i, truth in enumerate(clip.truth) if truth.labels is not None and truth.labels.any()
-    }
+    annotated = marks.annotated
     steps = range(1, (len(annotated) - 1) // (length - 1) + 1)
     all_of_them = [annotated[s::step][:length] for step in steps for s in range(len(annotated))]
     whole = [frames for frames in all_of_them if len(frames) == length]
-    good = [frames for frames in whole if frames[0] in sounding] or whole
+    good = [frames for frames in whole if frames[0] in marks.sounding] or whole
     return list(good[int(rng.integers(len(good)))])
 
 
