@@ -203,11 +203,12 @@ def run(options: argparse.Namespace) -> None:
     """The stages that are asked for, one after another."""
     work, stages = options.work, [options.only] if options.only else STAGES
     seeds = options.seed_list or list(range(options.seeds))
+    keyframe_steps, propagator_steps = options.steps
     if "compose" in stages:
         compose(options.sources, work, options.clips, options.train_clips)
     for seed in seeds:
         if "train" in stages:
-            train_variants(work, seed, *options.steps, options.set)
+            train_variants(work, seed, keyframe_steps, propagator_steps, options.set)
     for seed in seeds:
         if "evaluate" in stages:
             evaluate_rows(work, seed, options.max_segment or None)
