@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import avsbench_folders
 import numpy as np
@@ -16,6 +20,7 @@ from torch.utils.data import DataLoader
 
 from coprop.data.avsbench_object import MS3, S4
 from coprop.data.avsbench_semantic import AVSS
+from coprop.data.labelled import LabelledClip, LabelledDataset
 from coprop.data.subsets import key_frames, subset
 from coprop.errors import DatasetError
 from coprop.propagation.masks import VOID
@@ -23,14 +28,10 @@ from coprop.training.samples import (
     KeyframeSamples,
     PropagatorSamples,
     SampleOptions,
-    View,
-    between,
     join_keyframes,
-    random_view,
-    see,
     stack_sequences,
-    whole_view,
 )
+from coprop.training.views import View, between, random_view, see, whole_view
 from tools.benchmark.composed_clips import ComposedClips
 
 OPTIONS = SampleOptions((24, 32), sample_rate=8000, window_s=0.5, seed=1)
@@ -59,6 +60,59 @@ def test_a_sample_is_told_by_its_number(folder: Path) -> None:
     loader = DataLoader(other, batch_sampler=[[0, 1], [2, 3]], collate_fn=list, num_workers=2)
     worked = [sample for batch in loader for sample in batch]
     assert all(equal(a, b) for a, b in zip(forward, worked, strict=False))
+
+
+class Changed:
+    """A dataset whose frames and truths are wrapped in something."""
+
+    num_classes = 1
+
+    def __init__(self, dataset: LabelledDataset, wrap: Callable[[Any], Any]) -> None:
+        self.dataset, self.wrap, self.name = dataset, wrap, dataset.name
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int, /) -> LabelledClip:
+        clip = self.dataset[index]
+        return replace(clip, frames=self.wrap(clip.frames), truth=self.wrap(clip.truth))
+
+
+class GoneThrough:
+    """Items that cannot be asked for by number."""
+
+    def __init__(self, items: Iterable[Any]) -> None:
+        self.items = items
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.items)
+
+
+@pytest.mark.parametrize("kind", [KeyframeSamples, partial(PropagatorSamples, max_objects=3)])
+def test_frames_by_number_are_those_that_are_gone_through(folder: Path, kind: Any) -> None:
+    options = replace(OPTIONS, frames_per_clip=3)
+    by_number = kind(MS3(folder, "train"), options)
+    gone_through = kind(Changed(MS3(folder, "train"), GoneThrough), options)
+    assert all(equal(by_number[n], gone_through[n]) for n in range(8))
+
+
+def test_frames_that_are_not_taken_are_not_read(folder: Path) -> None:
+    """Once a clip's masks were looked through, a sample reads its own frame and mask alone."""
+    reads: list[int] = []
+
+    class Counted(GoneThrough):
+        def __getitem__(self, index: int, /) -> Any:
+            reads.append(index)
+            return list(self.items)[index]
+
+    samples = KeyframeSamples(
+        Changed(MS3(folder, "train"), Counted), replace(OPTIONS, frames_per_clip=1)
+    )
+    for number in range(8):
+        reads.clear()
+        assert len(samples[number]["frames"]) == 1
+        assert len(reads) == 2
+        assert reads[0] == reads[1]
 
 
 def test_every_clip_once_in_an_epoch(folder: Path) -> None:

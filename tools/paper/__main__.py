@@ -4,8 +4,9 @@
 
 Composes clips into DIR, trains two segmenters and three propagators for each seed, evaluates them
 on the clips of the subset moc whose groups training has, and prints the tables as Markdown: means
-and standard deviations over the seeds. Ctrl-C or a kill stops it at any point; repeated, it goes on
-from there. Two processes share the work once the clips are composed, each with its own seeds:
+and standard deviations over the seeds. With --tables, only what some of them need is trained and
+evaluated. Ctrl-C or a kill stops it at any point; repeated, it goes on from there. Two processes
+share the work once the clips are composed, each with its own seeds:
 
     python -m tools.paper --sources SOURCES --work DIR --only compose
     python -m tools.paper --sources SOURCES --work DIR --seed-list 0 2 &
@@ -20,6 +21,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,11 +33,12 @@ from coprop import CoProp
 from coprop.data.benchmark_reader import ComposedBenchmark
 from coprop.data.labelled import LabelledClip
 from coprop.errors import CoPropError
-from coprop.evaluation.methods import METHODS, Method, propagated
+from coprop.evaluation.methods import METHODS, Method, detected, propagated
 from coprop.evaluation.runner import evaluate
 from coprop.evaluation.store import RESULTS, EvaluationFolder
 from coprop.types import ControlPoints
-from tools.paper.layout import Figures, Summary, markdown
+from tools.bench.missed_changes import fewer
+from tools.paper.layout import TABLES, Figures, Summary, Table, markdown
 from tools.paper.training import (
     Lines,
     benchmark,
@@ -49,7 +53,7 @@ STAGES = ("compose", "train", "evaluate", "tables")
 
 @dataclass(frozen=True)
 class Row:
-    """Two trained variants, and how they are used: a name of `METHODS`, or "seconds"."""
+    """Two trained variants, and how they are used: a name of `METHODS`, or of those below."""
 
     segmenter: str
     propagator: str
@@ -66,16 +70,23 @@ ROWS = {
     "cosine": Row("key frames", "4 levels", "cosine"),
     "novelty": Row("key frames", "4 levels", "novelty"),
     "true": Row("key frames", "4 levels", "true"),
+    "fewer AOT": Row("key frames", "AOT", "fewer"),
+    "fewer": Row("key frames", "4 levels", "fewer"),
 }
-"""By the names that the tables use. Rows of the same variants are evaluated together."""
+"""By the names that the tables use."""
+
+_MISSING = 1 / 3  # of the control points, in rows of "fewer"
 
 
-def methods_by_pair() -> dict[tuple[str, str], list[str]]:
-    """The methods that each pair of variants is evaluated with."""
-    pairs: dict[tuple[str, str], list[str]] = {}
-    for row in ROWS.values():
-        pairs.setdefault((row.segmenter, row.propagator), []).append(row.method)
-    return pairs
+def tables_named(names: Iterable[str]) -> tuple[Table, ...]:
+    """The tables of these names, in the paper's order."""
+    return tuple(table for table in TABLES if table.name in names)
+
+
+def rows_of(tables: Iterable[Table]) -> dict[str, Row]:
+    """The rows that tables need, by name."""
+    needed = {line.row for table in tables for line in table.lines}
+    return {name: row for name, row in ROWS.items() if name in needed}
 
 
 def each_second(clip: LabelledClip) -> ControlPoints:
@@ -86,50 +97,58 @@ def each_second(clip: LabelledClip) -> ControlPoints:
 
 
 def method_named(name: str, pipeline: CoProp) -> Method:
-    """A method of the library, or the one with a change each second."""
+    """A method of the library; "seconds", with a change each second; or "fewer", without some."""
     if name == "seconds":
         return propagated(pipeline, each_second, "coprop, a change each second")
+    if name == "fewer":
+        found = detected(pipeline.detector)
+
+        def points_of(clip: LabelledClip) -> ControlPoints:
+            return fewer(found(clip), _MISSING, zlib.crc32(clip.name.encode()))
+
+        return propagated(pipeline, points_of, "coprop, a third of the control points missing")
     return METHODS[name](pipeline)
 
 
-def evaluate_rows(work: Path, seed: int, max_segment_s: float | None) -> None:
-    """Scores all pairs of a seed on the test clips; clips that were scored stay.
+def evaluate_row(work: Path, seed: int, name: str, max_segment_s: float | None) -> None:
+    """Scores a row of a seed on the test clips; clips that were scored stay.
 
     Raises:
-        CoPropError: models that are not trained, or rows of other ones in the folder.
+        CoPropError: models that are not trained, or a row of other ones in the folder.
     """
+    row = ROWS[name]
     dataset = ComposedBenchmark(benchmark(work), "test", "moc", "seen")
-    for (segmenter, propagator), names in methods_by_pair().items():
-        pipeline = read_pipeline(work, seed, segmenter, propagator)
-        pipeline.max_segment_s = max_segment_s
-        pair = f"segmenter of {segmenter}, propagator {propagator}, seed {seed}"
-        evaluate(
-            dataset,
-            [method_named(name, pipeline) for name in names],
-            EvaluationFolder(_evaluation(work, seed, segmenter, propagator)),
-            settings={
-                "dataset": dataset.name,
-                "num_clips": len(dataset),
-                "model": pair,
-                "trained": settings_of(work, seed, (segmenter, propagator)),
-                "max_segment_s": max_segment_s,
-            },
-            progress=Lines(f"evaluate: {pair}, {', '.join(names)}, {len(dataset)} clips"),
-        )
+    pipeline = read_pipeline(work, seed, row.segmenter, row.propagator)
+    pipeline.max_segment_s = max_segment_s
+    pair = f"segmenter of {row.segmenter}, propagator {row.propagator}, seed {seed}"
+    evaluate(
+        dataset,
+        [method_named(row.method, pipeline)],
+        EvaluationFolder(_evaluation(work, seed, name)),
+        settings={
+            "dataset": dataset.name,
+            "num_clips": len(dataset),
+            "model": pair,
+            "trained": settings_of(work, seed, (row.segmenter, row.propagator)),
+            "max_segment_s": max_segment_s,
+        },
+        progress=Lines(f"evaluate: {pair}, {row.method}, {len(dataset)} clips"),
+    )
 
 
-def read_figures(work: Path, seeds: list[int]) -> tuple[Figures, dict[str, Any]]:
-    """The figures of all rows by seed, and an evaluation's settings.
+def read_figures(
+    work: Path, seeds: list[int], names: Iterable[str]
+) -> tuple[Figures, dict[str, Any]]:
+    """The figures of rows by seed, and an evaluation's settings.
 
     Raises:
         CoPropError: an evaluation is not there yet.
     """
-    figures: dict[str, list[Summary]] = {name: [] for name in ROWS}
+    figures: dict[str, list[Summary]] = {}
     settings: dict[str, Any] = {}
-    for seed in seeds:
-        found: dict[Row, Summary] = {}
-        for (segmenter, propagator), names in methods_by_pair().items():
-            path = _evaluation(work, seed, segmenter, propagator) / RESULTS
+    for name in names:
+        for seed in seeds:
+            path = _evaluation(work, seed, name) / RESULTS
             if not path.is_file():
                 raise CoPropError(
                     f"{path} does not exist: the rows of seed {seed} are not all evaluated. Run "
@@ -137,16 +156,13 @@ def read_figures(work: Path, seeds: list[int]) -> tuple[Figures, dict[str, Any]]
                 )
             content = json.loads(path.read_text(encoding="utf-8"))
             settings = content["settings"]
-            for name, summary in zip(names, content["methods"].values(), strict=True):
-                found[Row(segmenter, propagator, name)] = summary
-        for name, row in ROWS.items():
-            figures[name].append(found[row])
+            (summary,) = content["methods"].values()
+            figures.setdefault(name, []).append(summary)
     return figures, settings
 
 
-def _evaluation(work: Path, seed: int, segmenter: str, propagator: str) -> Path:
-    pair = f"{segmenter} and {propagator}".replace(" ", "_")
-    return work / "evaluations" / f"seed_{seed}" / pair
+def _evaluation(work: Path, seed: int, name: str) -> Path:
+    return work / "evaluations" / f"seed_{seed}" / name.replace(" ", "_")
 
 
 def heading(seeds: list[int], settings: dict[str, Any]) -> str:
@@ -170,6 +186,8 @@ def parsed(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--sources", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True, help="folder for all that is made")
+    names = [table.name for table in TABLES]
+    parser.add_argument("--tables", nargs="+", choices=names, default=names, help="by default all")
     parser.add_argument("--seeds", type=int, default=3, help="how many, from 0")
     parser.add_argument("--seed-list", type=int, nargs="+", help="these seeds, in place of --seeds")
     parser.add_argument("--clips", type=int, default=30, help="test clips that are composed")
@@ -204,17 +222,20 @@ def run(options: argparse.Namespace) -> None:
     work, stages = options.work, [options.only] if options.only else STAGES
     seeds = options.seed_list or list(range(options.seeds))
     keyframe_steps, propagator_steps = options.steps
+    tables = tables_named(options.tables)
+    rows = rows_of(tables)
+    variants = {name for row in rows.values() for name in (row.segmenter, row.propagator)}
     if "compose" in stages:
         compose(options.sources, work, options.clips, options.train_clips)
     for seed in seeds:
         if "train" in stages:
-            train_variants(work, seed, keyframe_steps, propagator_steps, options.set)
+            train_variants(work, seed, variants, keyframe_steps, propagator_steps, options.set)
     for seed in seeds:
-        if "evaluate" in stages:
-            evaluate_rows(work, seed, options.max_segment or None)
+        for name in rows if "evaluate" in stages else ():
+            evaluate_row(work, seed, name, options.max_segment or None)
     if "tables" in stages:
-        figures, settings = read_figures(work, seeds)
-        print(f"{heading(seeds, settings)}\n\n{markdown(figures)}")
+        figures, settings = read_figures(work, seeds, rows)
+        print(f"{heading(seeds, settings)}\n\n{markdown(tables, figures)}")
 
 
 def main(arguments: list[str] | None = None) -> int:

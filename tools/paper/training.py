@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,15 +74,17 @@ def compose(sources: Path, work: Path, clips: int, train_clips: int) -> None:
 def train_variants(
     work: Path,
     seed: int,
+    variants: Collection[str],
     keyframe_steps: int,
     propagator_steps: int,
     propagator_changes: Sequence[str] = (),
 ) -> None:
-    """Trains all variants of both stages with a seed, each where it was stopped.
+    """Trains variants of both stages with a seed, each where it was stopped.
 
     Args:
         work: folder for all that is made.
         seed: of everything random.
+        variants: which, of `SEGMENTERS` and `PROPAGATORS`.
         keyframe_steps, propagator_steps: of each training; 0 keeps the weights in the package.
         propagator_changes: key=value, over the recipe of all propagators.
 
@@ -100,6 +102,8 @@ def train_variants(
         changes = [*COMMON, *changes, *own]
         recipes[name] = read_recipe(PropagatorRecipe, "propagator", "propagator_composed", changes)
     for name, recipe in recipes.items():
+        if name not in variants:
+            continue
         told = Lines(f"train: seed {seed}, {recipe.stage}, {name}, {recipe.steps} steps")
         accelerator = make_accelerator(recipe, cpu=True)
         folder = training(work, seed, name)

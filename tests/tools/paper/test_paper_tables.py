@@ -32,6 +32,18 @@ def test_every_line_has_a_row_and_every_row_a_line() -> None:
         assert all(0 <= i < len(table.lines) for claim in table.claims for i in claim)
 
 
+def test_tables_need_no_more_than_their_rows() -> None:
+    chosen = tables.tables_named(["6", "5"])
+    assert [table.name for table in chosen] == ["5", "6"]
+    assert set(tables.rows_of(chosen)) == {
+        "novelty AOT",
+        "novelty 1",
+        "novelty",
+        "fewer AOT",
+        "fewer",
+    }
+
+
 def test_spread_and_gains() -> None:
     assert layout.spread([0.5, 0.6, 0.7]) == "0.600 ± 0.100"
     assert layout.spread([0.5]) == "0.500"
@@ -43,7 +55,7 @@ def test_spread_and_gains() -> None:
 def test_tables_of_figures() -> None:
     figures = {row: [summary(0.5), summary(0.75)] for row in tables.ROWS}
     figures["novelty"] = [summary(0.75), summary(0.75)]
-    text = layout.markdown(figures)
+    text = layout.markdown(layout.TABLES, figures)
     spread = "0.625 ± 0.177"
     assert (
         f"| segmenter of key frames, cosine, AOT | {spread} | {spread} | {spread} | {spread} "
@@ -90,7 +102,7 @@ def test_whole_and_repeated(
     assert output.startswith("benchmark test moc seen, 1 clips; 1 seeds, each trained for 1 steps")
     assert output.count("### Table") == 4
     rows = {path: path.read_bytes() for path in work.glob("evaluations/*/*/rows/*.jsonl")}
-    assert len(rows) == len(tables.methods_by_pair())
+    assert len(rows) == len(tables.ROWS)
     logs = {path: path.read_bytes() for path in work.glob("models/*/*/log.jsonl")}
     assert len(logs) == 5
 
@@ -99,5 +111,8 @@ def test_whole_and_repeated(
     assert all(path.read_bytes() == content for path, content in (rows | logs).items())
     code, _, errors = run("--steps", "2", "2")
     assert (code, "training with other settings (steps was 1, is 2)" in errors) == (1, True)
+    code, _, errors = run("--set", "learning_rate=0.5")
+    assert (code, "training with other settings (learning_rate was" in errors) == (1, True)
+    assert run("--only", "tables", "--tables", "6", "2b")[1].count("### Table") == 2
     code, _, errors = run("--only", "evaluate", "--max-segment", "2")
     assert (code, "max_segment_s differ" in errors) == (1, True)
