@@ -14,7 +14,7 @@ from coprop.control_points.features import STEP_S
 from coprop.silence import BLOCK_S, END_S, SHORTEST_SILENCE_S, heard_spans
 
 _WEIGHTS = np.array([1.0, 1.2, 0.7, 1.2, -0.4, 1.8])
-"""Of 1 and of what `_measured` gives, fitted as docs/benchmarks.md tells."""
+"""Of 1 and of what `_measured` gives, fitted as docs/choices.md tells."""
 
 _NEAR_S = 0.26  # a score this near to an edge is of the edge: five steps
 _BESIDE = 15  # blocks: the level on either side is that of 0.15 s

@@ -2,7 +2,7 @@
 
 DeepLab tells people, animals and vehicles apart, U2-Net small finds whatever stands out; both have
 seen many photographs, and have sharp edges. The values here were chosen on frames of validation
-clips, real and composed, and on photographs; docs/benchmarks.md has what each gives.
+clips, real and composed, and on photographs; docs/choices.md has what each gives.
 """
 
 from __future__ import annotations

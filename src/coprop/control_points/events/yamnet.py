@@ -33,7 +33,7 @@ class YamnetTagger:
     step_s = _HOP_S
     piece_s = 30.0
     context_s = 0.6  # half a window and a step: what a step depends on
-    threshold = 0.05  # chosen on composed sound: docs/benchmarks.md
+    threshold = 0.05  # chosen on composed sound: docs/choices.md
     blur_s = 0.2
 
     def __init__(self, words: Sequence[str], *, known_only: bool = False) -> None:
