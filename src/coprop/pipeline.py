@@ -370,7 +370,12 @@ class CoProp(Further, NamedPipeline):
             progress=progress,
             prompts=prompts,
             at_once=at_once(
-                self.segments_at_once, self.segmenter, self.propagator, self.device, clip
+                self.segments_at_once,
+                self.segmenter,
+                self.propagator,
+                self.device,
+                clip,
+                self.dtype,
             ),
         )
 

@@ -397,6 +397,16 @@ def test_how_much_is_done_together() -> None:
     default = CoProp.from_pretrained().segmenter
     assert at_once("auto", default, ours, cuda, known) == AtOnce(4, 4)
     assert at_once(4, default, ours, cpu, known) == AtOnce(4, 1)
+    small, large = (Clip(pictures(), noise(3), fps=FPS) for _ in range(2))
+    small.frame_size, large.frame_size, half = (224, 298), (720, 1280), torch.bfloat16
+    ours = CoProp.from_pretrained().propagator
+    assert at_once("auto", default, ours, cpu, small, half) == AtOnce(6, 1)
+    assert at_once("auto", function, ours, cpu, small, half) == AtOnce(6, 1)
+    assert at_once("auto", many, ours, cpu, small, half) == AtOnce(6, 8)
+    assert at_once("auto", default, ours, cpu, small) == AtOnce(1, 1)
+    assert at_once("auto", default, ours, cpu, large, half) == AtOnce(1, 1)
+    assert at_once("auto", default, ours, cpu, known, half) == AtOnce(1, 1)
+    assert at_once("auto", default, Shifter(), cpu, small, half) == AtOnce(1, 1)
     predictions = Predictions(np.zeros((3, 8, 8), np.uint8), every="second")
     assert at_once(4, predictions, ours, cpu, known) == AtOnce(4, 1)
 

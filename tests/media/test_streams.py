@@ -65,6 +65,7 @@ def test_the_default_track_of_sound_is_taken(tmp_path: Path, default: int) -> No
     assert loudest(AudioFile(path, RATE)) == pytest.approx(levels[default], abs=1e-3)
     for number, level in enumerate(levels):
         with Clip(path, audio_track=number) as clip:
+            assert clip.frame_size == next(iter(clip.frames)).image.shape[:2]
             samples = clip.audio.read(4000, 4100)
         assert np.abs(samples).max() == pytest.approx(level, abs=1e-2)
 

@@ -14,8 +14,9 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import astuple, dataclass
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -36,9 +37,11 @@ from coprop.media.painting import paint
 from coprop.media.reader import Frame
 from coprop.metrics.functional import frame_f_measure, frame_jaccard, region_counts, silent_area
 from coprop.pipeline import CoProp
+from coprop.silence import SHORTEST_SILENCE_S
 from coprop.storage.files import output_errors
 from coprop.tracks_first import tracks_first
 from coprop.types import FrameMask
+from tools.bench.control_points import Spans, by_level, closed, read
 
 _FOLDER = Path(__file__).parent / "real_clips"
 ANNOTATIONS = {split: _FOLDER / f"{split}.json" for split in ("test", "validation")}
@@ -90,6 +93,8 @@ class Scores:
         recall: share of the objects' pixels that is masked, over all frames with an object.
         precision: share of the masked pixels that are an object's, over the same frames.
         silent_area: mean share of the frame that is masked where nothing sounds.
+        time: of all frames in which something sounds, by the level of the clip's sound, or is
+            masked, the share in which both are so; of the pipeline alone.
     """
 
     jaccard: float | None
@@ -97,9 +102,10 @@ class Scores:
     recall: float | None
     precision: float | None
     silent_area: float | None
+    time: float | None = None
 
 
-COLUMNS = ("J", "F", "recall", "precision", "silent area")
+COLUMNS = ("J", "F", "recall", "precision", "silent area", "time")
 
 
 class Timed(Protocol):
@@ -213,6 +219,19 @@ def at_times(timed: Iterable[T], times_s: Sequence[float]) -> list[T]:
     return found
 
 
+def time_overlap(shown: Sequence[tuple[float, bool]], heard: Spans) -> float | None:
+    """IoU of the frames with a mask and those in which something is heard; None without either.
+
+    Args:
+        shown: the time of each frame, in seconds, and whether anything is masked in it.
+        heard: spans in seconds; pauses under 0.6 s belong to what sounds.
+    """
+    joined = closed(heard, SHORTEST_SILENCE_S)
+    flags = [(masked, any(a <= time_s < b for a, b in joined)) for time_s, masked in shown]
+    either = sum(masked or sounds for masked, sounds in flags)
+    return sum(masked and sounds for masked, sounds in flags) / either if either else None
+
+
 def ellipse(height: int, width: int, share: float = ELLIPSE_SHARE) -> NDArray[np.float32]:
     """1 in a centred ellipse of the frame's own proportions that covers a share of it, else 0.
 
@@ -264,7 +283,10 @@ def evaluate(
         CoPropError: what the pipeline raises, or pictures that cannot be written.
     """
     times_s = [frame.time_s for frame in clip.frames]
-    tracked = at_times(pipeline.stream(path), times_s)
+    shown: list[tuple[float, bool]] = []
+    masks_in_time = _noting(pipeline.stream(path), shown)
+    tracked = at_times(masks_in_time, times_s)
+    deque(masks_in_time, maxlen=0)  # goes on to the end of the clip
     with Clip(path) as whole:
         frames = at_times(whole.frames, times_s)
     with Clip(path) as whole:
@@ -289,10 +311,19 @@ def evaluate(
         answers["tracks first"] = [sounding_probability(mask) for mask in chosen]
     truth = [rasterise(frame, *shape) for frame in clip.frames]
     sounding, ignored = (torch.from_numpy(np.stack(masks)) for masks in zip(*truth, strict=True))
-    return {
+    scores = {
         name: score(torch.from_numpy(np.stack(masks)), sounding, ignored)
         for name, masks in answers.items()
     }
+    time = time_overlap(shown, by_level(read(path)))
+    return {**scores, "coprop": replace(scores["coprop"], time=time)}
+
+
+def _noting(masks: Iterable[FrameMask], into: list[tuple[float, bool]]) -> Iterator[FrameMask]:
+    """The masks; of each that is taken, its time and whether anything is masked is noted."""
+    for mask in masks:
+        into.append((mask.time_s, bool(mask.labels.any())))
+        yield mask
 
 
 def draw_truth_and_masks(

@@ -55,6 +55,7 @@ class Clip:
         frames: iterable of `Frame`; one that was given as an iterator can be gone through once.
         audio: the sound; a file's at its own sample rate.
         num_frames: how many frames there are, or None where only iterating tells.
+        frame_size: height and width of a video file's frames, in pixels; None of others.
         duration_s: of the frames, in seconds, or None where only iterating tells.
         sound: what an overlay sounds like: the streams of a file, or the track.
         name: of the file, or "" where there is none.
@@ -79,6 +80,7 @@ class Clip:
         self.name = ""
         self.files = _files(frames, audio)
         self.num_frames: int | None = None
+        self.frame_size: tuple[int, int] | None = None
         self.duration_s: float | None = None
         self.frames: Iterable[Frame]
         self.audio: AudioTrack
@@ -113,7 +115,7 @@ class Clip:
             raise MediaError("a video file has frame times of its own; leave fps= out.")
         video = VideoFile(path, track=video_track, audio_track=audio_track)
         self.frames, self.num_frames, self.name = video, video.num_frames, video.path.name
-        self.duration_s = video.duration_s
+        self.duration_s, self.frame_size = video.duration_s, (video.height, video.width)
         return video.contents
 
     def _show_pictures(

@@ -96,6 +96,13 @@ def test_scores_leave_out_what_is_ignored() -> None:
     assert scores.silent_area == pytest.approx(0.2)
 
 
+def test_time_is_that_of_either() -> None:
+    shown = [(0.0, True), (0.5, True), (1.0, False), (1.5, False), (2.0, True)]
+    assert real_clips.time_overlap(shown, [(0.4, 0.7), (1.2, 1.6)]) == 1 / 5
+    assert real_clips.time_overlap(shown, [(0.4, 0.7), (1.4, 1.6)]) == 1 / 4
+    assert real_clips.time_overlap([(0.0, False)], []) is None
+
+
 def test_silence_alone_has_no_recall() -> None:
     empty = torch.zeros(1, 4, 4, dtype=torch.bool)
     scores = real_clips.score(torch.zeros(1, 4, 4), empty, empty)
@@ -155,6 +162,7 @@ def test_the_table_of_a_clip(
     frames = [frame(0.0, [square(4, 12, 24, 35)]), frame(0.79, [])]
     annotations = {"test": tmp_path / "none.json", "validation": annotate(tmp_path, video, frames)}
     monkeypatch.setattr(real_clips, "ANNOTATIONS", annotations)
+    monkeypatch.setattr(real_clips, "by_level", lambda audio: [(0.0, 0.39)])
     (tmp_path / "redness.py").write_text(
         "def build():\n"
         "    return lambda frames, audio: 20 * (frames[:, :1] - frames[:, 1:2] - 0.3)\n"
@@ -169,9 +177,10 @@ def test_the_table_of_a_clip(
     assert skipped == f"elsewhere.mp4 is not in {video.parent} and is skipped."
     rows = {tuple(line.split(" | ")[:2]): line.strip("| ").split(" | ")[2:] for line in lines}
     assert {clip for clip, _ in rows if clip.startswith("| s")} == {"| square"}
-    jaccard, f_measure, recall, precision, silent = map(
-        float, rows["| square", "every frame alone"]
-    )
+    *figures, time = rows["| square", "every frame alone"]
+    jaccard, f_measure, recall, precision, silent = map(float, figures)
+    assert time == "–"
+    assert float(rows["| square", "coprop"][5]) == 2 / 5  # masked in all of five
     # The red square is found, in the frame in which it is to be silent too.
     assert 0.4 < jaccard < 0.5
     assert min(f_measure, recall, precision) > 0.8
