@@ -337,3 +337,31 @@ def test_the_end_can_be_asked_for_again_after_an_error() -> None:
         session.push(clip_of(1)[0])
     assert [mask.index for mask in session.finish()] == [0, 1, 2]
     assert session.finish() == []
+
+
+def test_a_keyframe_whose_model_failed_is_asked_for_again() -> None:
+    """The frame is masked as it would have been, and not from the keyframe before."""
+
+    def streamed(failing: int | None) -> list[tuple[int, bool, int]]:
+        asked: list[int] = []
+
+        def model(frames: torch.Tensor, audio: torch.Tensor) -> torch.Tensor:
+            asked.append(1)
+            if len(asked) == failing:
+                raise RuntimeError("once")
+            column = torch.arange(frames.shape[-1]) == frames[0, 0, 0, 0] * 255
+            return column.float().expand(1, 1, *frames.shape[-2:]) * 8 - 4
+
+        pipeline = pipeline_of(model, max_segment_s=0.4)
+        session, masks = pipeline.live(10, 16_000), []
+        for frame in clip_of(12):
+            session.push(frame)
+        try:
+            masks += session.push(samples=noise(1.2).samples)
+        except RuntimeError:
+            masks += session.push()
+        masks += session.finish()
+        return [(m.index, m.is_keyframe, int(m.labels.any(0).argmax())) for m in masks]
+
+    assert streamed(2) == streamed(None)
+    assert [index for index, is_keyframe, _ in streamed(None) if is_keyframe] == [0, 4, 8]

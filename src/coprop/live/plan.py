@@ -61,8 +61,8 @@ class LivePlan:
                 scores.append(score)
         return ControlPoints(np.array(times), np.array(scores), np.ones(len(times), dtype=bool))
 
-    def add(self, change: Change, now_s: float) -> None:
-        """Takes a change into account, from the frame at ``now_s`` on."""
+    def add(self, change: Change) -> None:
+        """Takes a change into account, from the next frame on."""
         if change.score > 0:
             self._points.append((change.time_s, change.score))
         if change.kind == "surer":

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from coprop.errors import AudioError, CoPropError, MediaError
 from coprop.inference.carrier import Carrier
 from coprop.inference.segment_tracker import SegmentTracker
+from coprop.inference.turns import Turn
 from coprop.keyframes.naming import SoundNamer
 from coprop.live.changes import LiveChanges
 from coprop.live.intake import FrameIntake, SoundIntake
@@ -84,7 +85,8 @@ class LiveSession:
         self._analysed_s = -1.0
         self._waiting: deque[Frame] = deque()  # for their sound
         self._held: deque[Frame] = deque()  # masked already, but near to those that are not
-        self._before_s: float | None = None  # when the last masked frame was shown
+        self._before_s: float | None = None  # when the last frame that had its turn was shown
+        self._turn: Turn | None = None  # of the frame that is masked next, where that has failed
         self._stopwatch = Stopwatch()
         self._made: list[FrameMask] = []  # masks that have not been handed out yet
         self._refused = 0
@@ -195,6 +197,7 @@ class LiveSession:
         self._ended = self._closed = True
         self._waiting.clear()
         self._held.clear()
+        self._turn = None
         self._made.clear()
 
     def __enter__(self) -> LiveSession:
@@ -212,7 +215,7 @@ class LiveSession:
         raise AudioError(
             f"the sound is {abs(behind_s):.2f} s {where} frame {frame.index} at "
             f"{frame.time_s:.2f} s, and may be {MOST_APART_S:g} s; push both together, or give "
-            "frames the times at which they are shown, with time_s="
+            "frames the times at which they are shown, with time_s=."
         )
 
     def _ready(self, begun: float) -> list[FrameMask]:
@@ -234,19 +237,24 @@ class LiveSession:
         return masks
 
     def _mask(self, frame: Frame, needed_s: float) -> FrameMask:
+        # The plan tells once of each frame what is to be done with it: after an error, too.
+        turn = self._turn = self._turn or self._next_turn(frame, needed_s)
+        mask = self._carried.mask(turn)
+        self._turn = None
+        if turn.starts:
+            self._plan.masked(mask, self._tracker.label_names)
+        return mask
+
+    def _next_turn(self, frame: Frame, needed_s: float) -> Turn:
         # At the end of the stream nothing more will be heard than has been.
         self._sound.hear_until(max(min(needed_s, self._sound.end_s) - SETTLED_S, 0.0))
         frame_s = self._frame_s(frame)
         if self._analysed_s < 0 or frame.time_s - self._analysed_s >= _OFTEN_S - _ROUNDING_S:
             self._analysed_s = frame.time_s
             for change in self._changes.update():
-                self._plan.add(change, frame.time_s)
+                self._plan.add(change)
         self._before_s = frame.time_s
-        turn = self._plan.turn(self._tracker, frame, self._around(frame), frame_s)
-        mask = self._carried.mask(turn)
-        if turn.starts:
-            self._plan.masked(mask, self._tracker.label_names)
-        return mask
+        return self._plan.turn(self._tracker, frame, self._around(frame), frame_s)
 
     def _frame_s(self, frame: Frame | None = None) -> float:
         """How long frames are shown: as long as the last one was, or as their rate says."""
