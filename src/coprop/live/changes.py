@@ -187,14 +187,13 @@ def _scored(edge: Change, found: list[_Found]) -> Change:
 def _for_recent(
     detector: Callable[[AudioTrack], ControlPoints],
 ) -> tuple[Callable[[AudioTrack], ControlPoints], float]:
-    """The detector, and how often it is asked, in seconds; the default's hears each moment once."""
+    """The detector, and the least time from one asking to the next, in seconds: none of the
+    default's, which hears each moment once."""
     score = getattr(detector, "score", None)
     if not isinstance(detector, ControlPointDetector) or not isinstance(score, WithLevel):
         return detector, _SELDOM_S
     if score.fine_score is not novelty_scores:
         return detector, _SELDOM_S
     streamed = replace(score, fine_score=RecentNovelty())
-    return (
-        ControlPointDetector(streamed, threshold=detector.threshold, min_gap_s=detector.min_gap_s),
-        True,
-    )
+    own = {"threshold": detector.threshold, "min_gap_s": detector.min_gap_s}
+    return ControlPointDetector(streamed, **own), 0.0
