@@ -95,7 +95,7 @@ def at_once(
     """
     segments = given
     if segments == "auto":
-        segments = _ON_CUDA if device.type == "cuda" and clip.num_frames is not None else 1
+        segments = _ON_CUDA if device.type == "cuda" and clip.is_recorded else 1
     keyframes = getattr(model, "keyframes_per_call", 1)
     if model.context.frames > 1 or isinstance(model, TimedKeyframeModel):
         keyframes = 1  # a call is about one keyframe
@@ -253,9 +253,9 @@ def windows(turns: Iterable[Turn], at_once: AtOnce) -> Iterator[list[Turn]]:
                 yield held
                 held, begun = [], []
             elif len(held) >= at_once.frames_held(*turn.frame.image.shape[:2]):
-                whole = begun[-1] or len(held)  # the last goes on, and can begin the next window
-                yield held[:whole]
-                held, begun = held[whole:], [0] if whole < len(held) else []
+                stop = begun[-1] or len(held)  # the last goes on, and can begin the next window
+                yield held[:stop]
+                held, begun = held[stop:], [0] if stop < len(held) else []
     except Exception as error:
         failure = error
     if held:

@@ -54,6 +54,7 @@ class Clip:
     Attributes:
         frames: iterable of `Frame`; one that was given as an iterator can be gone through once.
         audio: the sound; a file's at its own sample rate.
+        is_recorded: whether all frames are there already: a file's, an array's or a list's.
         num_frames: how many frames there are, or None where only iterating tells.
         duration_s: of the frames, in seconds, or None where only iterating tells.
         sound: what an overlay sounds like: the streams of a file, or the track.
@@ -78,6 +79,7 @@ class Clip:
         self.origin_s, part_end_s = checked_part(start_s, end_s)
         self.name = ""
         self.files = _files(frames, audio)
+        self.is_recorded = True
         self.num_frames: int | None = None
         self.duration_s: float | None = None
         self.frames: Iterable[Frame]
@@ -130,6 +132,7 @@ class Clip:
                 "video_track= is for a video file, these frames are none; leave it out."
             )
         self.frames = frames_from(pictures, fps=fps)
+        self.is_recorded = isinstance(pictures, Sized)
         self.num_frames = len(pictures) if isinstance(pictures, Sized) else None
         if self.num_frames is not None and fps is not None:
             self.duration_s = self.num_frames / float(fps)
