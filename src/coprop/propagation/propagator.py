@@ -254,7 +254,7 @@ class AudioInsertPropagator(PretrainedModel):
         num_objects: int | None = None,
         masks: Sequence[Tensor | None] | None = None,
     ) -> list[Tensor]:
-        """Run a clip with gradients, for training.
+        """Run a clip with gradients, for training: tensors alone, in whose masks 255 is void.
 
         Identities that a clip has no object for are trained as well where ``num_objects`` is
         ``max_objects`` and the labels are drawn at random from 1 to ``max_objects``.
