@@ -121,7 +121,7 @@ class HeldMask:
         """A frame's mask of tracks, whose channels after the background's have these numbers."""
         height, width = mask.labels.shape
         size, data = bounded_size(height, width, _HELD_EDGE), b""
-        if mask.probabilities is not None and ids:
+        if ids and mask.probabilities is not None:  # asked for last: they are made then
             soft = _resized(mask.probabilities, size)
             data = zlib.compress(np.rint(soft * _LEVELS).astype(np.uint8).tobytes(), 1)
         return cls(mask.time_s, ids, size, data, mask.is_keyframe)
