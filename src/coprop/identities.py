@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from coprop.media.painting import labels_in
 from coprop.result import Result, check_result
+from coprop.types import SAME_S
 from coprop.utils.checks import number
 
 OVERLAP = 0.2
@@ -23,7 +24,6 @@ ALIKE = 0.5
 """Intersection of their histograms of colours, each of sum 1."""
 
 _BINS = 4  # of each of red, green and blue
-_SAME_S = 1e-6
 
 
 @dataclass(eq=False)
@@ -113,7 +113,7 @@ def _by_segment(result: Result) -> Iterator[dict[int, _Seen]]:
     begun = 0  # segments
     with result.clip() as clip:
         for frame, mask in result.pairs(clip):
-            while begun < len(starts) and mask.time_s + _SAME_S >= starts[begun]:
+            while begun < len(starts) and mask.time_s + SAME_S >= starts[begun]:
                 if begun:
                     yield found
                 found, begun = {}, begun + 1

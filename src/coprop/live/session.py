@@ -20,7 +20,7 @@ from coprop.live.intake import FrameIntake, SoundIntake
 from coprop.live.latency import LOOK_AHEAD_S, Latency, Stopwatch
 from coprop.live.plan import LivePlan
 from coprop.live.sound import SETTLED_S, LiveSound
-from coprop.types import AudioTrack, ControlPoints, FrameMask, Segment
+from coprop.types import SAME_S, AudioTrack, ControlPoints, FrameMask, Segment
 from coprop.utils.brief import counted
 from coprop.utils.checks import number
 
@@ -34,7 +34,6 @@ MOST_APART_S = 10.0
 """How far sound may be behind the frames, or ahead of them, in seconds."""
 
 _OFTEN_S = 0.2  # from one look at what is new in the sound to the next
-_ROUNDING_S = 1e-6
 
 
 class LiveSession:
@@ -208,7 +207,7 @@ class LiveSession:
 
     def _check_apart(self, frame: Frame) -> None:
         behind_s = frame.time_s - self._sound.end_s
-        if -MOST_APART_S - _ROUNDING_S <= behind_s <= MOST_APART_S + _ROUNDING_S:
+        if -MOST_APART_S - SAME_S <= behind_s <= MOST_APART_S + SAME_S:
             return
         self._refused += 1
         where = "ahead of" if behind_s < 0 else "behind"
@@ -226,7 +225,7 @@ class LiveSession:
         while self._waiting:
             frame = self._waiting[0]
             needed_s = frame.time_s + self.look_ahead_s
-            if self._sound.end_s < needed_s - _ROUNDING_S and not self._ended:
+            if self._sound.end_s < needed_s - SAME_S and not self._ended:
                 break
             waited_s = max(self._sound.end_s - frame.time_s, 0.0)
             self._made.append(self._mask(frame, needed_s))
@@ -249,7 +248,7 @@ class LiveSession:
         # At the end of the stream nothing more will be heard than has been.
         self._sound.hear_until(max(min(needed_s, self._sound.end_s) - SETTLED_S, 0.0))
         frame_s = self._frame_s(frame)
-        if self._analysed_s < 0 or frame.time_s - self._analysed_s >= _OFTEN_S - _ROUNDING_S:
+        if self._analysed_s < 0 or frame.time_s - self._analysed_s >= _OFTEN_S - SAME_S:
             self._analysed_s = frame.time_s
             for change in self._changes.update():
                 self._plan.add(change)
@@ -270,5 +269,5 @@ class LiveSession:
             self._held.popleft()
         if context.frames == 1:
             return (frame,)
-        latest_s = frame.time_s + self.look_ahead_s + _ROUNDING_S
+        latest_s = frame.time_s + self.look_ahead_s + SAME_S
         return (*self._held, *(f for f in self._waiting if f.time_s <= latest_s))
