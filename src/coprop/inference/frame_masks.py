@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from coprop.errors import ModelOutputError
+from coprop.media.frame_images import Size
 from coprop.types import FrameMask
 from coprop.utils.brief import Brief
 from coprop.utils.checks import is_plain
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
 
 _MOST_CLASSES = 256  # label maps are 8-bit
 _SMALLEST_OBJECT = 1e-3  # share of the frame; smaller specks on a keyframe are not propagated
-
-Size = tuple[int, int]
-"""(height, width) in pixels."""
 
 
 def check_logits(logits: object, images: Tensor) -> None:
@@ -64,7 +62,7 @@ def check_logits(logits: object, images: Tensor) -> None:
 
 
 def as_probabilities(logits: Tensor) -> Tensor:
-    """(1, C, H, W) logits -> (1, K + 1, H, W) probabilities with background first."""
+    """(K, C, H, W) logits -> (K, max(C, 2), H, W) probabilities with background first."""
     if logits.shape[1] > 1:
         return logits.softmax(dim=1)
     sounding = logits.sigmoid()
