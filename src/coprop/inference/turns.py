@@ -41,7 +41,7 @@ MOST = MOST_KEYFRAMES
 
 FRAMES_HELD = 64
 """For each segment at once, of at most 1280 x 720 pixels; of larger frames fewer, by their pixels.
-Two seconds, which the default leaves between keyframes, at 30 frames a second."""
+Two seconds at 30 frames a second, twice what the default leaves between keyframes."""
 
 _HELD_PIXELS = 1280 * 720
 _ON_CUDA = 4
