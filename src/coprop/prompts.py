@@ -187,7 +187,9 @@ def _boxes(given: Any) -> tuple[Box, ...]:
     if hasattr(given, "tolist"):
         given = given.tolist()
     if not isinstance(given, (list, tuple)):
-        raise CoPropError(f"boxes must be a list of (left, top, right, bottom), got {shown(given)}")
+        raise CoPropError(
+            f"boxes must be a list of (left, top, right, bottom), got {shown(given)}."
+        )
     if len(given) == 4 and all(as_number(side) is not None for side in given):
         given = (given,)
     return tuple(_box(box) for box in given)

@@ -115,7 +115,7 @@ class AudioInsertPropagator(PretrainedModel):
         """The propagator of an official AOT file, or of one trained from it.
 
         A file without audio modules leaves these at their start, where they are silent: the
-        propagator is AOT until it is trained. Encoder, depth and widths come from the file.
+        propagator is AOT until it is trained. Encoder, depth and width come from the file.
 
         Args:
             path: the file, such as R50_AOTL_PRE_YTB_DAV.pth or a .safetensors.
