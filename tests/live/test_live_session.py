@@ -10,11 +10,12 @@ import torch
 from numpy.typing import NDArray
 
 from coprop import CoProp, CoPropError, FrameMask
+from coprop.context import AudioWindows
 from coprop.errors import AudioError, MediaError, ShapeError
 from coprop.keyframes.adapters import CallableSegmenter
 from coprop.keyframes.model import FrameContext
 from coprop.live.session import LiveSession
-from coprop.live.sound import KEPT_S
+from coprop.live.sound import KEPT_S, LiveSound
 from pipeline_samples import Recorder, Shifter, changes_at, clip_of, noise, positions, ramp
 
 RATE, FPS = 8000, 5
@@ -293,6 +294,20 @@ def test_the_propagator_hears_no_silence_that_is_none(look_ahead_s: float) -> No
     assert set(ends_s) >= set(range(6, 13))  # after the stream's end there is silence
     for i, end_s in ends_s.items():
         assert end_s == pytest.approx(i / FPS + min(look_ahead_s, 0.5), abs=0.02)
+
+
+@pytest.mark.parametrize("rate", [RATE, 16_000, 44_100])
+def test_after_the_end_there_is_silence_at_any_rate(rate: int) -> None:
+    sound = LiveSound(RATE)
+    windows = AudioWindows(sound, rate, 1.0)
+    sound.feed(noise(2.0, RATE).samples)
+    sound.hear_until(2.0)
+    sound.finish()
+    for each in (windows, AudioWindows(sound, 22_050, 1.0)):  # before the end, and after it
+        heard = each.centred(2.0)[0]
+        half = len(heard) // 2
+        assert (heard[half + 1 :] == 0).all()
+        assert heard[half - len(heard) // 100 : half].abs().mean() > 0.01
 
 
 def test_an_error_of_a_model_loses_no_mask() -> None:
