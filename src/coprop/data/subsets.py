@@ -8,9 +8,7 @@ import numpy as np
 
 from coprop.data.labelled import LabelledClip, LabelledDataset
 from coprop.errors import DatasetError
-from coprop.types import WindowDetector
-
-_ROUNDING_S = 1e-6  # times that differ by less are the same
+from coprop.types import SAME_S, WindowDetector
 
 
 class Subset:
@@ -124,5 +122,5 @@ def _key_frames(clip: LabelledClip, detector: WindowDetector | None) -> list[int
             return [int(i) for i in np.flatnonzero(points.flags & np.array(annotated))]
         starts_s = (0.0, *points.change_times_s)
     # As in the pipeline: the first frame at the change or after it.
-    first = {int(i) for i in np.searchsorted(times_s, np.array(starts_s) - _ROUNDING_S)}
+    first = {int(i) for i in np.searchsorted(times_s, np.array(starts_s) - SAME_S)}
     return sorted(i for i in first if i < len(times_s) and annotated[i])
