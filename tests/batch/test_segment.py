@@ -168,15 +168,18 @@ class TestErrors:
         assert "cannot be opened" in rows["error"][1]
         assert names(tmp_path / "out") == {"collection.json", content_id(clip)}
 
+    @pytest.mark.parametrize(
+        "error", [RuntimeError("out of memory"), FileNotFoundError("no names.txt")]
+    )
     def test_an_error_of_a_library_too(
-        self, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, error: Exception, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def fail(*_: object, **__: object) -> None:
-            raise RuntimeError("out of memory")
+            raise error
 
         monkeypatch.setattr("coprop.pipeline.CoProp.detect", fail)
         outcome = Segment(tmp_path, pipeline=pipeline).one(clip)
-        assert outcome.error == "RuntimeError: out of memory"
+        assert outcome.error == f"{type(error).__name__}: {error}"
 
     def test_models_and_disks_stop_all(
         self, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
