@@ -233,6 +233,17 @@ class TestIndex:
         write_index(segment.folder, [(Outcome.failure(Path("/copy"), "gone"), ())])
         assert [r["paths"] for r in _index(segment.out)] == [["/copy"], [str(clip)]]
 
+    @pytest.mark.parametrize("change", [{"paths": 3}, {"path": None}, {"folder": 3}, {"error": []}])
+    def test_a_damaged_row_is_told(self, change: dict[str, Any], tmp_path: Path) -> None:
+        segment = Segment(tmp_path, pipeline=without_drawing)
+        segment.open()
+        found = [(Outcome.failure(Path("/a.mp4"), "gone"), ())]
+        write_index(segment.folder, found)
+        (row,) = _index(tmp_path)
+        (tmp_path / "index.jsonl").write_text(json.dumps({**row, **change}) + "\n")
+        with pytest.raises(OutputError, match=r"line 1 is damaged: .* Remove it"):
+            write_index(segment.folder, found)
+
     def test_parquet_says_the_same(self, clip: Path, tmp_path: Path) -> None:
         pq = pytest.importorskip("pyarrow.parquet")
         segment = Segment(tmp_path / "out", pipeline=without_drawing)
