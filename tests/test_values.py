@@ -229,6 +229,13 @@ def test_metrics_of_arrays() -> None:
     for measure in (functional.jaccard, functional.f_measure, functional.frame_jaccard):
         expected = measure(torch.tensor(soft), torch.tensor(target))
         assert torch.equal(measure(soft, target), expected)  # type: ignore[arg-type]
+    expected = functional.jaccard(torch.tensor(soft), torch.tensor(target))
+    for form in (soft.astype(">f4"), soft.astype(np.longdouble), soft[:, ::-1][:, ::-1]):
+        assert torch.equal(functional.jaccard(form, target), expected)
+    assert torch.equal(functional.jaccard(soft[::-1], target[::-1]), expected)
+    labels = target.astype(np.uint16)
+    counts = functional.class_counts(labels, labels.astype(np.uint64), 2.0)
+    assert counts.intersection[1] == target.sum()
     with pytest.raises(CoPropError, match="array of numbers"):
         functional.jaccard("soft", target)  # type: ignore[arg-type]
 
