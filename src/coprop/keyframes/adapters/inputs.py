@@ -124,7 +124,8 @@ def _neighbours(
     """For each of ``length`` places along an axis its two neighbours, times their weights."""
     old = pixels.shape[axis]
     # Single precision, as there; the scale alone is of double precision.
-    place = ((torch.arange(length, dtype=torch.float64) + 0.5) * (old / length) - 0.5).float()
+    places = torch.arange(length, dtype=torch.float64, device="cpu")
+    place = ((places + 0.5) * (old / length) - 0.5).float()
     first = place.floor()
     share = place - first
     if clamp_weights:
