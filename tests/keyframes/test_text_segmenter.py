@@ -244,9 +244,12 @@ def test_a_model_that_is_none() -> None:
 def test_frames_that_are_none() -> None:
     with pytest.raises(CoPropError, match=r"frames \(K, 3, H, W\)"):
         TextSegmenter(Seer(), categories=("dog",))(FRAMES[0], SOUND)
+    for wrong in (FRAMES[0], FRAMES.numpy(), None):
+        with pytest.raises(CoPropError, match=r"frames must be a tensor \(K, 3, H, W\)"):
+            TextSegmenter(Seer()).find(wrong, [("dog",)])
 
 
-@pytest.mark.parametrize("words", ["dog", ["dog"], [("dog",)] * 2, [], [(3,)]])
+@pytest.mark.parametrize("words", ["dog", ["dog"], [("dog",)] * 2, [], [(3,)], 5, None])
 def test_words_that_are_none(words: Any) -> None:
     with pytest.raises(CoPropError, match="words"):
         TextSegmenter(Seer()).find(FRAMES, words)

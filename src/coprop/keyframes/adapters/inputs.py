@@ -51,8 +51,8 @@ _OPENCV_BITS = 11  # of OpenCV's fixed-point weights
 
 def check_size(size: Size | None) -> None:
     """Raise CoPropError unless a height and a width in pixels, or None."""
-    two = isinstance(size, (tuple, list)) and len(size) == 2
-    if size is None or (two and all(isinstance(side, int) and side >= 1 for side in size)):
+    sides = size if isinstance(size, (tuple, list)) and len(size) == 2 else ()
+    if size is None or (sides and all(type(side) is int and side >= 1 for side in sides)):
         return
     raise CoPropError(
         f"size must be a height and a width in pixels, such as (224, 224), got {size!r}."

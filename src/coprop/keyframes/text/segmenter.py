@@ -200,9 +200,10 @@ class TextSegmenter(TextGuided):
             CoPropError: not a list of words for each frame.
             ModelOutputError: the model returns anything else.
         """
-        if frames.ndim != 4 or frames.shape[1] != 3 or 0 in frames.shape:
-            raise ShapeError(f"frames must be (K, 3, H, W), got {tuple(frames.shape)}.")
-        if isinstance(words, str) or len(words) != len(frames):
+        tensor = isinstance(frames, Tensor)
+        if not tensor or frames.ndim != 4 or frames.shape[1] != 3 or 0 in frames.shape:
+            raise ShapeError(f"frames must be a tensor (K, 3, H, W), got {shown(frames)}.")
+        if not isinstance(words, (list, tuple)) or len(words) != len(frames):
             raise CoPropError(
                 f"words must be a list of words for each of {len(frames)} frames, got "
                 f"{shown(words)}."
