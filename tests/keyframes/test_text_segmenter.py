@@ -14,7 +14,8 @@ from coprop import ControlPoints, CoProp, CoPropError
 from coprop.context import FrameContext
 from coprop.encoders.yamnet import class_names
 from coprop.errors import ShapeError
-from coprop.keyframes.instance_scoring import InstanceScores, MotionAgreement
+from coprop.keyframes.instance_scoring import InstanceScores
+from coprop.keyframes.motion_agreement import MotionAgreement
 from coprop.keyframes.text import Instance, TextSegmenter, TextToMasks, audioset_phrases
 from coprop.keyframes.text.instances import alike, distinct
 from coprop.keyframes.text.phrases import phrase_of

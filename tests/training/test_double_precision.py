@@ -16,7 +16,7 @@ from coprop import Audio, ControlPointDetector, CoProp, Result
 from coprop.control_points import novelty
 from coprop.data.avsbench_object import MS3
 from coprop.encoders.yamnet import YAMNet
-from coprop.keyframes.instance_scoring import MotionAgreement
+from coprop.keyframes.motion_agreement import MotionAgreement
 from coprop.metrics import FMeasure, Jaccard, SemanticJaccard
 from coprop.training.losses import (
     binary_loss,

@@ -12,13 +12,9 @@ from torch import Tensor, nn
 
 from coprop.context import ALONE, FrameContext
 from coprop.errors import CoPropError, ShapeError
-from coprop.keyframes.instance_scoring import (
-    InstanceScorer,
-    MotionAgreement,
-    sounding_instances,
-    times_around,
-)
+from coprop.keyframes.instance_scoring import InstanceScorer, sounding_instances, times_around
 from coprop.keyframes.model import check_input
+from coprop.keyframes.motion_agreement import MotionAgreement
 from coprop.keyframes.text.families import load_text_to_masks
 from coprop.keyframes.text.instances import (
     Instance,
@@ -59,7 +55,7 @@ class TextSegmenter(TextGuided):
             keyframe those of a word are numbered from left to right.
         classes: words in the order of their labels, such as a dataset's; no others are looked for.
         instance_scorer: chooses, of the several things of a word, those that sound, such as
-            `coprop.keyframes.instance_scoring.MotionAgreement`; by default all of them do.
+            `coprop.keyframes.motion_agreement.MotionAgreement`; by default all of them do.
 
     Raises:
         CoPropError: a model that cannot be called, or words or phrases that are none.
