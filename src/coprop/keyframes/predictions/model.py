@@ -211,7 +211,7 @@ class PredictedFrame(Deaf):
 
 
 def found_values(sources: Sequence[Source]) -> Values:
-    """What the values of sources of one origin mean, from 32 predictions evenly among them.
+    """What the values of sources of one origin mean, from 32 to 63 evenly among them.
 
     Raises:
         PredictionError: they could mean several things.
