@@ -23,7 +23,7 @@ from coprop.silence import (
     silence_edges_s,
 )
 from coprop.types import SAME_S, AudioTrack, ControlPoints
-from coprop.utils.checks import array_of, check_function, number, whole
+from coprop.utils.checks import array_of, check_choice, check_function, number, whole
 from coprop.utils.paths import AnyPath
 from coprop.values.given_sound import GivenSound, as_track
 
@@ -205,8 +205,7 @@ class ControlPointDetector:
         """
         from coprop.control_points.rcpg import RCPGDetector  # most users need no language model
 
-        if on_failure not in ("raise", "novelty"):
-            raise CoPropError(f'on_failure must be "raise" or "novelty", got {on_failure!r}.')
+        check_choice("on_failure", on_failure, ("raise", "novelty"))
         return RCPGDetector(
             llm,
             steps=steps,
