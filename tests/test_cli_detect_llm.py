@@ -19,7 +19,7 @@ from coprop.cli import app
 from coprop.control_points import language_models
 from coprop.control_points.language_models.base import Dialogue
 from coprop.control_points.rcpg.trace import Trace
-from coprop.errors import LanguageModelError
+from coprop.errors import CoPropError, LanguageModelError
 from scripted_models import RATE, Scripted, Served, hears_levels, stepped
 from started import Started
 
@@ -443,6 +443,9 @@ def test_an_oracle_scores_one(sources: Path) -> None:
 
         return detect
 
+    for wrong in (0, 1.5, "3"):
+        with pytest.raises(CoPropError, match="limit must be a whole number, 1 or more"):
+            compare_detectors(clips, {}, limit=wrong)  # type: ignore[arg-type]
     comparison = compare_detectors(clips, {"oracle": shifted(0), "late": shifted(1)})
     table = {row.name: row for row in comparison.rows}
     assert comparison.changes > 0

@@ -183,7 +183,9 @@ def test_a_dataset_that_raises(clip: Path) -> None:
     assert "raises FileNotFoundError: No such file or directory; --debug" in result.stderr
 
 
-@pytest.mark.parametrize("content", ["def (", "1 / 0", "from torch import no_such_name"])
+@pytest.mark.parametrize(
+    "content", ["def (", "1 / 0", "from torch import no_such_name", "raise SystemExit(3)"]
+)
 def test_a_module_that_cannot_be_imported(clip: Path, content: str) -> None:
     (clip.parent / "my_broken_models.py").write_text(content)
     result = run(clip, "--model", "my_broken_models:build")

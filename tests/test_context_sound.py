@@ -68,6 +68,17 @@ def test_windows_within_a_segment_hear_nothing_else(
     assert heard[0] >= 0  # zeros come behind
 
 
+def test_a_track_that_gives_what_it_holds_is_left_as_it_is() -> None:
+    class Holder(Audio):
+        def read(self, start: int, stop: int) -> np.ndarray:
+            return held[start:stop]
+
+    held = ramp(3.0).samples.copy()
+    windows = AudioWindows(Holder(held, RATE), RATE, 1.0)
+    assert (windows.within(1.5, Segment(1.4, 1.6))[:, round(0.2 * RATE) :] == 0).all()
+    np.testing.assert_array_equal(held, ramp(3.0).samples)
+
+
 def test_a_window_that_lies_inside_its_segment_stays_centred() -> None:
     windows = AudioWindows(ramp(10.0), RATE, 1.0)
     within = windows.within(4.0, Segment(2.0, 8.0))

@@ -8,21 +8,38 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from coprop import AudioInsertPropagator, CoProp, KeyframeSegmenter
+from coprop import Audio, AudioInsertPropagator, CoProp, KeyframeSegmenter
+from coprop.control_points.novelty import default_networks, novelty_scores
+from coprop.data.labelled import FrameTruth, LabelledClip
+from coprop.encoders.log_mel import log_mel
+from coprop.encoders.released import WEIGHTS
 from coprop.encoders.sound_effects import SoundEffectsEncoder
+from coprop.encoders.yamnet import YAMNet
+from coprop.evaluation.methods import Prediction
+from coprop.evaluation.scores import ScoreOptions, score
+from coprop.evaluation.summary import summarise
+from coprop.keyframes.adapters.cavp import spectrogram
+from coprop.keyframes.adapters.inputs import resize_frames
 from coprop.keyframes.audio_queried import AudioQueriedConfig
 from coprop.keyframes.segmenter import SegmenterConfig
+from coprop.metrics import functional
 from coprop.propagation import PropagatorConfig
+from coprop.types import FrameMask
 from pipeline_samples import changes_at, clip_of, noise
 
 QUERIED = AudioQueriedConfig(
     visual="resnet18", width=32, heads=2, encoder_layers=1, decoder_layers=1
 )
 META = torch.device("meta")
+PICTURES = torch.rand(2, 3, 50, 60, generator=torch.Generator().manual_seed(0))
+SAMPLES = torch.rand(2, 20_000, generator=torch.Generator().manual_seed(1)) - 0.5
+SOUND = Audio(SAMPLES[0].numpy(), 16_000)
+FOLDER = WEIGHTS / "keyframe_segmenter"
 
 
 @pytest.mark.parametrize("architecture", ["grounded", "audio_queried"])
@@ -62,6 +79,48 @@ def test_construction_follows_the_device_in_force() -> None:
     with torch.device("meta"):
         model = KeyframeSegmenter(SegmenterConfig("grounded"))
     assert {tensor.device.type for tensor in (*model.parameters(), *model.buffers())} == {"meta"}
+
+
+def novelty() -> Tensor:
+    default_networks.cache_clear()
+    return torch.from_numpy(novelty_scores(SOUND))
+
+
+def evaluated() -> Tensor:
+    labels = np.eye(8, dtype=np.uint8)
+    truth = FrameTruth(labels, np.stack([labels > 0, labels < 1])[:, ::-1], np.array([True, False]))
+    clip = LabelledClip("a", [], SOUND, [truth], ())
+    mask = FrameMask(
+        0, 0.0, labels, np.stack([1.0 - labels, labels], dtype=np.float32), (0, 1), True
+    )
+    found = score(Prediction(iter([mask])), clip, ScoreOptions(frames_per_batch=2), 2)
+    figures = summarise([found], ScoreOptions(frames_per_batch=2), 2)["all frames"]
+    return torch.from_numpy(np.array([value for value in figures.values() if value is not None]))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: functional.f_measure(PICTURES[:, 0], PICTURES[:, 1] > 0.5),
+        lambda: functional.near_changes([False, True, False], 1),
+        lambda: (
+            functional.binary_class_counts(PICTURES[:, 0].numpy(), [[[0] * 60] * 50] * 2).predicted
+        ),
+        lambda: resize_frames(PICTURES, (20, 30), "opencv"),
+        lambda: log_mel(SAMPLES),
+        lambda: spectrogram(SAMPLES),
+        lambda: YAMNet.from_pretrained().scores(SAMPLES),
+        lambda: KeyframeSegmenter.from_pretrained(FOLDER)(PICTURES, SAMPLES),
+        novelty,
+        evaluated,
+    ],
+)
+def test_what_is_on_the_cpu_stays_there_whatever_device_is_in_force(call: Any) -> None:
+    expected = call()
+    with torch.device("meta"):
+        found = call()
+    default_networks.cache_clear()
+    assert torch.equal(found, expected)
 
 
 class _GivenError(Exception):

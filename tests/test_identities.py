@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 from typing import Any
 
@@ -60,6 +61,19 @@ def test_what_is_elsewhere_or_looks_otherwise_is_another() -> None:
     frames = np.asarray(same.frames).copy()
     frames[EACH:] = 255 - frames[EACH:]
     assert numbers(replace(same, frames=frames)) == [1, 2]
+
+
+def test_memory_does_not_grow_with_segments() -> None:
+    def peak(result: Result) -> int:
+        tracemalloc.start()
+        assert numbers(result) == [1] * len(result.segments)
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return most
+
+    few, many = made("AA"), made("A" * 20)
+    numbers(few)  # what is loaded once
+    assert peak(many) < 2 * peak(few)
 
 
 def test_two_labels_of_a_segment_are_never_one() -> None:

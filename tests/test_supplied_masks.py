@@ -56,6 +56,18 @@ def test_it_is_carried_to_the_end_of_its_segment() -> None:
         assert np.array_equal(result.labels[i], np.roll(square(), i - 10, axis=1))
 
 
+def test_a_propagator_gets_it_at_the_size_of_its_frames() -> None:
+    """Frames beyond the working edge are shown reduced; the labels stay the user's own."""
+    propagator = Shifter()
+    pipeline = pipeline_of(propagator=propagator)
+    pipeline.working_edge = 8
+    result = run(pipeline, Prompt(0.0, square()), count=4)
+    ((frame, _, mask),) = propagator.starts
+    assert mask.shape[-2:] == frame.shape[-2:] == (6, 8)
+    assert np.array_equal(result.labels[0], square())
+    assert all(labels.any() for labels in result.labels)
+
+
 def test_a_correction_is_a_run_with_the_same_prompts(tmp_path: Path) -> None:
     prompts = [Prompt(3.5, square(2)), Prompt(1.9, square()), Prompt(2.4, square(3))]
     pipeline = pipeline_of(propagator=small_propagator())

@@ -229,11 +229,12 @@ def test_what_it_cannot_do_is_said(world: World) -> None:
         for value in (0, -1, float("nan"), "2", None):
             with pytest.raises(CoPropError, match=re.escape("anchor_s must be a number")):
                 tracks_first(world.pipeline, clip, points, anchor_s=value)  # type: ignore[arg-type]
-    with (
-        Clip(iter(clip_of(8)), sound, fps=FPS) as once,
-        pytest.raises(CoPropError, match="can be gone through once"),
-    ):
-        tracks_first(world.pipeline, once, points)
+    for part in ({}, {"start_s": 0.25}):
+        with (
+            Clip(iter(clip_of(8)), sound, fps=FPS, **part) as once,
+            pytest.raises(CoPropError, match="can be gone through once"),
+        ):
+            tracks_first(world.pipeline, once, points)
 
 
 def test_candidates_of_one_place_are_one(default: KeyframeSegmenter) -> None:

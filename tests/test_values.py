@@ -210,12 +210,32 @@ def test_binary_masks() -> None:
         as_mask("mask")
 
 
+@pytest.mark.parametrize(
+    "value", [10**5000, Fraction(1, 10**5000), Decimal("sNaN")], ids=["whole", "ratio", "none"]
+)
+def test_numbers_that_cannot_be_written_out(value: Any) -> None:
+    with pytest.raises(AudioError, match=r"sample_rate must be .* got \w+"):
+        Audio(np.zeros(9, dtype=np.float32), value)
+
+
+def test_arrays_are_no_choice() -> None:
+    with pytest.raises(CoPropError, match=r"protocol must be one of .*, got ndarray int64"):
+        functional.jaccard(np.ones((1, 2, 2)), np.ones((1, 2, 2), bool), protocol=np.arange(2))  # type: ignore[arg-type]
+
+
 def test_metrics_of_arrays() -> None:
     rng = np.random.default_rng(0)
     soft, target = rng.random((2, 4, 4)).astype(np.float32), rng.random((2, 4, 4)) > 0.5
     for measure in (functional.jaccard, functional.f_measure, functional.frame_jaccard):
         expected = measure(torch.tensor(soft), torch.tensor(target))
         assert torch.equal(measure(soft, target), expected)  # type: ignore[arg-type]
+    expected = functional.jaccard(torch.tensor(soft), torch.tensor(target))
+    for form in (soft.astype(">f4"), soft.astype(np.longdouble), soft[:, ::-1][:, ::-1]):
+        assert torch.equal(functional.jaccard(form, target), expected)
+    assert torch.equal(functional.jaccard(soft[::-1], target[::-1]), expected)
+    labels = target.astype(np.uint16)
+    counts = functional.class_counts(labels, labels.astype(np.uint64), 2.0)
+    assert counts.intersection[1] == target.sum()
     with pytest.raises(CoPropError, match="array of numbers"):
         functional.jaccard("soft", target)  # type: ignore[arg-type]
 

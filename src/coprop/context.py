@@ -130,8 +130,8 @@ class AudioWindows:
         latest = max(segment.end_s - half, segment.start_s + half)
         window = self._cut(min(max(time_s, segment.start_s + half), latest))
         beyond = round((segment.end_s - segment.start_s) * self._rate)
-        window[:, beyond:] = 0
-        return window
+        silent = torch.arange(self._length) >= beyond
+        return window.masked_fill(silent, 0)  # a copy: a track may give what it holds itself
 
     def whole(self, time_s: float, segment: Segment) -> Tensor:
         """(1, samples): a segment's sound, of any length from one sample to 10 s.

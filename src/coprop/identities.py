@@ -6,13 +6,15 @@ first dog, nobody asked. Here it is told afterwards, by label, place and colours
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from coprop.media.painting import labels_in
 from coprop.result import Result, check_result
+from coprop.types import SAME_S
 from coprop.utils.checks import number
 
 OVERLAP = 0.2
@@ -22,7 +24,6 @@ ALIKE = 0.5
 """Intersection of their histograms of colours, each of sum 1."""
 
 _BINS = 4  # of each of red, green and blue
-_SAME_S = 1e-6
 
 
 @dataclass(eq=False)
@@ -102,18 +103,24 @@ def identities(
     return tuple(told)
 
 
-def _by_segment(result: Result) -> list[dict[int, _Seen]]:
-    """What is seen in each segment, by label."""
+def _by_segment(result: Result) -> Iterator[dict[int, _Seen]]:
+    """Yields what is seen in each segment, by label, when it has been gone through.
+
+    So masks of the identities alone are held, however long the video is.
+    """
     starts = [segment.start_s for segment in result.segments]
-    found: list[dict[int, _Seen]] = [{} for _ in starts]
+    found: dict[int, _Seen] = {}
+    begun = 0  # segments
     with result.clip() as clip:
         for frame, mask in result.pairs(clip):
-            at = int(np.searchsorted(starts, mask.time_s + _SAME_S, side="right")) - 1
-            if at < 0:
-                continue
-            for label in np.unique(mask.labels).tolist():
-                if label:
-                    where = mask.labels == label
-                    seen = found[at].setdefault(label, _Seen(label, where, where))
-                    seen.add(frame.image, where)
-    return found
+            while begun < len(starts) and mask.time_s + SAME_S >= starts[begun]:
+                if begun:
+                    yield found
+                found, begun = {}, begun + 1
+            for label in labels_in(mask.labels) if begun else ():
+                where = mask.labels == label
+                seen = found.setdefault(label, _Seen(label, where, where))
+                seen.add(frame.image, where)
+    if begun:
+        yield found
+    yield from ({} for _ in starts[begun:])

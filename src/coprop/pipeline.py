@@ -298,17 +298,15 @@ class CoProp(Further, NamedPipeline):
             MediaError, AudioError, ShapeError: input that cannot be used.
             ModelOutputError: a wrapped model broke its contract.
         """
-        waiting = Prompts(prompts)
         if isinstance(frames, Iterator):
             frames = list(frames)  # the result is saved from them
-        tracks: dict[str, Any] = {"video_track": video_track, "audio_track": audio_track}
-        tracks |= {"start_s": start_s, "end_s": end_s}
-        with Clip(frames, audio, fps=fps, **tracks, progress=progress) as clip:
-            points = self.detect(clip.audio)
-            tracking = self.track(clip, points, prompts=waiting, progress=progress)
-            with closing(tracking) as tracked:
-                masks = tuple(self._kept(mask, keep_probabilities) for _, mask in tracked)
-        return Result(masks, points, tuple(tracked.segments), frames, audio, fps, **tracks)
+        given: dict[str, Any] = {"fps": fps, "video_track": video_track, "audio_track": audio_track}
+        given |= {"start_s": start_s, "end_s": end_s}
+        with closing(
+            self.stream(frames, audio, **given, prompts=prompts, progress=progress)
+        ) as stream:
+            masks = tuple(self._kept(mask, keep_probabilities) for mask in stream)
+        return Result(masks, stream.control_points, stream.segments, frames, audio, **given)
 
     def stream(
         self,

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coprop.errors import CoPropError, ShapeError
+from coprop.types import SAME_S
 from coprop.utils.brief import Brief
 from coprop.utils.checks import array_of, as_number, number, sealed, shown, whole
 
@@ -21,7 +22,6 @@ where the box ends, so that (0, 0, width, height) is the whole frame."""
 FOUND = 0.1
 """Share of a box that the keyframe model has to mask in it; of less, all of the box is taken."""
 
-_SAME_S = 1e-6  # times that differ by less, by rounding, are the same
 _WHITE = 255  # of masks of two values, as image files hold them
 
 
@@ -103,7 +103,7 @@ class Prompts:
         Raises:
             CoPropError: there are some, and nothing is heard.
         """
-        count = sum(prompt.time_s <= time_s + _SAME_S for prompt in self._waiting)
+        count = sum(prompt.time_s <= time_s + SAME_S for prompt in self._waiting)
         due, self._waiting = tuple(self._waiting[:count]), self._waiting[count:]
         if due and not heard:
             raise CoPropError(
@@ -119,7 +119,7 @@ class Prompts:
         Raises:
             CoPropError: there are some.
         """
-        if self._waiting and self._waiting[0].time_s < start_s - _SAME_S:
+        if self._waiting and self._waiting[0].time_s < start_s - SAME_S:
             raise CoPropError(
                 f"the prompt at {self._waiting[0].time_s:.3f} s is before the part of the video "
                 f"that is wanted, from {start_s:g} s on; times are the video's."
@@ -187,7 +187,9 @@ def _boxes(given: Any) -> tuple[Box, ...]:
     if hasattr(given, "tolist"):
         given = given.tolist()
     if not isinstance(given, (list, tuple)):
-        raise CoPropError(f"boxes must be a list of (left, top, right, bottom), got {shown(given)}")
+        raise CoPropError(
+            f"boxes must be a list of (left, top, right, bottom), got {shown(given)}."
+        )
     if len(given) == 4 and all(as_number(side) is not None for side in given):
         given = (given,)
     return tuple(_box(box) for box in given)

@@ -17,7 +17,7 @@ from coprop.media.clip import AudioSource, Clip, ClipSource
 from coprop.media.overlap import Behind
 from coprop.media.painting import labels_in
 from coprop.results.saved_result import heads_of, masks_folder, read_result
-from coprop.types import ControlPoints, FrameMask, Progress, Segment
+from coprop.types import SAME_S, ControlPoints, FrameMask, Progress, Segment
 from coprop.utils.brief import counted
 from coprop.utils.checks import sealed, shown
 from coprop.utils.paths import AnyPath, as_path
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from coprop.media.reader import Frame
 
 SCHEMA = 2
-
-_SAME_S = 1e-6  # result.json has times to a microsecond
 
 
 @dataclass
@@ -280,7 +278,7 @@ def check_pair(frame: Frame, mask: FrameMask, video: str) -> None:
         MediaError: it is of another.
     """
     height, width = mask.labels.shape
-    same_time = abs(frame.time_s - mask.time_s) <= _SAME_S
+    same_time = abs(frame.time_s - mask.time_s) <= SAME_S
     if frame.image.shape[:2] != mask.labels.shape or not same_time:
         raise MediaError(
             f"the mask of frame {mask.index} is {width} x {height} at {mask.time_s:.6f} s, but in "

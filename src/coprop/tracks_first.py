@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from coprop.pipeline import CoProp
 
 ANCHOR_S = 2.0
-"""Seconds between the frames that are looked at: as between the default's keyframes."""
+"""Seconds between the frames that are looked at, twice what the default has between keyframes."""
 
 _MOST_TRACKS = 10  # of a frame: as many as the propagator follows as one group
 _LEAST = 1e-4  # probability: its odds are finite
@@ -121,7 +121,7 @@ class HeldMask:
         """A frame's mask of tracks, whose channels after the background's have these numbers."""
         height, width = mask.labels.shape
         size, data = bounded_size(height, width, _HELD_EDGE), b""
-        if mask.probabilities is not None and ids:
+        if ids and mask.probabilities is not None:  # asked for last: they are made then
             soft = _resized(mask.probabilities, size)
             data = zlib.compress(np.rint(soft * _LEVELS).astype(np.uint8).tobytes(), 1)
         return cls(mask.time_s, ids, size, data, mask.is_keyframe)
@@ -320,6 +320,7 @@ def _resized(soft: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.flo
 
 def _once_only(frames: object) -> bool:
     """Whether frames, or the pictures that they are made of, can be gone through but once."""
+    frames = getattr(frames, "source", frames)  # of which they are a part
     inner = getattr(frames, "pictures", getattr(frames, "frames", frames))
     return isinstance(frames, Iterator) or isinstance(inner, Iterator)
 

@@ -38,7 +38,8 @@ from coprop.values.categories import (
 from coprop.values.masks import FrameMask as FrameMask
 from coprop.values.mixdown import to_mono
 
-_SAME_S = 1e-6  # times that differ by less, by rounding, are the same
+SAME_S = 1e-6
+"""Seconds; times that differ by less, by rounding, are the same. result.json has microseconds."""
 
 HIGHEST_RATE = 10_000_000
 """Hz. FFmpeg counts in 32 bits; no sound is recorded so, and its windows would fill the memory."""
@@ -284,7 +285,7 @@ class ControlPoints(Sealed):
             raise CoPropError("the first flag must be set: the beginning is a control point.")
         if not np.all(np.isfinite(times)):
             raise CoPropError("times_s must be finite seconds, got NaN or infinite ones.")
-        if abs(times[0]) > _SAME_S:
+        if abs(times[0]) > SAME_S:
             raise CoPropError(
                 f"times_s must begin at 0, where the audio does, got {times[0]:g} s; put a 0 "
                 "first, with the score 1 and the flag set."
@@ -352,7 +353,7 @@ class ControlPoints(Sealed):
         return tuple(map(Category, words, known))
 
     def _span_at(self, time_s: float) -> int:
-        begun = int(np.searchsorted(self.times_s[self.flags], time_s + _SAME_S, side="right"))
+        begun = int(np.searchsorted(self.times_s[self.flags], time_s + SAME_S, side="right"))
         return max(begun - 1, 0)
 
     def spans(self, end_s: float) -> tuple[Segment, ...]:

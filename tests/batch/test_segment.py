@@ -168,15 +168,18 @@ class TestErrors:
         assert "cannot be opened" in rows["error"][1]
         assert names(tmp_path / "out") == {"collection.json", content_id(clip)}
 
+    @pytest.mark.parametrize(
+        "error", [RuntimeError("out of memory"), FileNotFoundError("no names.txt")]
+    )
     def test_an_error_of_a_library_too(
-        self, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, error: Exception, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def fail(*_: object, **__: object) -> None:
-            raise RuntimeError("out of memory")
+            raise error
 
         monkeypatch.setattr("coprop.pipeline.CoProp.detect", fail)
         outcome = Segment(tmp_path, pipeline=pipeline).one(clip)
-        assert outcome.error == "RuntimeError: out of memory"
+        assert outcome.error == f"{type(error).__name__}: {error}"
 
     def test_models_and_disks_stop_all(
         self, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -229,6 +232,17 @@ class TestIndex:
         assert (row["status"], row["paths"]) == ("done", sorted([str(clip), "/copy"]))
         write_index(segment.folder, [(Outcome.failure(Path("/copy"), "gone"), ())])
         assert [r["paths"] for r in _index(segment.out)] == [["/copy"], [str(clip)]]
+
+    @pytest.mark.parametrize("change", [{"paths": 3}, {"path": None}, {"folder": 3}, {"error": []}])
+    def test_a_damaged_row_is_told(self, change: dict[str, Any], tmp_path: Path) -> None:
+        segment = Segment(tmp_path, pipeline=without_drawing)
+        segment.open()
+        found = [(Outcome.failure(Path("/a.mp4"), "gone"), ())]
+        write_index(segment.folder, found)
+        (row,) = _index(tmp_path)
+        (tmp_path / "index.jsonl").write_text(json.dumps({**row, **change}) + "\n")
+        with pytest.raises(OutputError, match=r"line 1 is damaged: .* Remove it"):
+            write_index(segment.folder, found)
 
     def test_parquet_says_the_same(self, clip: Path, tmp_path: Path) -> None:
         pq = pytest.importorskip("pyarrow.parquet")

@@ -139,6 +139,7 @@ def test_other_propagators_are_refused() -> None:
         (["--threads", "0"], "--threads"),
         (["--objects", "2"], "goes with --peer"),
         (["--checkpoint", "x.pth"], "goes with --peer"),
+        (["--peer", "edgetam", "--checkpoint", "x.pth"], "for a checkout of AOT"),
         (["x.mp4", "--size", "64x48"], "no VIDEO is given"),
         (["--peer", "edgetam", "--device", "meta"], "on the CPU"),
         (["--peer", "edgetam", "x.mp4"], "frames are made"),

@@ -169,8 +169,9 @@ def test_wrong_numbers_of_answers(tmp_path: Path) -> None:
 
     with pytest.raises(LanguageModelError, match="gave 1 answers to 2 dialogues"):
         words(CachedModel(Forgetful(echo), tmp_path), "a", "b")
-    with pytest.raises(CoPropError, match="batch_size must be at least 1"):
-        CachedModel(Scripted(echo), tmp_path, batch_size=0)
+    for wrong in (0, 1.5, "8", None):
+        with pytest.raises(CoPropError, match="batch_size must be at least 1"):
+            CachedModel(Scripted(echo), tmp_path, batch_size=wrong)  # type: ignore[arg-type]
 
 
 def test_several_threads_and_models_on_one_folder(tmp_path: Path) -> None:

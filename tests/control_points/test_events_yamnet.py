@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -79,6 +80,10 @@ class TestWords:
 
     def test_own_words_are_sources_of_their_own(self) -> None:
         assert vocabulary(["Bark", "Yip"]).sources == ("Bark", "Yip")
+
+    def test_words_in_an_array(self) -> None:
+        words: Any = np.array(["Dog", "violin"])
+        assert ControlPointDetector.events(words=words).words == ("Dog", "violin")
 
     def test_avss(self) -> None:
         assert len(AVSS) == len(set(AVSS)) == 70

@@ -464,6 +464,13 @@ class TestTrace:
             Trace.load(tmp_path / "trace.json")
 
 
+def test_a_model_that_does_not_tell_how_long_it_hears() -> None:
+    llm = Scripted(hears_levels)
+    llm.max_audio_s = "30"  # type: ignore[assignment]
+    with pytest.raises(CoPropError, match=r"max_audio_s of Scripted must be .* got '30'"):
+        ControlPointDetector.rcpg(llm)
+
+
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
@@ -477,6 +484,7 @@ class TestTrace:
         ({"retries": -1}, "retries must be at least 0"),
         ({"batch_size": 0}, "batch_size must be at least 1"),
         ({"on_failure": "guess"}, "on_failure must be"),
+        ({"on_failure": np.array(["raise", "novelty"])}, "on_failure must be"),
     ],
 )
 def test_bad_parameters_are_named(parameters: dict[str, object], message: str) -> None:

@@ -557,7 +557,11 @@ def test_other_processors_and_models(model: TransformersModel, folder: Path) -> 
 
 @pytest.mark.parametrize(
     "options",
-    [{"max_new_tokens": 0}, {"batch_size": 0}, {"max_audio_s": 0.0}, {"max_audio_s": np.nan}],
+    [
+        *({"max_new_tokens": value} for value in (0, 1.5, "9")),
+        *({"batch_size": value} for value in (0, None)),
+        *({"max_audio_s": value} for value in (0.0, np.nan, "30")),
+    ],
 )
 def test_other_options_are_refused(folder: Path, options: dict[str, Any]) -> None:
     with pytest.raises(LanguageModelError, match=next(iter(options))):

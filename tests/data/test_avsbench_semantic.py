@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import avsbench_folders as folders
 import numpy as np
@@ -111,8 +112,8 @@ def test_flags_by_hand(avss: Path, tmp_path: Path) -> None:
     assert dataset[2].categories == ("class 5", "class 31", "class 70")
 
 
-@pytest.mark.parametrize("labels", [("v3",), (), "v2"])
-def test_unknown_labels(avss: Path, labels: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("labels", [("v3",), (), "v2", None, 5, [["v2"]]])
+def test_unknown_labels(avss: Path, labels: Any) -> None:
     with pytest.raises(DatasetError, match=r"labels must be one or more of \('v1s', 'v1m', 'v2'\)"):
         AVSS(avss, labels=labels)
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -109,10 +111,14 @@ class TestFlags:
             ShapeError, match=r"label map 1 is \(4, 4\), the one before it \(4, 5\)"
         ):
             key_frame_flags([good, good[:, 1:]])
-        for options in ({"min_area": -0.1}, {"min_overlap": 1.5}, {"min_area": float("nan")}):
-            (name,) = options
-            with pytest.raises(DatasetError, match=f"{name} is a share and must lie in"):
-                key_frame_flags([good], **options)
+        with pytest.raises(ShapeError, match=r"label map 0 is float32"):
+            key_frame_flags([torch.zeros(4, 4, dtype=torch.bfloat16)])
+        for name, value in (
+            *(("min_area", x) for x in (-0.1, float("nan"), "0", None)),
+            *(("min_overlap", x) for x in (1.5, [1])),
+        ):
+            with pytest.raises(DatasetError, match=rf"{name} must be a share, in \[0, 1\]"):
+                key_frame_flags([good], **{name: value})
 
 
 class TestTimes:
@@ -137,14 +143,15 @@ class TestTimes:
             ([1, 2], r"0 or 1, got \[1, 2\]"),
             ([0, 1], "the first flag must be 1"),
             ([[1], [1, 0]], "a list of 0 and 1"),
+            (torch.ones(2, dtype=torch.bfloat16), "a list of 0 and 1"),
         ],
     )
     def test_bad_flags(self, flags: list[object], message: str) -> None:
         with pytest.raises(DatasetError, match=message):
             control_points_from_flags(flags, 5.0)
 
-    @pytest.mark.parametrize("duration_s", [0.0, -1.0, float("inf"), float("nan")])
-    def test_bad_duration(self, duration_s: float) -> None:
+    @pytest.mark.parametrize("duration_s", [0.0, -1.0, float("inf"), float("nan"), "5", None])
+    def test_bad_duration(self, duration_s: Any) -> None:
         with pytest.raises(DatasetError, match="duration_s must be a positive number"):
             control_points_from_flags([1, 0], duration_s)
 
@@ -198,6 +205,8 @@ class TestFiles:
     def test_bad_flags_leave_no_file(self, tmp_path: Path) -> None:
         with pytest.raises(DatasetError, match="clip 'a': the first flag must be 1"):
             write_control_points(tmp_path / "flags.jsonl", {"a": [0, 1]})
+        with pytest.raises(DatasetError, match="named by text, got 5"):
+            write_control_points(tmp_path / "flags.jsonl", {5: [1, 0]})  # type: ignore[dict-item]
         assert not list(tmp_path.iterdir())
         with pytest.raises(OutputError, match="cannot write"):
             write_control_points(tmp_path / "none" / "flags.jsonl", {"a": [1]})

@@ -14,7 +14,7 @@ from coprop.data.avsbench_object import MS3, S4
 from coprop.data.avsbench_semantic import AVSS
 from coprop.data.control_point_labels import write_control_points
 from coprop.data.labelled import FrameTruth, LabelledClip, LabelledDataset
-from coprop.data.subsets import key_frames, moc, subset
+from coprop.data.subsets import Subset, key_frames, moc
 from coprop.errors import DatasetError
 from coprop.media.reader import Frame
 from coprop.types import Audio, AudioTrack
@@ -118,10 +118,10 @@ class TestMoc:
 class TestSubset:
     def test_order_and_name(self, tmp_path: Path) -> None:
         dataset = AVSS(folders.build_avss(tmp_path))
-        part = subset(dataset, [2, 0], "a few")
+        part = Subset(dataset, [2, 0], "a few")
         assert (part.name, part.num_classes, len(part)) == ("a few", 71, 2)
         assert [clip.name for clip in part] == ["test_v2", "test_v1s"]
-        assert [clip.name for clip in subset(part, range(1), "one")] == ["test_v2"]
+        assert [clip.name for clip in Subset(part, range(1), "one")] == ["test_v2"]
 
     @pytest.mark.parametrize(
         ("indices", "shown"), [([3], r"\[3\]"), ([-1], r"\[-1\]"), ([], "none")]
@@ -129,4 +129,7 @@ class TestSubset:
     def test_bad_indices(self, tmp_path: Path, indices: list[int], shown: str) -> None:
         dataset = AVSS(folders.build_avss(tmp_path))
         with pytest.raises(DatasetError, match=f"AVSS test needs .* from 0 to 2, got {shown}"):
-            subset(dataset, indices, "part")
+            Subset(dataset, indices, "part")
+        for wrong in ([1.5], ["a"], None, 1):
+            with pytest.raises(DatasetError, match="indices must be whole numbers, got"):
+                Subset(dataset, wrong, "part")  # type: ignore[arg-type]

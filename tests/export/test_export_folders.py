@@ -126,6 +126,45 @@ class TestReplacing:
                 result().export("youtube-vos", path, force=True)
         assert sorted(tmp_path.rglob("*")) == before
 
+    def test_folders_beside_it_are_left_alone(self, tmp_path: Path) -> None:
+        for name in ("made.old", "made.part"):
+            (tmp_path / name).mkdir()
+            (tmp_path / name / "mine").write_text("")
+        result().export("davis", tmp_path / "made")
+        result().export("davis", tmp_path / "made", force=True)
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["made", "made.old", "made.part"]
+        assert (tmp_path / "made.old" / "mine").exists()
+
+    @pytest.mark.parametrize("killed", [False, True])
+    def test_stopped_while_one_takes_the_others_place(
+        self, killed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        result().export("davis", tmp_path / "made")
+        before = sorted(tmp_path.rglob("*"))
+        if killed:  # after the earlier one was put aside
+            (tmp_path / "made").rename(tmp_path / ".made.old")
+        rename = Path.rename
+
+        def stopped(self: Path, target: Path) -> Path:
+            if self.name.endswith(".part"):
+                raise KeyboardInterrupt
+            return rename(self, target)
+
+        monkeypatch.setattr(Path, "rename", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            result().export("davis", tmp_path / "made", force=True)
+        assert sorted(tmp_path.rglob("*")) == before
+
+    @pytest.mark.parametrize("path", [".", "..", "made/.."])
+    def test_a_folder_without_a_name(
+        self, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "empty").mkdir()
+        monkeypatch.chdir(tmp_path / "empty")
+        with pytest.raises(OutputError, match="give a folder in it"):
+            result().export("davis", path)
+        assert not list(tmp_path.glob("*/*"))
+
     def test_more_objects_than_eight_bits_count(self, tmp_path: Path) -> None:
         made = result()
         segments = tuple(Segment(i, i + 1.0, (Category(f"sound {i}", 1.0),)) for i in range(256))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -13,9 +14,12 @@ import pytest
 from export_samples import PTS, RATE, SILENT, SIZE, TIME_BASE, iou, masks, picture, result
 from numpy.typing import NDArray
 
+from coprop import CoProp
 from coprop.errors import OutputError
 from coprop.export.gate import gated, seen_spans
 from coprop.results.saved_result import Head
+from pipeline_samples import Recorder, Shifter, changes_at
+from small_clips import write_clip
 
 TIMES = [pts * TIME_BASE for pts in PTS]
 EVEN = (48, 80)
@@ -222,3 +226,18 @@ def test_nothing_is_left_of_a_video_that_failed(
     with pytest.raises(KeyboardInterrupt):
         result().export("muted", tmp_path / "muted.mp4")
     assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("target", "name"), [("muted", "a.mp4"), ("cutout-prores", "a.mov")])
+def test_a_part_begins_with_itself(tmp_path: Path, target: str, name: str) -> None:
+    """Of 1 to 2.6 s something is masked from 2 s on: it is heard from 1 s on."""
+    pipeline = CoProp.wrap(Recorder(), propagator=Shifter(), detector=changes_at(), namer=None)
+    whole = pipeline(write_clip(tmp_path / "clip.mp4", frames=20), start_s=1.0, end_s=2.6)
+    late = tuple(
+        replace(mask, labels=mask.labels * np.uint8(mask.time_s >= 2)) for mask in whole.masks
+    )
+    replace(whole, masks=late).export(target, tmp_path / name)
+    assert times(tmp_path / name) == [Fraction(i, 5) for i in range(8)]
+    samples, rate = heard(tmp_path / name)
+    assert np.abs(samples[: round(0.95 * rate)]).max() < 0.02
+    assert np.abs(samples[round(1.05 * rate) : round(1.5 * rate)]).mean() > 0.1

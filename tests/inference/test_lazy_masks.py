@@ -76,6 +76,15 @@ def test_labels_are_those_of_the_probabilities(model: object, working_edge: int)
         np.testing.assert_array_equal(mask.labels, classes[soft.argmax(axis=0)])
 
 
+def test_threads_may_ask_at_once() -> None:
+    """One that finds nothing, and asks only when another has made them, gets those."""
+    soft = np.full((2, 2, 2), 0.5, np.float32)
+    mask = FrameMask(0, 0.0, np.zeros((2, 2), np.uint8), None, (0, 1), True)
+    lazy = mask.with_probabilities_by(lambda: soft)
+    made = lazy.probabilities
+    assert lazy.__getattr__("probabilities") is made  # what Python calls in the slower thread
+
+
 def test_probabilities_are_made_once_and_when_asked_for() -> None:
     made: list[int] = []
 

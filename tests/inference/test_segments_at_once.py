@@ -24,6 +24,7 @@ from coprop.keyframes.predictions import Predictions
 from coprop.media.clip import Clip
 from coprop.types import Segment
 from pipeline_samples import RATE, Recorder, Shifter, changes_at, left_half, noise, small_propagator
+from small_clips import write_clip
 
 FPS = 10
 CHANGES = (0.5, 1.3, 1.6, 2.4)  # segments of 5, 8, 3, 8 and 6 frames
@@ -380,7 +381,7 @@ def test_a_function_that_takes_one_gets_one(wrong: str) -> None:
     same(masks_of(wrapped(Recorder(only_one), segments_at_once=4, keyframes_per_call=1)), alone)
 
 
-def test_how_much_is_done_together() -> None:
+def test_how_much_is_done_together(tmp_path: Path) -> None:
     cpu, cuda, ours = torch.device("cpu"), torch.device("cuda"), small_propagator()
     function = CallableSegmenter(lambda frames, sound: frames[:, :1])
     many = CallableSegmenter(lambda frames, sound: frames[:, :1], keyframes_per_call=8)
@@ -390,6 +391,11 @@ def test_how_much_is_done_together() -> None:
     assert at_once("auto", function, ours, cpu, known) == AtOnce(1, 1)
     assert at_once("auto", function, ours, cuda, known) == AtOnce(4, 1)
     assert at_once("auto", function, ours, cuda, camera) == AtOnce(1, 1)
+    part = Clip(pictures(), noise(3), fps=FPS, start_s=0.5)
+    with Clip(write_clip(tmp_path / "clip.mkv")) as untold:
+        for recorded in (part, untold):
+            assert recorded.num_frames is None
+            assert at_once("auto", function, ours, cuda, recorded) == AtOnce(4, 1)
     assert at_once(4, function, ours, cuda, camera) == AtOnce(4, 4)
     assert at_once(4, function, Shifter(), cpu, known) == AtOnce(1, 4)
     assert at_once("auto", many, ours, cpu, known) == AtOnce(1, 8)

@@ -16,13 +16,11 @@ from coprop import Audio, CoPropError
 from coprop.errors import AudioError, ModelOutputError, ShapeError
 from coprop.keyframes.instance_scoring import (
     InstanceScores,
-    MotionAgreement,
-    confidence_of,
     masks_of_labels,
-    sound_energy,
     sounding_instances,
     times_around,
 )
+from coprop.keyframes.motion_agreement import MotionAgreement, confidence_of, sound_energy
 from coprop.keyframes.motion_energy import motion_energy
 
 RATE, FPS, COUNT = 16_000, 20, 40

@@ -96,6 +96,30 @@ def test_other_shapes_are_refused(
         segmenter(torch.zeros(frames), torch.zeros(audio))
 
 
+@pytest.mark.usefixtures("small_pictures")
+def test_frames_of_other_types(segmenter: KeyframeSegmenter) -> None:
+    frames, audio = torch.rand(1, 3, 48, 64).double(), torch.zeros(1, 8000)
+    torch.testing.assert_close(segmenter(frames, audio), segmenter(frames.float(), audio))
+    with pytest.raises(ShapeError, match=r"torch\.uint8; divide uint8 frames by 255"):
+        segmenter((255 * frames).byte(), audio)
+
+
+@pytest.mark.usefixtures("small_pictures")
+def test_what_the_default_alone_is_asked(segmenter: KeyframeSegmenter) -> None:
+    frame, audio = torch.rand(1, 3, 48, 64), torch.zeros(1, 8000)
+    if segmenter.config.architecture != "grounded":
+        return
+    for words in ("dog", (3,)):
+        with pytest.raises(CoPropError, match="tuple of words"):
+            segmenter(frame, audio, categories=words)
+    for wrong in (frame[0], frame.expand(2, -1, -1, -1), frame.byte()):
+        with pytest.raises(ShapeError, match="frame"):
+            segmenter.candidates(wrong)
+    for wrong in (frame, frame[:, None]):
+        with pytest.raises(ShapeError, match="around must hold"):
+            segmenter.candidates(frame, wrong)
+
+
 def test_it_fills_the_slot(segmenter: KeyframeSegmenter) -> None:
     assert isinstance(segmenter, KeyframeModel)
     assert isinstance(CallableSegmenter(lambda frames, audio: frames[:, :1]), KeyframeModel)
@@ -107,7 +131,9 @@ def test_it_fills_the_slot(segmenter: KeyframeSegmenter) -> None:
     )
 
 
-@pytest.mark.parametrize("options", [{"architecture": "grund"}, {"working_edge": 0}])
+@pytest.mark.parametrize(
+    "options", [{"architecture": "grund"}, {"working_edge": 0}, {"audio_queried": {"width": 64}}]
+)
 def test_settings_out_of_range_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(CoPropError, match=next(iter(options))):
         SegmenterConfig(**options)

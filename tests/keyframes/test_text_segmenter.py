@@ -14,7 +14,8 @@ from coprop import ControlPoints, CoProp, CoPropError
 from coprop.context import FrameContext
 from coprop.encoders.yamnet import class_names
 from coprop.errors import ShapeError
-from coprop.keyframes.instance_scoring import InstanceScores, MotionAgreement
+from coprop.keyframes.instance_scoring import InstanceScores
+from coprop.keyframes.motion_agreement import MotionAgreement
 from coprop.keyframes.text import Instance, TextSegmenter, TextToMasks, audioset_phrases
 from coprop.keyframes.text.instances import alike, distinct
 from coprop.keyframes.text.phrases import phrase_of
@@ -244,9 +245,12 @@ def test_a_model_that_is_none() -> None:
 def test_frames_that_are_none() -> None:
     with pytest.raises(CoPropError, match=r"frames \(K, 3, H, W\)"):
         TextSegmenter(Seer(), categories=("dog",))(FRAMES[0], SOUND)
+    for wrong in (FRAMES[0], FRAMES.numpy(), None):
+        with pytest.raises(CoPropError, match=r"frames must be a tensor \(K, 3, H, W\)"):
+            TextSegmenter(Seer()).find(wrong, [("dog",)])
 
 
-@pytest.mark.parametrize("words", ["dog", ["dog"], [("dog",)] * 2, [], [(3,)]])
+@pytest.mark.parametrize("words", ["dog", ["dog"], [("dog",)] * 2, [], [(3,)], 5, None])
 def test_words_that_are_none(words: Any) -> None:
     with pytest.raises(CoPropError, match="words"):
         TextSegmenter(Seer()).find(FRAMES, words)

@@ -10,11 +10,12 @@ import torch
 from numpy.typing import NDArray
 
 from coprop import CoProp, CoPropError, FrameMask
+from coprop.context import AudioWindows
 from coprop.errors import AudioError, MediaError, ShapeError
 from coprop.keyframes.adapters import CallableSegmenter
 from coprop.keyframes.model import FrameContext
 from coprop.live.session import LiveSession
-from coprop.live.sound import KEPT_S
+from coprop.live.sound import KEPT_S, LiveSound
 from pipeline_samples import Recorder, Shifter, changes_at, clip_of, noise, positions, ramp
 
 RATE, FPS = 8000, 5
@@ -295,6 +296,20 @@ def test_the_propagator_hears_no_silence_that_is_none(look_ahead_s: float) -> No
         assert end_s == pytest.approx(i / FPS + min(look_ahead_s, 0.5), abs=0.02)
 
 
+@pytest.mark.parametrize("rate", [RATE, 16_000, 44_100])
+def test_after_the_end_there_is_silence_at_any_rate(rate: int) -> None:
+    sound = LiveSound(RATE)
+    windows = AudioWindows(sound, rate, 1.0)
+    sound.feed(noise(2.0, RATE).samples)
+    sound.hear_until(2.0)
+    sound.finish()
+    for each in (windows, AudioWindows(sound, 22_050, 1.0)):  # before the end, and after it
+        heard = each.centred(2.0)[0]
+        half = len(heard) // 2
+        assert (heard[half + 1 :] == 0).all()
+        assert heard[half - len(heard) // 100 : half].abs().mean() > 0.01
+
+
 def test_an_error_of_a_model_loses_no_mask() -> None:
     """Those that were made in the same call come with the next one."""
     asked: list[int] = []
@@ -337,3 +352,31 @@ def test_the_end_can_be_asked_for_again_after_an_error() -> None:
         session.push(clip_of(1)[0])
     assert [mask.index for mask in session.finish()] == [0, 1, 2]
     assert session.finish() == []
+
+
+def test_a_keyframe_whose_model_failed_is_asked_for_again() -> None:
+    """The frame is masked as it would have been, and not from the keyframe before."""
+
+    def streamed(failing: int | None) -> list[tuple[int, bool, int]]:
+        asked: list[int] = []
+
+        def model(frames: torch.Tensor, audio: torch.Tensor) -> torch.Tensor:
+            asked.append(1)
+            if len(asked) == failing:
+                raise RuntimeError("once")
+            column = torch.arange(frames.shape[-1]) == frames[0, 0, 0, 0] * 255
+            return column.float().expand(1, 1, *frames.shape[-2:]) * 8 - 4
+
+        pipeline = pipeline_of(model, max_segment_s=0.4)
+        session, masks = pipeline.live(10, 16_000), []
+        for frame in clip_of(12):
+            session.push(frame)
+        try:
+            masks += session.push(samples=noise(1.2).samples)
+        except RuntimeError:
+            masks += session.push()
+        masks += session.finish()
+        return [(m.index, m.is_keyframe, int(m.labels.any(0).argmax())) for m in masks]
+
+    assert streamed(2) == streamed(None)
+    assert [index for index, is_keyframe, _ in streamed(None) if is_keyframe] == [0, 4, 8]

@@ -16,7 +16,6 @@ from media_samples import click_time, cut, sound_frames, tone, write_video, writ
 
 from coprop.errors import AudioError, MediaError, MissingAudioError, OutputError
 from coprop.media.audio_file import AudioFile, SoundBlocks
-from coprop.media.reader import VideoFile
 from coprop.types import Audio, AudioTrack
 
 
@@ -60,19 +59,12 @@ def test_sound_that_starts_elsewhere_than_the_video(tmp_path: Path, start_s: flo
         sound_codec="pcm_s16le",
         sound_start_s=1.0 + start_s,
     )
-    with AudioFile.from_video(VideoFile(path), 16_000) as track:
+    with AudioFile(path, 16_000) as track:
         samples = track.read(0, track.num_samples)
     assert click_time(samples, 16_000) == pytest.approx(0.5 + start_s, abs=1e-3)
     assert len(samples) / 16_000 == pytest.approx(1.0 + start_s, abs=1e-3)
     if start_s > 0:
         assert np.all(samples[: int((start_s - 0.01) * 16_000)] == 0)
-
-
-def test_start_s_moves_the_beginning(tmp_path: Path) -> None:
-    path = write_wav(tmp_path / "a.wav", tone(16_000, 1.0), 16_000)
-    later, earlier = AudioFile(path, 16_000, start_s=0.2), AudioFile(path, 16_000, start_s=-0.2)
-    assert click_time(later.read(0, 16_000), 16_000) == pytest.approx(0.3, abs=1e-4)
-    assert click_time(earlier.read(0, 16_000), 16_000) == pytest.approx(0.7, abs=1e-4)
 
 
 def test_gap_is_silence_and_overlap_is_cut(tmp_path: Path) -> None:

@@ -72,6 +72,17 @@ def test_an_error_before_the_first_thing_comes_too() -> None:
         next(ahead(Refusing()))
 
 
+def test_nothing_can_be_given_after_the_end() -> None:
+    done: list[int] = []
+    with Behind(done.append) as behind:
+        behind.give(1)
+        behind.finish()
+        for _ in range(HELD + 1):
+            with pytest.raises(RuntimeError, match="after finish"):
+                behind.give(2)
+    assert done == [1]
+
+
 def test_no_more_is_read_than_said() -> None:
     given: list[int] = []
     far = threading.Event()

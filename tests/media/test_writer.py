@@ -79,7 +79,7 @@ def test_the_whole_folder(tmp_path: Path) -> None:
     video = VideoFile(write_video(tmp_path / "v.mp4", sound=tone(44_100, 0.6)))
     out = tmp_path / "deep" / "out"
     with (
-        AudioFile.from_video(video, 16_000) as audio,
+        AudioFile(video.contents, 16_000) as audio,
         ResultWriter(out, sound=video.path) as writer,
     ):
         for frame in video:

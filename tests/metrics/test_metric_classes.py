@@ -319,6 +319,8 @@ class TestBadInput:
             (lambda: AlignmentRate("object"), "form must be one of"),
             (lambda: JaccardNearChanges(0, "avsbench"), "frames must be 1 or more"),
             (lambda: JaccardNearChanges(-1, "avsbench"), "frames must be 1 or more"),
+            (lambda: JaccardNearChanges(1.5, "avsbench"), "frames must be 1 or more"),
+            (lambda: JaccardNearChanges("1", "avsbench"), "frames must be 1 or more"),
             (lambda: ControlPointScore(-0.1), "tolerance_s"),
             (lambda: OnsetError(float("nan")), "limit_s"),
         ],

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import FrozenInstanceError, replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -19,7 +20,7 @@ Factory = Callable[..., AudioInsertPropagator]
 
 
 def follow(
-    propagator: AudioInsertPropagator, frames: Tensor, audio: Tensor | None, mask: Tensor
+    propagator: AudioInsertPropagator, frames: Tensor, audio: Tensor | None, mask: Any
 ) -> list[Tensor]:
     sounds = [None] * frames.shape[1] if audio is None else list(audio.unbind(1))
     state = propagator.start(frames[:, 0], sounds[0], mask)
@@ -154,6 +155,17 @@ def test_one_hot_probabilities_are_labels(hearing: AudioInsertPropagator, clip: 
     frames, audio, mask = clip
     one_hot = F.one_hot(mask, 3).permute(0, 3, 1, 2).float()
     assert_all_close(follow(hearing, frames, audio, mask), follow(hearing, frames, audio, one_hot))
+
+
+@pytest.mark.parametrize("dtype", [np.bool_, np.int8, np.uint16, np.uint32, np.uint64])
+def test_labels_of_any_whole_type(dtype: type, hearing: AudioInsertPropagator, clip: Clip) -> None:
+    """Pictures of labels have 16 bits where there are more than 255 of them."""
+    frames, audio, mask = clip
+    one = (mask == 1).long()
+    assert_all_close(
+        follow(hearing, frames, audio, one.numpy().astype(dtype)),
+        follow(hearing, frames, audio, one),
+    )
 
 
 def test_clips_of_other_sizes_interleave(hearing: AudioInsertPropagator, clip: Clip) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from coprop import CoProp, CoPropError, Result
 from coprop.errors import OutputError, ShapeError
+from coprop.media.reader import Frame
 from coprop.results.streaming import MaskStream
 from coprop.storage.locks import LOCK
 from pipeline_samples import Recorder, Shifter, changes_at, clip_of, noise
@@ -59,6 +60,17 @@ def test_frames_that_come_once_are_in_the_overlay(tmp_path: Path) -> None:
     assert set(files(tmp_path / "out")) >= {"overlay.mp4", "timeline.png", "masks/000005.png"}
     assert masks.is_complete
     assert [segment.end_s for segment in masks.segments] == [pytest.approx(0.6)]
+
+
+def test_a_part_is_written_under_the_numbers_of_the_whole(clip: Path, tmp_path: Path) -> None:
+    pipeline = wrapped()
+    pipeline(clip, start_s=0.4).save(tmp_path / "saved")
+    write_all(pipeline.stream(clip, start_s=0.4), tmp_path / "streamed")
+    assert {f"masks/00000{i}.png" for i in (2, 3, 4)} <= set(files(tmp_path / "streamed"))
+    assert files(tmp_path / "streamed") == files(tmp_path / "saved")
+    lost = [Frame(3 * i, i / 10, picture) for i, picture in enumerate(clip_of(3))]
+    write_all(wrapped().stream(lost, noise(0.3)), tmp_path / "lost")
+    assert [mask.index for mask in Result.load(tmp_path / "lost").masks] == [0, 3, 6]
 
 
 def test_each_mask_is_there_before_the_next_but_one(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from coprop import Audio, ControlPointDetector, CoProp, Result
 from coprop.control_points import novelty
 from coprop.data.avsbench_object import MS3
 from coprop.encoders.yamnet import YAMNet
+from coprop.keyframes.motion_agreement import MotionAgreement
 from coprop.metrics import FMeasure, Jaccard, SemanticJaccard
 from coprop.training.losses import (
     binary_loss,
@@ -79,6 +80,15 @@ def test_detectors(make: Callable[[], ControlPointDetector]) -> None:
     single, double = in_both(lambda: make()(SOUND))
     assert np.array_equal(single.flags, double.flags)
     assert np.allclose(single.scores, double.scores, atol=1e-5)
+
+
+def test_which_of_two_moves() -> None:
+    frames = torch.rand(8, 3, 24, 32, generator=torch.Generator().manual_seed(0), dtype=SINGLE)
+    masks = torch.zeros(2, 24, 32, dtype=SINGLE)
+    masks[0, :12], masks[1, 12:] = 1, 1
+    times_s = [0.1 * number for number in range(8)]
+    single, double = in_both(lambda: MotionAgreement()(masks, frames, times_s, SOUND))
+    assert torch.equal(single.scores, double.scores)
 
 
 def test_released_networks() -> None:

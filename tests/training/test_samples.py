@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader
 from coprop.data.avsbench_object import MS3, S4
 from coprop.data.avsbench_semantic import AVSS
 from coprop.data.labelled import LabelledClip, LabelledDataset
-from coprop.data.subsets import key_frames, subset
+from coprop.data.subsets import Subset, key_frames
 from coprop.errors import DatasetError
 from coprop.propagation.masks import VOID
 from coprop.training.samples import (
@@ -244,7 +244,7 @@ def test_nothing_annotated_is_told(folder: Path) -> None:
     dataset = MS3(folder, "train")
     with pytest.raises(DatasetError, match="no key frame"):
         KeyframeSamples(dataset, OPTIONS, ())
-    assert len(KeyframeSamples(subset(dataset, [1], "one"), OPTIONS).clips) == 1
+    assert len(KeyframeSamples(Subset(dataset, [1], "one"), OPTIONS).clips) == 1
 
 
 @settings(max_examples=40, deadline=None)

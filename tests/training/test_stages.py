@@ -19,7 +19,7 @@ from coprop import CoProp
 from coprop.control_points.detector import ControlPointDetector
 from coprop.data.avsbench_object import MS3, S4
 from coprop.data.avsbench_semantic import AVSS
-from coprop.data.subsets import subset
+from coprop.data.subsets import Subset
 from coprop.encoders.vggish import VGGish
 from coprop.errors import CoPropError
 from coprop.keyframes.segmenter import KeyframeSegmenter
@@ -219,7 +219,7 @@ def test_a_whole_training_and_the_next_stage(folder: Path, tmp_path: Path) -> No
     """Final folders are what was trained; stage two stands beside stage one's model."""
     changes = {"steps": 2, "validate_every": 2, "ema_ratio": 0.9}
     one = keyframe_recipe(key_frames="annotation", **changes)
-    data = Data(MS3(folder, "train"), subset(MS3(folder, "val"), [0, 1], "few"))
+    data = Data(MS3(folder, "train"), Subset(MS3(folder, "val"), [0, 1], "few"))
     accelerator = make_accelerator(one, cpu=True)
     assert train(one, data, tmp_path / "one", accelerator).finished
     assert (tmp_path / "one" / "key_frames.json").is_file()

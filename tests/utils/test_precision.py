@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from coprop import CoProp, CoPropError
-from coprop.utils.precision import as_dtype, has_bfloat16
+from coprop.utils.precision import as_dtype, checked_device, has_bfloat16
 from pipeline_samples import (
     Recorder,
     Shifter,
@@ -36,6 +36,12 @@ class Convolution(nn.Module):
         found = self.layer(frames)
         self.computed.append(found.dtype)
         return left_half(frames).to(found.dtype)
+
+
+@pytest.mark.parametrize("given", [10**30, -1, None, "gpu", "cuda:99999999999999999999"])
+def test_no_devices(given: Any) -> None:
+    with pytest.raises(CoPropError, match="device must be one that computes here"):
+        checked_device(given)
 
 
 @pytest.mark.parametrize("given", ["float32", torch.float32])

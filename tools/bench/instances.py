@@ -29,7 +29,8 @@ import numpy as np
 import torch
 
 from coprop.evaluation.table import table_lines
-from coprop.keyframes.instance_scoring import InstanceScores, MotionAgreement
+from coprop.keyframes.instance_scoring import InstanceScores
+from coprop.keyframes.motion_agreement import MotionAgreement
 from tools.bench.two_alike import FPS, TwoAlike, compose
 from tools.benchmark.library import Library
 

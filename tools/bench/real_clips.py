@@ -2,7 +2,7 @@
 
     python -m tools.bench.real_clips CLIPS_FOLDER [--split test] [--tracks] [--out DIR]
 
-The annotations of both splits are in tools/bench/real_clips; its README says what was drawn and
+The annotations of all splits are in tools/bench/real_clips; its README says what was drawn and
 how. The videos are not included: CLIPS_FOLDER holds those that one has, and others are skipped.
 Printed are figures for each clip: of the pipeline, of its segmenter on every annotated frame alone,
 and of two trivial answers; with --tracks, also of all that is seen, tracked, among which the sound
@@ -44,7 +44,7 @@ from coprop.types import FrameMask
 from tools.bench.control_points import Spans, by_level, closed, read
 
 _FOLDER = Path(__file__).parent / "real_clips"
-ANNOTATIONS = {split: _FOLDER / f"{split}.json" for split in ("test", "validation")}
+ANNOTATIONS = {split: _FOLDER / f"{split}.json" for split in ("test", "validation", "fresh")}
 """By split: the default's rules were chosen on validation clips, among others."""
 ELLIPSE_SHARE = 0.3  # of the frame
 TRUTH_COLOUR, IGNORED_COLOUR = (255, 230, 0), (0, 200, 255)

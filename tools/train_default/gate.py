@@ -20,6 +20,7 @@ from coprop.encoders.yamnet import FineYAMNet
 from coprop.propagation.sound_gate import SoundGate, moments
 from tools.benchmark.library import Library
 from tools.train_default.cache import cached
+from tools.train_default.loop import fit
 from tools.train_default.sequences import SequenceOptions, random_hearing
 
 _log = logging.getLogger(__name__)
@@ -81,21 +82,15 @@ def fit_gate(
     """
     gate.requires_grad_(True).train()
     optimizer = torch.optim.AdamW(gate.parameters(), weight_decay=_DECAY)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=_RATE, total_steps=steps)
     known = torch.nonzero(~heard.sounding[:, 1:].isnan())
-    generator = torch.Generator().manual_seed(0)
-    for step in range(steps):
+
+    def loss_of(generator: torch.Generator) -> Tensor:
         chosen = known[torch.randint(len(known), (_BATCH,), generator=generator)]
         sequences, frames = chosen[:, 0], chosen[:, 1] + 1
         silence = _silence(gate, heard.sounds[sequences, 0], heard.sounds[sequences, frames])
-        sounding = heard.sounding[sequences, frames]
-        loss = F.binary_cross_entropy_with_logits(silence, 1 - sounding)
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        schedule.step()
-        if step % 500 == 0:
-            _log.info("gate: step %d, loss %.4f", step, loss.item())
+        return F.binary_cross_entropy_with_logits(silence, 1 - heard.sounding[sequences, frames])
+
+    fit("gate", optimizer, loss_of, steps=steps, rate=_RATE)
     with torch.no_grad():
         gate.projection.bias.sub_(threshold).mul_(_SHARPNESS)
         gate.projection.weight.mul_(_SHARPNESS)

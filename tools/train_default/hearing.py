@@ -20,12 +20,13 @@ from coprop.media.resample import resample
 from tools.benchmark.library import SOURCE_RATE, Library, Source, load_sound
 from tools.benchmark.mixing import continuous_source, in_a_room
 from tools.train_default.cache import cached
+from tools.train_default.loop import fit
 
 _log = logging.getLogger(__name__)
 _SHORTEST_S, _LONGEST_S = 0.3, 6.0
 _MOST_PATCHES = 13  # of YAMNet's, that the longest fills
 _BATCH, _STEPS = 128, 2500
-_DECAY = 1e-4
+_RATE, _DECAY = 3e-3, 1e-4
 _LEAST_WIDTH = 0.1  # of a channel: those that hardly ever speak here do elsewhere
 _MUSIC = 0.15  # share of the sounds in which music plays softly
 
@@ -100,21 +101,16 @@ def fit_hearing(
     recognizer.head.requires_grad_(True).train()
     recognizer.head.reset()
     optimizer = torch.optim.Adam(recognizer.head.parameters(), weight_decay=_DECAY)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=3e-3, total_steps=steps)
     named, embeddings = _summaries(recognizer, examples)
     mean, width = embeddings.mean(0), embeddings.std(0) + _LEAST_WIDTH
     embeddings = (embeddings - mean) / width
-    generator = torch.Generator().manual_seed(0)
-    for step in range(steps):
+
+    def loss_of(generator: torch.Generator) -> Tensor:
         chosen = torch.randint(len(examples.groups), (_BATCH,), generator=generator)
         heard = recognizer.corrected(named[chosen], embeddings[chosen])
-        loss = F.binary_cross_entropy(heard, examples.groups[chosen])
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        schedule.step()
-        if step % 500 == 0:
-            _log.info("hearing: step %d, loss %.4f", step, loss.item())
+        return F.binary_cross_entropy(heard, examples.groups[chosen])
+
+    fit("hearing", optimizer, loss_of, steps=steps, rate=_RATE)
     _fold(recognizer.head.hidden, mean, width)
     recognizer.eval()
 

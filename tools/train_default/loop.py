@@ -108,6 +108,35 @@ def train(
             write_checkpoint(checkpoint, step + 1, stored)
 
 
+def fit(
+    name: str,
+    optimizer: torch.optim.Optimizer,
+    loss_of: Callable[[torch.Generator], Tensor],
+    *,
+    steps: int,
+    rate: float,
+) -> None:
+    """Minimises a loss of what is in memory, in one cycle of learning rates; takes minutes.
+
+    Args:
+        name: for the log.
+        optimizer: of what learns.
+        loss_of: of a batch, all that is random in it from the generator.
+        steps: batches.
+        rate: the highest.
+    """
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=rate, total_steps=steps)
+    generator = torch.Generator().manual_seed(0)
+    for step in range(steps):
+        loss = loss_of(generator)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        schedule.step()
+        if step % 500 == 0:
+            _log.info("%s: step %d, loss %.4f", name, step, loss.item())
+
+
 class _Draws(Dataset[Any]):
     """Batch k is drawn from the seed (seed, k), in whichever process."""
 

@@ -128,7 +128,7 @@ def _travels(name: str) -> bool:
 
 
 def _of_detector(part: Any) -> dict[str, Any]:
-    """The numbers and words of a detector that differ from what its name alone stands for."""
+    """The numbers of a detector, and its words where they are others than AudioSet's."""
     from coprop.control_points.events.detector import EventDetector
     from coprop.encoders.yamnet import class_names
 

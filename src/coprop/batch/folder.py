@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -26,7 +25,6 @@ COLLECTION, VIDEO = "collection.json", "video.json"
 _RESULT = "result.json"
 _SCHEMA = 1
 _PATIENCE_S = 60.0  # for others who look at the settings or write the index: it takes them moments
-_log = logging.getLogger(__name__)
 
 
 class CollectionFolder:
@@ -100,7 +98,7 @@ class CollectionFolder:
             OutputError: it cannot be written, or something else has the name of the result.
         """
         part = self.path / f".{id}.part"
-        with WriterLock.of_file(part), output_errors(part):
+        with WriterLock.of_file(part):
             _removed(part)  # of a process that was killed
 
             def complete(row: Mapping[str, Any]) -> None:
@@ -120,13 +118,15 @@ class CollectionFolder:
     def _put(self, part: Path, place: Path) -> None:
         old = part.with_suffix(".old")
         _removed(old)
-        if place.exists():
-            if not (place / VIDEO).is_file():
-                raise OutputError(
-                    f"{place} is no result of a collection, but has the name of one; move it away."
-                )
-            place.rename(old)
-        part.rename(place)
+        with output_errors(place):
+            if place.exists():
+                if not (place / VIDEO).is_file():
+                    raise OutputError(
+                        f"{place} is no result of a collection, but has the name of one; move it "
+                        "away."
+                    )
+                place.rename(old)
+            part.rename(place)
         _removed(old)
 
     def _settings_before(self) -> dict[str, Any] | None:
@@ -164,5 +164,6 @@ class CollectionFolder:
 
 
 def _removed(folder: Path) -> None:
-    if os.path.lexists(folder):
-        shutil.rmtree(folder)
+    with output_errors(folder):
+        if os.path.lexists(folder):
+            shutil.rmtree(folder)

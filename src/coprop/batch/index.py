@@ -39,8 +39,7 @@ def write_index(
     """
     path = folder.path / INDEX
     with folder.lock_of_index():
-        before = [row for _, row in JsonLines(path, remedy=_REMEDY)]
-        rows = in_order(_merged(folder, before, list(outcomes)))
+        rows = in_order(_merged(folder, _rows_in(path), list(outcomes)))
         write_text(path, "".join(f"{as_line(row)}\n" for row in rows))
         try:
             write_parquet(folder.path / PARQUET, rows)
@@ -84,9 +83,21 @@ def write_parquet(path: Path, rows: Sequence[dict[str, Any]]) -> None:
             (TIMINGS, pa.struct([("seconds", pa.float64())])),
         ]
     )
-    table = pa.Table.from_pylist([_printable(row) for row in rows], schema=schema)
     with replacing(path) as part, output_errors(path, pa.ArrowException):
-        pq.write_table(table, part)
+        pq.write_table(pa.Table.from_pylist([_printable(row) for row in rows], schema), part)
+
+
+def _rows_in(path: Path) -> list[dict[str, Any]]:
+    lines, rows = JsonLines(path, remedy=_REMEDY), []
+    for number, row in lines:
+        paths, words = row.get("paths"), [row.get(name, 0) for name in ("id", "folder", "error")]
+        named = isinstance(paths, list) and all(
+            isinstance(p, str) for p in (*paths, row.get("path"))
+        )
+        if not named or not all(isinstance(word, str | None) for word in words):
+            raise lines.damaged(number, "it is no row of an index")
+        rows.append(row)
+    return rows
 
 
 def _merged(

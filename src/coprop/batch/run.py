@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +13,6 @@ from coprop.batch.rows import Outcome, Status, failed_row
 from coprop.batch.segment import Segment
 from coprop.types import Progress
 
-_log = logging.getLogger(__name__)
 Runner = Callable[[Sequence[Path]], Iterator[Outcome]]
 """Does videos, and yields what became of each as it is known."""
 

@@ -179,7 +179,7 @@ class PretrainedModel(HubMixin, nn.Module):
                 f"the config.json of {name} is damaged ({first_line(error)}); save the model again."
             ) from error
         # Loading draws none of the caller's numbers.
-        with torch.random.fork_rng(devices=[]), Undrawn():
+        with torch.random.fork_rng(devices=[]), torch.device("cpu"), Undrawn():
             model = cls(_as_config(cls.config_type, config, os.fspath(name)))
         weights = folder / _WEIGHTS
         load_state_dict(model, model.completed(read_state_dict(weights)), str(weights))

@@ -175,9 +175,14 @@ def _beside(options: BenchOptions, peer: str) -> tuple[dict[str, Any], str]:
         raise typer.BadParameter("both are compared on the CPU.", param_hint="--device")
     if options.segments_at_once is not None:
         raise typer.BadParameter("one segment is followed.", param_hint="--segments-at-once")
-    from coprop.bench.peers import PeerOptions, measured, told
+    from coprop.bench.peers import TRANSFORMERS, PeerOptions, measured, told
     from coprop.utils.precision import as_dtype
 
+    if options.checkpoint is not None and peer in TRANSFORMERS:
+        raise typer.BadParameter(
+            f"it is for a checkout of AOT; the weights of {peer} are random.",
+            param_hint="--checkpoint",
+        )
     dtype = as_dtype(options.precision.value, checked_device("cpu"))
     result = measured(
         PeerOptions(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -34,7 +33,6 @@ _NOT_SETTINGS = {
     *("video_track", "audio_track", "export"),  # `Segment` has them itself
 }
 MakePipeline = Callable[["RunOptions"], "CoProp"]
-_log = logging.getLogger(__name__)
 
 
 def is_collection(options: RunOptions) -> bool:

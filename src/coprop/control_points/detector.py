@@ -13,7 +13,7 @@ from coprop.control_points import embeddings as _embeddings
 from coprop.control_points import novelty as _novelty
 from coprop.control_points.embeddings import Embed
 from coprop.control_points.features import MOST_WINDOWS, STEP_S
-from coprop.control_points.grid import SAME_S, nearest_windows, with_edges
+from coprop.control_points.grid import nearest_windows, with_edges
 from coprop.control_points.levels import edge_chances
 from coprop.errors import CoPropError
 from coprop.silence import (
@@ -22,8 +22,8 @@ from coprop.silence import (
     quiet_blocks,
     silence_edges_s,
 )
-from coprop.types import AudioTrack, ControlPoints
-from coprop.utils.checks import array_of, check_function, number, whole
+from coprop.types import SAME_S, AudioTrack, ControlPoints
+from coprop.utils.checks import array_of, check_choice, check_function, number, whole
 from coprop.utils.paths import AnyPath
 from coprop.values.given_sound import GivenSound, as_track
 
@@ -205,8 +205,7 @@ class ControlPointDetector:
         """
         from coprop.control_points.rcpg import RCPGDetector  # most users need no language model
 
-        if on_failure not in ("raise", "novelty"):
-            raise CoPropError(f'on_failure must be "raise" or "novelty", got {on_failure!r}.')
+        check_choice("on_failure", on_failure, ("raise", "novelty"))
         return RCPGDetector(
             llm,
             steps=steps,

@@ -5,10 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from coprop.types import AudioTrack
-
-SAME_S = 1e-6
-"""Times that differ by less, by rounding, are the same."""
+from coprop.types import SAME_S, AudioTrack
 
 
 def nearest_windows(

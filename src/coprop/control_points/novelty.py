@@ -150,8 +150,9 @@ def _max_difference(x: Tensor, radius: int) -> Tensor:
 
 @lru_cache(maxsize=1)
 def default_networks() -> tuple[SoundEffectsEncoder, NoveltyNetwork]:
-    """The encoder and the network of the package, read once in a process."""
-    encoder, network = SoundEffectsEncoder(), NoveltyNetwork()
+    """The encoder and the network of the package, on the CPU, read once in a process."""
+    with torch.device("cpu"):
+        encoder, network = SoundEffectsEncoder(), NoveltyNetwork()
     weights = load_file(_ENCODER)
     own = {name: tensor.float() for name, tensor in weights.items()}
     for name, tensor in encoder.state_dict().items():

@@ -5,7 +5,7 @@ Layout and colours as the loaders of github.com/OpenNLPLab/AVSBench and its succ
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from functools import cached_property
 from pathlib import Path
 
@@ -67,11 +67,12 @@ class AVSS(AVSBench):
         self,
         root: AnyPath,
         split: str = "test",
-        labels: Sequence[str] = AVSS_LABELS,
+        labels: Collection[str] = AVSS_LABELS,
         *,
         control_points: AnyPath | None = None,
     ) -> None:
-        if not set(labels) <= set(AVSS_LABELS) or not labels or isinstance(labels, str):
+        listed = isinstance(labels, Collection) and not isinstance(labels, str)
+        if not listed or not labels or not all(label in AVSS_LABELS for label in labels):
             raise DatasetError(
                 f"labels must be one or more of {AVSS_LABELS}, as a tuple, got {labels!r}."
             )

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from coprop.errors import DatasetError, OutputError, ShapeError
+from coprop.errors import CoPropError, DatasetError, OutputError, ShapeError
 from coprop.storage.files import parse_json
 from coprop.storage.json_lines import JsonLines
 from coprop.utils.brief import first_line
+from coprop.utils.checks import array_of, number, shown
 from coprop.utils.paths import AnyPath, as_path
 
 MIN_AREA = 0.0005
@@ -48,19 +49,19 @@ def key_frame_flags(
         DatasetError: no label map, or a threshold outside its range.
         ShapeError: label maps of another form, or of several sizes.
     """
-    for name, value in (("min_area", min_area), ("min_overlap", min_overlap)):
-        if value is not None and not 0 <= value <= 1:
-            raise DatasetError(f"{name} is a share and must lie in [0, 1], got {value}.")
+    min_area = _share("min_area", min_area)
+    if min_overlap is not None:
+        min_overlap = _share("min_overlap", min_overlap)
     flags: list[bool] = []
     before: tuple[frozenset[int], NDArray[np.bool_]] | None = None
-    for number, frame in enumerate(labels):
-        now = _sounding(frame, number, min_area)
+    for place, frame in enumerate(labels):
+        now = _sounding(frame, place, min_area)
         if before is None:
             flags.append(True)
         else:
             if now[1].shape != before[1].shape:
                 raise ShapeError(
-                    f"label map {number} is {now[1].shape}, the one before it {before[1].shape}; "
+                    f"label map {place} is {now[1].shape}, the one before it {before[1].shape}; "
                     "all of a clip must have one size."
                 )
             moved = min_overlap is not None and _overlap(before[1], now[1]) < min_overlap
@@ -85,8 +86,8 @@ def control_points_from_flags(flags: ArrayLike, duration_s: float) -> tuple[floa
         DatasetError: flags of another form, or a duration that is not positive.
     """
     checked = _as_flags(flags, "flags")
-    if not 0 < duration_s < float("inf"):
-        raise DatasetError(f"duration_s must be a positive number of seconds, got {duration_s}.")
+    wanted = "a positive number of seconds"
+    duration_s = number("duration_s", duration_s, wanted, above=0, error=DatasetError)
     step_s = duration_s / len(checked)
     return tuple(float(i * step_s) for i in np.flatnonzero(checked)[1:])
 
@@ -109,10 +110,10 @@ def read_control_points(path: AnyPath) -> dict[str, NDArray[np.bool_]]:
             f"JSON-lines file, {_FORM}."
         ) from error
     found: dict[str, NDArray[np.bool_]] = {}
-    for number, line in enumerate(lines, start=1):
+    for count, line in enumerate(lines, start=1):
         if not line.strip():
             continue
-        where = f"{path}, line {number}"
+        where = f"{path}, line {count}"
         try:
             row = parse_json(line)
         except ValueError as error:
@@ -136,6 +137,9 @@ def write_control_points(path: AnyPath, flags: Mapping[str, ArrayLike]) -> None:
         DatasetError: flags of another form.
         OutputError: the file cannot be written.
     """
+    unnamed = [clip for clip in flags if not isinstance(clip, str)]
+    if unnamed:
+        raise DatasetError(f"clips must be named by text, got {shown(unnamed[0])}.")
     rows = [
         {"clip": clip, "flags": _as_flags(own, f"clip {clip!r}").astype(int).tolist()}
         for clip, own in flags.items()
@@ -143,14 +147,18 @@ def write_control_points(path: AnyPath, flags: Mapping[str, ArrayLike]) -> None:
     JsonLines(as_path("path", path, error=OutputError), remedy="Write it anew.").replace(rows)
 
 
+def _share(name: str, value: float) -> float:
+    return number(name, value, "a share, in [0, 1]", low=0, high=1, error=DatasetError)
+
+
 def _sounding(
-    frame: NDArray[Any], number: int, min_area: float
+    frame: NDArray[Any], place: int, min_area: float
 ) -> tuple[frozenset[int], NDArray[np.bool_]]:
     """The classes that count in a frame, and where they are."""
-    array = np.asarray(frame)
+    array = array_of(f"label map {place}", frame, error=ShapeError)
     if array.ndim != 2 or not array.size or array.dtype.kind not in "bui":
         raise ShapeError(
-            f"label map {number} is {array.dtype} of shape {array.shape}; label maps are (H, W) "
+            f"label map {place} is {array.dtype} of shape {array.shape}; label maps are (H, W) "
             "bool or integer, 0 for background."
         )
     values, counts = np.unique(array, return_counts=True)
@@ -167,9 +175,9 @@ def _overlap(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
 
 def _as_flags(flags: ArrayLike, where: str) -> NDArray[np.bool_]:
     try:
-        array = np.asarray(flags)
-    except ValueError:  # lists of several lengths
-        array = np.empty(0, dtype=object)
+        array = array_of("flags", flags)
+    except CoPropError:
+        array = np.empty(0)
     if array.ndim != 1 or not array.size or array.dtype.kind not in "bui":
         raise DatasetError(f"{where}: flags must be a list of 0 and 1, one for each frame.")
     if not np.isin(array, (0, 1)).all():

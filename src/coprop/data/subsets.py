@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable
 
 import numpy as np
 
 from coprop.data.labelled import LabelledClip, LabelledDataset
 from coprop.errors import DatasetError
-from coprop.types import WindowDetector
-
-_ROUNDING_S = 1e-6  # times that differ by less are the same
+from coprop.types import SAME_S, WindowDetector
+from coprop.utils.checks import shown
 
 
 class Subset:
@@ -27,7 +27,10 @@ class Subset:
 
     def __init__(self, dataset: LabelledDataset, indices: Iterable[int], name: str) -> None:
         self.dataset = dataset
-        self.indices = tuple(int(index) for index in indices)
+        try:
+            self.indices = tuple(map(operator.index, indices))
+        except TypeError as error:
+            raise DatasetError(f"indices must be whole numbers, got {shown(indices)}.") from error
         self.name = name
         outside = [index for index in self.indices if not 0 <= index < len(dataset)]
         if outside or not self.indices:
@@ -45,11 +48,6 @@ class Subset:
 
     def __getitem__(self, index: int, /) -> LabelledClip:
         return self.dataset[self.indices[index]]
-
-
-def subset(dataset: LabelledDataset, indices: Iterable[int], name: str) -> Subset:
-    """Some clips of a dataset under a name of their own; see `Subset`."""
-    return Subset(dataset, indices, name)
 
 
 def moc(dataset: LabelledDataset, names: Iterable[str] | None = None) -> Subset:
@@ -124,5 +122,5 @@ def _key_frames(clip: LabelledClip, detector: WindowDetector | None) -> list[int
             return [int(i) for i in np.flatnonzero(points.flags & np.array(annotated))]
         starts_s = (0.0, *points.change_times_s)
     # As in the pipeline: the first frame at the change or after it.
-    first = {int(i) for i in np.searchsorted(times_s, np.array(starts_s) - _ROUNDING_S)}
+    first = {int(i) for i in np.searchsorted(times_s, np.array(starts_s) - SAME_S)}
     return sorted(i for i in first if i < len(times_s) and annotated[i])

@@ -122,7 +122,8 @@ def _packs(dtype: torch.dtype) -> bool:
 
 def _agrees(dtype: torch.dtype) -> bool:
     """Whether torch's functions, which it does not document, still do what they did; by a trial."""
-    one, places = torch.ones(1, 1, 1, 1, dtype=dtype), ((0, 0), (1, 1), (1, 1), 1)
+    one = torch.ones(1, 1, 1, 1, dtype=dtype, device="cpu")
+    places = ((0, 0), (1, 1), (1, 1), 1)
     try:
         out = _with_packed(one, _packed(one, places, one.shape), None, places, "relu6")
     except (AttributeError, RuntimeError, TypeError):

@@ -65,7 +65,8 @@ def log_mel(samples: Tensor) -> Tensor:
 
     For single use; `LogMel` keeps the filters.
     """
-    front_end = LogMel(torch.float64 if samples.dtype == torch.float64 else torch.float32)
+    with torch.device("cpu"):  # Apple's GPU cannot make the filters
+        front_end = LogMel(torch.float64 if samples.dtype == torch.float64 else torch.float32)
     return front_end.to(samples.device).forward(samples)
 
 

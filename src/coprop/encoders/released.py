@@ -36,7 +36,7 @@ class ReleasedNetwork(nn.Module):
 
     @classmethod
     def from_pretrained(cls: type[_Network], folder: AnyPath | None = None) -> _Network:
-        """The network with its released weights, in float32, ready to be used; no network access.
+        """The network with its released weights, in float32, on the CPU; no network access.
 
         Args:
             folder: with another model.safetensors, with scales or without; by default the one
@@ -51,7 +51,8 @@ class ReleasedNetwork(nn.Module):
             else as_path("folder", folder, error=CheckpointError)
         ) / FILE
         state = dequantise(read_state_dict(path))
-        with torch.random.fork_rng(devices=[]), Undrawn():  # draws none of the caller's numbers
+        # It draws none of the caller's numbers.
+        with torch.random.fork_rng(devices=[]), torch.device("cpu"), Undrawn():
             network = cls()
         load_state_dict(network, state, str(path))
         return network.float().eval()

@@ -46,7 +46,7 @@ class SoundEffectsEncoder(nn.Module):
         for i, (before, after) in enumerate(pairwise(widths), start=1):
             self.add_module(f"conv_block{i}", _ConvBlock(before, after))
         self.register_buffer("mel_bands", _mel_bands(), persistent=False)
-        self.register_buffer("hann", torch.hann_window(_FFT), persistent=False)
+        self.register_buffer("hann", torch.hann_window(_FFT, dtype=torch.float32), persistent=False)
 
     def embedding(self, samples: Tensor) -> Tensor:
         """(B, n) -> (B, 512): the mean over frequency, then the strongest moment in time."""

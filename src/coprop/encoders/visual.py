@@ -46,7 +46,8 @@ class VisualEncoder(nn.Module):
         super().__init__()
         import timm
 
-        config = timm.get_pretrained_cfg(name) if timm.is_model(name) else None
+        known = isinstance(name, str) and timm.is_model(name)
+        config = timm.get_pretrained_cfg(name) if known else None
         if config is None:
             raise CoPropError(
                 f"timm has no network named {name!r}; 'resnet50', 'pvt_v2_b5' and "

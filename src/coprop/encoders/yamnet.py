@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import functools
-import math
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +18,7 @@ from coprop.encoders.audio import fit_window
 from coprop.encoders.log_mel import EXAMPLE_FRAMES, EXAMPLE_SAMPLES, SAMPLE_RATE, LogMel
 from coprop.encoders.released import WEIGHTS, ConvReLU6, ReleasedNetwork
 from coprop.errors import CoPropError, ShapeError
+from coprop.utils.checks import number
 
 CLASSES = 521
 _FRAME_SAMPLES = 160  # from one column of the spectrogram to the next: 10 ms
@@ -188,9 +188,8 @@ def _check_samples(samples: Tensor) -> None:
 
 
 def _frames_per_hop(hop_s: float) -> int:
-    frames = hop_s * SAMPLE_RATE / _FRAME_SAMPLES
-    if not math.isfinite(frames) or frames < 0.5 or abs(frames - round(frames)) > 1e-6:
-        raise CoPropError(
-            f"hop_s must be a multiple of 0.01 s, got {hop_s}; 0.48 and 0.05 are common choices."
-        )
+    wanted = "a multiple of 0.01 s, such as 0.48 or 0.05"
+    frames = number("hop_s", hop_s, wanted, above=0) * SAMPLE_RATE / _FRAME_SAMPLES
+    if frames < 0.5 or abs(frames - round(frames)) > 1e-6:
+        raise CoPropError(f"hop_s must be {wanted}, got {hop_s}.")
     return round(frames)

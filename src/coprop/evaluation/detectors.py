@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from coprop.data.labelled import LabelledDataset
 from coprop.errors import DatasetError
 from coprop.metrics.functional import ControlPointCounts, control_point_counts
 from coprop.types import Audio, Progress, WindowDetector
+from coprop.utils.checks import whole
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,10 @@ def compare_detectors(
         DatasetError: no clip tells its changes.
         CoPropError: a clip that cannot be read, or what the detectors raise.
     """
-    total = len(dataset) if limit is None else min(limit, len(dataset))
+    total = len(dataset)
+    if limit is not None:
+        wanted = "a whole number, 1 or more, or None for all clips"
+        total = min(total, whole("limit", limit, wanted, low=1, high=sys.maxsize))
     truth: dict[int, NDArray[np.bool_]] = {}
     found: dict[str, list[NDArray[np.bool_]]] = {"all ones": [], "first only": []}
     found |= {name: [] for name in detectors}

@@ -30,6 +30,7 @@ from coprop.metrics.functional import (
     region_counts,
     silent_area,
 )
+from coprop.metrics.functional.checks import as_tensor
 from coprop.types import FrameMask
 from coprop.utils.checks import number, whole
 
@@ -190,8 +191,8 @@ class _Frames:
             self._shown.append((bool(found.any()),))
             self._wanted.append((bool(wanted.any()),))
             return
-        objects = torch.from_numpy(truth.objects)
-        sounding = torch.from_numpy(truth.sounding)
+        objects = as_tensor(truth.objects, "objects")
+        sounding = as_tensor(truth.sounding, "sounding")
         aligned = aligned_by_identity(found[None], objects[None], sounding[None])
         self._put("alignment_identity", bool(aligned))
         areas = objects.sum((1, 2))
@@ -205,7 +206,7 @@ class _Frames:
 
 def _tensors(mask: FrameMask, labels: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
     """(1, H, W) each: the probability that anything sounds, and where something does."""
-    soft = torch.tensor(sounding_probability(mask))
+    soft = torch.from_numpy(sounding_probability(mask))
     return soft.unsqueeze(0), torch.from_numpy(labels > 0).unsqueeze(0)
 
 

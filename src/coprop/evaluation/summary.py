@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -85,7 +86,7 @@ def _regions(
         return figures
     if options.frames_per_batch > 1:
         figures["f_measure_avsbench"] = _batched_f_measure(frames, options.frames_per_batch)
-    totals = _two_classes(torch.tensor([f["counts"] for f in frames]).sum(0))
+    totals = _two_classes(torch.tensor([f["counts"] for f in frames], device="cpu").sum(0))
     figures["jaccard_dataset"] = float(totals.mean_jaccard())
     figures["f_measure_dataset"] = float(totals.mean_f_measure())
     if num_classes > 1:
@@ -96,7 +97,7 @@ def _regions(
 def _batched_f_measure(frames: Sequence[FrameScores], frames_per_batch: int) -> float:
     size = max(len(f["f_curve"] or ()) for f in frames) or 1
     nothing = [math.nan] * size  # a frame without target has no curve
-    curves = torch.tensor([f["f_curve"] or nothing for f in frames], dtype=torch.float64)
+    curves = torch.from_numpy(np.array([f["f_curve"] or nothing for f in frames], np.float64))
     return float(f_measure_of_curves(curves, frames_per_batch=frames_per_batch))
 
 
@@ -112,10 +113,11 @@ def _two_classes(counts: Tensor) -> ClassCounts:
 
 
 def _classes(frames: Sequence[dict[str, list[int]]], num_classes: int) -> dict[str, Any]:
-    counts = torch.zeros(len(frames), num_classes, 3, dtype=torch.int64)
+    table = np.zeros((len(frames), num_classes, 3), dtype=np.int64)
     for i, frame in enumerate(frames):
         for label, row in frame.items():
-            counts[i, int(label)] = torch.tensor(row)
+            table[i, int(label)] = row
+    counts = torch.from_numpy(table)
     sums, totals = sums_of_counts(*counts.unbind(2)), ClassCounts(*counts.sum(0).unbind(1))
     return {
         "class_jaccard_avsbench": float(sums.mean_jaccard()),

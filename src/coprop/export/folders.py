@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from coprop.errors import OutputError
-from coprop.storage.files import is_empty, output_errors, part_of, write_text
+from coprop.storage.files import is_empty, output_errors, write_text
 
 MARK = ".coprop-export"
 """A hidden file that says that a folder is an export, and may be replaced by another."""
@@ -49,18 +49,24 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     Raises:
         OutputError: it cannot be written.
     """
-    part, old = part_of(path), path.with_name(path.name + ".old")
+    # Hidden, since a visible NAME.old may be somebody's own.
+    part, old = (path.with_name(f".{path.name}.{end}") for end in ("part", "old"))
     with output_errors(path):
+        _tidy(path, part, old)  # after a process that was killed
         try:
-            for left in (part, old):  # by a process that was killed
-                shutil.rmtree(left, ignore_errors=True)
             part.mkdir(parents=True)
             write_text(part / MARK, "")
             yield part
             if path.exists():
                 path.rename(old)
             part.rename(path)
-        except BaseException:
-            shutil.rmtree(part, ignore_errors=True)
-            raise
-        shutil.rmtree(old, ignore_errors=True)
+        finally:
+            _tidy(path, part, old)
+
+
+def _tidy(path: Path, part: Path, old: Path) -> None:
+    """Leaves the folder, or else the one before it, and nothing that is half done."""
+    if old.exists() and not path.exists():
+        old.rename(path)
+    for left in (part, old):
+        shutil.rmtree(left, ignore_errors=True)

@@ -10,12 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coprop.results.saved_result import Head
-from coprop.types import FrameMask, Segment
+from coprop.types import SAME_S, FrameMask, Segment
 
 SOUNDING = "sounding"
 """The name of what sounds where nobody has named it."""
-
-_SAME_S = 1e-6  # times that differ by less, by rounding, are the same
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +112,7 @@ class Objects:
         """
         if not self._segments:
             return None
-        begun = max(bisect_right(self._starts, time_s + _SAME_S) - 1, 0)
+        begun = max(bisect_right(self._starts, time_s + SAME_S) - 1, 0)
         near = self._segments[begun : begun + 2]
         return min(near, key=lambda s: max(s.start_s - time_s, time_s - s.end_s, 0.0))
 

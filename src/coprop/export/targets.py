@@ -148,6 +148,11 @@ def _check_place(result: Result, name: str, target: Target, file: Path, force: b
     from coprop.utils.paths import is_path
 
     if target.is_folder:
+        if file.name in ("", ".."):
+            raise OutputError(
+                f"{file} cannot be replaced by an export; give a folder in it, such as "
+                f"{file / target.file}."
+            )
         check_folder(file, force=force)
         return
     if file.suffix.lower() != target.suffix:

@@ -81,7 +81,7 @@ def write_muted(recording: Recording, path: Path) -> None:
 
 
 def _write(recording: Recording, path: Path, form: Format, paint: Painting) -> None:
-    """Frames as they are painted, with the sound of what is seen sounding."""
+    """Frames as they are painted, with the sound of what is seen sounding; a part begins at 0."""
     with recording.result.clip() as clip, replacing(path, av.FFmpegError) as part:
         movie, last_s, lasts_s = None, 0.0, None
         try:
@@ -95,20 +95,23 @@ def _write(recording: Recording, path: Path, form: Format, paint: Painting) -> N
                         pixel_aspect=frame.pixel_aspect,
                         sound=_sound(recording, clip),
                     )
-                movie.write(paint(frame.image, mask.labels > 0), exact_time(frame))
+                painted = paint(frame.image, mask.labels > 0)
+                movie.write(painted, exact_time(frame) - Fraction(clip.origin_s))
                 last_s, lasts_s = frame.time_s, frame.duration_s
         except BaseException:
             if movie is not None:
                 movie.abort()
             raise
         if movie is not None:
-            movie.close(recording.end_s if lasts_s is None else last_s + lasts_s)
+            end_s = recording.end_s if lasts_s is None else last_s + lasts_s
+            movie.close(end_s - clip.origin_s)
 
 
 def _sound(recording: Recording, clip: Clip) -> MovieSound:
     sound = SoundBlocks(clip.sound) if isinstance(clip.sound, Contents) else clip.sound
     blocks, rate, layout = blocks_of(sound)
-    spans = seen_spans(recording.heads, recording.end_s)
+    seen = seen_spans(recording.heads, recording.end_s)
+    spans = [(start_s - clip.origin_s, end_s - clip.origin_s) for start_s, end_s in seen]
     return MovieSound(gated(blocks, rate, spans), rate, layout)
 
 

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from coprop.silence import heard_spans, is_silent, quiet_blocks
-from coprop.types import ControlPoints, Segment
+from coprop.types import SAME_S, ControlPoints, Segment
 
 if TYPE_CHECKING:
     from coprop.media.clip import Clip
 
-_SAME_S = 1e-6  # times that differ by less, by rounding, are the same
 _TAIL_S = 0.25  # sound this much shorter than the video is taken to last to its end
 _LATE_S = 0.12  # a sound between two frames is shown in the next one, if that comes so soon
 _EXACT_S = 0.1  # a control point this near to a silence's edge is meant to be the edge
@@ -60,18 +59,18 @@ def keyframe_spans(
     spans = []
     for sound in heard:
         first, last = sound.start_s, sound.end_s
-        after = first + (_EXACT_S if first > 0 else _SAME_S)
-        before = last - (_EXACT_S if last < end_s - _SAME_S else _SAME_S)
+        after = first + (_EXACT_S if first > 0 else SAME_S)
+        before = last - (_EXACT_S if last < end_s - SAME_S else SAME_S)
         inside = [t for t in points.change_times_s if after <= t <= before]
-        if last >= end_s - _SAME_S and (video_end_s is None or video_end_s <= end_s + _TAIL_S):
+        if last >= end_s - SAME_S and (video_end_s is None or video_end_s <= end_s + _TAIL_S):
             last = end_s + _TAIL_S
         for start, end in pairwise([first, *inside, last]):
             if inside and silent(Segment(start, end)):
                 continue
             # What is beyond the video, or may be, is no reason for one more keyframe.
             shown = (end_s if video_end_s is None else video_end_s) - start
-            length = min(end - start, max(shown, _SAME_S))
-            count = 1 if longest_s is None else max(int(np.ceil(length / longest_s - _SAME_S)), 1)
+            length = min(end - start, max(shown, SAME_S))
+            count = 1 if longest_s is None else max(int(np.ceil(length / longest_s - SAME_S)), 1)
             edges = [*np.linspace(start, start + length, count + 1).tolist()[:-1], end]
             sources = Segment(start, end)
             spans += [KeyframeSpan(a, b, sources) for a, b in pairwise(edges)]
@@ -132,14 +131,14 @@ class Schedule:
         reach_s = max(duration_s / 2 - _WATCHED_S, 0.0)
         while self._upcoming:
             span, upcoming = self._span, self._upcoming[0]
-            begun = time_s >= upcoming.start_s - _SAME_S
+            begun = time_s >= upcoming.start_s - SAME_S
             nearer = time_s >= span.end_s + reach_s and time_s >= upcoming.start_s - reach_s
             if not (begun or nearer):
                 break
             self._span, self._served = self._upcoming.popleft(), False
         span = self._span
         late_s = reach_s if self._served else max(_LATE_S, reach_s)
-        if not span.start_s - reach_s - _SAME_S <= time_s < span.end_s + late_s - _SAME_S:
+        if not span.start_s - reach_s - SAME_S <= time_s < span.end_s + late_s - SAME_S:
             return None, False
         first, self._served = not self._served, True
         return span, first

@@ -131,10 +131,9 @@ class SegmentTracker:
     def _started(self, frame: Frame, mask: FrameMask, kept: Tensor) -> SegmentState:
         if len(mask.classes) == 1 or not mask.labels.any():
             return SegmentState(mask, None)
-        kept = kept.to(self._device)
         sound = self._frame_windows.centred(frame.time_s).to(self._device)
-        image, is_own_size = self._propagator_image(frame)
-        kept = mask_at(kept, image) if is_own_size else kept
+        image, _ = self._propagator_image(frame)
+        kept = mask_at(kept.to(self._device), image)
         with self._computing(self._device, network_of(self._propagator)):
             return SegmentState(mask, self._propagator.start(image, sound, kept))
 

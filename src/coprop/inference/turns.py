@@ -42,7 +42,7 @@ MOST = MOST_KEYFRAMES
 
 FRAMES_HELD = 64
 """For each segment at once, of at most 1280 x 720 pixels; of larger frames fewer, by their pixels.
-Two seconds, which the default leaves between keyframes, at 30 frames a second."""
+Two seconds at 30 frames a second, twice what the default leaves between keyframes."""
 
 _HELD_PIXELS = 1280 * 720
 _ON_CUDA = 4
@@ -120,7 +120,7 @@ def at_once(
 
 
 def _automatic(propagator: Propagator, device: torch.device, clip: Clip, dtype: torch.dtype) -> int:
-    if clip.num_frames is None:
+    if not clip.is_recorded:
         return 1
     if device.type == "cuda":
         return _ON_CUDA
@@ -285,9 +285,9 @@ def windows(turns: Iterable[Turn], at_once: AtOnce) -> Iterator[list[Turn]]:
                 yield held
                 held, begun = [], []
             elif len(held) >= at_once.frames_held(*turn.frame.image.shape[:2]):
-                whole = begun[-1] or len(held)  # the last goes on, and can begin the next window
-                yield held[:whole]
-                held, begun = held[whole:], [0] if whole < len(held) else []
+                stop = begun[-1] or len(held)  # the last goes on, and can begin the next window
+                yield held[:stop]
+                held, begun = held[stop:], [0] if stop < len(held) else []
     except Exception as error:
         failure = error
     if held:

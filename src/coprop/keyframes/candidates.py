@@ -56,9 +56,9 @@ def candidates_in(
     unknown = float(network.selector.stands_out(visual)[0] * (1 - seen.max()))
     named = seen.argsort(descending=True)[:MOST_CANDIDATES]
     named = named[seen[named] >= SEEN]
-    alone = torch.zeros(len(named) + 1, len(seen)).to(seen)
+    alone = seen.new_zeros(len(named) + 1, len(seen))
     alone[range(len(named)), named] = 1
-    others = torch.zeros(len(named) + 1).to(seen)
+    others = seen.new_zeros(len(named) + 1)
     others[-1] = 1  # the last is what stands out without being recognised
     masks = network.decoder(_repeated(visual, len(alone)), alone, others).float().sigmoid()[:, 0]
     found = [

@@ -88,6 +88,15 @@ class KeyframeModel(Protocol):
         """
 
 
+class Deaf:
+    """What a keyframe model that hears nothing says of the sound and the frames that it takes."""
+
+    sample_rate = 16_000  # Hz, and a second: some sound has to be cut, though none is heard
+    window_s = 1.0
+    audio_span: AudioSpan = "frame"
+    context: FrameContext = ALONE
+
+
 _NEEDED = ("sample_rate", "window_s", "audio_span", "context", "__call__")
 
 

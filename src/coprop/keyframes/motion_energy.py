@@ -69,8 +69,9 @@ def _steadied(grey: Tensor, background: Tensor) -> Tensor:
     across[:, :, 1:-1] = (mean[:, :, 2:] - mean[:, :, :-2]) / 2
     down[:, 1:-1] = (mean[:, 2:] - mean[:, :-2]) / 2
     height, width = mean.shape[-2:]
-    y = torch.linspace(-1, 1, height, device=grey.device).view(1, -1, 1)
-    x = torch.linspace(-1, 1, width, device=grey.device).view(1, 1, -1)
+    dtype, device = grey.dtype, grey.device
+    y = torch.linspace(-1, 1, height, dtype=dtype, device=device).view(1, -1, 1)
+    x = torch.linspace(-1, 1, width, dtype=dtype, device=device).view(1, 1, -1)
     slopes = (across, across * x, across * y, down, down * x, down * y)
     columns = torch.stack([slope.flatten(1) for slope in slopes], dim=2)
     inside = background.flatten(1).float()
@@ -78,7 +79,7 @@ def _steadied(grey: Tensor, background: Tensor) -> Tensor:
     weighted = columns * inside[:, :, None]
     normal = weighted.mT @ columns
     damping = _DAMPING * normal.diagonal(dim1=1, dim2=2).amax(dim=1).clamp_min(1e-9)
-    normal = normal + damping[:, None, None] * torch.eye(6, device=grey.device)
+    normal = normal + damping[:, None, None] * torch.eye(6, dtype=dtype, device=device)
     affine = torch.linalg.solve(normal, weighted.mT @ change.flatten(1)[:, :, None])
     explained = (columns @ affine)[:, :, 0].view_as(change)
     own: Tensor = change - explained * enough[:, None, None]

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from coprop.checkpoints.weights import PretrainedModel
 from coprop.context import ALONE, FrameContext
+from coprop.encoders.released import check_frames
 from coprop.errors import CoPropError, ShapeError
 from coprop.keyframes.audio_queried import AudioQueriedConfig, AudioQueriedNetwork
 from coprop.keyframes.candidates import Candidate, candidates_in
@@ -24,6 +25,7 @@ from coprop.keyframes.text_and_sound import TextAndSoundSegmenter
 from coprop.keyframes.text_guided import TextGuidedSegmenter
 from coprop.keyframes.vocabulary import groups_named
 from coprop.utils.checks import check_choice, number, shown, whole
+from coprop.values.categories import as_words
 
 Architecture = Literal["grounded", "audio_queried"]
 _LARGEST_EDGE = 16_384  # pixels; no video is wider
@@ -56,6 +58,11 @@ class SegmenterConfig:
         wanted = f"a whole number of pixels from 1 to {_LARGEST_EDGE}"
         edge = whole("working_edge", self.working_edge, wanted, low=1, high=_LARGEST_EDGE)
         object.__setattr__(self, "working_edge", edge)
+        if not isinstance(self.audio_queried, AudioQueriedConfig):
+            raise CoPropError(
+                f"audio_queried must be an AudioQueriedConfig, got {shown(self.audio_queried)}; "
+                "SegmenterConfig.from_dict() reads one from a dict."
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """The configuration as a dict that JSON can hold."""
@@ -136,7 +143,8 @@ class KeyframeSegmenter(PretrainedModel):
             (K, C, H, W) logits; C = 1 for binary networks.
 
         Raises:
-            ShapeError: other shapes.
+            ShapeError: other shapes, or frames that are not floats.
+            CoPropError: categories that are no words.
         """
         check_input(frames, audio)
         network = self.network
@@ -147,7 +155,7 @@ class KeyframeSegmenter(PretrainedModel):
             _check_around(around, frames)
             near = self._small_around(around)
         if categories:
-            named = _named(network, categories, frames)
+            named = _named(network, as_words(categories) or (), frames)
         return self._at_working_size(frames, lambda small: network(small, audio, near, named))
 
     def set_off_screen(self, probability: float) -> None:
@@ -210,6 +218,7 @@ class KeyframeSegmenter(PretrainedModel):
 
         Raises:
             CoPropError: an architecture that knows no things.
+            ShapeError: other shapes, or a frame that is not of floats.
         """
         network = self.network
         if not isinstance(network, GroundedNetwork):
@@ -217,8 +226,13 @@ class KeyframeSegmenter(PretrainedModel):
                 'only segmenters of the architecture "grounded", such as the default, see things '
                 f"whatever is heard; this one is {self.config.architecture!r}."
             )
-        near = None if around is None else self._small_around(around)
-        found = candidates_in(network, self._small(frame), near)
+        small, near = self._small(frame), None
+        if len(frame) != 1:
+            raise ShapeError(f"frame must be a single one, (1, 3, H, W), got {tuple(frame.shape)}.")
+        if around is not None:
+            _check_around(around, frame)
+            near = self._small_around(around)
+        found = candidates_in(network, small, near)
         return tuple(replace(one, soft=_at(one.soft, frame)) for one in found)
 
     def _at_working_size(self, frames: Tensor, network: Callable[[Tensor], Tensor]) -> Tensor:
@@ -228,6 +242,9 @@ class KeyframeSegmenter(PretrainedModel):
 
     def _small(self, frames: Tensor) -> Tensor:
         """(K, 3, H, W) at the working size."""
+        check_frames(frames)
+        if frames.dtype == torch.float64:  # of whoever has that as default type
+            frames = frames.to(next(self.parameters()).dtype)
         size = self._working_size(frames.shape[2], frames.shape[3])
         return F.interpolate(frames, size, mode="bilinear", antialias=True, align_corners=False)
 

@@ -9,9 +9,8 @@ from typing import Protocol, TypeVar, get_args, runtime_checkable
 
 from torch import Tensor
 
-from coprop.context import ALONE, FrameContext
 from coprop.errors import CoPropError
-from coprop.keyframes.model import AudioSpan, KeyframeModel, Outputs, as_logits
+from coprop.keyframes.model import Deaf, KeyframeModel, Outputs, as_logits
 from coprop.utils.checks import check_choice, check_function
 from coprop.values.categories import as_words
 
@@ -21,7 +20,7 @@ TextFunction = Callable[[Tensor, tuple[str, ...]], Tensor]
 """``fn(frames (K, 3, H, W) in [0, 1], categories) -> logits (K, C, H, W)`` of what they name."""
 
 
-class TextGuided:
+class TextGuided(Deaf):
     """A keyframe model that is guided by words for what sounds, and hears nothing.
 
     Attributes:
@@ -30,11 +29,6 @@ class TextGuided:
     """
 
     categories: tuple[str, ...] | None
-
-    sample_rate = 16_000  # Hz, and a second: some sound has to be cut, though none is heard
-    window_s = 1.0
-    audio_span: AudioSpan = "frame"
-    context: FrameContext = ALONE
 
     def guided_by(self: _Self, categories: tuple[str, ...] | None) -> _Self:
         """The same model, with words for what sounds."""

@@ -16,7 +16,7 @@ from coprop.errors import CoPropError
 from coprop.live.novelty import RecentNovelty
 from coprop.live.sound import LevelMeter, LiveSound, RecentSound
 from coprop.silence import END_S, SHORTEST_SILENCE_S, SHORTEST_SOUND_S, heard_spans, quiet_blocks
-from coprop.types import AudioTrack, ControlPoints, Segment
+from coprop.types import SAME_S, AudioTrack, ControlPoints, Segment
 
 LATEST_S = 2.5
 """A change that is not believed so long after it happened is none."""
@@ -32,9 +32,8 @@ _SELDOM_S = 1.0
 
 _Found = tuple[float, float, tuple[str, ...]]  # time, score and words of a control point
 
-_SAME_S = 0.25  # changes nearer than this are one: half the shortest time between two of them
+_NEAREST_S = 0.25  # changes nearer than this are one: half the shortest time between two of them
 _EDGE_S = 0.1  # a change this near to where sound begins or ends is that moment
-_ROUNDING_S = 1e-6
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,7 @@ class LiveChanges:
         if not recent.num_samples:
             return []
         now_s = recent.end_s
-        if now_s - self._asked_s >= self._every_s - _ROUNDING_S:
+        if now_s - self._asked_s >= self._every_s - SAME_S:
             self._asked_s = now_s
             self._found = self._ask(recent)
         found = self._found
@@ -128,19 +127,19 @@ class LiveChanges:
         """Where sound has begun, and where it has ended: a pause of 0.6 s tells."""
         edges: list[Change] = []
         for span in heard:
-            if span.end_s <= self._known_s + _ROUNDING_S:
+            if span.end_s <= self._known_s + SAME_S:
                 continue
             start_s = max(span.start_s, self._known_s)
             if not self._sounding:
-                if span.end_s - start_s < SHORTEST_SOUND_S - _ROUNDING_S:
+                if span.end_s - start_s < SHORTEST_SOUND_S - SAME_S:
                     continue  # a click, or the beginning of a sound
                 edges.append(Change(start_s, "begins", 0.0))
                 self._sounding, self._known_s = True, start_s
             self._heard_s = span.end_s
-            if now_s - span.end_s >= SHORTEST_SILENCE_S - _ROUNDING_S:
+            if now_s - span.end_s >= SHORTEST_SILENCE_S - SAME_S:
                 edges.append(self._ended())
         # The background has risen over what was taken for sound.
-        if self._sounding and now_s - self._heard_s >= SHORTEST_SILENCE_S - _ROUNDING_S:
+        if self._sounding and now_s - self._heard_s >= SHORTEST_SILENCE_S - SAME_S:
             edges.append(self._ended())
         return edges
 
@@ -162,13 +161,13 @@ class LiveChanges:
             ends.append((heard[-1].end_s, self._min_gap_s))
         told = [t for t, _ in self._told] + [edge.time_s for edge in edges]
         for time_s, score, words in found:
-            apart = max(self._min_gap_s, _SAME_S)
+            apart = max(self._min_gap_s, _NEAREST_S)
             if (
                 self._sounding
                 and time_s >= self._known_s + _EDGE_S
-                and now_s - time_s >= self._settled_s - _ROUNDING_S
+                and now_s - time_s >= self._settled_s - SAME_S
                 and all(abs(time_s - t) >= near_s for t, near_s in ends)
-                and all(abs(time_s - t) >= apart - _ROUNDING_S for t in told)
+                and all(abs(time_s - t) >= apart - SAME_S for t in told)
             ):
                 changes.append(Change(time_s, "differs", score, words))
                 told.append(time_s)
@@ -187,14 +186,13 @@ def _scored(edge: Change, found: list[_Found]) -> Change:
 def _for_recent(
     detector: Callable[[AudioTrack], ControlPoints],
 ) -> tuple[Callable[[AudioTrack], ControlPoints], float]:
-    """The detector, and how often it is asked, in seconds; the default's hears each moment once."""
+    """The detector, and the least time from one asking to the next, in seconds: none of the
+    default's, which hears each moment once."""
     score = getattr(detector, "score", None)
     if not isinstance(detector, ControlPointDetector) or not isinstance(score, WithLevel):
         return detector, _SELDOM_S
     if score.fine_score is not novelty_scores:
         return detector, _SELDOM_S
     streamed = replace(score, fine_score=RecentNovelty())
-    return (
-        ControlPointDetector(streamed, threshold=detector.threshold, min_gap_s=detector.min_gap_s),
-        True,
-    )
+    own = {"threshold": detector.threshold, "min_gap_s": detector.min_gap_s}
+    return ControlPointDetector(streamed, **own), 0.0

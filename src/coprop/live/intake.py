@@ -11,14 +11,13 @@ from numpy.typing import ArrayLike, NDArray
 from coprop.errors import AudioError, MediaError, ShapeError
 from coprop.media.frames import as_image
 from coprop.media.reader import Frame
-from coprop.types import HIGHEST_RATE, Audio
+from coprop.types import HIGHEST_RATE, SAME_S, Audio
 from coprop.utils.checks import array_of, index, number, shown, whole
 from coprop.values.mixdown import Mixdown
 
 HIGHEST_FRAME_RATE = 1000.0
 """Frames a second; no camera that is looked at live shows more."""
 
-_SAME_S = 1e-6  # times that differ by less, by rounding, are the same
 _MOST_CHANNELS = 32
 
 
@@ -58,7 +57,7 @@ class FrameIntake:
             place = self._next if time_s is None else self.number_at(time_s)
         time_s = place / self.rate if time_s is None else time_s
         last = self._last
-        if last is not None and (place <= last.index or time_s <= last.time_s + _SAME_S):
+        if last is not None and (place <= last.index or time_s <= last.time_s + SAME_S):
             raise MediaError(
                 f"frame {place} at {time_s:g} s comes after frame {last.index} at "
                 f"{last.time_s:g} s; push frames in order, each later than the one before."

@@ -15,7 +15,7 @@ from coprop.inference.turns import Turn
 from coprop.keyframes.naming import SoundNamer, name_sound
 from coprop.live.changes import Change
 from coprop.live.sound import LiveSound
-from coprop.types import ControlPoints, FrameMask, Segment
+from coprop.types import SAME_S, ControlPoints, FrameMask, Segment
 
 if TYPE_CHECKING:
     from coprop.inference.segment_tracker import SegmentTracker
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 _SECOND_S = 0.8
 """A segment's first keyframe has heard as much of it as the session looks ahead to, which may be
 nothing: so much later another one knows better what sounds."""
-
-_SAME_S = 1e-6
 
 
 class LivePlan:
@@ -56,13 +54,13 @@ class LivePlan:
         """Those found so far."""
         times, scores = [0.0], [1.0]
         for time_s, score in sorted(self._points):
-            if time_s > times[-1] + _SAME_S:
+            if time_s > times[-1] + SAME_S:
                 times.append(time_s)
                 scores.append(score)
         return ControlPoints(np.array(times), np.array(scores), np.ones(len(times), dtype=bool))
 
-    def add(self, change: Change, now_s: float) -> None:
-        """Takes a change into account, from the frame at ``now_s`` on."""
+    def add(self, change: Change) -> None:
+        """Takes a change into account, from the next frame on."""
         if change.score > 0:
             self._points.append((change.time_s, change.score))
         if change.kind == "surer":
@@ -89,7 +87,7 @@ class LivePlan:
         time_s = frame.time_s
         if self._begun is not None:
             due_s = self._due_s()
-            if time_s >= due_s - _SAME_S:
+            if time_s >= due_s - SAME_S:
                 self._second = True
                 self._add_span(self._begun, max(due_s, time_s - duration_s))
         span, is_keyframe = self._schedule.at(time_s, duration_s)

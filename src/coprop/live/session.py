@@ -13,13 +13,14 @@ from numpy.typing import ArrayLike
 from coprop.errors import AudioError, CoPropError, MediaError
 from coprop.inference.carrier import Carrier
 from coprop.inference.segment_tracker import SegmentTracker
+from coprop.inference.turns import Turn
 from coprop.keyframes.naming import SoundNamer
 from coprop.live.changes import LiveChanges
 from coprop.live.intake import FrameIntake, SoundIntake
 from coprop.live.latency import LOOK_AHEAD_S, Latency, Stopwatch
 from coprop.live.plan import LivePlan
 from coprop.live.sound import SETTLED_S, LiveSound
-from coprop.types import AudioTrack, ControlPoints, FrameMask, Segment
+from coprop.types import SAME_S, AudioTrack, ControlPoints, FrameMask, Segment
 from coprop.utils.brief import counted
 from coprop.utils.checks import number
 
@@ -33,7 +34,6 @@ MOST_APART_S = 10.0
 """How far sound may be behind the frames, or ahead of them, in seconds."""
 
 _OFTEN_S = 0.2  # from one look at what is new in the sound to the next
-_ROUNDING_S = 1e-6
 
 
 class LiveSession:
@@ -84,7 +84,8 @@ class LiveSession:
         self._analysed_s = -1.0
         self._waiting: deque[Frame] = deque()  # for their sound
         self._held: deque[Frame] = deque()  # masked already, but near to those that are not
-        self._before_s: float | None = None  # when the last masked frame was shown
+        self._before_s: float | None = None  # when the last frame that had its turn was shown
+        self._turn: Turn | None = None  # of the frame that is masked next, where that has failed
         self._stopwatch = Stopwatch()
         self._made: list[FrameMask] = []  # masks that have not been handed out yet
         self._refused = 0
@@ -195,6 +196,7 @@ class LiveSession:
         self._ended = self._closed = True
         self._waiting.clear()
         self._held.clear()
+        self._turn = None
         self._made.clear()
 
     def __enter__(self) -> LiveSession:
@@ -205,14 +207,14 @@ class LiveSession:
 
     def _check_apart(self, frame: Frame) -> None:
         behind_s = frame.time_s - self._sound.end_s
-        if -MOST_APART_S - _ROUNDING_S <= behind_s <= MOST_APART_S + _ROUNDING_S:
+        if -MOST_APART_S - SAME_S <= behind_s <= MOST_APART_S + SAME_S:
             return
         self._refused += 1
         where = "ahead of" if behind_s < 0 else "behind"
         raise AudioError(
             f"the sound is {abs(behind_s):.2f} s {where} frame {frame.index} at "
             f"{frame.time_s:.2f} s, and may be {MOST_APART_S:g} s; push both together, or give "
-            "frames the times at which they are shown, with time_s="
+            "frames the times at which they are shown, with time_s=."
         )
 
     def _ready(self, begun: float) -> list[FrameMask]:
@@ -223,7 +225,7 @@ class LiveSession:
         while self._waiting:
             frame = self._waiting[0]
             needed_s = frame.time_s + self.look_ahead_s
-            if self._sound.end_s < needed_s - _ROUNDING_S and not self._ended:
+            if self._sound.end_s < needed_s - SAME_S and not self._ended:
                 break
             waited_s = max(self._sound.end_s - frame.time_s, 0.0)
             self._made.append(self._mask(frame, needed_s))
@@ -234,19 +236,24 @@ class LiveSession:
         return masks
 
     def _mask(self, frame: Frame, needed_s: float) -> FrameMask:
-        # At the end of the stream nothing more will be heard than has been.
-        self._sound.hear_until(max(min(needed_s, self._sound.end_s) - SETTLED_S, 0.0))
-        frame_s = self._frame_s(frame)
-        if self._analysed_s < 0 or frame.time_s - self._analysed_s >= _OFTEN_S - _ROUNDING_S:
-            self._analysed_s = frame.time_s
-            for change in self._changes.update():
-                self._plan.add(change, frame.time_s)
-        self._before_s = frame.time_s
-        turn = self._plan.turn(self._tracker, frame, self._around(frame), frame_s)
+        # The plan tells once of each frame what is to be done with it: after an error, too.
+        turn = self._turn = self._turn or self._next_turn(frame, needed_s)
         mask = self._carried.mask(turn)
+        self._turn = None
         if turn.starts:
             self._plan.masked(mask, self._tracker.label_names)
         return mask
+
+    def _next_turn(self, frame: Frame, needed_s: float) -> Turn:
+        # At the end of the stream nothing more will be heard than has been.
+        self._sound.hear_until(max(min(needed_s, self._sound.end_s) - SETTLED_S, 0.0))
+        frame_s = self._frame_s(frame)
+        if self._analysed_s < 0 or frame.time_s - self._analysed_s >= _OFTEN_S - SAME_S:
+            self._analysed_s = frame.time_s
+            for change in self._changes.update():
+                self._plan.add(change)
+        self._before_s = frame.time_s
+        return self._plan.turn(self._tracker, frame, self._around(frame), frame_s)
 
     def _frame_s(self, frame: Frame | None = None) -> float:
         """How long frames are shown: as long as the last one was, or as their rate says."""
@@ -262,5 +269,5 @@ class LiveSession:
             self._held.popleft()
         if context.frames == 1:
             return (frame,)
-        latest_s = frame.time_s + self.look_ahead_s + _ROUNDING_S
+        latest_s = frame.time_s + self.look_ahead_s + SAME_S
         return (*self._held, *(f for f in self._waiting if f.time_s <= latest_s))

@@ -91,7 +91,7 @@ class LiveSound:
         """Takes what is still inside the resamplers; nothing may be fed after it."""
         self.is_growing = False
         for resampler, copy in self._copies.values():
-            copy.feed(np.clip(resampler.flush(), -LOUDEST, LOUDEST))
+            _finish(resampler, copy)
 
     def read(self, start: int, stop: int) -> NDArray[np.float32]:
         """Samples ``start`` to ``stop`` (exclusive); zeros where nothing is kept or heard yet."""
@@ -119,6 +119,8 @@ class LiveSound:
             copy._start = copy._stop = first // self.sample_rate * sample_rate
             known = self._buffer[first - self._start : self._stop - self._start]
             copy.feed(np.clip(resampler.feed(known), -LOUDEST, LOUDEST))
+            if not self.is_growing:
+                _finish(resampler, copy)
             self._copies[sample_rate] = resampler, copy
         return self._copies[sample_rate][1]
 
@@ -132,6 +134,12 @@ class LiveSound:
                 held = self._kept
             self._buffer[held : held + len(samples)] = samples
             self._stop += len(samples)
+
+
+def _finish(resampler: Resampler, copy: LiveSound) -> None:
+    """The end of what a resampler makes of sound that has ended."""
+    copy.feed(np.clip(resampler.flush(), -LOUDEST, LOUDEST))
+    copy.finish()
 
 
 class LevelMeter:

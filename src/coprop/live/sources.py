@@ -124,9 +124,10 @@ class Devices:
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
-        for thread in self._threads:
+        for thread, container in zip(self._threads, (self._camera, self._microphone), strict=True):
             thread.join(timeout=2)
-        for container in (self._camera, self._microphone):
+            if thread.is_alive():  # FFmpeg waits for the device: what it waits in must stay
+                continue
             with suppress(av.FFmpegError, OSError):
                 container.close()
 
@@ -140,7 +141,9 @@ class Devices:
             picture, time_s = None, 0.0
             if self._pictures and self._begun is not None:
                 arrived, picture = self._pictures.popleft()
-                time_s = max(arrived - self._begun, 0.0)
+                time_s = arrived - self._begun
+                if time_s < 0:  # it was there before any sound, and so before the stream
+                    picture = None
             if picture is not None or samples is not None:
                 latest = time.monotonic()
                 yield Moment(picture, time_s, samples)

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coprop.errors import MediaError, OutputError
-from coprop.media.reader import VideoFile
 from coprop.media.resample import BLOCK, Resampler
 from coprop.media.sound_blocks import SoundBlocks
 from coprop.media.streams import Contents
@@ -37,7 +36,6 @@ class AudioFile:
         source: a video or audio file, or what `coprop.media.streams.look_into` chose in it.
         sample_rate: the wanted samples per second, in Hz; None for the file's own, at which the
             samples are those of the file.
-        start_s: where to begin, in seconds from time zero.
         progress: called as ``progress("audio", samples so far, None)``.
 
     Raises:
@@ -54,22 +52,14 @@ class AudioFile:
         source: AnyPath | Contents,
         sample_rate: int | None = None,
         *,
-        start_s: float = 0.0,
         progress: Progress | None = None,
     ) -> None:
         check_progress(progress)
-        blocks = SoundBlocks(source, start_s=start_s)
+        blocks = SoundBlocks(source)
         self.path = blocks.path
         own = blocks.sample_rate
         self._fill(_mono(blocks), own, own if sample_rate is None else sample_rate, progress)
         blocks.warn_if_cut_short()
-
-    @classmethod
-    def from_video(
-        cls, video: VideoFile, sample_rate: int | None = None, *, progress: Progress | None = None
-    ) -> AudioFile:
-        """The video's own sound; position 0 is its frame 0."""
-        return cls(video.contents, sample_rate, progress=progress)
 
     def __repr__(self) -> str:
         samples = counted(self.num_samples, "sample")

@@ -54,6 +54,7 @@ class Clip:
     Attributes:
         frames: iterable of `Frame`; one that was given as an iterator can be gone through once.
         audio: the sound; a file's at its own sample rate.
+        is_recorded: whether all frames are there already: a file's, an array's or a list's.
         num_frames: how many frames there are, or None where only iterating tells.
         frame_size: height and width of a video file's frames, in pixels; None of others.
         duration_s: of the frames, in seconds, or None where only iterating tells.
@@ -79,6 +80,7 @@ class Clip:
         self.origin_s, part_end_s = checked_part(start_s, end_s)
         self.name = ""
         self.files = _files(frames, audio)
+        self.is_recorded = True
         self.num_frames: int | None = None
         self.frame_size: tuple[int, int] | None = None
         self.duration_s: float | None = None
@@ -132,6 +134,7 @@ class Clip:
                 "video_track= is for a video file, these frames are none; leave it out."
             )
         self.frames = frames_from(pictures, fps=fps)
+        self.is_recorded = isinstance(pictures, Sized)
         self.num_frames = len(pictures) if isinstance(pictures, Sized) else None
         if self.num_frames is not None and fps is not None:
             self.duration_s = self.num_frames / float(fps)

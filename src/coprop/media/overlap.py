@@ -31,11 +31,15 @@ class _Line(Generic[T]):
     def put(self, thing: T) -> bool:
         """Waits for a place; whether there is anybody left to take it."""
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or len(self._waiting) < HELD)
-            if not self._closed:
+            self._changed.wait_for(lambda: self._is_over or len(self._waiting) < HELD)
+            if not self._is_over:
                 self._waiting.append(thing)
                 self._changed.notify_all()
-            return not self._closed
+            return not self._is_over
+
+    @property
+    def _is_over(self) -> bool:
+        return self._closed or self._ended
 
     def take(self) -> tuple[T] | None:
         """Waits for the next thing; None after the last.
@@ -134,9 +138,10 @@ class Behind(Generic[T]):
 
         Raises:
             BaseException: what the work raised over an earlier one.
+            RuntimeError: after `finish`.
         """
-        if not self._line.put(thing) and self._failure is not None:
-            raise self._failure
+        if not self._line.put(thing):
+            raise self._failure or RuntimeError("nothing can be given after finish().")
 
     def finish(self) -> None:
         """Waits until all is done that was given; nothing can be given any more.

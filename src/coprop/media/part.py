@@ -12,13 +12,11 @@ from numpy.typing import NDArray
 
 from coprop.errors import MediaError
 from coprop.silence import BLOCK_S, quiet_blocks
-from coprop.types import AudioTrack, ControlPoints
+from coprop.types import SAME_S, AudioTrack, ControlPoints
 from coprop.utils.checks import number
 
 if TYPE_CHECKING:
     from coprop.media.reader import Frame
-
-_SAME_S = 1e-6  # times that differ by less, by rounding, are the same
 
 
 def checked_part(start_s: object, end_s: object) -> tuple[float, float]:
@@ -55,9 +53,9 @@ class FramesPart:
         last_s, any_shown = 0.0, False
         for frame in self.source:
             last_s = frame.time_s
-            if frame.time_s >= self._end_s - _SAME_S:
+            if frame.time_s >= self._end_s - SAME_S:
                 break
-            if frame.time_s >= self._start_s - _SAME_S:
+            if frame.time_s >= self._start_s - SAME_S:
                 any_shown = True
                 yield frame
         if not any_shown:
@@ -117,7 +115,7 @@ class TrackPart:
 
     def placed(self, points: ControlPoints) -> ControlPoints:
         """Control points of `alone`, at their times in the whole."""
-        if self.start_s < _SAME_S:
+        if self.start_s < SAME_S:
             return points
         named, known = points.categories, points.probabilities
         return ControlPoints(

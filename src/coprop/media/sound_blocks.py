@@ -46,15 +46,14 @@ class SoundBlocks:
     """The sound of a file as blocks at its own sample rate, aligned with the video's first frame.
 
     Iterating yields (channels, n) float32 blocks that follow one another without a gap, from time
-    zero plus ``start_s`` on. Time zero is the first video frame; in a file without video it is the
-    first sample. Gaps in the sound are filled with silence, overlaps are cut off, and packets that
-    cannot be decoded are silence too (logged as a warning). The sound ends where the file says that
-    it does, without the padding of the codec's last packet. Sound that changes its sample rate or
-    its channels on the way is converted to those of its beginning.
+    zero on: the first video frame, or in a file without video the first sample. Gaps in the sound
+    are filled with silence, overlaps are cut off, and packets that cannot be decoded are silence
+    too (logged as a warning). The sound ends where the file says that it does, without the padding
+    of the codec's last packet. Sound that changes its sample rate or its channels on the way is
+    converted to those of its beginning.
 
     Args:
         source: a file with an audio track, or what `look_into` chose in it.
-        start_s: where to begin, in seconds from time zero.
 
     Raises:
         MissingAudioError: no audio track.
@@ -68,11 +67,11 @@ class SoundBlocks:
         sample_rate: samples per second, in Hz.
         channels: number of channels.
         codec: FFmpeg's name of the codec.
-        offset_s: when the sound begins, in seconds from time zero plus ``start_s``.
-        origin_s: time zero plus ``start_s`` on the file's own clock.
+        offset_s: when the sound begins, in seconds from time zero.
+        origin_s: time zero on the file's own clock.
     """
 
-    def __init__(self, source: AnyPath | Contents, *, start_s: float = 0.0) -> None:
+    def __init__(self, source: AnyPath | Contents) -> None:
         self.contents = (
             source
             if isinstance(source, Contents)
@@ -84,7 +83,7 @@ class SoundBlocks:
         self.sample_rate = self._first.sample_rate
         self.channels = self._first.layout.nb_channels
         start, first_s = self.contents.start_s, self.contents.sound_s
-        self.origin_s = (first_s if start is None else start) + Fraction(start_s)
+        self.origin_s = first_s if start is None else start
         self.offset_s = float(first_s - self.origin_s)
         self._end = 0  # of what the last iteration found, in samples from the origin
 

@@ -36,6 +36,7 @@ _NAME_GROUND = {"facecolor": "white", "alpha": 0.7, "linewidth": 0, "pad": 1}
 def envelope(audio: GivenSound, columns: int | None = None) -> NDArray[np.float32]:
     """Lowest and highest sample in each of ``columns`` equal spans, as (2, columns) float32.
 
+    The lowest is 0 at most and the highest 0 at least: what is drawn between the two reaches 0.
     Reads the sound block by block. Sound shorter than ``columns`` samples has one column for each.
 
     Args:

@@ -31,7 +31,7 @@ from coprop.storage.files import (
     write_text,
 )
 from coprop.storage.locks import WriterLock
-from coprop.types import AudioTrack, ControlPoints, FrameMask, Segment
+from coprop.types import SAME_S, AudioTrack, ControlPoints, FrameMask, Segment
 from coprop.utils.paths import AnyPath, as_path, real_path
 from coprop.values.given_sound import GivenSound, as_track
 
@@ -196,7 +196,7 @@ class ResultWriter:
                 path.unlink()
 
     def _check(self, frame: Frame, mask: FrameMask) -> None:
-        if mask.index != frame.index or abs(mask.time_s - frame.time_s) > 1e-6:
+        if mask.index != frame.index or abs(mask.time_s - frame.time_s) > SAME_S:
             raise CoPropError(
                 f"the mask is of frame {mask.index} at {mask.time_s:.6f} s, the frame is "
                 f"{frame.index} at {frame.time_s:.6f} s; write each frame with its own mask."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any, get_args
 
 import torch
@@ -21,7 +22,7 @@ from coprop.metrics.functional import (
 )
 from coprop.metrics.functional.checks import BoolSeries, as_tensor
 from coprop.metrics.functional.thresholds import check_frames_per_batch, check_no_batches
-from coprop.utils.checks import check_choice
+from coprop.utils.checks import check_choice, whole
 
 
 class _JaccardSums(FrameMetric):
@@ -94,9 +95,8 @@ class JaccardNearChanges(_JaccardSums):
 
     def __init__(self, frames: int, protocol: JaccardProtocol = "avsbench", **kwargs: Any) -> None:
         super().__init__(protocol, selection="all", **kwargs)
-        if frames < 1:
-            raise CoPropError(f"frames must be 1 or more on each side of a change, got {frames}.")
-        self.near = frames
+        wanted = "1 or more on each side of a change, a whole number"
+        frames = self.near = whole("frames", frames, wanted, low=1, high=sys.maxsize)
         self._tell_apart(protocol, frames)
 
     def update(self, probabilities: Tensor, target: Tensor, is_change: BoolSeries) -> None:

@@ -17,7 +17,7 @@ from coprop.metrics.functional import (
     semantic_sums,
 )
 from coprop.metrics.functional.checks import BoolSeries
-from coprop.metrics.functional.counts import check_num_classes
+from coprop.metrics.functional.counts import checked_num_classes
 from coprop.utils.checks import check_choice
 
 
@@ -51,7 +51,7 @@ class _SemanticMetric(FrameMetric):
         super().__init__(selection=selection, **kwargs)
         check_choice("protocol", protocol, get_args(FProtocol))
         check_choice("classes", classes, get_args(Classes))
-        check_num_classes(num_classes)
+        num_classes = checked_num_classes(num_classes)
         self.num_classes, self.protocol = num_classes, protocol
         self._tell_apart(num_classes, protocol, selection)
         self._options: dict[str, Any] = {"classes": classes}

@@ -32,6 +32,7 @@ from coprop.utils.checks import (
 )
 
 _WHOLE = frozenset({torch.uint8, torch.int16, torch.int32, torch.int64})  # that hold 255
+_UNSIGNED = frozenset({torch.uint16, torch.uint32, torch.uint64})  # with which torch does not count
 # How far values may lie beyond [0, 1]: resizing overshoots, sums of a softmax are not exact. The
 # mistakes to tell, 8-bit values and normalised colours, lie far beyond.
 _OVERSHOOT = 0.01
@@ -93,6 +94,7 @@ def as_mask(value: object) -> Tensor:
              [1, 0]]], dtype=torch.uint8)
     """
     mask = as_tensor(value, "the mask")
+    mask = mask.long() if mask.dtype in _UNSIGNED else mask
     if mask.ndim == 4 and mask.shape[1] == 1:
         mask = torch.cat([1 - mask, mask], dim=1) if mask.is_floating_point() else mask[:, 0]
     if mask.ndim == 3 and not mask.is_meta and mask.dtype in _WHOLE:

@@ -115,7 +115,7 @@ class AudioInsertPropagator(PretrainedModel):
         """The propagator of an official AOT file, or of one trained from it.
 
         A file without audio modules leaves these at their start, where they are silent: the
-        propagator is AOT until it is trained. Encoder, depth and widths come from the file.
+        propagator is AOT until it is trained. Encoder, depth and width come from the file.
 
         Args:
             path: the file, such as R50_AOTL_PRE_YTB_DAV.pth or a .safetensors.
@@ -254,7 +254,7 @@ class AudioInsertPropagator(PretrainedModel):
         num_objects: int | None = None,
         masks: Sequence[Tensor | None] | None = None,
     ) -> list[Tensor]:
-        """Run a clip with gradients, for training.
+        """Run a clip with gradients, for training: tensors alone, in whose masks 255 is void.
 
         Identities that a clip has no object for are trained as well where ``num_objects`` is
         ``max_objects`` and the labels are drawn at random from 1 to ``max_objects``.

@@ -44,6 +44,7 @@ class MaskStream(Iterator[FrameMask]):
         self._tracking = tracking
         self._opened = opened
         self._has_writer = False
+        self._unwritten: list[int] = []  # numbers of frames whose masks its writer has not had
         self._masks = self._go()
 
     def __next__(self) -> FrameMask:
@@ -88,12 +89,14 @@ class MaskStream(Iterator[FrameMask]):
             )
         writer = ClipWriter(directory, self.clip, force=force)
         self._has_writer = True
-        return StreamWriter(self, writer, self._opened.pop_all())
+        return StreamWriter(self, writer, self._opened.pop_all(), self._unwritten)
 
     def _go(self) -> Generator[FrameMask, None, None]:
         with self._opened, closing(self._tracking):
             for frame, mask in self._tracking:
                 self.frame = frame
+                if self._has_writer:
+                    self._unwritten.append(frame.index)
                 yield mask
             self.is_complete = True
 
@@ -107,13 +110,17 @@ class StreamWriter:
         stream: the stream.
         writer: of its result folder.
         opened: closes the stream's clip, whose sound the timeline shows.
+        unwritten: numbers of the frames whose masks the stream has given, taken out as they are
+            written.
     """
 
-    def __init__(self, stream: MaskStream, writer: ClipWriter, opened: ExitStack) -> None:
+    def __init__(
+        self, stream: MaskStream, writer: ClipWriter, opened: ExitStack, unwritten: list[int]
+    ) -> None:
         self._stream = stream
         self._writer = writer
         self._opened = opened
-        self._written = 0
+        self._unwritten = unwritten
         self._is_open: bool | None = None  # before its block; then whether it is in it
 
     def __enter__(self) -> StreamWriter:
@@ -153,9 +160,13 @@ class StreamWriter:
                 f"the mask is of frame {mask.index}, the stream's last mask is {last}; write each "
                 "mask as it comes, before the next one is asked for."
             )
-        self._check_complete(frame.index)
+        if not self._unwritten:
+            raise CoPropError(
+                f"the mask of frame {frame.index} has been written; write each one once."
+            )
+        self._check_written(self._unwritten[:-1])
         self._writer.write(frame, mask)
-        self._written = frame.index + 1
+        self._unwritten.clear()
 
     def __exit__(
         self,
@@ -169,15 +180,12 @@ class StreamWriter:
             return
         with self._opened:
             if self._stream.is_complete:
-                last = self._stream.frame
-                self._check_complete(0 if last is None else last.index + 1)
+                self._check_written(self._unwritten)
                 self._writer.finish(self._stream.control_points, self._stream.segments)
 
-    def _check_complete(self, count: int) -> None:
-        if self._written > count:
-            raise CoPropError(f"the mask of frame {count} has been written; write each one once.")
-        if self._written < count:
+    def _check_written(self, left: list[int]) -> None:
+        if left:
             raise CoPropError(
-                f"the mask of frame {self._written} was not written; write each one as it comes, "
-                "since result.json tells of every frame."
+                f"the mask of frame {left[0]} was not written; write each one as it comes, since "
+                "result.json tells of every frame."
             )

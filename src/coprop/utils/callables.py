@@ -50,7 +50,7 @@ def function_named(name: str, option: str, *, arguments: tuple[str, ...] = ()) -
             f"cannot import {module_name!r} for {option} {name}: {error}. Give module:function, "
             "with the module in the current folder or installed."
         ) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a script ends as soon as it is imported
         raise CoPropError(
             f"{module_name!r} cannot be imported for {option} {name}, it raises "
             f"{type(error).__name__}: {first_line(error)}. Mend the module."

@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 import math
 import operator
+from collections.abc import Hashable
 from decimal import Decimal
 from fractions import Fraction
 from numbers import Real
@@ -42,6 +43,8 @@ def as_number(value: object) -> Number | None:
     if isinstance(value, np.floating):  # extended precision is no Python float
         return float(value)
     if isinstance(value, Decimal):
+        if value.is_nan():  # a signalling one, which no float is
+            return math.nan
         return Fraction(value) if value.is_finite() else float(value)
     if isinstance(value, (int, float, Fraction)):
         return value
@@ -171,8 +174,9 @@ def check_choice(
     error: type[CoPropError] = CoPropError,
 ) -> None:
     """Raise ``error`` where an option called ``name`` is none of its choices."""
-    if value not in choices:
-        raise error(f"{name} must be one of {choices}, got {value!r}.")
+    # An array, which has no hash, would be compared number by number.
+    if not isinstance(value, Hashable) or value not in choices:
+        raise error(f"{name} must be one of {choices}, got {shown(value)}.")
 
 
 def array_of(name: str, value: Any, *, error: type[CoPropError] = CoPropError) -> NDArray[Any]:
@@ -267,7 +271,10 @@ def shown(value: object) -> str:
         return type(value).__name__
     if isinstance(shape, tuple) and shape:
         return f"{type(value).__name__} {getattr(value, 'dtype', '')} of shape {tuple(shape)}"
-    text = repr(value) if not isinstance(value, (list, tuple, dict, set)) else ""
+    try:
+        text = repr(value) if not isinstance(value, (list, tuple, dict, set)) else ""
+    except ValueError:  # Python writes no number of more than 4300 digits
+        return f"{type(value).__name__} of thousands of digits"
     if " at 0x" in text:  # where it lies in memory tells nobody anything
         if callable(value) and hasattr(value, "__qualname__"):
             return f"the function {value.__qualname__}"

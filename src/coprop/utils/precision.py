@@ -29,7 +29,7 @@ def checked_device(value: Any) -> torch.device:
     try:
         device = torch.device(value)
         torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
+    except (RuntimeError, AssertionError, TypeError, ValueError) as error:
         raise CoPropError(
             "device must be one that computes here, such as 'cpu' or 'cuda', got "
             f"{shown(value)}: {first_line(error)}."

@@ -67,7 +67,8 @@ class FrameMask(Brief, Sealed):
         At the frame's size they are many times what the network gave, and few ask.
 
         Args:
-            make: returns them, (C, H, W) float32; it is called once at most.
+            make: returns them, (C, H, W) float32; it is called once at most, or by each of several
+                threads that ask at once.
         """
         mask = copy(self)
         # Nothing of the name is left on the instance, so that Python asks __getattr__.
@@ -78,12 +79,14 @@ class FrameMask(Brief, Sealed):
     if not TYPE_CHECKING:  # or a misspelt attribute would pass
 
         def __getattr__(self, name: str) -> Any:
-            if name != "probabilities" or "_make" not in vars(self):
+            own = vars(self)
+            make = own.get("_make") if name == "probabilities" else None
+            if make is not None:
+                object.__setattr__(self, name, self._checked(make()))
+                own.pop("_make", None)  # and with it what the network gave
+            if name not in own:  # another thread may have made them just now
                 raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-            soft = self._checked(self._make())
-            object.__setattr__(self, "probabilities", soft)
-            vars(self).pop("_make", None)  # and with it what the network gave
-            return soft
+            return own[name]
 
     def __getstate__(self) -> dict[str, Any]:
         """What is pickled or copied: arrays, computed if need be."""

@@ -126,6 +126,8 @@ def test_what_cannot_be_used(tmp_path: Path) -> None:
         factory="my_modul:f",
     )
     refused("cwd=/nowhere is no folder", cwd="/nowhere")
+    refused("cwd must be a path", "sh -", cwd=5)
+    refused("cwd is empty text", "sh -", cwd="")
     refused("env must map names .* got 'CUDA_VISIBLE_DEVICES': 1", env={"CUDA_VISIBLE_DEVICES": 1})
     refused("env must map names", env=["A=1"])
     refused("env must map names", env={"A=B": "1"})

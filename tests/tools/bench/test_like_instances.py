@@ -9,7 +9,8 @@ import pytest
 import torch
 from small_library import build
 
-from coprop.keyframes.instance_scoring import InstanceScores, MotionAgreement
+from coprop.keyframes.instance_scoring import InstanceScores
+from coprop.keyframes.motion_agreement import MotionAgreement
 from tools.bench import two_alike
 from tools.bench.instances import Answer, answers, calibration, row
 from tools.bench.two_alike import compose

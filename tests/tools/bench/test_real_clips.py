@@ -133,7 +133,7 @@ def test_annotations_of_another_form_are_refused(tmp_path: Path, content: str) -
         real_clips.read_annotations(path)
 
 
-@pytest.mark.parametrize(("split", "number"), [("test", 7), ("validation", 23)])
+@pytest.mark.parametrize(("split", "number"), [("test", 7), ("validation", 23), ("fresh", 12)])
 def test_the_annotations_that_come_with_it_lie_within_their_videos(split: str, number: int) -> None:
     clips = real_clips.read_annotations(real_clips.ANNOTATIONS[split])
     assert len({clip.file for clip in clips}) == len(clips) == number

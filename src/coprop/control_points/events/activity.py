@@ -9,8 +9,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from coprop.control_points.grid import SAME_S
 from coprop.silence import SHORTEST_SILENCE_S
+from coprop.types import SAME_S
 
 _POWER = 4  # of the mean over time: a bark in a second of quiet counts, a single slip does not
 

@@ -31,7 +31,8 @@ def event_detector(
     chosen = None if words is None else vocabulary(words)
     if model is None or is_path(model):
         asked = vocabulary("audioset") if chosen is None else chosen
-        built = _built_in(model, asked.words, words == "avss", device, local_files_only)
+        known_only = isinstance(words, str) and words == "avss"  # not an array of words
+        built = _built_in(model, asked.words, known_only, device, local_files_only)
         tagger = as_tagger(built)
     elif isinstance(model, type) or (hasattr(model, "parameters") and not hasattr(model, "words")):
         raise CoPropError(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from coprop.control_points.language_models.base import LanguageModel
+from coprop.utils.paths import AnyPath
 
 
 def language_model(
-    source: str, *, served_name: str | None = None, device: str | None = None
+    source: AnyPath, *, served_name: str | None = None, device: str | None = None
 ) -> LanguageModel:
     """The model behind a URL (http, https), in a folder, or of that name on the hub.
 
@@ -20,7 +21,7 @@ def language_model(
         CoPropError: the model cannot be reached or loaded.
     """
     # Both load much that other detectors do not need.
-    if source.startswith(("http://", "https://")):
+    if isinstance(source, str) and source.startswith(("http://", "https://")):
         from coprop.control_points.language_models.server import ServerModel
 
         return ServerModel(source, served_name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -22,6 +23,7 @@ from coprop.control_points.language_models.transformers_loading import (
     load,
 )
 from coprop.errors import LanguageModelError
+from coprop.utils.checks import as_number, shown, whole
 from coprop.utils.paths import AnyPath
 
 
@@ -261,12 +263,10 @@ def _longest_sound_s(processor: Any, name: str, given_s: float | None) -> float:
 
 
 def _check_options(max_new_tokens: int, batch_size: int, max_audio_s: float | None) -> None:
-    if max_new_tokens < 1 or batch_size < 1:
+    for name, value in (("max_new_tokens", max_new_tokens), ("batch_size", batch_size)):
+        wanted = "at least 1, a whole number"
+        whole(name, value, wanted, low=1, high=sys.maxsize, error=LanguageModelError)
+    if max_audio_s is not None and not (as_number(max_audio_s) or 0) >= MIN_AUDIO_S:
         raise LanguageModelError(
-            f"max_new_tokens and batch_size must be at least 1, got {max_new_tokens} and "
-            f"{batch_size}."
-        )
-    if max_audio_s is not None and not max_audio_s >= MIN_AUDIO_S:
-        raise LanguageModelError(
-            f"max_audio_s must be {MIN_AUDIO_S} seconds or more, got {max_audio_s}."
+            f"max_audio_s must be {MIN_AUDIO_S} seconds or more, got {shown(max_audio_s)}."
         )

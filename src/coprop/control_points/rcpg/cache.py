@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -12,9 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from coprop.control_points.language_models.base import Answer, Dialogue, LanguageModel
-from coprop.errors import CoPropError, LanguageModelError, OutputError
+from coprop.errors import LanguageModelError, OutputError
 from coprop.storage.files import parse_json
 from coprop.utils.brief import first_line
+from coprop.utils.checks import whole
 from coprop.utils.paths import AnyPath, as_path
 
 _VERSION = 1
@@ -45,11 +47,10 @@ class CachedModel:
     """
 
     def __init__(self, llm: LanguageModel, directory: AnyPath, *, batch_size: int = 8) -> None:
-        if batch_size < 1:
-            raise CoPropError(f"batch_size must be at least 1, got {batch_size}.")
+        wanted = "at least 1, a whole number"
+        self.batch_size = whole("batch_size", batch_size, wanted, low=1, high=sys.maxsize)
         self.llm = llm
         self.directory = as_path("directory", directory)
-        self.batch_size = batch_size
         self._store = _Store(self.directory)
 
     @property

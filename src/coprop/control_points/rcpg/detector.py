@@ -328,9 +328,10 @@ def _checked_model(llm: LanguageModel) -> LanguageModel:
     if not isinstance(getattr(llm, "name", None), str):
         raise CoPropError(f"name of {type(llm).__name__} must be text, as answers are kept by it.")
     wanted = "a positive number of seconds, the longest sound that the model hears"
-    longest_s = as_number(getattr(llm, "max_audio_s", None))
+    given = getattr(llm, "max_audio_s", None)
+    longest_s = as_number(given)
     if longest_s is None or not longest_s > 0:
         raise CoPropError(
-            f"max_audio_s of {type(llm).__name__} must be {wanted}, got {shown(longest_s)}."
+            f"max_audio_s of {type(llm).__name__} must be {wanted}, got {shown(given)}."
         )
     return llm

@@ -14,6 +14,8 @@ from coprop.control_points.language_models.base import LLM_SAMPLE_RATE
 from coprop.control_points.rcpg.chunks import windows_of
 from coprop.control_points.rcpg.examples import Example, ExampleStore, mean_bands
 from coprop.errors import CoPropError, DatasetError, OutputError
+from coprop.media.wav_file import write_wav
+from coprop.storage.files import output_errors, replacing
 from coprop.storage.locks import WriterLock
 from coprop.types import Audio, Progress
 from coprop.utils.paths import AnyPath, as_path
@@ -139,9 +141,6 @@ def _file_name(index: int, name: str) -> str:
 
 
 def _write_wav(path: Path, sound: Audio) -> None:
-    from coprop.media.wav_file import write_wav
-    from coprop.storage.files import output_errors, replacing
-
     with output_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as part:

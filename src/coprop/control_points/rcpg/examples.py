@@ -15,8 +15,8 @@ from coprop.control_points.embeddings import cosine_distance
 from coprop.control_points.features import NUM_BANDS, log_mel
 from coprop.control_points.language_models.base import LLM_SAMPLE_RATE
 from coprop.control_points.rcpg.categories import likeness
-from coprop.errors import DatasetError
-from coprop.storage.files import parse_json
+from coprop.errors import DatasetError, OutputError
+from coprop.storage.files import output_errors, parse_json, write_text
 from coprop.types import Audio, AudioTrack
 from coprop.utils.brief import first_line
 from coprop.utils.checks import as_number
@@ -132,15 +132,10 @@ class ExampleStore:
         Raises:
             OutputError: it cannot be written.
         """
-        from coprop.errors import OutputError
-        from coprop.storage.files import output_errors, replacing
-
         path = as_path("path", path, error=OutputError)
         with output_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as part:
-            text = "".join(_line(example, path.parent) + "\n" for example in self.examples)
-            part.write_text(text, encoding="utf-8")
+        write_text(path, "".join(f"{_line(each, path.parent)}\n" for each in self.examples))
 
     def retrieve(
         self,

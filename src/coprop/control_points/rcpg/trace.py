@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from coprop.errors import CoPropError, OutputError
-from coprop.storage.files import parse_json
+from coprop.storage.files import output_errors, parse_json, replacing
 from coprop.utils.brief import Brief, first_line
 from coprop.utils.paths import AnyPath, as_path
 
@@ -90,8 +90,6 @@ class Trace(Brief):
         Raises:
             OutputError: it cannot be written.
         """
-        from coprop.storage.files import output_errors, replacing
-
         path = as_path("path", path, error=OutputError)
         with output_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from coprop.context import ALONE, FrameContext
 from coprop.errors import CoPropError, ShapeError
-from coprop.utils.checks import check_choice
+from coprop.utils.checks import check_choice, whole
 
 Mode = Literal["replicate", "window", "native"]
 """What a network for T frames is given.
@@ -27,6 +27,9 @@ WindowPlacement = Literal["centre", "last"]
 
 Network = Callable[[Tensor, Tensor], Tensor]
 """``network(frames (N, 3, H, W), sound (N, ...)) -> logits (N, C, h, w)``."""
+
+
+_MOST_FRAMES = 1000  # at a time: a hundred times what published networks take
 
 
 @dataclass(frozen=True)
@@ -53,12 +56,11 @@ class Batching:
     copies: int | None = None
 
     def __post_init__(self) -> None:
-        if self.frames < 1:
-            raise CoPropError(
-                f"a model takes one frame or more at a time, got frames_per_call={self.frames}."
-            )
+        wanted = f"a whole number of frames from 1 to {_MOST_FRAMES}"
+        frames = whole("frames_per_call", self.frames, wanted, low=1, high=_MOST_FRAMES)
+        object.__setattr__(self, "frames", frames)
         check_choice("mode", self.mode, get_args(Mode))
-        if self.frames == 1 and self.mode != "replicate":
+        if frames == 1 and self.mode != "replicate":
             raise CoPropError(
                 f"mode {self.mode!r} is for models that take several frames at a time, and this "
                 "takes each by itself; of a function that takes several, set frames_per_call."

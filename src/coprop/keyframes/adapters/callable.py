@@ -117,7 +117,9 @@ class CallableSegmenter:
         check_choice("resize", resize, get_args(Resize))
         check_choice("outputs", outputs, get_args(Outputs))
         inputs.check_size(size)
-        if frames_per_call != 1 and context != ALONE:
+        self.batching = Batching(frames_per_call, mode, placement)
+        takes_one = self.batching.frames == 1
+        if not takes_one and context != ALONE:
             raise CoPropError(
                 "give either context, for a function that takes all its frames at once, or "
                 "frames_per_call and mode, which choose the context."
@@ -133,10 +135,8 @@ class CallableSegmenter:
         self.gradients = gradients
         self.normalise = normalise
         self.audio: AudioForm = audio
-        self.batching = Batching(frames_per_call, mode, placement)
-        self.context = self.batching.context if frames_per_call != 1 else context
-        lone = frames_per_call == 1 and context == ALONE
-        self.keyframes_per_call = _per_call(keyframes_per_call, lone=lone)
+        self.context = context if takes_one else self.batching.context
+        self.keyframes_per_call = _per_call(keyframes_per_call, lone=takes_one and context == ALONE)
         self.vggish = _vggish(audio, sample_rate, vggish)
 
     def __call__(self, frames: Tensor, audio: Tensor) -> Tensor:

@@ -88,6 +88,7 @@ def spectrogram(samples: Tensor) -> Tensor:
     """
     window = torch.hann_window(_WINDOW, dtype=samples.dtype, device=samples.device)
     spectrum = torch.stft(samples, _FFT, _HOP, _WINDOW, window, return_complex=True)
-    filters = mel_filters(SAMPLE_RATE, _FFT, _BANDS, _LOW_HZ, _HIGH_HZ, straight_in="hertz")
+    with torch.device("cpu"):
+        filters = mel_filters(SAMPLE_RATE, _FFT, _BANDS, _LOW_HZ, _HIGH_HZ, straight_in="hertz")
     power = spectrum.abs().square().transpose(1, 2) @ filters.to(samples)
     return 20 * power.clamp_min(_LEAST).log10() / _SCALE_DB

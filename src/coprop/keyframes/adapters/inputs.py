@@ -51,8 +51,8 @@ _OPENCV_BITS = 11  # of OpenCV's fixed-point weights
 
 def check_size(size: Size | None) -> None:
     """Raise CoPropError unless a height and a width in pixels, or None."""
-    two = isinstance(size, (tuple, list)) and len(size) == 2
-    if size is None or (two and all(isinstance(side, int) and side >= 1 for side in size)):
+    sides = size if isinstance(size, (tuple, list)) and len(size) == 2 else ()
+    if size is None or (sides and all(type(side) is int and side >= 1 for side in sides)):
         return
     raise CoPropError(
         f"size must be a height and a width in pixels, such as (224, 224), got {size!r}."
@@ -124,7 +124,8 @@ def _neighbours(
     """For each of ``length`` places along an axis its two neighbours, times their weights."""
     old = pixels.shape[axis]
     # Single precision, as there; the scale alone is of double precision.
-    place = ((torch.arange(length, dtype=torch.float64) + 0.5) * (old / length) - 0.5).float()
+    places = torch.arange(length, dtype=torch.float64, device="cpu")
+    place = ((places + 0.5) * (old / length) - 0.5).float()
     first = place.floor()
     share = place - first
     if clamp_weights:

@@ -12,9 +12,8 @@ import torch.nn.functional as F
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from coprop.context import ALONE, FrameContext
 from coprop.errors import PredictionError, ShapeError
-from coprop.keyframes.model import AudioSpan, as_logits
+from coprop.keyframes.model import Deaf, as_logits
 from coprop.keyframes.predictions.sources import Pictures, Source, open_source
 from coprop.keyframes.predictions.times import Every, check_fits, found_every, timing
 from coprop.keyframes.predictions.values import Raw, Values, as_soft, find_values
@@ -36,16 +35,7 @@ DISTANCE_S = 0.75  # of a second's middle: all of it, and what its neighbour has
 _LOOKED_AT = 32  # predictions from which it is found out what values mean
 
 
-class _Sound:
-    """What every keyframe model says of the sound and the frames it takes; these look at none."""
-
-    sample_rate = 16_000  # Hz, and a second: some sound has to be cut, though none is heard
-    window_s = 1.0
-    audio_span: AudioSpan = "frame"
-    context: FrameContext = ALONE
-
-
-class Predictions(_Sound):
+class Predictions(Deaf):
     """Masks that a model has written, as the keyframe model of a pipeline.
 
     At a keyframe the prediction nearest in time is used, of two the later one. It is resized to
@@ -190,7 +180,7 @@ class Predictions(_Sound):
 
 
 @dataclass(frozen=True)
-class PredictedFrame(_Sound):
+class PredictedFrame(Deaf):
     """A keyframe model with one answer.
 
     Args:
@@ -221,7 +211,7 @@ class PredictedFrame(_Sound):
 
 
 def found_values(sources: Sequence[Source]) -> Values:
-    """What the values of sources of one origin mean, from 32 predictions evenly among them.
+    """What the values of sources of one origin mean, from 32 to 63 evenly among them.
 
     Raises:
         PredictionError: they could mean several things.

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from coprop.errors import PredictionError
 from coprop.keyframes.timed import Moment
+from coprop.types import SAME_S
 from coprop.utils.brief import counted
 from coprop.utils.checks import array_of, check_choice, number
 
@@ -21,7 +22,6 @@ Every = Literal["second", "frame"]
 - "frame": prediction n is of frame n of the clip.
 """
 
-_SAME_S = 1e-6  # times that differ by less are the same
 _FRAME_S = 1 / 25  # how long a frame lasts before a second one is seen
 _SLACK_S = 1.0  # so far may the last prediction lie beyond the clip's end
 _HOW = 'every="second", every="frame", fps= or times_s='
@@ -47,11 +47,11 @@ class Timing:
         The distance is in seconds. That between frames is how long they have lasted so far.
         """
         place = moment.index if self.by_frame else moment.time_s
-        later = int(np.searchsorted(self.places, place - _SAME_S))
+        later = int(np.searchsorted(self.places, place - SAME_S))
         chosen = min(later, len(self.places) - 1)
         if 0 < later < len(self.places):
             before, after = place - self.places[later - 1], self.places[later] - place
-            chosen = later - 1 if before < after - _SAME_S else later
+            chosen = later - 1 if before < after - SAME_S else later
         far = abs(float(self.places[chosen]) - place)
         if not self.by_frame:
             return chosen, far

@@ -87,7 +87,7 @@ class PictureForm:
             raise OutputError("a mask without its probabilities cannot be resized; keep them.")
         if mask.labels.shape == self.size:
             return mask.probabilities, mask.labels
-        soft = torch.tensor(mask.probabilities)[None]
+        soft = torch.tensor(mask.probabilities, device="cpu")[None]
         soft = F.interpolate(soft, self.size, mode="bilinear", antialias=True, align_corners=False)
         channels = soft.argmax(dim=1)[0].numpy()
         return np.asarray(soft[0].numpy()), np.array(mask.classes, dtype=np.uint8)[channels]

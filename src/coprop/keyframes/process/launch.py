@@ -102,7 +102,7 @@ class Launch:
         words = _words(command)
         typed = words[-1] == "-"
         words = (*words[:-1], *_READS_LINES) if typed else words
-        folder = None if cwd is None else os.fspath(cwd)
+        folder = None if cwd is None else str(as_path("cwd", cwd))
         return cls(words, factory, False, folder, variables, arrays, typed)
 
     @property

@@ -12,13 +12,9 @@ from torch import Tensor, nn
 
 from coprop.context import ALONE, FrameContext
 from coprop.errors import CoPropError, ShapeError
-from coprop.keyframes.instance_scoring import (
-    InstanceScorer,
-    MotionAgreement,
-    sounding_instances,
-    times_around,
-)
+from coprop.keyframes.instance_scoring import InstanceScorer, sounding_instances, times_around
 from coprop.keyframes.model import check_input
+from coprop.keyframes.motion_agreement import MotionAgreement
 from coprop.keyframes.text.families import load_text_to_masks
 from coprop.keyframes.text.instances import (
     Instance,
@@ -59,7 +55,7 @@ class TextSegmenter(TextGuided):
             keyframe those of a word are numbered from left to right.
         classes: words in the order of their labels, such as a dataset's; no others are looked for.
         instance_scorer: chooses, of the several things of a word, those that sound, such as
-            `coprop.keyframes.instance_scoring.MotionAgreement`; by default all of them do.
+            `coprop.keyframes.motion_agreement.MotionAgreement`; by default all of them do.
 
     Raises:
         CoPropError: a model that cannot be called, or words or phrases that are none.
@@ -200,9 +196,10 @@ class TextSegmenter(TextGuided):
             CoPropError: not a list of words for each frame.
             ModelOutputError: the model returns anything else.
         """
-        if frames.ndim != 4 or frames.shape[1] != 3 or 0 in frames.shape:
-            raise ShapeError(f"frames must be (K, 3, H, W), got {tuple(frames.shape)}.")
-        if isinstance(words, str) or len(words) != len(frames):
+        tensor = isinstance(frames, Tensor)
+        if not tensor or frames.ndim != 4 or frames.shape[1] != 3 or 0 in frames.shape:
+            raise ShapeError(f"frames must be a tensor (K, 3, H, W), got {shown(frames)}.")
+        if not isinstance(words, (list, tuple)) or len(words) != len(frames):
             raise CoPropError(
                 f"words must be a list of words for each of {len(frames)} frames, got "
                 f"{shown(words)}."

@@ -17,10 +17,18 @@ BoolSeries = Tensor | NDArray[np.bool_] | Sequence[bool]
 
 
 def as_tensor(value: object, name: str) -> Tensor:
-    """A tensor as it is, or the numbers of an array or list as one."""
-    if isinstance(value, Tensor) and not is_plain(value) and not value.is_complex():
-        raise CoPropError(f"{name} must be a plain tensor, got {shown(value)} ({value.layout}).")
-    return value if isinstance(value, Tensor) else torch.tensor(array_of(name, value))
+    """A tensor as it is, or the numbers of an array or list as one, on the CPU."""
+    if isinstance(value, Tensor):
+        if not is_plain(value) and not value.is_complex():
+            raise CoPropError(
+                f"{name} must be a plain tensor, got {shown(value)} ({value.layout})."
+            )
+        return value
+    array = array_of(name, value)
+    # torch has no extended precision, no other order of bytes and no steps backwards in memory.
+    extended = array.dtype.kind == "f" and array.itemsize > 8
+    dtype = np.dtype(np.float64) if extended else array.dtype.newbyteorder("=")
+    return torch.from_numpy(np.array(array, dtype=dtype, order="C"))
 
 
 def check_probabilities(probabilities: Tensor) -> Tensor:

@@ -112,16 +112,15 @@ def frame_class_counts(
         >>> frame_class_counts(torch.tensor([[[0, 1]]]), torch.tensor([[[1, 1]]]), 2)
         (tensor([[0, 1]]), tensor([[1, 1]]), tensor([[0, 2]]))
     """
-    check_num_classes(num_classes)
-    labels, target = as_tensor(labels, "labels"), as_tensor(target, "target")
-    for values, name in ((labels, "labels"), (target, "target")):
-        _check_labels(values, name, num_classes)
+    num_classes = checked_num_classes(num_classes)
+    labels = _checked_labels(labels, "labels", num_classes)
+    target = _checked_labels(target, "target", num_classes)
     check_same_shape(labels, target, "labels and target")
-    right = torch.where(labels == target, labels.long(), num_classes)
+    right = torch.where(labels == target, labels, num_classes)
     return (
         _histogram(right, num_classes + 1)[:, :-1],
-        _histogram(labels.long(), num_classes),
-        _histogram(target.long(), num_classes),
+        _histogram(labels, num_classes),
+        _histogram(target, num_classes),
     )
 
 
@@ -154,24 +153,28 @@ def mean_over_classes(
     return per_class[kept].double().mean()
 
 
-def check_num_classes(num_classes: int) -> None:
+def checked_num_classes(num_classes: int) -> int:
     """At least one class."""
     wanted = f"a whole number from 1 to {_MOST_CLASSES}, background included"
-    whole("num_classes", num_classes, wanted, low=1, high=_MOST_CLASSES)
+    return whole("num_classes", num_classes, wanted, low=1, high=_MOST_CLASSES)
 
 
-def _check_labels(labels: Tensor, name: str, num_classes: int) -> None:
+def _checked_labels(labels: Tensor, name: str, num_classes: int) -> Tensor:
+    """(N, H, W) int64: two types without a sign cannot be compared with each other."""
+    labels = as_tensor(labels, name)
     if labels.is_floating_point() or labels.is_complex():
         raise CoPropError(
             f"{name} must be integers, got {labels.dtype}; take the argmax of scores first."
         )
     check_frames(labels, name)
-    low, high = (int(value) for value in labels.long().aminmax())
+    labels = labels.long()
+    low, high = (int(value) for value in labels.aminmax())
     if low < 0 or high >= num_classes:
         raise CoPropError(
             f"{name} must lie in 0 to {num_classes - 1}, got {low} to {high}; give the right "
             "num_classes, or set labels that are to be ignored to background."
         )
+    return labels
 
 
 def _histogram(labels: Tensor, size: int) -> Tensor:

@@ -53,11 +53,12 @@ def threshold_counts(probabilities: Tensor, target: Tensor) -> ThresholdCounts:
     """
     probabilities, wanted = check_pair(probabilities, target)
     # 1 - 1e-10 is 1 in float32, so the last threshold only keeps pixels of probability 1.
-    thresholds = torch.linspace(0, 1 - 1e-10, NUM_THRESHOLDS, dtype=torch.float32)
+    thresholds = torch.linspace(0, 1 - 1e-10, NUM_THRESHOLDS, dtype=torch.float32, device="cpu")
+    thresholds = thresholds.to(probabilities.device)
     size = NUM_THRESHOLDS + 1
     rows = []
     for frame, mask in zip(probabilities.detach().float(), wanted, strict=True):
-        reached = torch.bucketize(frame, thresholds.to(frame.device), right=True)
+        reached = torch.bucketize(frame, thresholds, right=True)
         rows.append(torch.bincount((reached + size * mask).flatten(), minlength=2 * size))
     histogram = torch.stack(rows).reshape(-1, 2, size)
     at_least = histogram.flip(2).cumsum(2).flip(2)[:, :, 1:]
