@@ -365,6 +365,34 @@ def test_a_person_who_is_silent_is_not_in_the_mask(
     assert float(mask[:, 8:16].min()) > 0.7
 
 
+@pytest.mark.parametrize(
+    ("names", "found", "rows", "held"),
+    [
+        (("drum",), 0.99, (14, 20), True),
+        (("drum",), 0.98, (14, 20), False),  # not surely a person
+        (("person",), 0.99, (14, 20), False),  # who sounds
+        (("drum",), 0.99, (14, 17), False),  # a ninth of what stands out beside the person
+        (("drum",), 0.99, (2, 18), False),  # an eighth of it lies in that
+        (("drum",), 0.99, (8, 20), True),  # a third lies in it
+    ],
+)
+def test_a_part_of_what_a_person_holds_is_all_of_it(
+    names: tuple[str, ...], found: float, rows: tuple[int, int], held: bool
+) -> None:
+    """A person stands in the upper half and holds something, and both stand out."""
+    visual = scripted_evidence(drum=0.9)
+    person = visual.voc[0, GROUPS.index("person")]
+    person[:16], person[0, 0] = 0.85, found
+    visual.saliency[..., 4:25, :] = 0.9
+    visual.saliency[..., 27:30, :] = 0.9  # another thing, by itself
+    learned = torch.zeros(1, 1, 32, 32)
+    learned[..., rows[0] : rows[1], :] = 0.85
+    mask = fused(visual, names, learned=learned)
+    assert bool((mask[20:25] > 0.85).all()) == held
+    assert not held or float(mask[:16].max()) < 0.01  # never the person
+    assert float(mask[25:].max()) < 0.01
+
+
 def test_what_stands_out_counts_half_where_it_is_the_same_thing() -> None:
     visual = scripted_evidence(drum=0.9)
     learned = torch.zeros(1, 1, 32, 32)

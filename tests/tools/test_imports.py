@@ -15,8 +15,8 @@ BELOW = {
     "benchmark": set(),
     "sources": {"synthesis", "benchmark"},
     "train_default": {"benchmark"},
-    "paper": {"benchmark"},
     "bench": {"benchmark"},
+    "paper": {"benchmark", "bench"},
 }
 """The folders of tools/ that each may import."""
 
