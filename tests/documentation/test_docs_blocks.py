@@ -65,7 +65,7 @@ def test_count() -> None:
     assert all(len(block.why) > 10 for block in whole + in_part)
 
 
-NOT_RUN, PARTLY = 41, 11
+NOT_RUN, PARTLY = 42, 10
 
 
 @pytest.mark.parametrize("page", WITH["python"])
