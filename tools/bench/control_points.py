@@ -7,8 +7,9 @@ Composed: clips (see tools.benchmark.composed_audio), and short sounds of 0.05 t
 silence, noise or hum, from one split of sources folders. Real: the clips that a JSON file tells the
 sounding parts of, and every recording of a folder and of those in it. Their truth is by level,
 by one rule: effective values in dB over 25 ms every 10 ms, mono at 16 kHz; Otsu's threshold of the
-whole clip; pauses under 0.15 s closed, then sounds under 0.05 s dropped; pauses under 0.6 s belong
-to what sounds; what is less than 0.1 s from the clip's own ends is no change.
+whole clip, or -60 dB of full scale where that is lower; pauses under 0.15 s closed, then sounds
+under 0.05 s dropped; pauses under 0.6 s belong to what sounds; what is less than 0.1 s from the
+clip's own ends is no change.
 
 Prints F1 (precision, recall) within 0.25 s over all changes of a set, and for sets with truth by
 level the share of the time sounding or heard in which both are so, the mean of the clips. The same
@@ -37,6 +38,7 @@ from tools.benchmark.composed_audio import Sound, compose, load_sounds
 RATE, REAL_RATE = 22_050, 16_000
 TOLERANCE_S = 0.25
 END_S = 0.1
+NEVER_HEARD_DB = -60.0  # a track of silence has a threshold, too
 SOUND_NAMES = {".flac", ".mp3", ".mp4", ".ogg", ".wav"}
 Spans = list[tuple[float, float]]
 
@@ -154,7 +156,7 @@ def by_level(audio: Audio) -> Spans:
     below, sums = np.cumsum(counts), np.cumsum(counts * middles)
     between = (sums[-1] * below / below[-1] - sums) ** 2
     between /= np.maximum(below * (below[-1] - below), 1)
-    steps = np.diff(np.r_[0, levels_db > middles[between.argmax()], 0])
+    steps = np.diff(np.r_[0, levels_db > max(middles[between.argmax()], NEVER_HEARD_DB), 0])
     runs = zip(np.flatnonzero(steps == 1), np.flatnonzero(steps == -1), strict=True)
     spans = closed([(a * 0.01, b * 0.01 + 0.015) for a, b in runs], 0.15)
     return [(a, b) for a, b in spans if b - a >= 0.05 - 1e-9]

@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from coprop import CoProp
+from coprop import Audio, CoProp
 from coprop.data.checksums import digest_of
 from coprop.errors import DatasetError
 from small_clips import write_clip
@@ -94,6 +94,15 @@ def test_scores_leave_out_what_is_ignored() -> None:
     assert scores.f_measure == pytest.approx(0.5)  # precision and recall are 0.5
     assert scores.recall == scores.precision == 0.5
     assert scores.silent_area == pytest.approx(0.2)
+
+
+def test_what_sounds_by_level() -> None:
+    noise = np.random.default_rng(0).standard_normal(32_000).astype(np.float32)
+    noise[:16_000] *= 1e-3
+    (span,) = real_clips.by_level(Audio(0.1 * noise, 16_000))
+    assert span == pytest.approx((1.0, 2.0), abs=0.03)
+    assert real_clips.by_level(Audio(np.zeros(32_000, np.float32), 16_000)) == []
+    assert real_clips.by_level(Audio(1e-5 * noise, 16_000)) == []
 
 
 def test_time_is_that_of_either() -> None:
