@@ -21,8 +21,7 @@ import numpy as np
 
 from coprop import AudioInsertPropagator, CoProp
 from coprop.data.benchmark_reader import ComposedBenchmark
-from coprop.data.labelled import LabelledClip
-from coprop.evaluation.methods import detected, propagated
+from coprop.evaluation.methods import PointsFunction, detected, propagated
 from coprop.evaluation.runner import evaluate
 from coprop.evaluation.store import RESULTS, EvaluationFolder
 from coprop.types import ControlPoints
@@ -43,6 +42,11 @@ def fewer(points: ControlPoints, missing: float, seed: int) -> ControlPoints:
     flags = points.flags.copy()
     flags[gone] = False
     return ControlPoints(points.times_s, points.scores, flags)
+
+
+def with_fewer(found: PointsFunction, missing: float) -> PointsFunction:
+    """Control points as found, without a share of each clip's own; the same at each asking."""
+    return lambda clip: fewer(found(clip), missing, zlib.crc32(clip.name.encode()))
 
 
 def deaf(propagator: AudioInsertPropagator) -> AudioInsertPropagator:
@@ -72,15 +76,11 @@ def main() -> None:
     print(" | ".join(["missing", "insert", *(f"{name}, {frames}" for frames, name in _COLUMNS)]))
     for missing in arguments.missing:
         for told, propagator in (("with", hearing), ("without", deaf(hearing))):
-
-            def points_of(clip: LabelledClip, share: float = missing) -> ControlPoints:
-                return fewer(found(clip), share, zlib.crc32(clip.name.encode()))
-
             pipeline.propagator = propagator
             folder = arguments.out / f"{missing:.2f}_{told}"
             evaluate(
                 dataset,
-                [propagated(pipeline, points_of, "coprop")],
+                [propagated(pipeline, with_fewer(found, missing), "coprop")],
                 EvaluationFolder(folder),
                 settings={
                     "dataset": dataset.name,

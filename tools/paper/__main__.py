@@ -21,7 +21,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +36,7 @@ from coprop.evaluation.methods import METHODS, Method, detected, propagated
 from coprop.evaluation.runner import evaluate
 from coprop.evaluation.store import RESULTS, EvaluationFolder
 from coprop.types import ControlPoints
-from tools.bench.missed_changes import fewer
+from tools.bench.missed_changes import with_fewer
 from tools.paper.layout import TABLES, Figures, Summary, Table, markdown
 from tools.paper.training import (
     Lines,
@@ -101,12 +100,8 @@ def method_named(name: str, pipeline: CoProp) -> Method:
     if name == "seconds":
         return propagated(pipeline, each_second, "coprop, a change each second")
     if name == "fewer":
-        found = detected(pipeline.detector)
-
-        def points_of(clip: LabelledClip) -> ControlPoints:
-            return fewer(found(clip), _MISSING, zlib.crc32(clip.name.encode()))
-
-        return propagated(pipeline, points_of, "coprop, a third of the control points missing")
+        found = with_fewer(detected(pipeline.detector), _MISSING)
+        return propagated(pipeline, found, "coprop, a third of the control points missing")
     return METHODS[name](pipeline)
 
 

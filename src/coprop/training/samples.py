@@ -255,11 +255,12 @@ def _read(
 
 def _picked(items: Iterable[_Item], chosen: Sequence[int]) -> list[_Item]:
     """The items of these numbers, in this order, each read once."""
+    wanted = set(chosen)
     if isinstance(items, _ByNumber):
-        found = {i: items[i] for i in set(chosen)}
+        found = {i: items[i] for i in wanted}
     else:
-        each = zip(range(max(chosen) + 1), items, strict=False)
-        found = {i: item for i, item in each if i in set(chosen)}
+        each = zip(range(max(wanted) + 1), items, strict=False)
+        found = {i: item for i, item in each if i in wanted}
     return [found[i] for i in chosen]
 
 
