@@ -62,9 +62,12 @@ def test_an_interrupt_during_work_leaves_nothing_half_written(tmp_path: Path) ->
     clip = write_clip(tmp_path / "clip.mp4", frames=40)
     out = tmp_path / "out"
     process = Started(["run", str(clip), "--out", str(out), "--quiet"])
-    part = out / "overlay.mp4.part"
     until = time.monotonic() + 120
-    while not part.exists() and process.poll() is None and time.monotonic() < until:
+    while (
+        not list(out.glob(".overlay.mp4.*.part"))
+        and process.poll() is None
+        and time.monotonic() < until
+    ):
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=120)

@@ -216,6 +216,7 @@ def test_a_stopped_run_goes_on(videos: Path, tmp_path: Path) -> None:
     assert {path.parent.name for path in out.rglob("*.png")} == {"a"}
     made = (out / "pred_masks" / "a" / "a_0.png").stat().st_mtime_ns
     save(Image.new("L", (64, 48)), out / "pred_masks" / "b" / "b_0.png")
+    (out / "pred_masks" / "b" / ".b_1.png.0a1b2c3d.part").write_bytes(b"half")  # of a kill
     result = written_anew(run, videos, out, 2.0)
     assert (result.written, result.there) == (["b"], ["a"])
     assert (out / "pred_masks" / "a" / "a_0.png").stat().st_mtime_ns == made

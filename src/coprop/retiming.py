@@ -20,6 +20,7 @@ from coprop.media.clip import Clip
 from coprop.pipeline import CoProp
 from coprop.storage.files import (
     is_empty,
+    left_in,
     one_a_line,
     output_errors,
     remove,
@@ -98,6 +99,8 @@ def retime(
     with WriterLock.of_folder(out):
         replaced = chain(*files.values()) if force else None
         _begin(out, {**places, **run.settings, **(settings or {})}, replaced)
+        for place in {out, *(target.parent for target in chain(*files.values()))}:
+            remove(*left_in(place))
         for number, (clip, targets) in enumerate(files.items(), 1):
             try:
                 done = all(target.is_file() for target in targets)
@@ -214,8 +217,7 @@ def _begin(out: Path, settings: dict[str, Any], replaced: Iterable[Path] | None)
     """
     noted = out / SETTINGS
     remedy = "Choose another folder, or begin anew with --force."
-    for path in replaced or ():
-        remove(path)
+    remove(*(replaced or ()))
     if replaced is None and noted.is_file():
         before = settings_in(noted, remedy)
         refuse_other_settings(before, settings, held=f"{out} holds masks of", remedy=remedy)

@@ -110,7 +110,7 @@ class TestFolder:
         part = tmp_path / f".{content_id(clip)}.part"
         part.mkdir()
         (part / "result.json").write_text("{}")
-        (tmp_path / f".{part.name}.lock").write_text("")
+        (tmp_path / f".{part.name}.coprop.lock").write_text("")
         assert segment.one(clip).status is Status.done
         assert names(tmp_path) == {content_id(clip), "collection.json"}
 

@@ -127,13 +127,14 @@ class TestReplacing:
         assert sorted(tmp_path.rglob("*")) == before
 
     def test_folders_beside_it_are_left_alone(self, tmp_path: Path) -> None:
-        for name in ("made.old", "made.part"):
+        mine = (".made.old", ".made.part", "made.old", "made.part")
+        for name in mine:
             (tmp_path / name).mkdir()
             (tmp_path / name / "mine").write_text("")
         result().export("davis", tmp_path / "made")
         result().export("davis", tmp_path / "made", force=True)
-        assert sorted(path.name for path in tmp_path.iterdir()) == ["made", "made.old", "made.part"]
-        assert (tmp_path / "made.old" / "mine").exists()
+        assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*mine, "made"])
+        assert all((tmp_path / name / "mine").exists() for name in mine)
 
     @pytest.mark.parametrize("killed", [False, True])
     def test_stopped_while_one_takes_the_others_place(
@@ -142,7 +143,7 @@ class TestReplacing:
         result().export("davis", tmp_path / "made")
         before = sorted(tmp_path.rglob("*"))
         if killed:  # after the earlier one was put aside
-            (tmp_path / "made").rename(tmp_path / ".made.old")
+            (tmp_path / "made").rename(tmp_path / ".made.0a1b2c3d.old")
         rename = Path.rename
 
         def stopped(self: Path, target: Path) -> Path:

@@ -83,6 +83,28 @@ class TestNames:
         assert len(list(tmp_path.iterdir())) == len(LIGHT)
 
 
+class TestPlace:
+    @pytest.mark.parametrize("name", TARGETS)
+    def test_files_of_other_people_stay(self, name: str, tmp_path: Path) -> None:
+        path = tmp_path / TARGETS[name].file
+        mine = [
+            path.with_name(f"{dot}{path.name}.{ending}")
+            for dot in ("", ".")
+            for ending in ("part", "old", "lock", "tmp")
+        ]
+        for file in mine:
+            file.write_text("mine")
+        (tmp_path / f".{path.name}.0a1b2c3d.part").mkdir(parents=True)
+        left = tmp_path / f".{path.name}.0a1b2c3d.part"
+        if not TARGETS[name].is_folder:  # what a kill has left, which is removed
+            left.rmdir()
+            left.write_text("half")
+        result().export(name, path)
+        result().export(name, path, force=True)
+        assert sorted(tmp_path.iterdir()) == sorted([*mine, path])
+        assert all(file.read_text() == "mine" for file in mine)
+
+
 class TestBadInput:
     @pytest.mark.parametrize("name", ["nope", "", "COCO", "coco,csv", None, 3, ["coco"]])
     def test_unknown_names(self, name: Any, tmp_path: Path) -> None:

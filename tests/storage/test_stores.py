@@ -15,7 +15,15 @@ import pytest
 
 from coprop.errors import OutputError
 from coprop.evaluation.store import EvaluationFolder
-from coprop.storage.files import differing, one_a_line, parse_json, read_json, replacing
+from coprop.storage.files import (
+    differing,
+    left_in,
+    one_a_line,
+    parse_json,
+    read_json,
+    replacing,
+    write_text,
+)
 from coprop.storage.json_lines import JsonLines, refuse_other_settings
 from coprop.storage.locks import LOCK, WriterLock
 from coprop.training.run_folder import RunFolder
@@ -125,6 +133,35 @@ def test_a_library_s_errors_are_told_where_it_writes(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_file_is_written_beside_those_that_other_people_own(tmp_path: Path) -> None:
+    mine = [tmp_path / name for name in ("a.txt.part", ".a.txt.part", ".a.txt.lock", "a.txt.lock")]
+    for path in mine:
+        path.write_text("mine")
+    write_text(tmp_path / "a.txt", "new")
+
+    def stopped() -> None:
+        with WriterLock.of_file(tmp_path / "a.txt"), replacing(tmp_path / "a.txt") as part:
+            part.write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stopped()
+    assert (tmp_path / "a.txt").read_text() == "new"
+    assert sorted(tmp_path.iterdir()) == sorted([*mine, tmp_path / "a.txt"])
+    assert all(path.read_text() == "mine" for path in mine)
+
+
+def test_two_who_write_a_file_at_the_same_time(tmp_path: Path) -> None:
+    path = tmp_path / "[a].txt"
+    with replacing(path) as first, replacing(path) as second:
+        first.write_text("first")
+        second.write_text("second")
+        assert left_in(tmp_path, path.name) == sorted([first, second])
+        assert left_in(tmp_path, "a.txt") == left_in(tmp_path, ".txt") == []
+    assert path.read_text() == "first"
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_rows_have_one_writer_and_one_kind_of_settings(tmp_path: Path) -> None:
     lines = JsonLines(tmp_path / "new" / "rows.jsonl", remedy="Mend it.")
     with lines.lock():
@@ -165,7 +202,7 @@ def test_a_killed_writer_s_lock_is_taken_over(tmp_path: Path) -> None:
     assert not (tmp_path / LOCK).exists()
 
 
-@pytest.mark.parametrize("left", [[], ["rows"], ["rows", "settings.json.part"], [LOCK]])
+@pytest.mark.parametrize("left", [[], ["rows"], ["rows", ".settings.json.0a1b2c3d.part"], [LOCK]])
 def test_an_evaluation_stopped_before_its_settings_goes_on(tmp_path: Path, left: list[str]) -> None:
     for name in left:
         (tmp_path / name).mkdir() if name == "rows" else (tmp_path / name).write_text("{")
@@ -173,6 +210,16 @@ def test_an_evaluation_stopped_before_its_settings_goes_on(tmp_path: Path, left:
     folder.check({"a": 1})
     folder.open({"a": 1})
     folder.check({"a": 1})
+    assert not list(tmp_path.glob(".*.part"))
+
+
+def test_what_a_kill_left_of_a_training_is_removed(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.checkpoint(3).parent.mkdir()
+    for path in (tmp_path / "settings.json", folder.checkpoint(3)):
+        path.with_name(f".{path.name}.0a1b2c3d.part").write_text("half")
+    folder.open({"a": 1})
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["checkpoints", "settings.json"]
 
 
 @pytest.mark.parametrize("text", ["", "[]", "7", "{", "[" * 100_000, '{"a": NaN}', "\x00"])

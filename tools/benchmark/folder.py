@@ -20,7 +20,7 @@ from coprop.data.checksums import CHECKSUMS, digest_of, listed_files, read_check
 from coprop.errors import DatasetError, OutputError
 from coprop.media.painting import voc_palette
 from coprop.media.wav_file import write_wav
-from coprop.storage.files import is_empty, output_errors, part_of, replacing
+from coprop.storage.files import is_empty, left_in, output_errors, remove, replacing
 from coprop.storage.locks import WriterLock
 from coprop.types import Progress
 from coprop.utils.paths import AnyPath, as_path
@@ -133,6 +133,7 @@ class _Work:
         self._write_settings(_counts(_records(out)))
         with output_errors(out):
             (out / split).mkdir(parents=True, exist_ok=True)
+        remove(*left_in(out))
         for part in (out / split).glob(".*.part"):
             shutil.rmtree(part, ignore_errors=True)
 
@@ -182,8 +183,7 @@ class _Work:
                 raise OutputError(f"{path} is damaged: its left_out is no list of paths.")
             return left_out
         with output_errors(self._out):
-            # What a stop before the settings were written has left is no content.
-            if not is_empty(self._out, {part_of(path)}):
+            if not is_empty(self._out):
                 raise OutputError(
                     f"{self._out} is not empty and has no {BENCHMARK}; choose a new folder, or one "
                     "that was composed before."

@@ -23,6 +23,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
+from coprop.storage.files import write_text
 from tools.benchmark.disjoint import check_disjoint
 from tools.benchmark.manifest import MANIFEST, read_rows
 from tools.sources import packages, pictures, sounds
@@ -143,9 +144,7 @@ def _write_manifest(out: Path, entries: list[Entry]) -> list[dict[str, object]]:
 
 
 def _replace_manifest(out: Path, rows: list[dict[str, object]]) -> None:
-    partial = out / f"{MANIFEST}.partial"
-    partial.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    partial.replace(out / MANIFEST)
+    write_text(out / MANIFEST, "".join(json.dumps(row) + "\n" for row in rows))
 
 
 def _without_likenesses(out: Path) -> list[dict[str, object]]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from zipfile import ZIP_DEFLATED, ZipFile
 
 from coprop.demo.visits import Visit
 from coprop.export.targets import TARGETS
 from coprop.media.writer import OVERLAY
 from coprop.result import Result
+from coprop.storage.files import replacing, visible
 
 ALL, FILM = "result", "overlay"
 
@@ -57,15 +59,15 @@ def _named(file: Path, wanted: Path) -> Path:
     """The file under a name that tells of its video."""
     if not wanted.exists():
         wanted.parent.mkdir(exist_ok=True)
-        part = wanted.with_name(wanted.name + ".part")
-        shutil.copyfile(file, part)
-        part.replace(wanted)
+        with replacing(wanted) as part:
+            shutil.copyfile(file, part)
     return wanted
 
 
 def _archive(folder: Path, wanted: Path) -> Path:
     if not wanted.exists():
         wanted.parent.mkdir(exist_ok=True)
-        part = shutil.make_archive(str(wanted.with_suffix(".part")), "zip", folder)
-        Path(part).replace(wanted)
+        with replacing(wanted) as part, ZipFile(part, "w", ZIP_DEFLATED) as archive:
+            for file in visible(folder):
+                archive.write(file, file.relative_to(folder))
     return wanted

@@ -11,8 +11,8 @@ from coprop.errors import OutputError
 from coprop.evaluation.row_form import fault_of
 from coprop.storage.files import (
     is_empty,
+    left_in,
     output_errors,
-    part_of,
     remove,
     visible,
     write_text,
@@ -20,7 +20,6 @@ from coprop.storage.files import (
 from coprop.storage.json_lines import JsonLines, refuse_other_settings, settings_in
 
 SETTINGS, RESULTS, TABLE, TIMINGS = "settings.json", "results.json", "results.md", "timings.json"
-_WRITTEN = (SETTINGS, RESULTS, TABLE, TIMINGS)
 _ROWS = "rows"
 _ANEW = "Start anew with --force, or choose another folder."
 
@@ -67,6 +66,7 @@ class EvaluationFolder:
         """
         with output_errors(self.path):
             (self.path / _ROWS).mkdir(parents=True, exist_ok=True)
+        remove(*left_in(self.path))
         self.write(SETTINGS, to_json(settings))
 
     def clear(self) -> None:
@@ -79,7 +79,6 @@ class EvaluationFolder:
             with suppress(OSError):  # something else is in it
                 (self.path / _ROWS).rmdir()
             for name in (RESULTS, TABLE, TIMINGS, SETTINGS):  # the settings last: they say whose
-                remove(part_of(self.path / name))
                 (self.path / name).unlink(missing_ok=True)
 
     def rows(self) -> dict[int, dict[str, Any]]:
@@ -121,11 +120,8 @@ class EvaluationFolder:
         if not self.path.exists():
             return
         with output_errors(self.path):
-            left = {part_of(self.path / name) for name in _WRITTEN}
             rows = self.path / _ROWS
-            if rows.is_dir() and is_empty(rows):
-                left.add(rows)
-            if not is_empty(self.path, left):
+            if not is_empty(self.path, [rows] if rows.is_dir() and is_empty(rows) else []):
                 raise OutputError(
                     f"{self.path} is not empty, and no evaluation of coprop. Choose another folder."
                 )

@@ -11,7 +11,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from coprop.export.annotations import supports
 from coprop.export.datasets import write_frames
-from coprop.export.folders import replacing_folder
+from coprop.export.folders import new_export
 from coprop.export.objects import SeenObject, name_of
 from coprop.export.recording import Recording
 from coprop.export.rle import brush_codes, row_runs
@@ -84,7 +84,7 @@ def write_label_studio(recording: Recording, path: Path) -> None:
     ElementTree.SubElement(view, "Video", {"name": "video", "value": "$video", "frameRate": "$fps"})
     ElementTree.SubElement(view, "VideoRectangle", {"name": "boxes", "toName": "video"})
     _labels(view, "Labels", "labels", "video", list(recording.objects.categories))
-    with replacing_folder(path) as part:
+    with new_export(path) as part:
         write_text(part / "tasks.json", json.dumps([task], allow_nan=False) + "\n")
         write_text(part / "config.xml", xml_document(view))
 
@@ -97,7 +97,7 @@ def write_label_studio_masks(recording: Recording, path: Path) -> None:
     view = ElementTree.Element("View")
     ElementTree.SubElement(view, "Image", {"name": "image", "value": "$image"})
     _labels(view, "BrushLabels", "masks", "image", list(recording.objects.categories))
-    with replacing_folder(path) as part:
+    with new_export(path) as part:
         write_frames(recording, part / "images")
         tasks = [
             {

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from coprop.errors import CoPropError
-from coprop.export.folders import replacing_folder
+from coprop.export.folders import new_export
 from coprop.export.recording import Recording
 from coprop.storage.files import write_text
 
@@ -32,7 +32,7 @@ def write_youtube_vos(recording: Recording, path: Path) -> None:
     frames that it is in, and beside what YouTube-VOS has, ``times_s``, the time of each frame.
     """
     name = recording.sequence
-    with replacing_folder(path) as part:
+    with new_export(path) as part:
         _write_pictures(recording, part / "JPEGImages" / name, part / "Annotations" / name)
         heads = recording.heads
         frames: dict[int, list[str]] = {number: [] for number in recording.objects.tracks}
@@ -55,7 +55,7 @@ def write_davis(recording: Recording, path: Path) -> None:
     ``davis_semantics.json`` has each object's category.
     """
     name = recording.sequence
-    with replacing_folder(path) as part:
+    with new_export(path) as part:
         _write_pictures(
             recording,
             part / "JPEGImages" / _RESOLUTION / name,

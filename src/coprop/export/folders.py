@@ -1,14 +1,14 @@
-"""Folders that appear whole or not at all, and are replaced only where coprop made them."""
+"""Folders of exports, which are replaced only where coprop made them."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from coprop.errors import OutputError
 from coprop.storage.files import is_empty, output_errors, write_text
+from coprop.storage.folders import replacing_folder
 
 MARK = ".coprop-export"
 """A hidden file that says that a folder is an export, and may be replaced by another."""
@@ -41,32 +41,12 @@ def check_folder(path: Path, *, force: bool) -> None:
 
 
 @contextmanager
-def replacing_folder(path: Path) -> Iterator[Path]:
-    """Gives a temporary folder; what was written there takes the folder's place at the end.
-
-    After an exception nothing is left of it, and a folder that was there before stays.
+def new_export(path: Path) -> Iterator[Path]:
+    """Gives a temporary folder, marked as an export, that takes the folder's place at the end.
 
     Raises:
         OutputError: it cannot be written.
     """
-    # Hidden, since a visible NAME.old may be somebody's own.
-    part, old = (path.with_name(f".{path.name}.{end}") for end in ("part", "old"))
-    with output_errors(path):
-        _tidy(path, part, old)  # after a process that was killed
-        try:
-            part.mkdir(parents=True)
-            write_text(part / MARK, "")
-            yield part
-            if path.exists():
-                path.rename(old)
-            part.rename(path)
-        finally:
-            _tidy(path, part, old)
-
-
-def _tidy(path: Path, part: Path, old: Path) -> None:
-    """Leaves the folder, or else the one before it, and nothing that is half done."""
-    if old.exists() and not path.exists():
-        old.rename(path)
-    for left in (part, old):
-        shutil.rmtree(left, ignore_errors=True)
+    with replacing_folder(path) as part:
+        write_text(part / MARK, "")
+        yield part

@@ -22,10 +22,11 @@ from coprop.media.sound import Sound
 from coprop.media.streams import Contents
 from coprop.media.timeline import envelope, plot_timeline
 from coprop.storage.files import (
+    hidden_beside,
     is_empty,
+    left_in,
     one_a_line,
     output_errors,
-    part_of,
     remove,
     replacing,
     write_text,
@@ -85,6 +86,7 @@ class ResultWriter:
             self._sound = as_track(sound)
         self._origin_s = origin_s
         self._overlay: OverlayFile | None = None
+        self._overlay_part = hidden_beside(self.directory / OVERLAY)
         self._shape: tuple[int, int] | None = None
         self._index = -1
         self._times_s: list[float] = []
@@ -129,7 +131,8 @@ class ResultWriter:
         overlay = self.directory / OVERLAY
         with output_errors(overlay, av.FFmpegError):
             if self._overlay is None:
-                self._overlay = OverlayFile(part_of(overlay), frame, self._sound, self._origin_s)
+                part = self._overlay_part
+                self._overlay = OverlayFile(part, frame, self._sound, self._origin_s)
             self._overlay.write(frame, mask.labels)
         self._index = frame.index
         self._times_s.append(frame.time_s)
@@ -188,12 +191,12 @@ class ResultWriter:
 
     def _remove_previous(self) -> None:
         for name in (RESULT, TIMELINE, OVERLAY):
-            path = self.directory / name
-            path.unlink(missing_ok=True)
-            part_of(path).unlink(missing_ok=True)
-        for path in (self.directory / MASKS).glob("*.png*"):
-            if path.name.removesuffix(".part").removesuffix(".png").isdecimal():
+            (self.directory / name).unlink(missing_ok=True)
+        masks = self.directory / MASKS
+        for path in masks.glob("*.png"):
+            if path.stem.isdecimal():
                 path.unlink()
+        remove(*left_in(self.directory), *left_in(masks))
 
     def _check(self, frame: Frame, mask: FrameMask) -> None:
         if mask.index != frame.index or abs(mask.time_s - frame.time_s) > SAME_S:
@@ -224,14 +227,14 @@ class ResultWriter:
         if self._overlay is None:
             return
         overlay, self._overlay = self._overlay, None
-        with replacing(self.directory / OVERLAY, av.FFmpegError):
+        with replacing(self.directory / OVERLAY, av.FFmpegError, part=self._overlay_part):
             overlay.close(self.end_s if self._times_s else None)
 
     def _abandon_overlay(self) -> None:
         if self._overlay is not None:
             self._overlay.abort()
             self._overlay = None
-        remove(part_of(self.directory / OVERLAY))
+        remove(self._overlay_part)
 
     def _draw_timeline(
         self,

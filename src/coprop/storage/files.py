@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import math
 import os
+import secrets
 import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -23,6 +25,8 @@ _MOST_DIGITS = 20  # of the largest whole number, with its sign: longer ones are
 _OF_WINDOWS = {"thumbs.db", "ehthumbs.db", "desktop.ini"}  # lists that it keeps beside pictures
 _TRIES, _PAUSE_S = 10, 0.1  # virus scanners and indexers look into new files for less than this
 _A_LINE = 5  # objects: ten seconds of 60 frames each are then 120 lines
+_TOKEN_BYTES = 4  # of a temporary name: nobody has a file of that name by chance
+_TOKEN = "[0-9a-f]" * 2 * _TOKEN_BYTES
 _REASON = "Results need a directory that can be written to, on a disk with free space."
 
 
@@ -44,13 +48,25 @@ def output_errors(path: Path, *others: type[Exception]) -> Iterator[None]:
         raise OutputError(f"cannot write {path}: {first_line(error)}. {_REASON}") from error
 
 
-def part_of(path: Path) -> Path:
-    """The temporary name, in the same directory, under which a file is written."""
-    return path.with_name(path.name + ".part")
+def hidden_beside(path: Path, ending: str = "part") -> Path:
+    """A temporary name in the same directory, such as ``.clip.json.5fd1c09a.part``.
+
+    It is another one each time, so that it is nobody's file, nor another writer's.
+    """
+    return path.with_name(f".{path.name}.{secrets.token_hex(_TOKEN_BYTES)}.{ending}")
+
+
+def left_in(folder: Path, name: str | None = None, ending: str = "part") -> list[Path]:
+    """What is called as by `hidden_beside`; all of it, or what belongs to a file of that name.
+
+    For those who keep other writers out: what is there then is what a kill has left.
+    """
+    own = "*" if name is None else glob.escape(name)
+    return sorted(folder.glob(f".{own}.{_TOKEN}.{ending}"))
 
 
 @contextmanager
-def replacing(path: Path, *others: type[Exception]) -> Iterator[Path]:
+def replacing(path: Path, *others: type[Exception], part: Path | None = None) -> Iterator[Path]:
     """Gives a temporary path; what was written there takes its place at the end.
 
     After an exception nothing is left of it, and a file that was there before stays.
@@ -58,11 +74,12 @@ def replacing(path: Path, *others: type[Exception]) -> Iterator[Path]:
     Args:
         path: the file.
         others: errors of the library that writes it; see `output_errors`.
+        part: the temporary path, of a file that was begun before.
 
     Raises:
         OutputError: the file cannot be written.
     """
-    part = part_of(path)
+    part = part or hidden_beside(path)
     with output_errors(path, *others):
         try:
             yield part
@@ -94,10 +111,11 @@ def write_text(path: Path, text: str) -> None:
         part.write_text(text, encoding="utf-8", newline="\n")  # the same bytes everywhere
 
 
-def remove(path: Path) -> None:
-    """Removes a file if it is there and can be removed."""
-    with suppress(OSError):
-        path.unlink()
+def remove(*paths: Path) -> None:
+    """Removes files, those that are there and can be removed."""
+    for path in paths:
+        with suppress(OSError):
+            path.unlink()
 
 
 def visible(folder: Path) -> list[Path]:
@@ -119,7 +137,7 @@ def is_empty(folder: Path, left: Collection[Path] = ()) -> bool:
 
     Args:
         folder: one that is there.
-        left: what may be in it, such as what a stop has left.
+        left: what else may be in it.
 
     Raises:
         OSError: it cannot be read.

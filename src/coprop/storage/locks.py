@@ -26,7 +26,8 @@ except ImportError:
     _windows = None
 
 LOCK = ".coprop.lock"
-"""The file in a folder that is being written; one that a killed process left is taken over."""
+"""The file in a folder that is being written, ``.NAME.coprop.lock`` beside a file that is; one that
+a killed process left is taken over."""
 
 _UNSUPPORTED = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS}
 _ATTEMPTS = 100  # each fails only if another writer ended at that very moment
@@ -72,7 +73,7 @@ class WriterLock:
         """The lock of a file, which need not be there yet; its folder is made."""
         with output_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-        return cls(path.with_name(f".{path.name}.lock"), path, wait_s=wait_s)
+        return cls(path.with_name(f".{path.name}{LOCK}"), path, wait_s=wait_s)
 
     def release(self) -> None:
         """Lets others write."""

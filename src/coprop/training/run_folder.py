@@ -14,7 +14,14 @@ from typing import Any
 import torch
 
 from coprop.errors import CheckpointError, CoPropError, OutputError
-from coprop.storage.files import differing, output_errors, read_json, replacing
+from coprop.storage.files import (
+    differing,
+    left_in,
+    output_errors,
+    read_json,
+    remove,
+    replacing,
+)
 from coprop.storage.json_lines import JsonLines, settings_in
 from coprop.storage.locks import WriterLock
 from coprop.training.recipes import present_names
@@ -109,6 +116,7 @@ class RunFolder:
         """
         with output_errors(self.path):
             (self.path / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
+        remove(*left_in(self.path), *left_in(self.path / CHECKPOINTS))
         self.write(SETTINGS, settings)
 
     def write(self, name: str, content: Any) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,7 @@ from coprop.evaluation.summary import summarise
 from coprop.keyframes.segmenter import KeyframeSegmenter
 from coprop.pipeline import CoProp
 from coprop.propagation.propagator import AudioInsertPropagator
-from coprop.storage.files import output_errors, part_of
+from coprop.storage.folders import replacing_folder
 from coprop.training.initial_weights import PROPAGATOR, SEGMENTER
 from coprop.types import ControlPoints
 
@@ -67,15 +66,11 @@ class Validation:
         Raises:
             OutputError: it cannot be written.
         """
-        part = part_of(folder)
         models = {SEGMENTER: self.pipeline.segmenter, PROPAGATOR: self.pipeline.propagator}
-        with output_errors(folder):
-            shutil.rmtree(part, ignore_errors=True)
+        with replacing_folder(folder) as part:
             for name, model in models.items():
                 if isinstance(model, KeyframeSegmenter | AudioInsertPropagator):
                     model.save_pretrained(part / name)
-            shutil.rmtree(folder, ignore_errors=True)
-            part.rename(folder)
 
 
 def _propagating(pipeline: CoProp) -> Method:
