@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -19,6 +20,7 @@ from coprop.errors import CheckpointError, CoPropError
 from coprop.keyframes.audio_queried import AudioQueriedConfig
 from coprop.keyframes.segmenter import SegmenterConfig
 from pipeline_samples import changes_at, small_propagator
+from stopped_saving import states_of
 
 QUERIED = AudioQueriedConfig(
     visual="resnet18", width=32, heads=2, encoder_layers=1, decoder_layers=1, num_classes=3
@@ -78,6 +80,28 @@ def test_what_is_saved_comes_back(
                 assert value.dtype == torch.float32
             torch.testing.assert_close(value, expected[name].to(value.dtype), rtol=0, atol=0)
     assert capfd.readouterr().out == ""
+
+
+@pytest.mark.usefixtures("no_network")
+def test_a_kill_while_a_model_is_saved_over_another_leaves_no_mixture(
+    saved: Path, tmp_path: Path
+) -> None:
+    (saved / "notes.txt").write_text("mine")
+    old, new = AudioInsertPropagator.from_pretrained(saved), small_propagator()
+    new.config = replace(new.config, long_term_gap=new.config.long_term_gap + 1)
+    next(new.parameters()).data += 1
+    known = [(model.config, float(next(model.parameters()).sum())) for model in (old, new)]
+    loaded = []
+    for state in states_of(saved, tmp_path / "states", lambda: new.save_pretrained(saved)):
+        assert (state / "notes.txt").read_text() == "mine"
+        if not (state / "config.json").exists():
+            with pytest.raises(CheckpointError, match=r"it has no config\.json"):
+                AudioInsertPropagator.from_pretrained(state)
+            continue
+        model = AudioInsertPropagator.from_pretrained(state)
+        loaded.append(known.index((model.config, float(next(model.parameters()).sum()))))
+    assert loaded == sorted(loaded)
+    assert set(loaded) == {0, 1}
 
 
 @pytest.mark.usefixtures("no_network")

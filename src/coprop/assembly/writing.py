@@ -52,7 +52,7 @@ Writer = Callable[[Path], None]
 
 
 def write_pipeline(pipeline: Any, folder: Path, name: str, card: Mapping[str, Any]) -> None:
-    """Writes a pipeline's parts, its config.json and a card, each whole; config.json is the last.
+    """Writes a pipeline's parts, its config.json and a card, each whole, or none that loads.
 
     Nothing is written where a part cannot be. A README.md that is there is left as it is.
 
@@ -91,9 +91,16 @@ def write_pipeline(pipeline: Any, folder: Path, name: str, card: Mapping[str, An
 
 
 def _put(made: Path, folder: Path) -> None:
-    """Moves what was made to its place, the config.json of the whole at the end."""
+    """Moves what was made to its place.
+
+    A part without its config.json is refused. So those of parts go first and come last, after that
+    of the whole: what is between is never what was there before with some of what is new.
+    """
     files = [path.relative_to(made) for path in sorted(made.rglob("*")) if path.is_file()]
-    for file in sorted(files, key=lambda file: file == Path(CONFIG)):
+    configs = [file for file in files if file.name == CONFIG]
+    for file in set(configs) - {Path(CONFIG)}:
+        (folder / file).unlink(missing_ok=True)
+    for file in sorted(files, key=lambda file: (file in configs, len(file.parts))):
         target = folder / file
         if file == Path(CARD) and target.exists():
             continue

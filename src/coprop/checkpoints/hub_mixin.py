@@ -39,7 +39,8 @@ class HubMixin:
     ) -> str | None:
         """Writes what `from_pretrained` reads, and a model card, each file whole or not at all.
 
-        Of a model that is model.safetensors and config.json. Of a pipeline, models of coprop, and
+        What is stopped while it replaces another model leaves that one, or none that loads. Of a
+        model, model.safetensors and config.json are written. Of a pipeline, models of coprop, and
         others that were given or lie in folders, are written as they are; what was named and is
         built in or on the hub stays a name.
 

@@ -101,11 +101,13 @@ class PretrainedModel(HubMixin, nn.Module):
     def _write(self, folder: Path, name: str, card: dict[str, Any]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         tensors = {key: value.contiguous() for key, value in self.state_dict().items()}
-        with replacing(folder / _WEIGHTS) as part:
-            part.write_bytes(save(tensors, metadata={"format": "pt"}))
         text = json.dumps(self.config.to_dict(), indent=2) + "\n"
-        with replacing(folder / _CONFIG) as part:
-            part.write_text(text, encoding="utf-8")
+        # The weights take their place while no config.json is there: what is stopped in between is
+        # refused, rather than loaded under another model's configuration.
+        with replacing(folder / _CONFIG) as config, replacing(folder / _WEIGHTS) as weights:
+            config.write_text(text, encoding="utf-8")
+            weights.write_bytes(save(tensors, metadata={"format": "pt"}))
+            (folder / _CONFIG).unlink(missing_ok=True)
         readme = folder / "README.md"
         if not readme.exists():
             with replacing(readme) as part:
