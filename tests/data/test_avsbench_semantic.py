@@ -100,6 +100,9 @@ def test_class_names_may_be_missing_but_not_damaged(avss: Path) -> None:
     (avss / "label2idx.json").write_text("[1, 2]", encoding="utf-8")
     with pytest.raises(DatasetError, match=r"label2idx\.json cannot be read"):
         AVSS(avss)[2]
+    (avss / "label2idx.json").write_text('{"dog": 1.7}', encoding="utf-8")
+    with pytest.raises(DatasetError, match=r"label2idx\.json .*number of 'dog' is 1\.7, no whole"):
+        AVSS(avss)[2]
     (avss / "label2idx.json").unlink()
     assert AVSS(avss)[2].categories == ()
 

@@ -21,6 +21,13 @@ from coprop.keyframes.timed import Moment
 MASKS = np.where(masks_of(0), 255, 0).astype(np.uint8)
 
 
+ONE_MASK: dict[str, Any] = {
+    "image_id": 1,
+    "category_id": 1,
+    "segmentation": {"size": [2, 2], "counts": [3, 1]},
+}
+
+
 def pictures(folder: Path, values: Any) -> Path:
     for number, each in enumerate(values):
         save(Image.fromarray(each), folder / f"{number}.png")
@@ -125,6 +132,20 @@ SOURCES: dict[str, tuple[Make, str]] = {
         ),
         "category_id is 255, not 1 to 254",
     ),
+    **{
+        f"coco with {name} of {value}": (
+            lambda p, name=name, value=value: of_bytes(
+                p / "a.json",
+                json.dumps([ONE_MASK, {**ONE_MASK, "image_id": 2, name: value}]).encode(),
+            ),
+            rf"a\.json, annotation 2, is not of .*: {said} is {value}, no whole number\); it must",
+        )
+        for name, value, said in (
+            ("category_id", 1.7, "category_id"),
+            ("category_id", True, "category_id"),
+            ("image_id", 2.5, "a picture's number"),
+        )
+    },
 }
 
 
@@ -244,6 +265,8 @@ def test_runs(tmp_path: Path) -> None:
         ({"size": [0, 4], "counts": [0]}, "a mask has the size 0 x 4"),
         ({"size": [10**9, 10**9], "counts": [10**18]}, "a mask has the size"),
         ({"size": [4], "counts": [16]}, "not of COCO's form"),
+        ({"size": [4.5, 4], "counts": [16]}, "a mask's side is 4.5, no whole number"),
+        ({"size": [4, 4], "counts": [8.5, 7.5]}, "a run's length is 8.5, no whole number; write"),
     ],
 )
 def test_coco_codes(code: dict[str, Any], sentence: str, tmp_path: Path) -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 import weakref
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from coprop import CoProp, CoPropError, Result
-from coprop.errors import OutputError, ShapeError
+from coprop.errors import MediaError, OutputError, ShapeError
 from coprop.media.reader import Frame
 from coprop.results.streaming import MaskStream
 from coprop.storage.locks import LOCK
@@ -82,6 +84,25 @@ def test_each_mask_is_there_before_the_next_but_one(tmp_path: Path) -> None:
             assert written >= mask.index - 3  # two wait, and one is being written
             assert not (tmp_path / "out/result.json").exists()
     assert (tmp_path / "out/result.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"num_frames": 3.5}, "num_frames is 3.5"),
+        ({"height": 48.5}, "height is 48.5"),
+        ({"frames": {"index": 1.5}}, "a frame's index is 1.5"),
+        ({"frames": {"labels": [1.5]}}, "a label of frame 1 is 1.5"),
+    ],
+)
+def test_numbers_that_are_not_whole(change: dict[str, Any], told: str, tmp_path: Path) -> None:
+    write_all(wrapped().stream(clip_of(3), noise(0.3), fps=10), tmp_path)
+    content = json.loads((tmp_path / "result.json").read_text())
+    content["frames"][1] |= change.get("frames", {})
+    content |= {name: value for name, value in change.items() if name != "frames"}
+    (tmp_path / "result.json").write_text(json.dumps(content))
+    with pytest.raises(MediaError, match=rf"result\.json .*{told}, no whole number\); run the"):
+        Result.load(tmp_path)
 
 
 def test_masks_may_be_changed(tmp_path: Path) -> None:

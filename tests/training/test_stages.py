@@ -241,6 +241,9 @@ def test_a_whole_training_and_the_next_stage(folder: Path, tmp_path: Path) -> No
     frames, sound = torch.rand(1, 3, 40, 50), torch.randn(1, 16000)
     assert torch.equal(again(frames, sound), pipeline.segmenter(frames, sound))
     assert train(two, data, tmp_path / "two", accelerator, resume=True).step == 2
+    (tmp_path / "one" / "key_frames.json").write_text("[[0, 0], [0, 1.5]]")
+    with pytest.raises(CoPropError, match=r"key_frames\.json is damaged: a frame is 1\.5, no"):
+        train(one, data, tmp_path / "one", accelerator, resume=True)
 
 
 def test_final_weights_are_the_average(folder: Path, tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ from coprop.data.avsbench_files import (
 from coprop.errors import DatasetError
 from coprop.storage.files import read_json
 from coprop.utils.brief import first_line
+from coprop.utils.checks import stored_whole
 from coprop.utils.paths import AnyPath
 
 AVSS_LABELS = ("v1s", "v1m", "v2")
@@ -119,7 +120,10 @@ class AVSS(AVSBench):
             return {}
         try:
             numbers = read_json(path)
-            return {int(number): name.replace("_", " ") for name, number in numbers.items()}
+            return {
+                stored_whole(f"the number of {name!r}", number): name.replace("_", " ")
+                for name, number in numbers.items()
+            }
         except (OSError, ValueError, TypeError, AttributeError) as error:
             raise DatasetError(
                 f"{path} cannot be read: {first_line(error)}; it maps the 71 class names to "

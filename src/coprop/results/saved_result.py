@@ -16,6 +16,7 @@ from coprop.errors import CoPropError, MediaError
 from coprop.storage.files import read_json
 from coprop.types import ControlPoints, FrameMask, Segment
 from coprop.utils.brief import first_line
+from coprop.utils.checks import stored_whole
 from coprop.values.categories import Category
 
 _SCHEMAS = (1, 2)  # of result.json; in 1 a segment had one keyframe
@@ -169,27 +170,28 @@ def _parsed(
     heads = [_head(row) for row in content["frames"]]
     if not heads:
         raise ValueError("there is no frame in it")
-    if len(heads) != int(content["num_frames"]):
+    if len(heads) != stored_whole("num_frames", content["num_frames"]):
         raise ValueError(f"it tells of {len(heads)} frames, and of {content['num_frames']}")
     if any(b.index <= a.index or b.time_s <= a.time_s for a, b in pairwise(heads)):
         raise ValueError("its frames are out of order")
-    size = int(content["height"]), int(content["width"])
+    height, width = (stored_whole(name, content[name]) for name in ("height", "width"))
     points = content["control_points"]
     times = np.array([float(point["time_s"]) for point in points])
     scores = np.array([float(point["score"]) for point in points])
     return (
         str(content["video"]),
-        StoredMasks(folder, heads, size),
+        StoredMasks(folder, heads, (height, width)),
         ControlPoints(times, scores, np.ones(len(times), dtype=bool)),
         tuple(_segment(row) for row in content["segments"]),
     )
 
 
 def _head(row: Mapping[str, Any]) -> Head:
-    time_s, labels = float(row["time_s"]), tuple(sorted(int(each) for each in row["labels"]))
+    index, time_s = stored_whole("a frame's index", row["index"]), float(row["time_s"])
+    name = f"a label of frame {index}"
+    labels = tuple(sorted(stored_whole(name, each) for each in row["labels"]))
     if not math.isfinite(time_s) or any(not 0 < label < 256 for label in labels):
-        raise ValueError(f"frame {row['index']} has a time or a label that no frame has")
-    index = int(row["index"])
+        raise ValueError(f"frame {index} has a time or a label that no frame has")
     if index < 0:
         raise ValueError(f"there is a frame {index}")
     return Head(index, time_s, labels, bool(row["keyframe"]))

@@ -27,6 +27,7 @@ from coprop.training.run_folder import KEY_FRAMES, RunFolder
 from coprop.training.session import Outcome, TrainingSession, TrainingTask
 from coprop.training.validation import Validation
 from coprop.types import Progress
+from coprop.utils.checks import stored_whole
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -134,7 +135,9 @@ def _key_frames(
         accelerator.wait_for_everyone()
         stored = run.read(KEY_FRAMES)
     try:
-        pairs = tuple((int(clip), int(frame)) for clip, frame in stored)
+        pairs = tuple(
+            (stored_whole("a clip", clip), stored_whole("a frame", frame)) for clip, frame in stored
+        )
         if not pairs or min(min(pair) for pair in pairs) < 0:
             raise ValueError("numbers of clips and frames are 0 or more")
         last = max(clip for clip, _ in pairs)

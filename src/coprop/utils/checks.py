@@ -103,6 +103,18 @@ def whole(
     return int(found)
 
 
+def stored_whole(name: str, value: Any) -> int:
+    """A whole number as files hold it: 2, 2.0 or "2"; what has a fraction is not cut to one.
+
+    Raises:
+        TypeError, ValueError: anything else.
+    """
+    found = int(value)
+    if isinstance(value, bool) or not (isinstance(value, str) or found == value):
+        raise ValueError(f"{name} is {value!r}, no whole number")
+    return found
+
+
 def index(name: str, value: object) -> int:
     """A whole number of 0 or more.
 

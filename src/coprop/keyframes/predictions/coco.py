@@ -19,6 +19,7 @@ from coprop.keyframes.predictions.times import slots_of
 from coprop.keyframes.predictions.values import VOID, Raw
 from coprop.storage.files import read_json
 from coprop.utils.brief import first_line
+from coprop.utils.checks import stored_whole
 
 _LEAST_SCORE = 0.5  # as probabilities are thresholded; detectors write what they hardly believe too
 _LARGEST_SIDE = 16_384  # pixels; no video is wider
@@ -69,16 +70,19 @@ class CocoMasks:
                 f"{path} cannot be read as JSON: {first_line(error)}. Write it again; it must be "
                 f"{_FORM}."
             ) from error
+        where = ""
         try:
             numbers = _numbers(content)
-            for entry in content["annotations"] if isinstance(content, dict) else content:
+            entries = content["annotations"] if isinstance(content, dict) else content
+            for place, entry in enumerate(entries, 1):
+                where = f", annotation {place},"
                 number = _number(numbers.setdefault(entry["image_id"], entry["image_id"]))
                 self._add(number, entry)
             self.numbers = tuple(sorted({_number(number) for number in numbers.values()}))
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             reason = f"{type(error).__name__}: {error}"
             raise PredictionError(
-                f"{path} is not of COCO's form ({reason}); it must be {_FORM}."
+                f"{path}{where} is not of COCO's form ({reason}); it must be {_FORM}."
             ) from error
         if 0 in self._size:
             raise PredictionError(f"{path} holds no mask; it must be {_FORM}.")
@@ -99,13 +103,14 @@ class CocoMasks:
 
     def _add(self, number: int, entry: dict[str, Any]) -> None:
         code = entry["segmentation"]
-        height, width = (int(side) for side in code["size"])
+        height, width = (stored_whole("a mask's side", side) for side in code["size"])
         if not (1 <= height <= _LARGEST_SIDE and 1 <= width <= _LARGEST_SIDE):
             raise ValueError(f"a mask has the size {height} x {width}")
         if self._size not in ((0, 0), (height, width)):
             raise ValueError(f"masks have the sizes {self._size} and {(height, width)}, not one")
         self._size = height, width
-        label, score = int(entry["category_id"]), float(entry.get("score", 1.0))
+        label = stored_whole("category_id", entry["category_id"])
+        score = float(entry.get("score", 1.0))
         if not 1 <= label < VOID:
             raise ValueError(f"category_id is {label}, not 1 to 254")
         if score >= _LEAST_SCORE:
@@ -127,7 +132,10 @@ def decoded(counts: str | list[int], size: tuple[int, int]) -> NDArray[np.bool_]
         >>> decoded([2, 1, 1], (2, 2)).astype(int).tolist()
         [[0, 1], [0, 0]]
     """
-    runs = _from_text(counts) if isinstance(counts, str) else [int(count) for count in counts]
+    if isinstance(counts, str):
+        runs = _from_text(counts)
+    else:
+        runs = [stored_whole("a run's length", count) for count in counts]
     if sum(runs) != size[0] * size[1] or min(runs) < 0:
         raise ValueError(f"it has {len(runs)} runs of {sum(runs)} pixels for {size[0]} x {size[1]}")
     values = np.arange(len(runs)) % 2 == 1
@@ -159,7 +167,7 @@ def _from_text(text: str) -> list[int]:
 
 
 def _number(value: Any) -> int:
-    number = int(value)
+    number = stored_whole("a picture's number", value)
     if not 0 <= number <= _LARGEST_NUMBER:
         raise ValueError(f"a picture has the number {number}")
     return number
