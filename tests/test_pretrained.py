@@ -155,6 +155,8 @@ def test_a_folder_that_is_missing(tmp_path: Path) -> None:
         for place in (tmp_path / "nothing", str(tmp_path / "nothing")):
             with pytest.raises(CheckpointError, match=r"no model at .*nothing.*save_pretrained"):
                 model.from_pretrained(place)
+    with pytest.raises(CoPropError, match="cache_dir is empty text"):
+        KeyframeSegmenter.from_pretrained("owner/name", cache_dir="")
     for folder in ("models", tmp_path / "nothing"):
         with pytest.raises(CheckpointError, match=r"has no keyframe_segmenter.*give a folder"):
             CoProp.from_pretrained(folder)

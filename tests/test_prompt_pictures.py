@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from coprop import CoPropError
 from coprop.cli.app import app
-from coprop.cli.prompt_options import prompts_of
+from coprop.cli.prompt_options import pictures_of, prompts_of
 from small_clips import write_clip
 
 LABELS = np.array([[0, 1], [2, 3]], dtype=np.uint8)
@@ -52,6 +52,14 @@ def test_colours_sound(tmp_path: Path) -> None:
     path = tmp_path / "mask.png"
     Image.fromarray(np.dstack([SEEN, SEEN // 2, SEEN * 0])).save(path)
     assert mask_of(path) == [[0, 1], [1, 0]]
+
+
+def test_a_picture_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After ``1=`` no shell says where that is."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    Image.fromarray(LABELS, mode="L").save(tmp_path / "mask.png")
+    assert mask_of(Path("~/mask.png")) == LABELS.tolist()
+    assert pictures_of(["1=~/mask.png"]) == [tmp_path / "mask.png"]
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -121,6 +121,11 @@ class TestLists:
         monkeypatch.chdir(tmp_path)
         assert read_list(path) == [tmp_path / "lists" / "a.mp4", Path("b.mp4")]
 
+    def test_homes(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("HOME", str(tmp_path / "home"))
+        path = file(tmp_path / "list.txt", "~/a.mp4\n~$draft.mp4\n")
+        assert read_list(path) == [tmp_path / "home" / "a.mp4", tmp_path / "~$draft.mp4"]
+
     def test_semicolons_of_spreadsheets(self, tmp_path: Path) -> None:
         path = tmp_path / "a.csv"
         path.write_text('label;"Video"\r\n1,5;a.mp4\r\n2,5;"b;c.mp4"\r\n')

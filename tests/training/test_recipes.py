@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import torch
 
-from coprop.errors import CoPropError
+from coprop.errors import CheckpointError, CoPropError
 from coprop.keyframes.segmenter import KeyframeSegmenter
 from coprop.propagation.propagator import AudioInsertPropagator
-from coprop.training.initial_weights import propagator_config, segmenter_config
+from coprop.training.initial_weights import model_folder, propagator_config, segmenter_config
 from coprop.training.recipes import (
     KeyframeRecipe,
     PropagatorRecipe,
@@ -61,6 +61,20 @@ def test_configs_build_their_models(name: str) -> None:
         assert propagator.config.insert_levels == levels[variant]
         own_encoder = "efficientnet_lite0" if variant == "composed" else "resnet50"
         assert propagator.config.encoder == own_encoder
+
+
+def test_homes_of_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After ``start=`` no shell says where that is."""
+    monkeypatch.setenv("HOME", "/home/me")
+    (tmp_path / "mine.json").write_text(json.dumps({**GOOD, "audio_weights": "~/vggish.pth"}))
+    changes = ["start=~/runs/final", "llm=http://localhost/v1"]
+    recipe = read_recipe(KeyframeRecipe, "keyframes", tmp_path / "mine.json", changes)
+    assert recipe.start == "/home/me/runs/final"
+    assert recipe.audio_weights == "/home/me/vggish.pth"
+    assert recipe.llm == "http://localhost/v1"
+    for name in ("", "\0"):
+        with pytest.raises(CheckpointError, match="the folder to start from"):
+            model_folder(name, "propagator")
 
 
 def test_changes_are_put_over_a_file(tmp_path: Path) -> None:

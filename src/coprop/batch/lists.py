@@ -10,7 +10,7 @@ from pathlib import Path
 from coprop.errors import MediaError
 from coprop.storage.files import parse_json
 from coprop.utils.brief import first_line
-from coprop.utils.paths import no_such_file
+from coprop.utils.paths import from_home, no_such_file
 
 COLUMNS = ("path", "video", "file", "filename")
 """Which column of a CSV file, or key of a JSON object, names the video: the first that is there."""
@@ -118,8 +118,9 @@ def _of_json(path: Path, text: str) -> Iterator[tuple[int, str]]:
 def _located(name: str, path: Path, number: int) -> Path:
     if "\0" in name:
         raise MediaError(f"{path}, line {number} has a NUL character, which no path has.")
-    beside = path.parent / name
-    return Path(name) if not os.path.lexists(beside) and os.path.lexists(name) else beside
+    given = Path(from_home(name))
+    beside = path.parent / given
+    return given if not os.path.lexists(beside) and os.path.lexists(given) else beside
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -161,7 +161,7 @@ class PretrainedModel(HubMixin, nn.Module):
             raise _not_found(path, "there is no such folder")
         options = {
             "revision": revision,
-            "cache_dir": cache_dir,
+            "cache_dir": None if cache_dir is None else as_path("cache_dir", cache_dir),
             "force_download": force_download,
             "token": token,
             "local_files_only": local_files_only,

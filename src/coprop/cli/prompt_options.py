@@ -10,6 +10,7 @@ import typer
 from coprop.errors import CoPropError, MediaError
 from coprop.prompts import Prompt
 from coprop.utils.brief import first_line
+from coprop.utils.paths import from_home
 
 StartOption = Annotated[
     float | None,
@@ -58,7 +59,7 @@ def prompts_of(masks: list[str] | None, boxes: list[str] | None) -> list[Prompt]
     prompts = []
     for given in masks or ():
         time_s, path = _parted(given, "--prompt", "2.0=mask.png")
-        prompts.append(_prompt("--prompt", time_s, mask=_picture(Path(path))))
+        prompts.append(_prompt("--prompt", time_s, mask=_picture(Path(from_home(path)))))
     for given in boxes or ():
         time_s, sides = _parted(given, "--box", "2.0=10,10,60,40")
         try:
@@ -77,7 +78,7 @@ def pictures_of(masks: list[str] | None) -> list[Path]:
     Raises:
         typer.BadParameter: an option of another form.
     """
-    return [Path(_parted(given, "--prompt", "2.0=mask.png")[1]) for given in masks or ()]
+    return [Path(from_home(_parted(given, "--prompt", "2.0=mask.png")[1])) for given in masks or ()]
 
 
 def _prompt(hint: str, time_s: float, **given: Any) -> Prompt:

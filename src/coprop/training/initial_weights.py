@@ -21,6 +21,7 @@ from coprop.propagation.config import PropagatorConfig
 from coprop.propagation.propagator import AudioInsertPropagator
 from coprop.training.recipes import KeyframeRecipe, PropagatorRecipe
 from coprop.utils.brief import first_line
+from coprop.utils.paths import as_path
 
 SEGMENTER, PROPAGATOR = "keyframe_segmenter", "propagator"
 """The models' folders in the folder of a pipeline."""
@@ -47,7 +48,8 @@ def model_folder(name: str, part: str) -> Path:
     Raises:
         CheckpointError: there is no such folder.
     """
-    folder = WEIGHTS if name == DEFAULT else Path(name)
+    wanted = "the folder to start from"
+    folder = WEIGHTS if name == DEFAULT else as_path(wanted, name, error=CheckpointError)
     for path in (folder / part, folder):
         if (path / "config.json").is_file():
             return path

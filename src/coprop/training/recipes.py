@@ -14,7 +14,7 @@ from coprop.errors import CoPropError
 from coprop.storage.files import parse_json
 from coprop.utils.brief import first_line
 from coprop.utils.checks import number
-from coprop.utils.paths import AnyPath, as_path
+from coprop.utils.paths import AnyPath, as_path, from_home
 
 Stage = Literal["keyframes", "propagator"]
 Precision = Literal["no", "fp16", "bf16"]
@@ -27,6 +27,8 @@ _LEAST = {
     **dict.fromkeys(("checkpoint_every", "keep", "log_every", "validate_clips"), 1),
     **dict.fromkeys(("steps", "seed", "workers", "cached_clips", "validate_every"), 0),
 }
+# What may be a file or a folder.
+_PLACES = {"start", "audio_weights", "beside", "image_weights", "llm", "llm_examples"}
 _LEAST_SIDE = 32  # pixels: one place of the image encoders' coarsest features
 
 
@@ -278,7 +280,9 @@ def recipe_from(kind: type[_Recipe], values: Mapping[str, Any]) -> _Recipe:
     if unknown:
         raise CoPropError(f"unknown settings {', '.join(unknown)}; known are {sorted(known)}.")
     hints = get_type_hints(kind)
-    return kind(**{name: _typed(name, value, hints[name]) for name, value in values.items()})
+    typed = {name: _typed(name, value, hints[name]) for name, value in values.items()}
+    places = {name: from_home(typed[name]) for name in _PLACES & typed.keys() if typed[name]}
+    return kind(**{**typed, **places})
 
 
 def present_names(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -50,6 +50,11 @@ def as_path(name: str, value: object, *, error: type[CoPropError] = CoPropError)
     return Path(text)
 
 
+def from_home(path: str) -> str:
+    """A path that no shell has read: a ``~`` at its beginning is the user's own folder."""
+    return os.path.expanduser(path)  # noqa: PTH111 - Path's fails where there is no such user
+
+
 def no_such_file(path: Path) -> str:
     """What is said of a file that is to be read and is not there."""
     if _ADDRESS.match(path.as_posix()):

@@ -69,6 +69,26 @@ def test_a_command_that_starts_the_file(tmp_path: Path) -> None:
         assert text_of(model) == "hello process"
 
 
+def test_homes_are_those_of_the_side_that_uses_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for home in ("here", "there"):
+        (tmp_path / home / "bin").mkdir(parents=True)
+        (tmp_path / home / f"models {home}").mkdir()
+        (tmp_path / home / "bin" / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+        (tmp_path / home / "bin" / "python").chmod(0o755)
+        code = (HERE / "other_models.py").read_text()
+        (tmp_path / home / f"models {home}" / "other_models.py").write_text(code)
+    monkeypatch.setenv("HOME", str(tmp_path / "here"))
+    options: dict[str, Any] = {"factory": "other_models:variable_and_folder"}
+    with ProcessModel(python="~/bin/python", cwd="~/models here", **options) as model:
+        assert text_of(model) == "nothingmodels here"
+    env = {"HOME": str(tmp_path / "there")}
+    with ProcessModel("~/bin/python -", cwd="~/models there", env=env, **options) as model:
+        assert text_of(model) == "nothingmodels there"
+    refused("python=~nobody-of-that-name/python is not there", python="~nobody-of-that-name/python")
+
+
 def test_the_folder_and_the_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GREETING", "from here ")
     factory = "other_models:variable_and_folder"

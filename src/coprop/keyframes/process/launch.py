@@ -16,7 +16,7 @@ from typing import Any, Literal, get_args
 from coprop.errors import CoPropError
 from coprop.utils.brief import one_line
 from coprop.utils.checks import check_choice, shown
-from coprop.utils.paths import AnyPath, as_path
+from coprop.utils.paths import AnyPath, as_path, from_home
 
 WORKER = Path(__file__).with_name("worker.py")
 """The file that the other interpreter runs."""
@@ -136,7 +136,7 @@ class Launch:
 
 
 def _interpreter(python: AnyPath) -> str:
-    path = as_path("python", python).expanduser()
+    path = Path(from_home(str(as_path("python", python))))
     if path.is_dir():
         raise CoPropError(
             f"python={path} is a folder; give the interpreter in it, such as {path}/bin/python."
@@ -154,7 +154,7 @@ def _interpreter(python: AnyPath) -> str:
 def _folder(cwd: AnyPath | None) -> str | None:
     if cwd is None:
         return None
-    path = as_path("cwd", cwd).expanduser().absolute()
+    path = Path(from_home(str(as_path("cwd", cwd)))).absolute()
     if not path.is_dir():
         raise CoPropError(
             f"cwd={path} is no folder; give the one in which the model's module lies."
@@ -200,7 +200,7 @@ def _words(command: object) -> tuple[str, ...]:
             'the command must be text, such as "ssh host python -", or a list of its words, got '
             f"{shown(command)}."
         )
-    found: tuple[str, ...] = tuple(words)
+    found: tuple[str, ...] = (from_home(words[0]), *words[1:])
     if shutil.which(found[0]) is None:
         raise CoPropError(f"the command {found[0]!r} is not there; is it installed and on PATH?")
     return found

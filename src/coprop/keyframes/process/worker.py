@@ -306,7 +306,7 @@ class Worker:
             os.environ.pop(name, None)
             if value is not None:
                 os.environ[name] = value
-        os.chdir(request["folder"] or os.curdir)
+        os.chdir(os.path.expanduser(request["folder"] or os.curdir))  # a home of this side
         # Modules are looked for in the current folder, and not beside this file.
         own = os.path.dirname(os.path.abspath(globals().get("__file__", "")))
         sys.path[:] = [os.getcwd()] + [path for path in sys.path if path not in ("", own)]
