@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import init
 
 from coprop import AudioInsertPropagator, KeyframeSegmenter
-from coprop.checkpoints.undrawn import Undrawn
+from coprop.checkpoints.undrawn import Undrawn, to_be_filled
 from coprop.keyframes.segmenter import SegmenterConfig
 from coprop.propagation.config import PropagatorConfig
 
@@ -42,6 +42,15 @@ def test_what_is_not_drawn_is_set_within_it() -> None:
     with Undrawn():
         assert torch.equal(nn.LayerNorm(3).weight, torch.ones(3))
         assert torch.equal(init.constant_(torch.empty(3), 2.0), torch.full((3,), 2.0))
+
+
+def test_what_is_to_be_filled_lies_on_the_cpu_and_leaves_the_generator() -> None:
+    torch.manual_seed(5)
+    before = torch.random.get_rng_state()
+    with torch.device("meta"), to_be_filled():
+        assert nn.Linear(2, 2).weight.device.type == "cpu"
+        torch.randperm(9)
+    assert torch.equal(torch.random.get_rng_state(), before)
 
 
 def test_other_threads_draw_as_ever() -> None:

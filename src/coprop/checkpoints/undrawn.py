@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.nn import init
 from torch.overrides import TorchFunctionMode
 
 # The others of torch.nn.init come down to these.
 _DRAWS = {init.uniform_, init.normal_, init.kaiming_uniform_, Tensor.uniform_, Tensor.normal_}
+
+
+@contextmanager
+def to_be_filled() -> Iterator[None]:
+    """What is made within it lies on the CPU, undrawn, and takes none of the caller's numbers.
+
+    For modules that `load_state_dict` then fills.
+    """
+    # Not all that draws is left out, so that the generator is put back as well.
+    with torch.random.fork_rng(devices=[]), torch.device("cpu"), Undrawn():
+        yield
 
 
 class Undrawn(TorchFunctionMode):

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from coprop.checkpoints.hub import why_not
 from coprop.checkpoints.hub_mixin import HubMixin
-from coprop.checkpoints.undrawn import Undrawn
+from coprop.checkpoints.undrawn import to_be_filled
 from coprop.errors import CheckpointError, CoPropError
 from coprop.storage.files import parse_json, replacing
 from coprop.utils.brief import first_line
@@ -180,8 +180,7 @@ class PretrainedModel(HubMixin, nn.Module):
             raise CheckpointError(
                 f"the config.json of {name} is damaged ({first_line(error)}); save the model again."
             ) from error
-        # Loading draws none of the caller's numbers.
-        with torch.random.fork_rng(devices=[]), torch.device("cpu"), Undrawn():
+        with to_be_filled():
             model = cls(_as_config(cls.config_type, config, os.fspath(name)))
         weights = folder / _WEIGHTS
         load_state_dict(model, model.completed(read_state_dict(weights)), str(weights))

@@ -12,11 +12,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from coprop.checkpoints.undrawn import Undrawn
+from coprop.checkpoints.undrawn import to_be_filled
 from coprop.checkpoints.weights import load_state_dict, read_state_dict
 from coprop.encoders.convolution import convolve
 from coprop.errors import CheckpointError, ShapeError
@@ -51,8 +50,7 @@ class ReleasedNetwork(nn.Module):
             else as_path("folder", folder, error=CheckpointError)
         ) / FILE
         state = dequantise(read_state_dict(path))
-        # It draws none of the caller's numbers.
-        with torch.random.fork_rng(devices=[]), torch.device("cpu"), Undrawn():
+        with to_be_filled():
             network = cls()
         load_state_dict(network, state, str(path))
         return network.float().eval()
