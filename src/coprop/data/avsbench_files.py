@@ -6,10 +6,11 @@ Whatever is missing or damaged is named in the error, with the official layout.
 from __future__ import annotations
 
 import csv
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,8 @@ NUM_AVSS_CLASSES = 71
 
 ReadLabels = Callable[[Path], NDArray[np.uint8]]
 """A mask file's labels, (H, W) uint8."""
+
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True)
@@ -99,33 +102,36 @@ class ClipFiles:
 
 
 @dataclass(frozen=True, eq=False)
-class Pictures:
-    """The frames of a clip, read while one iterates; frame i of N stands for second i."""
+class ByNumber(ABC, Generic[_Item]):
+    """What there is of each of a clip's frames, read when its number is asked for."""
 
-    paths: tuple[Path, ...]
+    paths: tuple[Path | None, ...]
 
     def __len__(self) -> int:
         return len(self.paths)
 
-    def __iter__(self) -> Iterator[Frame]:
+    def __iter__(self) -> Iterator[_Item]:
         return map(self.__getitem__, range(len(self)))
+
+    @abstractmethod
+    def __getitem__(self, index: int, /) -> _Item: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures(ByNumber[Frame]):
+    """The frames of a clip, read while one iterates; frame i of N stands for second i."""
+
+    paths: tuple[Path, ...]
 
     def __getitem__(self, index: int, /) -> Frame:
         return Frame(index, index + 0.5, _pixels(self.paths[index], "RGB"))
 
 
 @dataclass(frozen=True, eq=False)
-class Truths:
+class Truths(ByNumber[FrameTruth]):
     """What is known of a clip's frames, read while one iterates."""
 
-    paths: tuple[Path | None, ...]
     read: ReadLabels
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __iter__(self) -> Iterator[FrameTruth]:
-        return map(self.__getitem__, range(len(self)))
 
     def __getitem__(self, index: int, /) -> FrameTruth:
         path = self.paths[index]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -11,7 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coprop.data.avsbench import SPLIT, check_split
-from coprop.data.avsbench_files import ClipFiles, Column, find_folder, read_sound, read_table
+from coprop.data.avsbench_files import (
+    ByNumber,
+    ClipFiles,
+    Column,
+    find_folder,
+    read_sound,
+    read_table,
+)
 from coprop.data.benchmark_record import RECORD, ClipRecord, read_record
 from coprop.data.labelled import FrameTruth, LabelledClip
 from coprop.errors import DatasetError
@@ -119,30 +125,18 @@ class ComposedBenchmark:
 
 
 @dataclass(frozen=True, eq=False)
-class _Frames:
+class _Frames(ByNumber[Frame]):
     paths: tuple[Path, ...]
     fps: float
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __iter__(self) -> Iterator[Frame]:
-        return map(self.__getitem__, range(len(self)))
 
     def __getitem__(self, index: int, /) -> Frame:
         return Frame(index, index / self.fps, _pixels(self.paths[index], ("RGB",)))
 
 
 @dataclass(frozen=True, eq=False)
-class _Truths:
+class _Truths(ByNumber[FrameTruth]):
     paths: tuple[Path, ...]
     record: ClipRecord
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __iter__(self) -> Iterator[FrameTruth]:
-        return map(self.__getitem__, range(len(self)))
 
     def __getitem__(self, index: int, /) -> FrameTruth:
         time_s = index / self.record.fps
