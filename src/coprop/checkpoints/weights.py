@@ -168,18 +168,8 @@ class PretrainedModel(HubMixin, nn.Module):
         }
         files = [_WEIGHTS] if config is not None else [_CONFIG, _WEIGHTS]
         folder = path if local else _downloaded(os.fspath(name), files, options)
-        try:
-            if config is None:
-                config = parse_json((folder / _CONFIG).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise _not_found(name, "it has no config.json") from None
-        except OSError as error:
-            reason = f"its config.json cannot be read ({first_line(error)})"
-            raise _not_found(name, reason) from error
-        except (ValueError, RecursionError) as error:
-            raise CheckpointError(
-                f"the config.json of {name} is damaged ({first_line(error)}); save the model again."
-            ) from error
+        if config is None:
+            config = _read_config(folder, name)
         with to_be_filled():
             model = cls(_as_config(cls.config_type, config, os.fspath(name)))
         weights = folder / _WEIGHTS
@@ -206,6 +196,21 @@ def _downloaded(name: str, files: Sequence[str], options: dict[str, Any]) -> Pat
             raise CheckpointError(said) from error
         raise _not_found(name, first_line(error)) from error
     return paths[0].parent
+
+
+def _read_config(folder: Path, name: AnyPath) -> Any:
+    """What a model's config.json holds; it has not been looked at yet."""
+    try:
+        return parse_json((folder / _CONFIG).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise _not_found(name, "it has no config.json") from None
+    except OSError as error:
+        reason = f"its config.json cannot be read ({first_line(error)})"
+        raise _not_found(name, reason) from error
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(
+            f"the config.json of {name} is damaged ({first_line(error)}); save the model again."
+        ) from error
 
 
 def _as_config(config_type: type[Config], config: Any, source: str) -> Config:

@@ -82,20 +82,7 @@ def compare_detectors(
     if limit is not None:
         wanted = "a whole number, 1 or more, or None for all clips"
         total = min(total, whole("limit", limit, wanted, low=1, high=sys.maxsize))
-    truth: dict[int, NDArray[np.bool_]] = {}
-    found: dict[str, list[NDArray[np.bool_]]] = {"all ones": [], "first only": []}
-    found |= {name: [] for name in detectors}
-    for index in range(total):
-        clip = dataset[index]
-        flags = true_flags(clip)
-        if flags is not None:
-            truth[index] = flags
-            found["all ones"].append(np.ones(len(flags), dtype=np.bool_))
-            found["first only"].append(np.eye(1, len(flags), dtype=np.bool_)[0])
-            for name, detector in detectors.items():
-                found[name].append(detector(clip.audio, windows=len(flags)).flags)
-        if progress is not None:
-            progress(", ".join(detectors) or "clips", index + 1, total)
+    truth, found = _heard(dataset, total, detectors, progress)
     if not truth:
         raise DatasetError(
             f"no clip of {dataset.name} tells where its sounding objects change, so there is "
@@ -116,6 +103,30 @@ def compare_detectors(
         windows=sum(len(own) - 1 for own in true),
         rows=tuple(rows),
     )
+
+
+def _heard(
+    dataset: LabelledDataset,
+    total: int,
+    detectors: Mapping[str, WindowDetector],
+    progress: Progress | None,
+) -> tuple[dict[int, NDArray[np.bool_]], dict[str, list[NDArray[np.bool_]]]]:
+    """True flags of the clips that have some, by number, and those that each detector finds."""
+    truth: dict[int, NDArray[np.bool_]] = {}
+    found: dict[str, list[NDArray[np.bool_]]] = {"all ones": [], "first only": []}
+    found |= {name: [] for name in detectors}
+    for index in range(total):
+        clip = dataset[index]
+        flags = true_flags(clip)
+        if flags is not None:
+            truth[index] = flags
+            found["all ones"].append(np.ones(len(flags), dtype=np.bool_))
+            found["first only"].append(np.eye(1, len(flags), dtype=np.bool_)[0])
+            for name, detector in detectors.items():
+                found[name].append(detector(clip.audio, windows=len(flags)).flags)
+        if progress is not None:
+            progress(", ".join(detectors) or "clips", index + 1, total)
+    return truth, found
 
 
 def _ask(
