@@ -16,9 +16,10 @@ from safetensors.torch import load_file, save_file
 
 from coprop import AudioInsertPropagator, CoProp, KeyframeSegmenter
 from coprop.checkpoints.weights import PretrainedModel
-from coprop.errors import CheckpointError, CoPropError
+from coprop.errors import CheckpointError, CoPropError, OutputError
 from coprop.keyframes.audio_queried import AudioQueriedConfig
 from coprop.keyframes.segmenter import SegmenterConfig
+from coprop.storage.locks import WriterLock
 from pipeline_samples import changes_at, small_propagator
 from stopped_saving import states_of
 
@@ -102,6 +103,15 @@ def test_a_kill_while_a_model_is_saved_over_another_leaves_no_mixture(
         loaded.append(known.index((model.config, float(next(model.parameters()).sum()))))
     assert loaded == sorted(loaded)
     assert set(loaded) == {0, 1}
+
+
+def test_a_folder_has_one_writer_and_what_a_kill_left_goes(saved: Path) -> None:
+    before = sorted(saved.iterdir())
+    (saved / ".model.safetensors.0a1b2c3d.part").write_bytes(b"half")
+    with WriterLock.of_folder(saved), pytest.raises(OutputError, match="by another process"):
+        small_propagator().save_pretrained(saved)
+    small_propagator().save_pretrained(saved)
+    assert sorted(saved.iterdir()) == before
 
 
 @pytest.mark.usefixtures("no_network")
