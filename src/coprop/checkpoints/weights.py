@@ -104,10 +104,11 @@ class PretrainedModel(HubMixin, nn.Module):
         text = json.dumps(self.config.to_dict(), indent=2) + "\n"
         # The weights take their place while no config.json is there: what is stopped in between is
         # refused, rather than loaded under another model's configuration.
-        with replacing(folder / _CONFIG) as config, replacing(folder / _WEIGHTS) as weights:
+        with replacing(folder / _CONFIG) as config:
             config.write_text(text, encoding="utf-8")
-            weights.write_bytes(save(tensors, metadata={"format": "pt"}))
-            (folder / _CONFIG).unlink(missing_ok=True)
+            with replacing(folder / _WEIGHTS) as weights:
+                weights.write_bytes(save(tensors, metadata={"format": "pt"}))
+                (folder / _CONFIG).unlink(missing_ok=True)
         readme = folder / "README.md"
         if not readme.exists():
             with replacing(readme) as part:
