@@ -113,6 +113,17 @@ class TestReplacing:
             result().export("davis", tmp_path / "file", force=True)
         assert (tmp_path / "home" / "letter.txt").read_text() == "mine"
 
+    def test_hidden_files_are_somebody_s_too(self, tmp_path: Path) -> None:
+        (tmp_path / "home" / ".git").mkdir(parents=True)
+        with pytest.raises(OutputError, match="never replaced"):
+            result().export("davis", tmp_path / "home", force=True)
+        assert (tmp_path / "home" / ".git").is_dir()
+        for name in (".DS_Store", "Thumbs.db", "._x"):  # but not what file managers leave
+            (tmp_path / "seen").mkdir(exist_ok=True)
+            (tmp_path / "seen" / name).touch()
+        result().export("davis", tmp_path / "seen")
+        assert (tmp_path / "seen" / "ImageSets").is_dir()
+
     def test_whole_or_not_at_all(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         result().export("youtube-vos", tmp_path / "made")
         before = sorted(tmp_path.rglob("*"))

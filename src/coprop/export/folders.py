@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from coprop.errors import OutputError
-from coprop.storage.files import is_empty, output_errors, write_text
+from coprop.storage.files import is_clutter, output_errors, write_text
 from coprop.storage.folders import replacing_folder
 
 MARK = ".coprop-export"
@@ -26,7 +26,7 @@ def check_folder(path: Path, *, force: bool) -> None:
             return
         if not path.is_dir():
             raise OutputError(f"{path} is a file; this export is a folder. Choose another name.")
-        if is_empty(path):
+        if all(is_clutter(inner.name) for inner in path.iterdir()):
             return
         if not (path / MARK).is_file():
             raise OutputError(

@@ -150,6 +150,11 @@ def is_hidden(name: str) -> bool:
     return name.startswith(".") or name.lower() in _OF_WINDOWS
 
 
+def is_clutter(name: str) -> bool:
+    """Whether file managers leave files of that name in folders, which nobody misses."""
+    return name.startswith("._") or name.lower() in {".ds_store", *_OF_WINDOWS}
+
+
 def parse_json(text: str | bytes, *, finite: bool = True) -> Any:
     """The value that a JSON text holds.
 
