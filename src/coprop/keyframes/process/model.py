@@ -51,7 +51,8 @@ class ProcessModel:
             interpreter, which is sent the worker: ``"ssh host python -"``.
         factory: ``module:function``; the function takes nothing and returns the model.
         python: the interpreter.
-        cwd: the folder in which it works, and where modules are looked for first.
+        cwd: the folder in which it works, and where modules are looked for first; ``~`` is the home
+            on the side where it works.
         env: variables of its environment, beside those of this process; None takes one away.
         adapter: the published network that the factory returns, where it is not to be recognised.
         arrays: "torch" or "numpy", to say what a function is given.
