@@ -22,6 +22,7 @@ from coprop.keyframes.naming import AUDIOSET
 from coprop.keyframes.segmenter import SegmenterConfig
 from coprop.keyframes.text_guided import TextGuidedSegmenter
 from coprop.propagation.sam2 import Sam2Propagator
+from coprop.storage.locks import LOCK
 from pipeline_samples import Recorder, changes_at, small_propagator
 from stopped_saving import states_of
 from tests.control_points.tiny_pe_audio import write_tiny_pe_audio
@@ -232,6 +233,11 @@ def test_a_kill_while_one_is_saved_over_another_leaves_no_mixture(
     assert set(loaded) == {*known, None}
     assert loaded[-1] == drawn(new)
     assert loaded[:-1].count(drawn(new)) <= 2  # what is left to do is to tidy
+    stopped = next(state for state in states if list(state.glob(".saving.*")))
+    (stopped / ".saving-mine").touch()
+    new.save_pretrained(stopped)
+    assert drawn(CoProp.from_pretrained(stopped)) == drawn(new)
+    assert {path.name for path in stopped.glob(".*")} <= {".saving-mine", LOCK}
 
 
 @pytest.mark.parametrize("make", [ControlPointDetector.novelty, ControlPointDetector.cosine])

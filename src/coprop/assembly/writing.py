@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from coprop.assembly.families import CONFIG, PARTS, PIPELINE
@@ -17,6 +16,7 @@ from coprop.checkpoints.weights import PretrainedModel
 from coprop.errors import CoPropError
 from coprop.keyframes.naming import AUDIOSET
 from coprop.storage.files import output_errors
+from coprop.storage.folders import working_folder
 from coprop.utils.checks import shown
 
 CARD = "README.md"
@@ -80,14 +80,14 @@ def write_pipeline(pipeline: Any, folder: Path, name: str, card: Mapping[str, An
     }
     with output_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=folder, prefix=".saving-") as made:
+        with working_folder(folder, "saving") as made:
             for slot, (_, write) in entries.items():
                 if write is not None:
-                    write(Path(made, PARTS[slot]))
+                    write(made / PARTS[slot])
             text = _card(pipeline, config, {"name": name, **card})
-            Path(made, CARD).write_text(text, encoding="utf-8")
-            Path(made, CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-            _put(Path(made), folder)
+            (made / CARD).write_text(text, encoding="utf-8")
+            (made / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+            _put(made, folder)
 
 
 def _put(made: Path, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Folders that appear whole or not at all."""
+"""Folders that appear whole or not at all, and folders to work in."""
 
 from __future__ import annotations
 
@@ -31,6 +31,23 @@ def replacing_folder(path: Path) -> Iterator[Path]:
             part.rename(path)
         finally:
             _tidy(path)
+
+
+@contextmanager
+def working_folder(parent: Path, name: str) -> Iterator[Path]:
+    """Gives a hidden folder in another one, which is gone at the end.
+
+    With it goes what a process that was killed has left of one of that name. For those who keep
+    other writers out.
+    """
+    path = hidden_beside(parent / name)
+    for left in left_in(parent, name):
+        shutil.rmtree(left, ignore_errors=True)
+    path.mkdir()
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _tidy(path: Path) -> None:
