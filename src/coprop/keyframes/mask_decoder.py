@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from coprop.keyframes.layers import conv_block, resized
 from coprop.keyframes.mask_fusion import with_released
-from coprop.keyframes.visual import PATCH_WEIGHT, PYRAMID, VisualEvidence
+from coprop.keyframes.visual import PYRAMID, VisualEvidence
 
 _MOVES = 0.5  # of a place: as surely as not
 _LEAST = 1e-4  # probability: its logit is finite
@@ -132,9 +132,7 @@ def in_the_picture(visual: VisualEvidence, sounding: Tensor) -> Tensor:
     Returns:
         (K, G + 1, h / 16, w / 16), in sum 1 at each place.
     """
-    presence_scores = torch.maximum(
-        visual.presence_scores.amax(dim=2), PATCH_WEIGHT * visual.patch_scores
-    )
+    presence_scores = torch.maximum(visual.presence_scores.amax(dim=2), visual.patch_scores)
     weights = torch.maximum(presence_scores, sounding).clamp(_LEAST_PRESENCE, 1)[:, :, None, None]
     evidence = torch.cat([visual.patches[:, :-1] * weights, visual.patches[:, -1:]], dim=1)
     return evidence / evidence.sum(dim=1, keepdim=True)

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from coprop.keyframes.audio import AudioEvidence
 from coprop.keyframes.groups import index_of
-from coprop.keyframes.visual import DEEPLAB, PATCH_WEIGHT, PRESENCE_CUES, VisualEvidence
+from coprop.keyframes.visual import DEEPLAB, PRESENCE_CUES, VisualEvidence
 
 OFF_SCREEN = 0.1
 """How often what sounds is outside the picture; chosen on validation clips."""
@@ -118,9 +118,7 @@ class SourceSelector(nn.Module):
     def seen(self, visual: VisualEvidence) -> Tensor:
         """(K, G) probabilities that a thing of the group is in the picture."""
         logits: Tensor = visual.presence_scores.to(self.presence.dtype) @ self.presence[:-1]
-        seen = torch.maximum(
-            (logits + self.presence[-1]).sigmoid(), PATCH_WEIGHT * visual.patch_scores
-        )
+        seen = torch.maximum((logits + self.presence[-1]).sigmoid(), visual.patch_scores)
         return torch.maximum(seen, _BELIEVED * _surely_found(visual).to(seen.dtype))
 
     def stands_out(self, visual: VisualEvidence) -> Tensor:

@@ -21,7 +21,7 @@ from coprop.encoders import deeplab
 from coprop.encoders.deeplab import DeepLab
 from coprop.encoders.efficientnet import TAPS, EfficientNetLite0
 from coprop.encoders.u2net import U2Net
-from coprop.keyframes.groups import sounding_groups
+from coprop.keyframes.groups import index_of, sounding_groups
 from coprop.keyframes.layers import conv_block, resized
 from coprop.keyframes.motion import motion_map
 from coprop.utils.precision import in_float32
@@ -32,10 +32,10 @@ PRESENCE_CUES = 3
 DEEPLAB = 2
 """The last of these cues."""
 
-PATCH_WEIGHT = 0.5
-"""How much it counts that the trained copy sees a group: it sees much that is not there, but also
-small, drawn and cut out things that the others miss. Of 0.1 to 0.8, 0.5 is the best on composed
-clips, and with 0.6 it sees tools in real video where there are none."""
+# How much it counts that the trained copy sees a group: it sees much that is not there, but also
+# small, drawn and cut out things that the others miss. Of 0.1 to 0.8, 0.5 is the best on composed
+# clips. Tools it knows from 13 drawings: with 0.4 and more they are worse in real video.
+_PATCHES_COUNT, _TOOLS_COUNT = 0.5, 0.3
 
 _FINAL = 1280  # channels of its last map
 _IMAGENET_CLASSES = 1000
@@ -59,7 +59,7 @@ class VisualEvidence:
         presence_scores: (K, G, PRESENCE_CUES) in [0, 1], the strongest of each kind anywhere in the
             picture.
         patch_scores: (K, G) in [0, 1], how sure the patch classifier is of a group anywhere in the
-            picture.
+            picture, as far as that counts.
         voc: (K, G, h / 4, w / 4) in [0, 1], DeepLab's map of each group; 0 for those it does not
             know.
         saliency: (K, 1, h / 4, w / 4) in [0, 1], of an object of any kind.
@@ -87,6 +87,7 @@ class VisualRecognizer(nn.Module):
     membership: Tensor
     voc_membership: Tensor
     voc_groups: Tensor
+    patches_count: Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -107,6 +108,9 @@ class VisualRecognizer(nn.Module):
         self.register_buffer("membership", imagenet, persistent=False)
         self.register_buffer("voc_membership", voc[known], persistent=False)
         self.register_buffer("voc_groups", torch.tensor(known), persistent=False)
+        counts = torch.full((len(groups),), _PATCHES_COUNT)
+        counts[index_of("tool")] = _TOOLS_COUNT
+        self.register_buffer("patches_count", counts, persistent=False)
         self.to(memory_format=torch.channels_last)  # a third faster on CPUs
 
     def forward(self, frames: Tensor, around: Tensor | None = None) -> VisualEvidence:
@@ -115,7 +119,7 @@ class VisualRecognizer(nn.Module):
         voc = self._voc(frames)
         presence_scores = self._presence(frames, voc)
         patches = self.classify_patches(features, pyramid[-1])
-        patch_scores = _strongest(patches[:, :-1])
+        patch_scores = _strongest(patches[:, :-1]) * self.patches_count
         saliency = self.u2net.saliency(frames.float()).unsqueeze(1)
         rows, columns = pyramid[0].shape[-2:]
         saliency = F.adaptive_avg_pool2d(saliency, (rows, columns))
