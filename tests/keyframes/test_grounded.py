@@ -112,6 +112,8 @@ def test_what_is_seen_has_its_shapes_and_ranges(network: GroundedNetwork) -> Non
     torch.testing.assert_close(visual.patches.sum(dim=1), torch.ones(2, 4, 6))
     assert visual.presence_scores.shape == (2, len(GROUPS), PRESENCE_CUES)
     assert visual.patch_scores.shape == (2, len(GROUPS))
+    assert 0 <= visual.patch_scores.min() <= visual.patch_scores.max() <= 0.5
+    assert visual.patch_scores[:, GROUPS.index("tool")].max() <= 0.3
     assert visual.voc.shape == (2, len(GROUPS), 16, 24)
     assert visual.saliency.shape == (2, 1, 16, 24)
     assert [tuple(level.shape) for level in visual.pyramid] == [

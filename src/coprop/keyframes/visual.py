@@ -34,7 +34,7 @@ DEEPLAB = 2
 
 # How much it counts that the trained copy sees a group: it sees much that is not there, but also
 # small, drawn and cut out things that the others miss. Of 0.1 to 0.8, 0.5 is the best on composed
-# clips. Tools it knows from 13 drawings: with 0.4 and more they are worse in real video.
+# clips. Tools it has learned from 13 pictures, and spoils them in real video from 0.4 on.
 _PATCHES_COUNT, _TOOLS_COUNT = 0.5, 0.3
 
 _FINAL = 1280  # channels of its last map
