@@ -20,10 +20,10 @@ from coprop.media.clip import Clip
 from coprop.pipeline import CoProp
 from coprop.storage.files import (
     is_empty,
-    left_in,
     one_a_line,
     output_errors,
     remove,
+    remove_left,
     replacing,
     write_text,
 )
@@ -100,7 +100,7 @@ def retime(
         replaced = chain(*files.values()) if force else None
         _begin(out, {**places, **run.settings, **(settings or {})}, replaced)
         for place in {out, *(target.parent for target in chain(*files.values()))}:
-            remove(*left_in(place))
+            remove_left(place)
         for number, (clip, targets) in enumerate(files.items(), 1):
             try:
                 done = all(target.is_file() for target in targets)

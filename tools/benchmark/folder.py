@@ -20,7 +20,8 @@ from coprop.data.checksums import CHECKSUMS, digest_of, listed_files, read_check
 from coprop.errors import DatasetError, OutputError
 from coprop.media.painting import voc_palette
 from coprop.media.wav_file import write_wav
-from coprop.storage.files import is_empty, left_in, output_errors, remove, replacing
+from coprop.storage.files import is_empty, left_in, output_errors, remove_left, replacing
+from coprop.storage.folders import replacing_folder
 from coprop.storage.locks import WriterLock
 from coprop.types import Progress
 from coprop.utils.paths import AnyPath, as_path
@@ -133,9 +134,9 @@ class _Work:
         self._write_settings(_counts(_records(out)))
         with output_errors(out):
             (out / split).mkdir(parents=True, exist_ok=True)
-        remove(*left_in(out))
-        for part in (out / split).glob(".*.part"):
-            shutil.rmtree(part, ignore_errors=True)
+        remove_left(out)
+        for left in left_in(out / split):
+            shutil.rmtree(left, ignore_errors=True)
 
     def add(self, subset: str, number: int) -> bool:
         """Composes a clip, unless it is there; whether it did."""
@@ -147,14 +148,8 @@ class _Work:
         )
         record = describe(clip, self._sources)
         self._check_sources(record)
-        part = target.with_name(f".{target.name}.part")
-        with output_errors(target):
-            try:
-                _write_clip(clip, record, part)
-                part.rename(target)
-            except BaseException:
-                shutil.rmtree(part, ignore_errors=True)
-                raise
+        with replacing_folder(target) as part:
+            _write_clip(clip, record, part)
         return True
 
     def finish(self) -> dict[str, dict[str, int]]:
@@ -247,9 +242,8 @@ def _changed(path: Path) -> DatasetError:
 def _write_clip(clip: BenchmarkClip, record: dict[str, Any], folder: Path) -> None:
     from PIL import Image
 
-    shutil.rmtree(folder, ignore_errors=True)
     for name in ("frames", "masks"):
-        (folder / name).mkdir(parents=True)
+        (folder / name).mkdir()
     palette = voc_palette().tobytes()
     for index, (_, image, labels) in enumerate(clip.frames()):
         Image.fromarray(image).save(folder / "frames" / f"{index:05d}.png")

@@ -13,11 +13,10 @@ from coprop.errors import OutputError
 from coprop.storage.files import (
     differing,
     is_empty,
-    left_in,
     one_a_line,
     output_errors,
     read_json,
-    remove,
+    remove_left,
     write_text,
 )
 from coprop.storage.locks import WriterLock
@@ -59,7 +58,7 @@ class CollectionFolder:
         if self.path.exists() and not self.path.is_dir():
             raise OutputError(f"cannot write {self.path}: it is a file. Choose a folder.")
         with WriterLock.of_file(file, wait_s=_PATIENCE_S):
-            remove(*left_in(self.path, COLLECTION))
+            remove_left(self.path, COLLECTION)
             before = self._settings_before()
             if before is None and not force:
                 self._refuse_others()

@@ -10,7 +10,7 @@ from typing import Any
 from coprop.batch.folder import CollectionFolder
 from coprop.batch.rows import TIMINGS, Outcome, Status, as_line, failed_row, in_order, key_of
 from coprop.errors import MissingPackageError
-from coprop.storage.files import left_in, output_errors, remove, replacing, write_text
+from coprop.storage.files import output_errors, remove, remove_left, replacing, write_text
 from coprop.storage.json_lines import JsonLines
 from coprop.utils.extras import needs
 
@@ -39,7 +39,8 @@ def write_index(
     """
     path = folder.path / INDEX
     with folder.lock_of_index():
-        remove(*(left for name in (INDEX, PARQUET) for left in left_in(folder.path, name)))
+        for name in (INDEX, PARQUET):
+            remove_left(folder.path, name)
         rows = in_order(_merged(folder, _rows_in(path), list(outcomes)))
         write_text(path, "".join(f"{as_line(row)}\n" for row in rows))
         try:

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from coprop.errors import CoPropError, OutputError
-from coprop.storage.files import left_in, output_errors, remove
+from coprop.storage.files import output_errors, remove_left
 from coprop.storage.locks import WriterLock
 from coprop.utils.brief import first_line
 from coprop.utils.paths import AnyPath, as_path
@@ -62,7 +62,7 @@ class HubMixin:
         folder = as_path("save_directory", save_directory, error=OutputError)
         repo_id = folder.absolute().name if repo_id is None else repo_id
         with output_errors(folder), WriterLock.of_folder(folder):
-            remove(*left_in(folder))
+            remove_left(folder)
             self._write(folder, repo_id, model_card_kwargs or {})
         if not push_to_hub:
             return None

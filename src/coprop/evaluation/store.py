@@ -11,9 +11,8 @@ from coprop.errors import OutputError
 from coprop.evaluation.row_form import fault_of
 from coprop.storage.files import (
     is_empty,
-    left_in,
     output_errors,
-    remove,
+    remove_left,
     visible,
     write_text,
 )
@@ -66,7 +65,7 @@ class EvaluationFolder:
         """
         with output_errors(self.path):
             (self.path / _ROWS).mkdir(parents=True, exist_ok=True)
-        remove(*left_in(self.path))
+        remove_left(self.path)
         self.write(SETTINGS, to_json(settings))
 
     def clear(self) -> None:

@@ -9,10 +9,12 @@ import os
 import re
 from pathlib import Path
 from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
 
 from coprop.export.objects import name_of
 from coprop.export.recording import Recording, plain_number
 from coprop.storage.files import write_text
+from coprop.types import Segment
 
 TIER = "sounding"
 """The tier of ELAN's that has the segments."""
@@ -71,22 +73,8 @@ def write_elan(recording: Recording, path: Path) -> None:
     last.text = str(len(recording.segments))
     order = ElementTree.SubElement(root, "TIME_ORDER")
     tier = ElementTree.SubElement(root, "TIER", LINGUISTIC_TYPE_REF="segments", TIER_ID=TIER)
-    slot = 0
     for number, segment in enumerate(recording.segments, start=1):
-        start = round(segment.start_s * 1000)
-        slots = []
-        for time in (start, max(round(segment.end_s * 1000), start + 1)):  # none of no length
-            slot += 1
-            slots.append(f"ts{slot}")
-            ElementTree.SubElement(order, "TIME_SLOT", TIME_SLOT_ID=slots[-1], TIME_VALUE=str(time))
-        annotation = ElementTree.SubElement(
-            ElementTree.SubElement(tier, "ANNOTATION"),
-            "ALIGNABLE_ANNOTATION",
-            ANNOTATION_ID=f"a{number}",
-            TIME_SLOT_REF1=slots[0],
-            TIME_SLOT_REF2=slots[1],
-        )
-        ElementTree.SubElement(annotation, "ANNOTATION_VALUE").text = xml_text(name_of(segment))
+        _annotate(tier, order, number, segment)
     ElementTree.SubElement(
         root,
         "LINGUISTIC_TYPE",
@@ -95,6 +83,23 @@ def write_elan(recording: Recording, path: Path) -> None:
         TIME_ALIGNABLE="true",
     )
     write_text(path, xml_document(root))
+
+
+def _annotate(tier: Element, order: Element, number: int, segment: Segment) -> None:
+    """One segment, between two slots of the time order that are its own."""
+    start = round(segment.start_s * 1000)
+    end = max(round(segment.end_s * 1000), start + 1)  # none of no length
+    slots = f"ts{2 * number - 1}", f"ts{2 * number}"
+    for name, time in zip(slots, (start, end), strict=True):
+        ElementTree.SubElement(order, "TIME_SLOT", TIME_SLOT_ID=name, TIME_VALUE=str(time))
+    annotation = ElementTree.SubElement(
+        ElementTree.SubElement(tier, "ANNOTATION"),
+        "ALIGNABLE_ANNOTATION",
+        ANNOTATION_ID=f"a{number}",
+        TIME_SLOT_REF1=slots[0],
+        TIME_SLOT_REF2=slots[1],
+    )
+    ElementTree.SubElement(annotation, "ANNOTATION_VALUE").text = xml_text(name_of(segment))
 
 
 def _media(video: Path, path: Path) -> dict[str, str]:

@@ -124,7 +124,7 @@ def write_export(
 ) -> None:
     """Writes a result in another program's form; see `coprop.Result.export`."""
     from coprop.export.recording import Recording
-    from coprop.storage.files import left_in, remove
+    from coprop.storage.files import remove_left
     from coprop.storage.locks import WriterLock
     from coprop.utils.checks import check_progress
     from coprop.utils.paths import as_path
@@ -142,7 +142,7 @@ def write_export(
     write = getattr(importlib.import_module(f"coprop.export.{module}"), function)
     with WriterLock.of_file(file):
         if not target.is_folder:
-            remove(*left_in(file.parent, file.name))
+            remove_left(file.parent, file.name)
         write(recording, file)
 
 

@@ -24,10 +24,10 @@ from coprop.media.timeline import envelope, plot_timeline
 from coprop.storage.files import (
     hidden_beside,
     is_empty,
-    left_in,
     one_a_line,
     output_errors,
     remove,
+    remove_left,
     replacing,
     write_text,
 )
@@ -196,7 +196,8 @@ class ResultWriter:
         for path in masks.glob("*.png"):
             if path.stem.isdecimal():
                 path.unlink()
-        remove(*left_in(self.directory), *left_in(masks))
+        for folder in (self.directory, masks):
+            remove_left(folder)
 
     def _check(self, frame: Frame, mask: FrameMask) -> None:
         if mask.index != frame.index or abs(mask.time_s - frame.time_s) > SAME_S:

@@ -60,6 +60,7 @@ def left_in(folder: Path, name: str | None = None, ending: str = "part") -> list
     """What is called as by `hidden_beside`; all of it, or what belongs to a file of that name.
 
     For those who keep other writers out: what is there then is what a kill has left.
+    See `remove_left` for files, `coprop.storage.folders` for folders.
     """
     own = "*" if name is None else glob.escape(name)
     return sorted(folder.glob(f".{own}.{_TOKEN}.{ending}"))
@@ -116,6 +117,11 @@ def remove(*paths: Path) -> None:
     for path in paths:
         with suppress(OSError):
             path.unlink()
+
+
+def remove_left(folder: Path, name: str | None = None) -> None:
+    """Removes the files that a kill has left in a folder; see `left_in`."""
+    remove(*left_in(folder, name))
 
 
 def visible(folder: Path) -> list[Path]:

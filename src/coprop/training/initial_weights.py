@@ -137,25 +137,8 @@ def build_propagator(recipe: PropagatorRecipe) -> AudioInsertPropagator:
             f'fresh_insert is for a folder or "default", and start is {recipe.start!r}; leave it '
             "out: audio modules begin anew there, where the file has none."
         )
-    if recipe.start == RANDOM:
-        propagator, hears = AudioInsertPropagator(propagator_config(recipe)), False
-    elif Path(recipe.start).is_file():
-        propagator = _from_file(recipe, recipe.start)
-        hears = any(name.startswith(_AUDIO_ENCODER) for name in read_state_dict(recipe.start))
-    else:
-        propagator = AudioInsertPropagator.from_pretrained(model_folder(recipe.start, PROPAGATOR))
-        hears = propagator.network.audio_insert is not None
-        if recipe.fresh_insert:
-            propagator = _with_fresh_insert(propagator, recipe)
-    stored = propagator.config.to_dict()
-    wanted = PropagatorConfig.from_dict({**stored, **recipe.model}).to_dict()
-    differ = [key for key, value in wanted.items() if stored[key] != value]
-    if differ:
-        raise CoPropError(
-            f"model has {', '.join(f'{key}={wanted[key]!r}' for key in differ)}, but the weights "
-            f"{recipe.start} have {', '.join(f'{key}={stored[key]!r}' for key in differ)}; leave "
-            "these out, or start from others."
-        )
+    propagator, hears = _started(recipe, recipe.start)
+    _check_settings(propagator, recipe)
     insert = propagator.network.audio_insert
     released = propagator.config.audio_encoder == "yamnet"  # with the package
     if insert is not None and not hears and not released and recipe.audio_weights is None:
@@ -166,6 +149,33 @@ def build_propagator(recipe: PropagatorRecipe) -> AudioInsertPropagator:
     if insert is not None and recipe.audio_weights not in (None, RANDOM):
         _load_audio_encoder(insert.get_submodule("encoder"), str(recipe.audio_weights))
     return propagator
+
+
+def _started(recipe: PropagatorRecipe, start: str) -> tuple[AudioInsertPropagator, bool]:
+    """The propagator as its weights say, and whether its audio encoder has learned to hear."""
+    if start == RANDOM:
+        return AudioInsertPropagator(propagator_config(recipe)), False
+    if Path(start).is_file():
+        hears = any(name.startswith(_AUDIO_ENCODER) for name in read_state_dict(start))
+        return _from_file(recipe, start), hears
+    propagator = AudioInsertPropagator.from_pretrained(model_folder(start, PROPAGATOR))
+    hears = propagator.network.audio_insert is not None
+    if recipe.fresh_insert:
+        propagator = _with_fresh_insert(propagator, recipe)
+    return propagator, hears
+
+
+def _check_settings(propagator: AudioInsertPropagator, recipe: PropagatorRecipe) -> None:
+    """Refuses settings of the model that the weights do not have."""
+    stored = propagator.config.to_dict()
+    wanted = PropagatorConfig.from_dict({**stored, **recipe.model}).to_dict()
+    differ = [key for key, value in wanted.items() if stored[key] != value]
+    if differ:
+        raise CoPropError(
+            f"model has {', '.join(f'{key}={wanted[key]!r}' for key in differ)}, but the weights "
+            f"{recipe.start} have {', '.join(f'{key}={stored[key]!r}' for key in differ)}; leave "
+            "these out, or start from others."
+        )
 
 
 def propagator_config(recipe: PropagatorRecipe) -> PropagatorConfig:

@@ -16,10 +16,9 @@ import torch
 from coprop.errors import CheckpointError, CoPropError, OutputError
 from coprop.storage.files import (
     differing,
-    left_in,
     output_errors,
     read_json,
-    remove,
+    remove_left,
     replacing,
 )
 from coprop.storage.json_lines import JsonLines, settings_in
@@ -116,7 +115,8 @@ class RunFolder:
         """
         with output_errors(self.path):
             (self.path / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
-        remove(*left_in(self.path), *left_in(self.path / CHECKPOINTS))
+        for folder in (self.path, self.path / CHECKPOINTS):
+            remove_left(folder)
         self.write(SETTINGS, settings)
 
     def write(self, name: str, content: Any) -> None:

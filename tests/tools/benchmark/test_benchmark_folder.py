@@ -124,9 +124,9 @@ def test_work_that_was_cut_goes_on(sources: Path, benchmark: Path, tmp_path: Pat
     ):
         ComposedBenchmark(out)
     # What a kill in the middle of a clip leaves.
-    (out / "test/.s4-0002.part/frames").mkdir(parents=True)
-    (out / "test/.s4-0002.part/frames/00000.png").write_bytes(b"half")
-    (out / "test/.s4-0007.part").mkdir()
+    (out / "test/.s4-0002.0a1b2c3d.part/frames").mkdir(parents=True)
+    (out / "test/.s4-0002.0a1b2c3d.part/frames/00000.png").write_bytes(b"half")
+    (out / "test/.s4-0007.0a1b2c3d.part").mkdir()
     seen: list[tuple[str, int, int | None]] = []
     result = compose(sources, out, progress=lambda *step: seen.append(step))
     assert result.composed == 7

@@ -116,21 +116,7 @@ def as_keyframe_model(
     called = model if adapter is None else adapter
     check_made("the model", called)
     if isinstance(called, KeyframeModel):
-        if outputs is not None:
-            raise CoPropError(
-                f"outputs is for functions, and {type(called).__name__} is none; "
-                "CallableSegmenter(fn, outputs=...) takes it too."
-            )
-        if window_s is not None:
-            raise CoPropError(
-                f"window_s is for functions; {type(called).__name__} has its own window of "
-                f"{called.window_s:g} s."
-            )
-        if keyframes_per_call is not None:
-            raise CoPropError(
-                f"keyframes_per_call is for functions; {type(called).__name__} says itself how "
-                "many it takes, by an attribute of that name."
-            )
+        _refuse_options(called, window_s, outputs, keyframes_per_call)
         return called
     if not callable(called):
         names = " CoProp.assemble() takes names." if is_path(called) else ""
@@ -146,6 +132,30 @@ def as_keyframe_model(
         keyframes_per_call=keyframes_per_call,
         network=network,
     )
+
+
+def _refuse_options(
+    model: KeyframeModel,
+    window_s: float | None,
+    outputs: Outputs | None,
+    keyframes_per_call: int | None,
+) -> None:
+    """Refuses what functions are told of and a keyframe model says itself."""
+    name = type(model).__name__
+    if outputs is not None:
+        raise CoPropError(
+            f"outputs is for functions, and {name} is none; CallableSegmenter(fn, outputs=...) "
+            "takes it too."
+        )
+    if window_s is not None:
+        raise CoPropError(
+            f"window_s is for functions; {name} has its own window of {model.window_s:g} s."
+        )
+    if keyframes_per_call is not None:
+        raise CoPropError(
+            f"keyframes_per_call is for functions; {name} says itself how many it takes, by an "
+            "attribute of that name."
+        )
 
 
 class KeyframePredictor:

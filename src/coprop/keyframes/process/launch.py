@@ -135,8 +135,12 @@ class Launch:
         return f"exec({_TYPED.format(source)!r})\n".encode()
 
 
+def _path(name: str, value: AnyPath) -> Path:
+    return Path(from_home(str(as_path(name, value))))
+
+
 def _interpreter(python: AnyPath) -> str:
-    path = Path(from_home(str(as_path("python", python))))
+    path = _path("python", python)
     if path.is_dir():
         raise CoPropError(
             f"python={path} is a folder; give the interpreter in it, such as {path}/bin/python."
@@ -154,7 +158,7 @@ def _interpreter(python: AnyPath) -> str:
 def _folder(cwd: AnyPath | None) -> str | None:
     if cwd is None:
         return None
-    path = Path(from_home(str(as_path("cwd", cwd)))).absolute()
+    path = _path("cwd", cwd).absolute()
     if not path.is_dir():
         raise CoPropError(
             f"cwd={path} is no folder; give the one in which the model's module lies."
