@@ -62,6 +62,18 @@ def hollow(frames, audio):
 def failing():
     return hollow
 
+def ending():
+    raise SystemExit(2)
+
+def printing():
+    print("weights loaded")
+
+    def model(frames, audio):
+        print("asked")
+        return left(frames, audio)
+
+    return model
+
 def unknown():
     return torch.nn.Conv2d(1, 1, 1)
 
@@ -158,6 +170,7 @@ def test_a_folder_whose_name_has_a_colon(tmp_path: Path) -> None:
     [
         ("boom", "raise ValueError", "ValueError: no weights"),
         ("failing", "return len(frames) / 0", "ZeroDivisionError: division by zero"),
+        ("ending", "raise SystemExit", "SystemExit: 2"),  # as argparse does with coprop's options
     ],
 )
 def test_what_given_code_raises_is_told_with_its_place(
@@ -171,9 +184,21 @@ def test_what_given_code_raises_is_told_with_its_place(
         r"traceback\.\n",
         result.stderr,
     )
-    assert not isinstance(
-        run(clip, "--model", f"my_models:{factory}", "--debug").exception, SystemExit
-    )
+    shown = run(clip, "--model", f"my_models:{factory}", "--debug")
+    assert (type(shown.exception) is SystemExit) == (factory == "ending")
+
+
+def test_what_a_model_prints_is_no_json(clip: Path) -> None:
+    result = run(clip, "--model", "my_models:printing", "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["num_frames"] > 0
+    assert result.stderr.splitlines()[:2] == ["weights loaded", "asked"]
+    (clip.parent / "films").mkdir()
+    again = clip.rename(clip.parent / "films" / clip.name)
+    given = ("--model", "my_models:printing", "--json", "--out", str(clip.parent / "many"))
+    rows = run(again.parent, *given)
+    assert [json.loads(line)["status"] for line in rows.stdout.splitlines()] == ["done"]
+    assert "weights loaded" in rows.stderr
 
 
 def test_a_dataset_that_raises(clip: Path) -> None:

@@ -146,6 +146,8 @@ def test_the_command_takes_a_part_and_masks(tmp_path: Path, monkeypatch: Any) ->
     assert np.argwhere(result.masks[6].labels).max() == 4
     for wrong, said in (
         (["--prompt", "mask.png"], "does not begin with a time"),
+        (["--prompt", "1.2"], "is a time alone; give it as 2.0=mask.png"),
+        (["--box", "1="], "is a time alone"),
         (["--box", "1=2,3"], "left, top, right, bottom"),
         (["--box", "1=a,b"], "is no box"),
         (["--prompt", "1=nothing.png"], "cannot be read as a mask"),

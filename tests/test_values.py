@@ -69,6 +69,8 @@ def test_samples_of_other_libraries(samples: Any) -> None:
         (np.array(["a", "b"]), "array of numbers"),
         ([[0.1], [0.1, 0.2]], "array of numbers"),
         (np.zeros((0, 3)), "no samples"),
+        ([0, 20_000, -20_000], "integers of 64 bits"),  # in which they would be silence
+        (np.full((2, 9), 2**14, dtype=np.int16).sum(axis=0), "samples.astype\\('int16'\\)"),
     ],
 )
 def test_samples_that_are_no_sound(samples: Any, message: str) -> None:

@@ -122,7 +122,8 @@ class Audio(Sealed):
 
         The shorter axis of a two-dimensional array is taken for the channels, which are averaged;
         where they would cancel each other, the loudest is taken. Integers are divided by their
-        type's largest magnitude.
+        type's largest magnitude; those of 64 bits are refused, since no sound has them and their
+        scale is not known.
 
         Raises:
             AudioError: other shapes or types, or samples that are not finite.
@@ -205,6 +206,11 @@ def full_scale(peak: float) -> float:
 
 
 def _as_float(array: NDArray[Any]) -> NDArray[Any]:
+    if array.dtype == np.int64:  # what lists and sums of shorter samples become: near silence
+        raise AudioError(
+            "audio samples are integers of 64 bits, whose scale is not known; give them in the "
+            "type that they were recorded in, most often samples.astype('int16')."
+        )
     if np.issubdtype(array.dtype, np.signedinteger):
         return np.asarray(array / -float(np.iinfo(array.dtype).min), dtype=np.float32)
     if np.issubdtype(array.dtype, np.floating):

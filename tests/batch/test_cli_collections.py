@@ -144,6 +144,18 @@ def test_a_list_with_missing_files(videos: Path, tmp_path: Path) -> None:
     assert sorted(row["status"] for row in index(tmp_path / "out")) == ["done", "failed"]
 
 
+def test_what_a_model_raises_is_told_with_the_video(
+    videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unsure(frames: Any, audio: Any) -> Any:
+        raise RuntimeError("no such layer")
+
+    monkeypatch.setattr("test_cli_collections.red", unsure)
+    done = run(videos / "a.mp4", videos / "deep", "--out", tmp_path / "out", "--quiet")
+    assert done.exit_code == 1
+    assert f"  {videos / 'a.mp4'}: RuntimeError: no such layer\n" in done.stderr
+
+
 def test_one_video_is_written_into_the_folder_itself(videos: Path, tmp_path: Path) -> None:
     assert run(videos / "a.mp4", "--out", tmp_path / "one").exit_code == 0
     assert (tmp_path / "one" / "result.json").exists()

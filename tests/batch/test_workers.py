@@ -61,6 +61,16 @@ def test_a_video_that_kills_its_process_is_told(tmp_path: Path) -> None:
     assert list((tmp_path / "out").glob("[0-9a-f]" * 20)) == []
 
 
+def test_what_models_print_is_not_among_the_results(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = write_clip(tmp_path / "a.mp4", frames=2)
+    with WorkerPool([Segment(tmp_path / "out", pipeline=cheap_pipeline.printing)]) as pool:
+        assert [outcome.status for outcome in pool.run([path])] == [Status.done]
+    printed = capfd.readouterr()
+    assert (printed.out, "weights loaded" in printed.err) == ("", True)
+
+
 def test_models_that_cannot_be_loaded_end_all(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "a.mp4", frames=2)
     segment = Segment(tmp_path / "out", pipeline=cheap_pipeline.unloadable)

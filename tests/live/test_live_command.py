@@ -83,6 +83,8 @@ def test_frames_that_come_while_the_machine_is_at_work_are_dropped(tmp_path: Pat
         (["--file", "FILE", "--camera", "/dev/video0"], "--camera is of a camera"),
         (["--file", "FILE", "--frame-rate", "30"], "a file has its own"),
         (["--speed", "2"], "--speed is for --file"),
+        (["--size", "640"], "'640' is no WIDTHxHEIGHT"),  # and not the camera's fault
+        (["--size", "0x480"], "is no WIDTHxHEIGHT"),
         (["--file", "FILE", "--look-ahead", "9"], "look-ahead"),
         (["--file", "SILENT"], "no audio track"),
     ],

@@ -201,6 +201,7 @@ def _serve(connection: Connection, segment: Segment, threads: int | None, level:
     signal.signal(signal.SIGTERM, _interrupt)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     log_to_stderr(level)
+    sys.stdout = sys.stderr  # what models print; the first process may print JSON
     try:
         import torch
 

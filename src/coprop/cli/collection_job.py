@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import typer
 
@@ -53,9 +54,9 @@ def run_collection(options: RunOptions, make: MakePipeline) -> None:
     """
     _refuse_options(options)
     out = options.out
-    bars = ProgressBars(shown=not options.quiet)
+    bars, stdout = ProgressBars(shown=not options.quiet), sys.stdout
     stopped = f"interrupted. What is complete stays in {out}; to go on, repeat the command."
-    with reported(debug=options.debug, interrupted=lambda: stopped):
+    with reported(debug=options.debug, as_json=options.as_json, interrupted=lambda: stopped):
         from coprop.batch.inputs import find_videos
         from coprop.batch.run import Collection
 
@@ -66,7 +67,7 @@ def run_collection(options: RunOptions, make: MakePipeline) -> None:
         with bars:
             collection.run(
                 _runner(options, make, segment, bars),
-                told=_print_line if options.as_json else None,
+                told=partial(_print_line, stdout) if options.as_json else None,
                 progress=bars,
             )
     _tell(options, collection)
@@ -158,10 +159,16 @@ def _devices(name: str, count: int) -> list[str]:
     return [f"cuda:{number % gpus}" for number in range(count)]
 
 
-def _print_line(row: dict[str, Any], outcome: Outcome) -> None:
+def _print_line(stdout: TextIO, row: dict[str, Any], outcome: Outcome) -> None:
     from coprop.batch.rows import Status, as_line
 
-    typer.echo(as_line({**row, "done_before": outcome.status is Status.before}))
+    typer.echo(as_line({**row, "done_before": outcome.status is Status.before}), file=stdout)
+
+
+def _with_its_file(outcome: Outcome) -> str:
+    """Why a video failed; models do not know which one they were shown."""
+    error = str(outcome.error)
+    return error if Path(outcome.path).name in error else f"{outcome.path}: {error}"
 
 
 def _tell(options: RunOptions, collection: Collection) -> None:
@@ -171,7 +178,7 @@ def _tell(options: RunOptions, collection: Collection) -> None:
     if failed:
         total = counted(collection.total, "video")
         say(f"coprop: {len(failed)} of {total} failed:", err=True)
-        say(*(f"  {outcome.error}" for outcome in failed[:_LISTED]), err=True)
+        say(*(f"  {_with_its_file(outcome)}" for outcome in failed[:_LISTED]), err=True)
         if len(failed) > _LISTED:
             say(f"  and {len(failed) - _LISTED} more, in {options.out / 'index.jsonl'}", err=True)
     if options.quiet or options.as_json:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import errno
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from enum import Enum
 from inspect import Signature, signature
 from pathlib import Path
@@ -205,7 +206,10 @@ VerboseOption = Annotated[
 
 @contextmanager
 def reported(
-    *, debug: bool, interrupted: Callable[[], str] = lambda: "interrupted."
+    *,
+    debug: bool,
+    as_json: bool = False,
+    interrupted: Callable[[], str] = lambda: "interrupted.",
 ) -> Iterator[None]:
     """Turns errors, but for those that are coprop's own fault, and Ctrl-C into an exit code.
 
@@ -213,12 +217,15 @@ def reported(
 
     Args:
         debug: let errors pass, with their traceback.
+        as_json: send to stderr what is printed inside, as models of one's own do: stdout is for
+            JSON.
         interrupted: makes the line after Ctrl-C.
     """
     SIGNALS.working = True
     try:
-        yield
-    except Exception as error:
+        with redirect_stdout(sys.stderr) if as_json else nullcontext():
+            yield
+    except (Exception, SystemExit) as error:  # code of one's own may read the command line, too
         if debug or not _say_what_failed(error):
             raise
         raise typer.Exit(FAILED) from error
@@ -227,7 +234,7 @@ def reported(
         raise typer.Exit(INTERRUPTED) from error
 
 
-def _say_what_failed(error: Exception) -> bool:
+def _say_what_failed(error: BaseException) -> bool:
     """Says it, unless it can only be a fault of coprop's, which is shown with its traceback."""
     if isinstance(error, CoPropError):
         say_error(error)

@@ -61,7 +61,11 @@ def compare_detectors(options: ComparisonOptions) -> None:
     """
     if options.llm is None:
         refuse_given(options, ("llm_model", "examples", "cache", "device"), "goes with --llm.")
-    with reported(debug=options.debug), offline(options.offline), catch_warnings():
+    with (
+        reported(debug=options.debug, as_json=options.as_json),
+        offline(options.offline),
+        catch_warnings(),
+    ):
         simplefilter("ignore", RuntimeWarning)  # the notes below say the same
         with ProgressBars(shown=True) as bars:
             comparison, model = _compared(options, bars)

@@ -16,7 +16,7 @@ from coprop.cli.progress import ProgressBars
 from coprop.errors import CoPropError
 from coprop.storage.files import one_a_line
 from coprop.storage.json_lines import JsonLines, refuse_other_settings
-from coprop.utils.brief import text_of
+from coprop.utils.brief import counted, text_of
 from coprop.utils.paths import real_path
 
 if TYPE_CHECKING:
@@ -140,8 +140,9 @@ class DetectionJob:
             typer.echo(json.dumps(content, indent=2))
         else:
             earlier = f", {before} done before" if before else ""
+            written = counted(done, "file")
             unread = f", {len(failures)} that cannot be read" if failures else ""
-            say(f"Written to {self.options.out}: {done} files{earlier}{unread}.")
+            say(f"Written to {self.options.out}: {written}{earlier}{unread}.")
 
 
 def _settings(options: DetectOptions) -> dict[str, Any]:

@@ -137,7 +137,10 @@ def evaluate(options: EvalOptions) -> None:
     docs/metrics.md defines the figures.
     """
     stopped = f"interrupted; to go on, repeat it ({options.out})."
-    with reported(debug=options.debug, interrupted=lambda: stopped), offline(options.offline):
+    with (
+        reported(debug=options.debug, as_json=options.as_json, interrupted=lambda: stopped),
+        offline(options.offline),
+    ):
         from accelerate import PartialState
 
         device = options.device or checked_device("").type

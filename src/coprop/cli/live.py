@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 _TOLD_S = 1.0  # seconds between two lines about the latency
 _FRAME_RATE = 30.0  # of a camera, where nothing is said
+_SIZE = re.compile(r"[1-9]\d*x[1-9]\d*")
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,7 @@ def live(options: LiveOptions) -> None:
       coprop live --file clip.mp4 --out result
       coprop live --file clip.mp4 --speed 0 --look-ahead 0 --out result --json
     """
-    with reported(debug=options.debug), offline(options.offline):
+    with reported(debug=options.debug, as_json=options.as_json), offline(options.offline):
         check_options(options)
         inputs = () if options.file is None else (options.file,)
         check_folder(options.out, inputs, force=options.force)
@@ -162,6 +164,10 @@ def check_options(options: LiveOptions) -> None:
             raise typer.BadParameter("--frame-rate is of a camera; a file has its own.")
     elif options.speed != 1.0:
         raise typer.BadParameter("--speed is for --file; a camera has its own.")
+    if options.size and not _SIZE.fullmatch(options.size):
+        raise typer.BadParameter(
+            f"{options.size!r} is no WIDTHxHEIGHT, such as 640x480.", param_hint="--size"
+        )
 
 
 def _recorded(options: LiveOptions) -> dict[str, Any]:

@@ -91,12 +91,17 @@ def _prompt(hint: str, time_s: float, **given: Any) -> Prompt:
 def _parted(given: str, hint: str, example: str) -> tuple[float, str]:
     time, _, rest = given.partition("=")
     try:
-        return float(time), rest
+        time_s = float(time)
     except ValueError as error:
         raise typer.BadParameter(
             f"{given!r} does not begin with a time in seconds; give it as {example}.",
             param_hint=hint,
         ) from error
+    if not rest:
+        raise typer.BadParameter(
+            f"{given!r} is a time alone; give it as {example}.", param_hint=hint
+        )
+    return time_s, rest
 
 
 def _picture(path: Path) -> Any:

@@ -162,7 +162,10 @@ def run(options: RunOptions) -> None:
             return exports_stopped(options.out)
         return _what_stays(options, frames)
 
-    with reported(debug=options.debug, interrupted=interrupted), offline(options.offline):
+    with (
+        reported(debug=options.debug, as_json=options.as_json, interrupted=interrupted),
+        offline(options.offline),
+    ):
         with loading():
             check_output(options)
             check_input(options)
