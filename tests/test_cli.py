@@ -18,6 +18,8 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+import torch
+import typer
 from cheap_pipeline import Copying, red
 from PIL import Image
 from typer.testing import CliRunner, Result
@@ -25,6 +27,7 @@ from typer.testing import CliRunner, Result
 import coprop
 from coprop import CoProp
 from coprop.cli import app
+from coprop.cli.common import reported
 from coprop.cli.summary import summary
 from small_clips import write_clip
 from started import Started
@@ -500,3 +503,23 @@ def test_summary_of_silence() -> None:
     }
     text = summary(content, Path("out"))
     assert "1 frame of 64 x 48, 0 changes, 0 segments\n\nNothing is heard.\n" in text
+
+
+def _fill_memory() -> None:
+    torch.empty(1 << 50)
+
+
+def _fill_gpu() -> None:
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9.00 GiB.")
+
+
+@pytest.mark.parametrize(
+    ("fill", "said"), [(_fill_memory, "there is not enough memory"), (_fill_gpu, "--device cpu")]
+)
+def test_memory_that_is_short(
+    fill: Callable[[], None], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(typer.Exit) as ended, reported(debug=False):
+        fill()
+    assert ended.value.exit_code == 1
+    assert said in capsys.readouterr().err

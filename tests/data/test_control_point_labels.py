@@ -175,6 +175,8 @@ class TestFiles:
         assert lines == ['{"clip": "a", "flags": [1, 0]}', '{"clip": "b", "flags": [1, 1]}']
         path.write_text('\n{"flags": [true, 0], "clip": "a", "by": "me"}\r\n\n', encoding="utf-8")
         assert read_control_points(path)["a"].tolist() == [True, False]
+        path.write_text(path.read_text(encoding="utf-8"), encoding="utf-8-sig")  # as on Windows
+        assert read_control_points(path)["a"].tolist() == [True, False]
 
     @pytest.mark.parametrize(
         ("line", "message"),

@@ -161,6 +161,12 @@ def test_former_names_of_settings_are_taken() -> None:
     assert "told" not in recipe.to_dict()
 
 
+def test_the_mark_that_editors_of_windows_write(tmp_path: Path) -> None:
+    path = tmp_path / "mine.json"
+    path.write_text(json.dumps({"stage": "propagator", "start": "default"}), encoding="utf-8-sig")
+    assert read_recipe(PropagatorRecipe, "propagator", path).start == "default"
+
+
 def test_files_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(CoPropError, match=r"no config nothing.json; .* keyframes_composed"):
         read_recipe(KeyframeRecipe, "keyframes", "nothing.json")

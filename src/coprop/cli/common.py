@@ -245,8 +245,10 @@ def _say_what_failed(error: BaseException) -> bool:
         # What no part of coprop has turned into an error of its own: a full disk, most likely.
         where = f" ({error.filename})" if error.filename else ""
         say(f"coprop: the system refuses: {error.strerror}{where}.", err=True)
-    elif isinstance(error, MemoryError):
+    elif isinstance(error, MemoryError) or "can't allocate memory" in str(error):  # torch's words
         say("coprop: there is not enough memory for this.", err=True)
+    elif type(error).__name__ == "OutOfMemoryError":  # of torch, for any kind of GPU
+        say("coprop: the GPU has not enough memory; --device cpu does without it.", err=True)
     else:
         return False
     return True

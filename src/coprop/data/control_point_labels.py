@@ -103,7 +103,7 @@ def read_control_points(path: AnyPath) -> dict[str, NDArray[np.bool_]]:
     """
     path = as_path("path", path, error=DatasetError)
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(
             f"control points cannot be read from {path}: {first_line(error)}; give a "

@@ -299,7 +299,7 @@ def _content(config: AnyPath) -> dict[str, Any]:
     shipped = resources.files(__package__).joinpath(_CONFIGS).joinpath(f"{config}.json")
     try:
         source = shipped if str(config) in config_names() else path
-        values = parse_json(source.read_text(encoding="utf-8"))
+        values = parse_json(source.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise CoPropError(
             f"there is no config {config}; give a JSON file, or one of those that come with "
