@@ -389,7 +389,10 @@ def test_arrays_tensors_lists_and_iterators_are_the_same_frames() -> None:
     tensor = torch.from_numpy(frames).permute(0, 3, 1, 2)
     pipeline, sound = wrapped(Recorder(), 0.2), noise(0.4)
     expected = pipeline(frames, sound, fps=10).labels
+    buffer = np.empty_like(frames[0])
+    decoded = (np.copyto(buffer, frame) or buffer for frame in frames)  # into one array
     forms: list[Any] = [tensor, tensor.float() / 255, list(frames), iter(frames), list(tensor)]
+    forms.append(decoded)
     for form in forms:
         np.testing.assert_array_equal(pipeline(form, sound, fps=10).labels, expected)
 

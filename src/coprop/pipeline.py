@@ -299,7 +299,9 @@ class CoProp(Further, NamedPipeline):
             ModelOutputError: a wrapped model broke its contract.
         """
         if isinstance(frames, Iterator):
-            frames = list(frames)  # the result is saved from them
+            from coprop.media.frames import kept  # PyAV is loaded only where it is needed
+
+            frames = list(map(kept, frames))  # the result is saved from them
         given: dict[str, Any] = {"fps": fps, "video_track": video_track, "audio_track": audio_track}
         given |= {"start_s": start_s, "end_s": end_s}
         with closing(

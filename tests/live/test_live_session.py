@@ -108,6 +108,25 @@ def test_the_size_of_blocks_changes_nothing(block: int) -> None:
     assert any(is_masked(masks))
 
 
+def test_arrays_may_be_filled_anew() -> None:
+    """As libraries of cameras and sound cards do, which push the same memory each time."""
+
+    def bright(frames: torch.Tensor, audio: torch.Tensor) -> torch.Tensor:
+        return 20 * (frames[:, :1] - 0.5)
+
+    rng = np.random.default_rng(0)
+    frames = rng.integers(0, 255, (20, 12, 16, 3), dtype=np.uint8)
+    sound, pipeline = bursts(4.0, (0.5, 4.0)), pipeline_of(bright, max_segment_s=0.4)
+    session, masks = pipeline.live(FPS, RATE), []
+    picture, block = np.empty_like(frames[0]), np.empty_like(sound[:1600])
+    for i, frame in enumerate(frames):
+        picture[:], block[:] = frame, sound[i * 1600 : (i + 1) * 1600]
+        masks += session.push(picture, block)
+    masks += session.finish()
+    assert same(masks, pushed(pipeline.live(FPS, RATE), frames, sound))
+    assert any(is_masked(masks))
+
+
 def test_memory_is_bounded() -> None:
     session = pipeline_of().live(2, 1000, look_ahead_s=0)
     for _ in range(240):

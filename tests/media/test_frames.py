@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -81,6 +82,26 @@ def test_iterators_stay_lazy() -> None:
     next(frames)
     next(frames)
     assert taken == [0, 1]
+
+
+@pytest.mark.parametrize("kind", ["array", "tensor", "reader"])
+def test_pictures_of_one_buffer_stay_as_they_came(kind: str) -> None:
+    """As of libraries that decode into the same memory again and again."""
+    array = np.empty_like(VIDEO[0])
+    shown: Any = torch.from_numpy(array).movedim(-1, 0) if kind == "tensor" else array
+
+    class Reader:
+        def __len__(self) -> int:
+            return len(VIDEO)
+
+        def __getitem__(self, index: int) -> Any:
+            array[:] = VIDEO[index]
+            return shown
+
+    one_by_one = (Reader()[index] for index in range(len(VIDEO)))
+    source = Reader() if kind == "reader" else one_by_one
+    frames = list(frames_from(source, fps=4))
+    np.testing.assert_array_equal([frame.image for frame in frames], VIDEO)
 
 
 NAN = np.full((2, 4, 4, 3), np.nan, dtype=np.float32)

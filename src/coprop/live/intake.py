@@ -9,7 +9,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from coprop.errors import AudioError, MediaError, ShapeError
-from coprop.media.frames import as_image
+from coprop.media.frames import as_image, kept
 from coprop.media.reader import Frame
 from coprop.types import HIGHEST_RATE, SAME_S, Audio
 from coprop.utils.checks import array_of, index, number, shown, whole
@@ -62,7 +62,7 @@ class FrameIntake:
                 f"frame {place} at {time_s:g} s comes after frame {last.index} at "
                 f"{last.time_s:g} s; push frames in order, each later than the one before."
             )
-        image = as_image(picture, place)
+        image = as_image(kept(picture), place)
         if last is not None and image.shape != last.image.shape:
             (height, width), (h, w) = image.shape[:2], last.image.shape[:2]
             raise ShapeError(

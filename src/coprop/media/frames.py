@@ -60,6 +60,16 @@ def frames_from(
     return _Pictures(source, _time_base(fps))
 
 
+def kept(picture: Any) -> Any:
+    """A picture that stays as it is: who gives one after another may fill one array anew.
+
+    A `Frame` is a value, and its image nobody's buffer.
+    """
+    if isinstance(picture, torch.Tensor):
+        return picture.detach().clone()
+    return picture.copy() if isinstance(picture, np.ndarray) else picture
+
+
 def _is_reader(source: object) -> bool:
     return hasattr(source, "__getitem__") and hasattr(source, "__len__")
 
@@ -119,7 +129,8 @@ class _Pictures:
     def __iter__(self) -> Iterator[Frame]:
         size: tuple[int, ...] | None = None
         index = -1
-        for index, picture in enumerate(self.pictures):
+        in_memory = isinstance(self.pictures, (np.ndarray, torch.Tensor, Sequence))
+        for index, picture in enumerate(self.pictures if in_memory else map(kept, self.pictures)):
             image = as_image(picture, index)
             size = size or image.shape
             _check_size(image.shape, size, index)
