@@ -13,6 +13,8 @@ from torch.nn import init
 
 from coprop import AudioInsertPropagator, KeyframeSegmenter
 from coprop.checkpoints.undrawn import Undrawn, to_be_filled
+from coprop.control_points.novelty import default_networks
+from coprop.encoders.vggish import VGGish
 from coprop.keyframes.segmenter import SegmenterConfig
 from coprop.propagation.config import PropagatorConfig
 
@@ -50,6 +52,16 @@ def test_what_is_to_be_filled_lies_on_the_cpu_and_leaves_the_generator() -> None
     with torch.device("meta"), to_be_filled():
         assert nn.Linear(2, 2).weight.device.type == "cpu"
         torch.randperm(9)
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_what_is_loaded_at_its_first_use_leaves_the_generator(tmp_path: Path) -> None:
+    default_networks.cache_clear()
+    torch.save(VGGish().state_dict(), tmp_path / "vggish.pth")
+    before = torch.random.get_rng_state()
+    with torch.device("meta"):
+        default_networks()
+        VGGish.from_checkpoint(tmp_path / "vggish.pth")
     assert torch.equal(torch.random.get_rng_state(), before)
 
 

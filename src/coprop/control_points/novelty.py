@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from coprop.checkpoints.undrawn import to_be_filled
 from coprop.control_points.features import STEP_S, num_steps
 from coprop.encoders.sound_effects import SoundEffectsEncoder
 from coprop.types import AudioTrack
@@ -151,7 +152,7 @@ def _max_difference(x: Tensor, radius: int) -> Tensor:
 @lru_cache(maxsize=1)
 def default_networks() -> tuple[SoundEffectsEncoder, NoveltyNetwork]:
     """The encoder and the network of the package, on the CPU, read once in a process."""
-    with torch.device("cpu"):
+    with to_be_filled():
         encoder, network = SoundEffectsEncoder(), NoveltyNetwork()
     weights = load_file(_ENCODER)
     own = {name: tensor.float() for name, tensor in weights.items()}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from coprop.checkpoints.undrawn import to_be_filled
 from coprop.checkpoints.weights import load_state_dict, read_state_dict
 from coprop.encoders.audio import fit_window
 from coprop.encoders.log_mel import EXAMPLE_SAMPLES, SAMPLE_RATE, LogMel
@@ -54,7 +55,8 @@ class VGGish(nn.Module):
         state = read_state_dict(path)
         if not embeddings:
             state = {name: x for name, x in state.items() if not name.startswith(_HEAD)}
-        encoder = cls(embeddings=embeddings)
+        with to_be_filled():
+            encoder = cls(embeddings=embeddings)
         load_state_dict(encoder, state, str(path))
         return encoder.float()
 
