@@ -416,6 +416,16 @@ class TestDetect:
         assert coprop_command("detect", clip, "--windows", "0").exit_code == 2
 
 
+@pytest.mark.parametrize("closed", ["2>&-", "<&- >&- 2>&-"])
+def test_streams_that_are_closed(tmp_path: Path, closed: str) -> None:
+    """As some schedulers start their jobs."""
+    clip, out = write_clip(tmp_path / "clip.mp4"), tmp_path / "points.jsonl"
+    command = ["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-m", "coprop", "detect"]
+    done = subprocess.run([*command, clip, "-v", "--out", out], check=False)
+    assert done.returncode == 0
+    assert [json.loads(line)["file"] for line in out.read_text().splitlines()] == ["clip.mp4"]
+
+
 class TestDoctor:
     def test_all_is_well(self) -> None:
         result = coprop_command("doctor")

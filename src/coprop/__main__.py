@@ -73,6 +73,7 @@ def main() -> None:
 
 
 def _run() -> int:
+    _replace_closed_streams()
     from coprop.utils.process import keep_freed_memory, loading
 
     keep_freed_memory()
@@ -84,8 +85,7 @@ def _run() -> int:
             stream.reconfigure(errors="backslashreplace")
     try:
         code = exit_code(app)
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        sys.stdout.flush()
     except OSError as error:
         if error.filename is not None:
             raise
@@ -93,6 +93,16 @@ def _run() -> int:
         _say(f"cannot write to standard output: {error.strerror or error}.")
         return 1
     return code
+
+
+def _replace_closed_streams() -> None:
+    """Lets streams that the caller has closed, as `2>&-` does, lead nowhere.
+
+    Python has None for them, and the next file that is opened would get what C libraries write.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115, PTH123 - until the end
 
 
 def _forget_stdout() -> None:
