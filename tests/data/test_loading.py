@@ -27,10 +27,16 @@ def test_a_function_makes_a_dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     composed = load_dataset("tools.benchmark:composed", sources, "train", limit=3)
     assert (composed.name, len(composed)) == ("composed train", 3)
     monkeypatch.chdir(tmp_path)
-    Path("own_datasets.py").write_text("def two(a, b): ...\ndef none(root, split, limit): ...")
+    Path("own_datasets.py").write_text(
+        "def two(a, b): ...\n"
+        "def none(root, split, limit): ...\n"
+        "class Unsure(list):\n    name, num_classes = 'mine', None\n"
+        "def unsure(root, split, limit): return Unsure()\n"
+    )
     for name, message in (
         ("own_datasets:two", r"cannot be called with \(root, split, limit\); --dataset takes"),
         ("own_datasets:none", "none.. returned NoneType; it must return a dataset with name"),
+        ("own_datasets:unsure", "num_classes of own_datasets:unsure must be a whole number: 1 for"),
         ("own_datasets:three", "own_datasets has no function 'three'"),
         ("no_such_module:two", "cannot import 'no_such_module' for --dataset no_such_module:two"),
     ):

@@ -308,8 +308,33 @@ def test_clips_without_truth_are_told(tmp_path: Path) -> None:
 def test_a_method_that_masks_too_few_frames_is_an_error(tmp_path: Path) -> None:
     (alone,) = small_methods(["alone"])
     short = Method("short", lambda clip: Prediction(iter(masks_of(alone, clip)[:-1])))
-    with pytest.raises(ValueError, match="longer than argument 1"):
+    with pytest.raises(CoPropError, match="small-0 has more truths than masks"):
         run(tmp_path, methods=[short])
+
+
+class Odd(SmallDataset):
+    """The first clip is odd in a way."""
+
+    def __init__(self, **changes: Any) -> None:
+        super().__init__()
+        self.changes = changes
+
+    def __getitem__(self, index: int, /) -> LabelledClip:
+        return replace(super().__getitem__(index), **self.changes)
+
+
+def test_a_clip_that_cannot_be_scored_is_told_with_its_name(tmp_path: Path) -> None:
+    truth = list(SmallDataset()[0].truth)
+    smaller = [FrameTruth(np.ones((12, 16), dtype=np.uint8)) for _ in truth]
+    for name, changes, said in (
+        ("fewer", {"truth": truth[:-1]}, r"^small-0 has fewer truths than masks; give one for"),
+        ("more", {"truth": [*truth, truth[0]]}, r"^small-0 has more truths than masks"),
+        ("size", {"truth": smaller}, r"^small-0: probabilities and target must have one shape"),
+        ("frames", {"frames": []}, r"^small-0: there is no frame"),
+        ("name", {"name": 5}, r"the name of a clip must be text, got 5"),
+    ):
+        with pytest.raises(CoPropError, match=said):
+            run(tmp_path / name, Odd(**changes), methods=small_methods(["alone"]))
 
 
 @pytest.mark.usefixtures("small_pictures")

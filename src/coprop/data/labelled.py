@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from coprop.errors import DatasetError
 from coprop.types import Audio
 from coprop.utils.brief import Brief
+from coprop.utils.checks import shown
 
 if TYPE_CHECKING:
     from coprop.media.reader import Frame
@@ -58,6 +60,9 @@ class LabelledClip(Brief):
         silent: what is in the picture and never sounds, in words; empty where the dataset does
             not name it.
         off_screen: what is heard and is not in the picture, likewise.
+
+    Raises:
+        DatasetError: a name that is no text.
     """
 
     name: str
@@ -70,6 +75,10 @@ class LabelledClip(Brief):
     heard: tuple[tuple[str, ...], ...] | None = None
     silent: tuple[str, ...] = ()
     off_screen: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str):  # it is written into files, and read back
+            raise DatasetError(f"the name of a clip must be text, got {shown(self.name)}.")
 
 
 class LabelledDataset(Protocol):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal, cast, get_args
 
 from coprop.errors import DatasetError
 from coprop.utils.callables import function_named
+from coprop.utils.checks import whole
 from coprop.utils.paths import AnyPath, as_path
 
 if TYPE_CHECKING:
@@ -71,6 +72,8 @@ def load_dataset(
             f"{name}() returned {type(made).__name__}; it must return a dataset with name, "
             "num_classes, len() and clips by number."
         )
+    wanted = "a whole number: 1 for binary masks, or how many classes there are with background"
+    whole(f"num_classes of {name}", made.num_classes, wanted, low=1, high=256, error=DatasetError)
     return cast("LabelledDataset", made)
 
 

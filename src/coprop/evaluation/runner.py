@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Sequence
-from contextlib import nullcontext
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
-from coprop.data.labelled import LabelledDataset
+from coprop.data.labelled import LabelledClip, LabelledDataset
 from coprop.errors import CoPropError
 from coprop.evaluation.disturbances import (
     OTHER,
@@ -117,6 +117,18 @@ def evaluate(
         return work.write_results() if first else None
 
 
+@contextmanager
+def _told_with(clip: LabelledClip) -> Iterator[None]:
+    """Puts the clip's name before errors of those who do not know it."""
+    try:
+        yield
+    except CoPropError as error:
+        sentence, *below = error.args or ("",)
+        if clip.name in str(sentence).split():
+            raise
+        raise type(error)(f"{clip.name}: {sentence}", *below) from error
+
+
 @dataclass(frozen=True)
 class _Evaluation:
     """What one call of `evaluate` does."""
@@ -139,13 +151,19 @@ class _Evaluation:
         missing = [i for i in range(total) if i not in done]
         mine = missing[processes.process_index :: processes.num_processes]
         for left, index in zip(reversed(range(len(mine))), mine, strict=True):
-            self.folder.append(self._row(index, disturbed), processes.process_index)
+            clip = self.dataset[index]
+            with _told_with(clip):
+                row = self._row(index, clip, disturbed)
+            self.folder.append(row, processes.process_index)
             if progress is not None:
                 progress("clips", total - left, total)
 
-    def _row(self, index: int, disturbed: dict[str, Disturbance]) -> dict[str, Any]:
+    def _row(
+        self, index: int, clip: LabelledClip, disturbed: dict[str, Disturbance]
+    ) -> dict[str, Any]:
         """A clip's scores by method, and the seconds that each method took."""
-        clip, scores, seconds = self.dataset[index], {}, {}
+        scores: dict[str, Any] = {}
+        seconds: dict[str, float] = {}
         clips = {name: disturb(clip) for name, disturb in disturbed.items()}
         for method in self.methods:
             began = time.perf_counter()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import repeat
+from itertools import repeat, zip_longest
 from typing import Any, get_args
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from coprop.data.labelled import FrameTruth, LabelledClip
-from coprop.errors import CoPropError
+from coprop.errors import CoPropError, DatasetError
 from coprop.evaluation.methods import Prediction
 from coprop.metrics.functional import (
     FOREGROUND_ABOVE,
@@ -77,9 +77,15 @@ def score(
 
     Raises:
         CoPropError: a clip without any annotated frame.
+        DatasetError: a clip with more or fewer truths than frames.
     """
     seen = _Frames(options, num_classes)
-    for mask, truth in zip(prediction.masks, clip.truth, strict=True):
+    for mask, truth in zip_longest(prediction.masks, clip.truth):
+        if mask is None or truth is None:
+            raise DatasetError(
+                f"{clip.name} has {'more' if mask is None else 'fewer'} truths than masks; give "
+                "one for each frame, FrameTruth(None) where nothing is annotated."
+            )
         seen.add(mask, truth)
     if not any(seen.annotated):
         raise CoPropError(
