@@ -331,6 +331,7 @@ def test_a_clip_that_cannot_be_scored_is_told_with_its_name(tmp_path: Path) -> N
         ("more", {"truth": [*truth, truth[0]]}, r"^small-0 has more truths than masks"),
         ("size", {"truth": smaller}, r"^small-0: probabilities and target must have one shape"),
         ("frames", {"frames": []}, r"^small-0: there is no frame"),
+        ("audio", {"audio": None}, r"the sound of small-0 must be an Audio, got None"),
         ("name", {"name": 5}, r"the name of a clip must be text, got 5"),
     ):
         with pytest.raises(CoPropError, match=said):

@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader
 
 from coprop.data.avsbench_object import MS3, S4
 from coprop.data.avsbench_semantic import AVSS
-from coprop.data.labelled import LabelledClip, LabelledDataset
+from coprop.data.labelled import FrameTruth, LabelledClip, LabelledDataset
 from coprop.data.subsets import Subset, key_frames
 from coprop.errors import DatasetError
 from coprop.propagation.masks import VOID
@@ -238,6 +238,46 @@ def test_composed_clips_are_kept_where_wanted(tmp_path: Path) -> None:
     for n in range(6):
         assert samples[n]["frames"].shape == (1, 3, 36, 48)
     assert sorted(read) == [0, 1]
+
+
+def one_frame(clip: LabelledClip) -> LabelledClip:
+    return replace(clip, frames=list(clip.frames)[:1])
+
+
+def one_frame_gone_through(clip: LabelledClip) -> LabelledClip:
+    return replace(clip, frames=GoneThrough(list(clip.frames)[:1]))
+
+
+def smaller_labels(clip: LabelledClip) -> LabelledClip:
+    small = FrameTruth(np.ones((9, 9), dtype=np.uint8))
+    return replace(clip, truth=[small for _ in clip.frames])
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (one_frame, "has more truths than frames"),
+        (one_frame_gone_through, "has more truths than frames"),
+        (smaller_labels, r"has a frame of .* with labels of \(9, 9\); resize"),
+    ],
+)
+def test_clips_that_cannot_be_trained_on_are_told(folder: Path, change: Any, said: str) -> None:
+    class Odd(MS3):
+        def __getitem__(self, index: int, /) -> LabelledClip:
+            clip: LabelledClip = change(super().__getitem__(index))
+            return clip
+
+    with pytest.raises(DatasetError, match=rf"^train-\d {said}"):
+        PropagatorSamples(Odd(folder, "train"), OPTIONS, 3)[0]
+
+
+def test_a_dataset_without_clips_is_told(folder: Path) -> None:
+    class Empty(MS3):
+        def __len__(self) -> int:
+            return 0
+
+    with pytest.raises(DatasetError, match="has no clips to train on"):
+        KeyframeSamples(Empty(folder, "train"), OPTIONS)
 
 
 def test_nothing_annotated_is_told(folder: Path) -> None:

@@ -62,7 +62,7 @@ class LabelledClip(Brief):
         off_screen: what is heard and is not in the picture, likewise.
 
     Raises:
-        DatasetError: a name that is no text.
+        DatasetError: a name that is no text, or sound that is no track.
     """
 
     name: str
@@ -79,6 +79,10 @@ class LabelledClip(Brief):
     def __post_init__(self) -> None:
         if not isinstance(self.name, str):  # it is written into files, and read back
             raise DatasetError(f"the name of a clip must be text, got {shown(self.name)}.")
+        if not hasattr(self.audio, "resampled"):
+            raise DatasetError(
+                f"the sound of {self.name} must be an Audio, got {shown(self.audio)}."
+            )
 
 
 class LabelledDataset(Protocol):

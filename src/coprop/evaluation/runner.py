@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Collection, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
@@ -19,7 +19,7 @@ from coprop.evaluation.disturbances import (
     sounds_named,
 )
 from coprop.evaluation.methods import Method
-from coprop.evaluation.scores import ScoreOptions, disturbed_columns, score
+from coprop.evaluation.scores import ScoreOptions, disturbed_columns, score, told_with
 from coprop.evaluation.store import RESULTS, TABLE, TIMINGS, EvaluationFolder, to_json
 from coprop.evaluation.summary import summarise
 from coprop.evaluation.table import markdown
@@ -117,18 +117,6 @@ def evaluate(
         return work.write_results() if first else None
 
 
-@contextmanager
-def _told_with(clip: LabelledClip) -> Iterator[None]:
-    """Puts the clip's name before errors of those who do not know it."""
-    try:
-        yield
-    except CoPropError as error:
-        sentence, *below = error.args or ("",)
-        if clip.name in str(sentence).split():
-            raise
-        raise type(error)(f"{clip.name}: {sentence}", *below) from error
-
-
 @dataclass(frozen=True)
 class _Evaluation:
     """What one call of `evaluate` does."""
@@ -152,7 +140,7 @@ class _Evaluation:
         mine = missing[processes.process_index :: processes.num_processes]
         for left, index in zip(reversed(range(len(mine))), mine, strict=True):
             clip = self.dataset[index]
-            with _told_with(clip):
+            with told_with(clip):
                 row = self._row(index, clip, disturbed)
             self.folder.append(row, processes.process_index)
             if progress is not None:

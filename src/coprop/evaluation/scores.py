@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import repeat, zip_longest
 from typing import Any, get_args
@@ -62,6 +64,18 @@ class ScoreOptions:
             wanted = f"a whole number, {low} or more"
             value = whole(name, getattr(self, name), wanted, low=low, high=_MOST_FRAMES)
             object.__setattr__(self, name, value)
+
+
+@contextmanager
+def told_with(clip: LabelledClip) -> Iterator[None]:
+    """Puts the clip's name before errors of those who do not know it."""
+    try:
+        yield
+    except CoPropError as error:
+        sentence, *below = error.args or ("",)
+        if clip.name in str(sentence).split():
+            raise
+        raise type(error)(f"{clip.name}: {sentence}", *below) from error
 
 
 def score(

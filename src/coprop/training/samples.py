@@ -80,6 +80,9 @@ class ClipSamples(Dataset[Sample]):
         dataset: the clips.
         options: of the samples.
         clips: those of its clips that are used; by default all.
+
+    Raises:
+        DatasetError: there is no clip; of a clip when its turn comes.
     """
 
     def __init__(
@@ -88,6 +91,8 @@ class ClipSamples(Dataset[Sample]):
         self.dataset = dataset
         self.options = options
         self.clips = tuple(range(len(dataset)) if clips is None else clips)
+        if not self.clips:
+            raise DatasetError(f"{dataset.name} has no clips to train on.")
         self._cache: dict[int, LabelledClip] = {}
         self._marks: dict[int, _Marks] = {}
 
@@ -247,9 +252,20 @@ def _read(
     clip: LabelledClip, chosen: Sequence[int]
 ) -> tuple[list[Tensor], list[float], list[Tensor]]:
     """Pictures (3, H, W) uint8, times and labels (H, W) of frames in the order of ``chosen``."""
-    frames, truth = _picked(clip.frames, chosen), _picked(clip.truth, chosen)
+    try:
+        frames, truth = _picked(clip.frames, chosen), _picked(clip.truth, chosen)
+    except (IndexError, KeyError) as error:
+        raise DatasetError(
+            f"{clip.name} has more truths than frames; give one for each."
+        ) from error
     images = [torch.from_numpy(np.array(frame.image)).permute(2, 0, 1) for frame in frames]
     labels = [torch.from_numpy(np.array(mask.labels)) for mask in truth]
+    for image, mask in zip(images, labels, strict=True):
+        if mask.shape != image.shape[1:]:
+            raise DatasetError(
+                f"{clip.name} has a frame of {tuple(image.shape[1:])} with labels of "
+                f"{tuple(mask.shape)}; resize the labels to the frame, by nearest neighbours."
+            )
     return images, [frame.time_s for frame in frames], labels
 
 

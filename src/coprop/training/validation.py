@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from coprop.data.labelled import LabelledClip, LabelledDataset
 from coprop.evaluation.methods import Method, detected, every_frame_alone, propagated, true_points
-from coprop.evaluation.scores import ScoreOptions, score
+from coprop.evaluation.scores import ScoreOptions, score, told_with
 from coprop.evaluation.summary import summarise
 from coprop.keyframes.segmenter import KeyframeSegmenter
 from coprop.pipeline import CoProp
@@ -55,7 +55,9 @@ class Validation:
         rows = []
         for index in range(self._accelerator.process_index, len(self.dataset), processes):
             clip = self.dataset[index]
-            rows.append((index, score(self._method.predict(clip), clip, options, classes)))
+            with told_with(clip):
+                found = score(self._method.predict(clip), clip, options, classes)
+            rows.append((index, found))
         rows = sorted(gather_object(rows), key=lambda row: row[0])
         figures = summarise([scores for _, scores in rows], options, classes)["all frames"]
         return {n: float(v) for n, v in figures.items() if v is not None and n != "frames"}
