@@ -133,6 +133,8 @@ def test_progress_that_cannot_be_called(pipeline: CoProp, clip: Path, tmp_path: 
         pipeline(clip, progress=5)
     with pytest.raises(CoPropError, match="progress must be a function"):
         pipeline.stream(clip, progress="bar")
+    with pytest.raises(CoPropError, match=r"cannot be called with \(step, completed, total\)"):
+        pipeline.stream(clip, progress=lambda share: None)
     with pytest.raises(CoPropError, match="progress must be a function"):
         pipeline(clip).export("csv", tmp_path / "a.csv", progress=5)
 

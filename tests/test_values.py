@@ -15,13 +15,14 @@ import torch
 
 from coprop import Audio, Category, ControlPoints, CoProp
 from coprop.errors import AudioError, CoPropError, MediaError, ModelOutputError, ShapeError
+from coprop.keyframes.adapters import CallableSegmenter
 from coprop.media.frames import frames_from
 from coprop.media.reader import Frame
 from coprop.metrics import functional
 from coprop.propagation.checks import as_mask
 from coprop.propagation.masks import count_objects
 from coprop.types import FrameMask, Segment
-from pipeline_samples import RATE, Recorder, Shifter, changes_at, clip_of, noise
+from pipeline_samples import RATE, Recorder, Shifter, changes_at, clip_of, left_half, noise
 
 PICTURE = np.zeros((4, 6, 3), dtype=np.uint8)
 
@@ -272,6 +273,25 @@ def test_what_is_set_later_is_checked(name: str, value: Any) -> None:
 def test_propagators_are_checked_at_once(propagator: Any) -> None:
     with pytest.raises(CoPropError, match="propagator"):
         CoProp.wrap(Recorder(), propagator=propagator)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("window_s", 0, "a positive number of seconds of sound, at most 3600, got 0"),
+        ("window_s", "1", "a positive number of seconds"),
+        ("window_s", 1e9, "at most 3600"),
+        ("sample_rate", 16_000.5, "a whole number of Hz"),
+        ("audio_span", "frames", "must be one of"),
+        ("context", None, "must be a FrameContext, got None"),
+        ("surroundings", 5, "must be a FrameContext, got 5"),
+    ],
+)
+def test_keyframe_models_are_checked_at_once(name: str, value: Any, message: str) -> None:
+    model = CallableSegmenter(lambda frames, audio: left_half(frames))
+    setattr(model, name, value)
+    with pytest.raises(CoPropError, match=rf"^{name} of CallableSegmenter .*{message}"):
+        CoProp.wrap(model)
 
 
 @pytest.mark.parametrize(

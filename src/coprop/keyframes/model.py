@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -13,7 +13,16 @@ from coprop.context import ALONE as ALONE
 from coprop.context import FrameContext as FrameContext
 from coprop.context import Placement as Placement
 from coprop.errors import CoPropError, ModelOutputError, ShapeError
-from coprop.utils.checks import check_made, is_plain, looks_like_probabilities, shown
+from coprop.types import HIGHEST_RATE
+from coprop.utils.checks import (
+    check_choice,
+    check_made,
+    is_plain,
+    looks_like_probabilities,
+    number,
+    shown,
+    whole,
+)
 
 AudioSpan = Literal["frame", "segment", "whole", "example"]
 """Which sound goes with a frame, of the model's own length ``window_s``.
@@ -36,6 +45,9 @@ Outputs = Literal["logits", "probabilities", "mask"]
 - "mask": (K, 1, H, W) or (K, H, W), bool or numbers: 0 and 1, or 0 and 255, for "sounds"; or class
   ids up to 254, 0 being background.
 """
+
+LONGEST_WINDOW_S = 3600
+"""An hour of sound with a frame, far beyond any model's window."""
 
 MOST_KEYFRAMES = 64
 """In one call, at most: all frames of as many segments wait for it."""
@@ -100,8 +112,8 @@ class Deaf:
 _NEEDED = ("sample_rate", "window_s", "audio_span", "context", "__call__")
 
 
-def check_keyframe_model(model: object) -> None:
-    """Raise CoPropError unless it has what `KeyframeModel` says.
+def check_keyframe_model(model: Any) -> None:
+    """Raise CoPropError unless it has what `KeyframeModel` says, with values that can be.
 
     >>> check_keyframe_model("AVSegFormer")
     Traceback (most recent call last):
@@ -115,6 +127,16 @@ def check_keyframe_model(model: object) -> None:
             f"context; {type(model).__name__} has no {missing[0]}. CoProp.wrap() makes one of a "
             "network or a function, CoProp.assemble() of a name."
         )
+    kind = type(model).__name__
+    wanted = f"a positive number of seconds of sound, at most {LONGEST_WINDOW_S}"
+    number(f"window_s of {kind}", model.window_s, wanted, above=0, high=LONGEST_WINDOW_S)
+    wanted = f"a whole number of Hz from 1 to {HIGHEST_RATE}"
+    whole(f"sample_rate of {kind}", model.sample_rate, wanted, low=1, high=HIGHEST_RATE)
+    check_choice(f"audio_span of {kind}", model.audio_span, get_args(AudioSpan))
+    for name in ("context", "surroundings"):
+        value = getattr(model, name, ALONE)
+        if not isinstance(value, FrameContext):
+            raise CoPropError(f"{name} of {kind} must be a FrameContext, got {shown(value)}.")
 
 
 class KeyframeFunction(Protocol):

@@ -171,11 +171,9 @@ def takes(function: Any, count: int) -> bool:
 
 def check_progress(value: object) -> None:
     """Raise CoPropError where what is to be called with progress cannot be."""
-    if value is not None and not callable(value):
-        raise CoPropError(
-            "progress must be a function progress(step, completed, total), or None, got "
-            f"{shown(value)}."
-        )
+    if value is not None:
+        wanted = "a function progress(step, completed, total), or None"
+        check_function("progress", value, ("step", "completed", "total"), wanted)
 
 
 def check_choice(

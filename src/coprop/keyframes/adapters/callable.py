@@ -18,6 +18,7 @@ from coprop.keyframes.adapters.base import check_output, resize_logits
 from coprop.keyframes.adapters.batching import Batching, Mode, WindowPlacement
 from coprop.keyframes.adapters.inputs import Resize, Size, VGGishSource
 from coprop.keyframes.model import (
+    LONGEST_WINDOW_S,
     MOST_KEYFRAMES,
     AudioSpan,
     Outputs,
@@ -38,8 +39,6 @@ AudioForm = Literal["samples", "log_mel", "embedding", "wav_path"]
 
 AdaptedFunction = Callable[[Tensor, Any], Tensor]
 """``fn(frames (N, 3, h, w), sound) -> logits (N, C, h', w')``."""
-
-_LONGEST_WINDOW_S = 3600  # an hour, far beyond any model's window
 
 
 class CallableSegmenter:
@@ -109,9 +108,9 @@ class CallableSegmenter:
             raise CoPropError(f"context must be a FrameContext, got {context!r}.")
         wanted = f"a whole number of Hz from 1 to {HIGHEST_RATE}"
         sample_rate = whole("sample_rate", sample_rate, wanted, low=1, high=HIGHEST_RATE)
-        wanted = f"a length of sound from one sample to {_LONGEST_WINDOW_S} s, usually 1"
+        wanted = f"a length of sound from one sample to {LONGEST_WINDOW_S} s, usually 1"
         least = 1 / sample_rate
-        window_s = number("window_s", window_s, wanted, low=least, high=_LONGEST_WINDOW_S)
+        window_s = number("window_s", window_s, wanted, low=least, high=LONGEST_WINDOW_S)
         check_choice("audio_span", audio_span, get_args(AudioSpan))
         check_choice("audio", audio, get_args(AudioForm))
         check_choice("resize", resize, get_args(Resize))
