@@ -160,6 +160,8 @@ def check_function(name: str, value: object, arguments: tuple[str, ...], wanted:
 
 def takes(function: Any, count: int) -> bool:
     """Whether a function can be called with so many arguments, as far as it tells."""
+    if hasattr(function, "state_dict") and hasattr(function, "forward"):
+        function = function.forward  # of a network, whose call takes anything
     try:
         inspect.signature(function).bind(*[None] * count)
     except TypeError:

@@ -191,16 +191,18 @@ def test_half_precision_answers_in_single() -> None:
 
 
 class Greedy(nn.Module):
-    """Sets and deletes things of its own, and replaces a buffer, whenever it is run."""
+    """Sets things of its own, and replaces and changes buffers, whenever it is run."""
 
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("count", torch.zeros(()))
+        self.register_buffer("calls", torch.zeros(()))
         self.note = "old"
         self.inner = nn.Dropout()
 
     def forward(self, x: Tensor) -> Tensor:
         self.count = self.count + 1
+        self.calls += 1
         self.inner.seen = x
         self.cache, self.note = x, "new"
         return self.inner(x).cuda()

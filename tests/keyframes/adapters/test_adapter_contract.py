@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import io
 import threading
 import warnings
 from typing import Any
@@ -111,6 +112,47 @@ def test_a_network_that_is_its_own_adapter_is_left_as_it_was(of: Any) -> None:
     assert all(torch.equal(x, before[name]) for name, x in model.state_dict().items())
 
 
+class Scripted(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.head, self.norm = nn.Conv2d(3, 1, 1), nn.BatchNorm2d(1)
+
+    def forward(self, frames: Tensor, audio: Tensor) -> Tensor:
+        return self.norm(self.head(frames))
+
+
+def loaded(model: Any) -> Any:
+    file = io.BytesIO()
+    torch.jit.save(model, file)
+    file.seek(0)
+    return torch.jit.load(file)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning")
+@pytest.mark.parametrize(
+    "make",
+    [
+        torch.jit.script,
+        lambda m: loaded(torch.jit.script(m)),
+        lambda m: torch.jit.trace(m.eval(), clip(1)).train(),
+        lambda m: torch.jit.freeze(torch.jit.script(m.eval())),
+    ],
+)
+def test_networks_of_torchscript_are_left_as_they_were(make: Any) -> None:
+    model = make(Scripted().train())
+    before = {name: x.clone() for name, x in model.state_dict().items()}
+    flags = [getattr(module, "training", None) for module in model.modules()]
+    segmenter = CallableSegmenter(model)
+    assert segmenter(*clip(2)).shape == (2, 1, *clip(2)[0].shape[-2:])
+    assert [getattr(module, "training", None) for module in model.modules()] == flags
+    assert all(torch.equal(x, before[name]) for name, x in model.state_dict().items())
+
+
+def test_networks_of_other_arguments_are_refused() -> None:
+    with pytest.raises(CoPropError, match=r"Conv2d cannot be called with \(frames, audio\)"):
+        CallableSegmenter(nn.Conv2d(3, 1, 1))
+
+
 def test_the_network_behind_an_adapter_is_lent_too() -> None:
     model = Own().train()
     before = model.eye.norm.running_mean.clone()
@@ -147,7 +189,7 @@ def test_the_device_of_a_part_is_its_own() -> None:
     model.model = nn.Linear(1, 1, device="meta")  # registered last
     assert network_of(model) is model
     assert device_of(model).type == "cpu"
-    assert device_of(CallableSegmenter(nn.Linear(1, 1, device="meta"))).type == "meta"
+    assert device_of(CallableSegmenter(nn.Bilinear(1, 1, 1, device="meta"))).type == "meta"
 
 
 def test_different_networks_do_not_wait_for_each_other() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from itertools import chain
 from typing import Any
@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
+from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
 
 from coprop.errors import CoPropError
@@ -83,9 +84,9 @@ def network_of(part: object) -> nn.Module | None:
 def evaluation_mode(model: nn.Module, *, gradients: bool = False) -> Iterator[None]:
     """A network in evaluation mode, without gradients, on its own device; afterwards as before.
 
-    Afterwards, also after an exception, every submodule has the training flag and the attributes
-    that it had: what a forward pass or the caller set on it in between is gone. Results are
-    ordinary tensors, not those of inference mode, so that what the network keeps of them can be
+    Afterwards, also after an exception, every submodule has the training flag, the attributes and
+    the buffers that it had: what a forward pass or the caller set on it in between is gone. Results
+    are ordinary tensors, not those of inference mode, so that what the network keeps of them can be
     used in training. ``tensor.cuda()`` inside means the network's device, whichever that is.
 
     One thread at a time has a network; others that want it, or a part of it, wait.
@@ -103,8 +104,7 @@ def evaluation_mode(model: nn.Module, *, gradients: bool = False) -> Iterator[No
         True
     """
     with _alone_with(model):
-        # Of each module its attributes, the training flag among them, and its buffers.
-        kept = [(now, dict(now)) for m in model.modules() for now in (vars(m), m._buffers)]
+        put_back = _noted(model)
         gradients_before = [(parameter, parameter.grad) for parameter in model.parameters()]
         try:
             with torch.set_grad_enabled(gradients), cuda_redirected(device_of(model)):
@@ -113,12 +113,36 @@ def evaluation_mode(model: nn.Module, *, gradients: bool = False) -> Iterator[No
                     model.zero_grad(set_to_none=True)
                 yield
         finally:
-            for now, before in kept:
-                for name in now.keys() - before.keys():
-                    del now[name]
-                now.update(before)
+            put_back()
             for parameter, gradient in gradients_before:
                 parameter.grad = gradient
+
+
+def _noted(model: nn.Module) -> Callable[[], None]:
+    """What puts the modules of a network back into the state in which they are now."""
+    modules = list(model.modules())
+    scripted = [m for m in modules if isinstance(m, torch.jit.ScriptModule)]
+    # Of each module its attributes, the training flag among them, and its buffers.
+    kept = [(vars(m), dict(vars(m))) for m in modules]
+    kept += [(m._buffers, dict(m._buffers)) for m in modules if m not in scripted]
+    # Those of TorchScript keep the flag elsewhere, and have none where they are frozen.
+    flags = [(m, m.training) for m in scripted if hasattr(m, "training")]
+    buffers = [b for b in model.buffers() if not (b.is_inference() or is_lazy(b))]
+    values = [(b, b._version, b.clone()) for b in buffers]
+
+    def put_back() -> None:
+        for now, before in kept:
+            for name in now.keys() - before.keys():
+                del now[name]
+            now.update(before)
+        for module, flag in flags:
+            module.training = flag
+        for buffer, version, value in values:
+            if buffer._version != version:  # it was changed in its place
+                with torch.no_grad():
+                    buffer.copy_(value)
+
+    return put_back
 
 
 @contextmanager
