@@ -136,9 +136,10 @@ def loaded(model: Any) -> Any:
         lambda m: loaded(torch.jit.script(m)),
         lambda m: torch.jit.trace(m.eval(), clip(1)).train(),
         lambda m: torch.jit.freeze(torch.jit.script(m.eval())),
+        lambda m: torch.export.export(m.eval(), clip(2)).module(),
     ],
 )
-def test_networks_of_torchscript_are_left_as_they_were(make: Any) -> None:
+def test_networks_that_are_no_code_any_more_are_left_as_they_were(make: Any) -> None:
     model = make(Scripted().train())
     before = {name: x.clone() for name, x in model.state_dict().items()}
     flags = [getattr(module, "training", None) for module in model.modules()]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from itertools import chain
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -108,7 +108,8 @@ def evaluation_mode(model: nn.Module, *, gradients: bool = False) -> Iterator[No
         gradients_before = [(parameter, parameter.grad) for parameter in model.parameters()]
         try:
             with torch.set_grad_enabled(gradients), cuda_redirected(device_of(model)):
-                model.eval()
+                with suppress(NotImplementedError):  # what torch.export makes has one mode
+                    model.eval()
                 if gradients:
                     model.zero_grad(set_to_none=True)
                 yield
