@@ -309,7 +309,7 @@ def load_model(name: str, device: torch.device, dtype: Precision = "float32") ->
     if isinstance(made, CoProp):
         return made
     if isinstance(made, nn.Module):
-        made = made.eval().to(device)
+        made = made.to(device)
     if not callable(made):
         raise CoPropError(
             f"{name}() returned {type(made).__name__}; it must return a CoProp, or a model or "

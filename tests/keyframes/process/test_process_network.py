@@ -131,13 +131,15 @@ class Counting(nn.Module):
         self.conv = nn.Conv2d(3, 2, 1)
         self.drop = nn.Dropout(0.5)
         self.register_buffer("mean", torch.zeros(()))
+        self.register_buffer("calls", torch.zeros(()))
         self.seen = 0
 
     def forward(self, frames: Tensor, audio: Tensor) -> Tensor:
         self.seen += 1
         self.mean = self.mean + frames.mean()
+        self.calls += 1
         assert not torch.is_grad_enabled()
-        return self.drop(self.conv(frames)) + self.mean + self.seen
+        return self.drop(self.conv(frames)) + self.mean + self.seen + self.calls
 
     def method(self, frames: Tensor, audio: Tensor) -> Tensor:
         assert not self.training
@@ -152,6 +154,29 @@ def test_a_module_runs_in_evaluation_mode_and_is_left_as_it_was(wrapped: Any) ->
     assert torch.equal(there(frames, audio), here(frames, audio))
     assert torch.equal(there(frames, audio), here(frames, audio))
     assert (network.seen, float(network.mean), network.training) == (0, 0.0, True)
+
+
+class Plain(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.drop = nn.Conv2d(3, 2, 1), nn.Dropout(0.5)
+
+    def forward(self, frames: Tensor, audio: Tensor) -> Tensor:
+        return self.drop(self.conv(frames))
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning")
+@pytest.mark.parametrize(
+    "make",
+    [torch.jit.script, lambda m: torch.export.export(m.eval(), clip(2)).module()],
+)
+def test_networks_that_are_no_code_any_more(make: Any) -> None:
+    network = make(Plain())
+    flags = [module.training for module in network.modules()]
+    frames, audio = clip(2)
+    there, here = CallableSegmenter(remote(network)), CallableSegmenter(network)
+    assert torch.equal(there(frames, audio), here(frames, audio))
+    assert [module.training for module in network.modules()] == flags
 
 
 @pytest.mark.parametrize("precision", [torch.float64, torch.bfloat16, torch.float16])

@@ -237,11 +237,17 @@ class Model:
         """Evaluation mode, with these attributes; afterwards all is as it was."""
         torch = self._torch
         modules = [] if self._network is None else list(self._network.modules())
-        kept = [(now, dict(now)) for m in modules for now in (vars(m), m._buffers)]
+        places = [now for m in modules for now in (vars(m), m._buffers)]
+        kept = [(now, dict(now)) for now in places if isinstance(now, dict)]  # not TorchScript's
+        flags = [
+            (m, m.training) for m in modules if "training" not in vars(m) and hasattr(m, "training")
+        ]
+        values = [] if self._network is None else list(_copied(self._network.buffers()))
         try:
             with torch.set_grad_enabled(gradients) if torch else contextlib.nullcontext():
                 for module in modules[:1]:  # the network itself
-                    module.eval()
+                    with contextlib.suppress(NotImplementedError):  # torch.export's has one mode
+                        module.eval()
                 for path, value in attributes.items():
                     *holders, name = path.split(".")
                     setattr(functools.reduce(getattr, holders, self._network), name, value)
@@ -251,8 +257,21 @@ class Model:
                 for name in set(now) - set(before):
                     del now[name]
                 now.update(before)
+            for module, flag in flags:
+                module.training = flag
+            for buffer, version, value in values:
+                if buffer._version != version:  # it was changed in its place
+                    with torch.no_grad():
+                        buffer.copy_(value)
             for module in modules[:1] if gradients else ():
                 module.zero_grad()
+
+
+def _copied(buffers: Any) -> Iterator[Any]:
+    """Each with its version and a copy, but those that have no values yet, or no version."""
+    for buffer in buffers:
+        with contextlib.suppress(RuntimeError, ValueError):
+            yield buffer, buffer._version, buffer.clone()
 
 
 def chosen(output: Any, used: Sequence[str] | None) -> Any:
