@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import io
 import os
 import warnings
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from media_samples import tone, write_video, write_wav
 from torch import Tensor, nn
 
 from coprop import Audio, ControlPointDetector, CoProp, CoPropError, KeyframeSegmenter
+from coprop.errors import MediaError
 from coprop.keyframes.adapters import CallableSegmenter
 from coprop.keyframes.segmenter import SegmenterConfig
 from coprop.types import AudioTrack, FrameMask, Segment
@@ -397,6 +399,13 @@ def test_arrays_tensors_lists_and_iterators_are_the_same_frames() -> None:
         np.testing.assert_array_equal(pipeline(form, sound, fps=10).labels, expected)
 
 
+def test_an_opened_file_is_told(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "clip.mp4")
+    for opened in (io.BytesIO(path.read_bytes()), path.read_bytes()):
+        with pytest.raises(MediaError, match="an opened file or its bytes; give the file's path"):
+            wrapped(Recorder())(opened, noise(1.0))  # type: ignore[arg-type]
+
+
 def test_frames_of_a_stream_are_asked_for_one_at_a_time() -> None:
     asked = 0
 
@@ -574,7 +583,8 @@ def test_the_device_of_a_wrapped_module_is_found() -> None:
     assert wrapped(module, adapter=Recorder()).device.type == "meta"
     assert wrapped(module, adapter=Recorder(), device="cpu").device.type == "cpu"
     assert wrapped(nn.Identity(), adapter=Recorder()).device.type == "cpu"
-    assert wrapped(Recorder(), adapter=module).device.type == "meta"
+    of_two = nn.Bilinear(1, 1, 1, device="meta")
+    assert wrapped(Recorder(), adapter=of_two).device.type == "meta"
     pipeline = CoProp.wrap(module, adapter=Recorder(), detector=changes_at())
     assert pipeline.device.type == "meta"
 

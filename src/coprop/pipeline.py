@@ -45,7 +45,7 @@ from coprop.results.streaming import MaskStream
 from coprop.tracking import Tracking
 from coprop.types import AudioTrack, ControlPoints, FrameMask, Progress
 from coprop.utils.brief import brief
-from coprop.utils.paths import AnyPath, as_path
+from coprop.utils.paths import AnyPath, as_path, is_opened
 from coprop.utils.precision import Precision, as_dtype, checked_device
 from coprop.values.given_sound import GivenSound, as_track
 
@@ -298,7 +298,7 @@ class CoProp(Further, NamedPipeline):
             MediaError, AudioError, ShapeError: input that cannot be used.
             ModelOutputError: a wrapped model broke its contract.
         """
-        if isinstance(frames, Iterator):
+        if isinstance(frames, Iterator) and not is_opened(frames):
             from coprop.media.frames import kept  # PyAV is loaded only where it is needed
 
             frames = list(map(kept, frames))  # the result is saved from them

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,11 +12,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from PIL import Image
+from PIL import Image, ImageSequence
 
-from coprop.errors import MediaError, ShapeError
-from coprop.media.frames import frames_from
+from coprop.errors import AudioError, MediaError, ShapeError
+from coprop.media.frames import as_image, frames_from, kept
 from coprop.media.reader import Frame
+from coprop.values.given_sound import as_track
 
 VIDEO = np.random.default_rng(0).integers(0, 255, (4, 5, 7, 3), dtype=np.uint8)
 
@@ -82,6 +85,23 @@ def test_iterators_stay_lazy() -> None:
     next(frames)
     next(frames)
     assert taken == [0, 1]
+
+
+def test_one_image_that_seeks_through_a_file(tmp_path: Path) -> None:
+    pictures = [Image.fromarray(picture) for picture in VIDEO]
+    pictures[0].save(tmp_path / "moving.png", save_all=True, append_images=pictures[1:])
+    with Image.open(tmp_path / "moving.png") as moving:
+        kept_ones = list(map(kept, ImageSequence.Iterator(moving)))
+    np.testing.assert_array_equal([as_image(one, 0) for one in kept_ones], VIDEO)
+
+
+@pytest.mark.parametrize("opened", [b"film", memoryview(VIDEO), io.BytesIO(b"film")])
+def test_opened_files_are_told(opened: Any) -> None:
+    for fps in (None, 4):
+        with pytest.raises(MediaError, match=r"an opened file or its bytes; give the file's path"):
+            frames_from(opened, fps=fps)
+    with pytest.raises(AudioError, match=r"an opened file or its bytes: give its path"):
+        as_track(opened)
 
 
 @pytest.mark.parametrize("kind", ["array", "tensor", "reader"])

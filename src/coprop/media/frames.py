@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from coprop.errors import MediaError, ShapeError
 from coprop.media.reader import Frame
 from coprop.utils.checks import array_of, as_number, number, shown
-from coprop.utils.paths import is_path
+from coprop.utils.paths import is_opened, is_path
 
 MICROSECOND = Fraction(1, 1_000_000)
 _HIGHEST_FPS = 1_000_000  # the times of frames are told apart to a microsecond
@@ -45,8 +45,13 @@ def frames_from(
     Raises:
         ShapeError: another shape or dtype, values outside [0, 1], NaN, no picture, or pictures of
             several sizes. For single pictures this comes when the picture does.
-        MediaError: pictures without fps, an fps that is not positive, or frames out of order.
+        MediaError: pictures without fps, an fps that is not positive, frames out of order, or an
+            opened file.
     """
+    if is_opened(source):
+        raise MediaError(
+            f"frames are {shown(source)}, an opened file or its bytes; give the file's path."
+        )
     if isinstance(source, (np.ndarray, torch.Tensor)):
         _check_video(source)
     elif not isinstance(source, Iterable) and _is_reader(source):
@@ -61,13 +66,16 @@ def frames_from(
 
 
 def kept(picture: Any) -> Any:
-    """A picture that stays as it is: who gives one after another may fill one array anew.
+    """A picture that stays as it is: who gives one after another may fill one array anew, or
+    seek through a file with one image of PIL.
 
     A `Frame` is a value, and its image nobody's buffer.
     """
     if isinstance(picture, torch.Tensor):
         return picture.detach().clone()
-    return picture.copy() if isinstance(picture, np.ndarray) else picture
+    if isinstance(picture, np.ndarray):
+        return picture.copy()
+    return np.array(picture) if hasattr(picture, "__array_interface__") else picture
 
 
 def _is_reader(source: object) -> bool:

@@ -22,6 +22,13 @@ def is_path(value: object) -> TypeGuard[AnyPath]:
     return isinstance(value, (str, os.PathLike))
 
 
+def is_opened(value: object) -> bool:
+    """Whether it is an opened file, or what stands in one, where a path is wanted."""
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return True
+    return hasattr(value, "read") and hasattr(value, "seek")
+
+
 def as_path(name: str, value: object, *, error: type[CoPropError] = CoPropError) -> Path:
     """A path, whatever it was given as.
 

@@ -8,7 +8,7 @@ from typing import Any
 from coprop.errors import AudioError
 from coprop.types import Audio, AudioTrack
 from coprop.utils.checks import as_number, shown
-from coprop.utils.paths import is_path
+from coprop.utils.paths import is_opened, is_path
 
 GivenSound = AudioTrack | tuple[Any, int] | Mapping[str, Any]
 """An `Audio` or another track; ``(waveform, sample_rate)``; or ``{"array": waveform,
@@ -57,6 +57,8 @@ def _wanted(sound: object) -> str:
             f"{said}; {shown(sound)} looks like a path: coprop.media.audio_file.AudioFile(path) "
             "opens a file as a track."
         )
+    if is_opened(sound):
+        return f"{said}, or a path; got {shown(sound)}, an opened file or its bytes: give its path."
     return (
         f"{said}, got {shown(sound)}; Audio.from_array(samples, sample_rate) makes one from an "
         "array."
