@@ -66,10 +66,10 @@ def frames_from(
 
 
 def kept(picture: Any) -> Any:
-    """A picture that stays as it is: who gives one after another may fill one array anew, or
-    seek through a file with one image of PIL.
+    """A picture that stays as it is, whatever comes after it.
 
-    A `Frame` is a value, and its image nobody's buffer.
+    Who gives one after another may fill one array anew, or seek through a file with one image of
+    PIL. A `Frame` is a value, and its image nobody's buffer.
     """
     if isinstance(picture, torch.Tensor):
         return picture.detach().clone()
@@ -137,7 +137,7 @@ class _Pictures:
     def __iter__(self) -> Iterator[Frame]:
         size: tuple[int, ...] | None = None
         index = -1
-        in_memory = isinstance(self.pictures, (np.ndarray, torch.Tensor, Sequence))
+        in_memory = isinstance(self.pictures, (np.ndarray, torch.Tensor, list, tuple))
         for index, picture in enumerate(self.pictures if in_memory else map(kept, self.pictures)):
             image = as_image(picture, index)
             size = size or image.shape
