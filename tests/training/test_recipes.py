@@ -163,8 +163,8 @@ def test_former_names_of_settings_are_taken() -> None:
 
 def test_the_mark_that_editors_of_windows_write(tmp_path: Path) -> None:
     path = tmp_path / "mine.json"
-    path.write_text(json.dumps({"stage": "propagator", "start": "default"}), encoding="utf-8-sig")
-    assert read_recipe(PropagatorRecipe, "propagator", path).start == "default"
+    path.write_text(json.dumps(GOOD_2), encoding="utf-8-sig")
+    assert read_recipe(PropagatorRecipe, "propagator", path).steps == 1
 
 
 def test_files_that_are_none(tmp_path: Path) -> None:
