@@ -172,7 +172,8 @@ class CandidateTracker(SegmentTracker):
     def start(self, turn: Turn, *, logits: Tensor | None = None) -> SegmentState:
         """The tracks in a frame that is looked at, whatever is heard."""
         frame = turn.frame
-        image, near = self._image(frame), self._near(frame, turn.around)
+        image = self._image(frame)
+        near = self._near(frame, image, turn.around)
         with self._computing(self._device, self._segmenter), evaluation_mode(self._segmenter):
             found = self._segmenter.candidates(image, near)
         before = self._before(frame, image)

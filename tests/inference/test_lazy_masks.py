@@ -16,7 +16,7 @@ from coprop import CoProp, FrameMask
 from coprop.errors import ShapeError
 from coprop.inference.frame_masks import SoftMask, likeliest
 from coprop.inference.segment_tracker import own_size
-from coprop.media.frame_images import small_image_of
+from coprop.media.frame_images import quick_image_of
 from coprop.media.frames import frames_from
 from coprop.propagation.masks import resize_frame
 from pipeline_samples import Shifter, changes_at, clip_of, noise, small_propagator
@@ -143,7 +143,7 @@ def test_the_propagator_gets_frames_at_its_own_size() -> None:
     generator = np.random.default_rng(0)
     images = generator.integers(0, 256, (1, 90, 160, 3), dtype=np.uint8)
     frame = next(iter(frames_from(images, fps=1)))
-    image = small_image_of(frame, torch.device("cpu"), (33, 65))
+    image = quick_image_of(frame, torch.device("cpu"), (33, 65), "bicubic")
     whole = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
     assert image.dtype == torch.float32
     assert image.shape == (1, 3, 33, 65)

@@ -32,7 +32,7 @@ from coprop.media.frame_images import (
     bounded_size,
     image_of,
     mask_at,
-    small_image_of,
+    quick_image_of,
 )
 from coprop.prompts import drawn
 from coprop.propagation.checks import checked_step, values_known, warn_of_step_probabilities
@@ -207,7 +207,8 @@ class SegmentTracker:
         size = own_size(self._propagator, self._bounded_size(frame))
         if size is None:
             return self._image(frame), False
-        return small_image_of(frame, self._device, size), True
+        # Bicubic, as the propagator resizes frames itself.
+        return quick_image_of(frame, self._device, size, "bicubic"), True
 
     def _bounded_size(self, frame: Frame) -> Size:
         height, width = frame.image.shape[:2]
@@ -222,15 +223,16 @@ class SegmentTracker:
     ) -> Tensor | None:
         context = self._keyframes.context
         frames = nearest(frame, around, context)
+        position = context.position(frame.time_s)
         images = torch.cat([self._image(each) for each in frames])
         sound = torch.cat([self._keyframe_sound(each.time_s, sources) for each in frames])
-        near, moment = self._near(frame, around), Moment(frame.time_s, frame.index)
+        near = self._near(frame, images[position : position + 1], around)
+        moment = Moment(frame.time_s, frame.index)
         with self._computing(self._device, network_of(self._keyframes)):
             logits = self._predict(images, sound.to(self._device), words, near, moment)
         if isinstance(logits, NoKeyframe):
             return None
         check_logits(logits, images)
-        position = context.position(frame.time_s)
         return self._finite(logits[position : position + 1], frame)
 
     @torch.no_grad()
@@ -252,7 +254,8 @@ class SegmentTracker:
 
     def _shown(self, turn: Turn) -> tuple[Tensor, Tensor, Tensor | None]:
         sound = self._keyframe_sound(turn.frame.time_s, turn.sources)
-        return self._image(turn.frame), sound, self._near(turn.frame, turn.around)
+        image = self._image(turn.frame)
+        return image, sound, self._near(turn.frame, image, turn.around)
 
     def _finite(self, logits: Tensor, frame: Frame) -> Tensor:
         if not torch.isfinite(logits).all():
@@ -262,12 +265,17 @@ class SegmentTracker:
             )
         return logits.to(self._device, torch.float32)
 
-    def _near(self, frame: Frame, around: Sequence[Frame]) -> Tensor | None:
-        """(1, T, 3, h, w) for a model that looks at a keyframe's surroundings."""
+    def _near(self, frame: Frame, image: Tensor, around: Sequence[Frame]) -> Tensor | None:
+        """(1, T, 3, h, w) for a model that looks at a keyframe's surroundings, its image among."""
         if self._surroundings.frames == 1:
             return None
-        near = nearest(frame, around, self._surroundings)
-        return torch.cat([self._image(each) for each in near]).unsqueeze(0)
+        images = [
+            image
+            if each is frame
+            else quick_image_of(each, self._device, self._bounded_size(each), "bilinear")
+            for each in nearest(frame, around, self._surroundings)
+        ]
+        return torch.cat(images).unsqueeze(0)
 
     def _keyframe_sound(self, time_s: float, sources: Segment | None) -> Tensor:
         span = self._keyframes.audio_span

@@ -93,7 +93,7 @@ class OverlayFile(TimedVideo):
         """
         pts = self.pts(frame)
         painted = _padded(paint(frame.image, labels, self._tints))
-        picture = av.VideoFrame.from_ndarray(painted, format="rgb24")
+        picture = av.VideoFrame.from_numpy_buffer(painted, format="rgb24")  # no copy
         picture = self._converter.reformat(
             picture,
             width=self._video.width,
