@@ -14,6 +14,7 @@ from adapter_standins import small_vggish as make_vggish
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from coprop.keyframes.adapters import (
     AVSegFormerAdapter,
@@ -218,6 +219,27 @@ def test_what_the_forward_sets_is_taken_back() -> None:
         assert not torch.is_grad_enabled()
     assert_same(before, state_of(model))
     assert not hasattr(model, "cache")
+
+
+class Clones(TorchDispatchMode):
+    """Notes how many numbers are copied at a time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: list[int] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.ops.aten.clone.default:
+            self.sizes.append(args[0].numel())
+        return func(*args, **(kwargs or {}))
+
+
+def test_weights_in_buffers_are_not_copied() -> None:
+    model = Greedy()
+    model.register_buffer("quantised", torch.zeros(1 << 21, dtype=torch.int8))
+    with Clones() as clones, evaluation_mode(model):
+        pass
+    assert sorted(clones.sizes) == [1, 1]
 
 
 def test_cuda_is_the_networks_device() -> None:

@@ -20,6 +20,7 @@ from coprop.errors import CoPropError
 
 _OF_SHAPES = re.compile(r"shape|size|dimension|reshape|einops|elements|batch", re.IGNORECASE)
 _OF_MEMORY = re.compile(r"out of memory", re.IGNORECASE)
+_MOST_NOTED = 1 << 20  # numbers of a buffer; more are weights in 8 bits, which no call changes
 
 # Two threads that run one module would each restore what the other had set. Networks may share
 # modules, so that each module has its lock.
@@ -129,7 +130,7 @@ def _noted(model: nn.Module) -> Callable[[], None]:
     # Those of TorchScript keep the flag elsewhere, and have none where they are frozen.
     flags = [(m, m.training) for m in scripted if hasattr(m, "training")]
     buffers = [b for b in model.buffers() if not (b.is_inference() or is_lazy(b))]
-    values = [(b, b._version, b.clone()) for b in buffers]
+    values = [(b, b._version, b.clone()) for b in buffers if b.numel() <= _MOST_NOTED]
 
     def put_back() -> None:
         for now, before in kept:
