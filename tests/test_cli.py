@@ -426,6 +426,16 @@ def test_streams_that_are_closed(tmp_path: Path, closed: str) -> None:
     assert [json.loads(line)["file"] for line in out.read_text().splitlines()] == ["clip.mp4"]
 
 
+def test_matplotlib_draws_without_the_backend_of_the_caller(tmp_path: Path) -> None:
+    """As a notebook's shell hands on its own, which need not be in this environment."""
+    clip = write_clip(tmp_path / "clip.mp4", frames=2)
+    (tmp_path / "mine.py").write_text("def make():\n    return lambda f, a: f[:, :1] - 0.5\n")
+    command = [sys.executable, "-m", "coprop", "run", clip, "--model", "mine:make", "--out", "out"]
+    environment = {**os.environ, "MPLBACKEND": "of_a_notebook"}
+    subprocess.run(command, env=environment, cwd=tmp_path, check=True)
+    assert (tmp_path / "out" / "timeline.png").stat().st_size > 0
+
+
 class TestDoctor:
     def test_all_is_well(self) -> None:
         result = coprop_command("doctor")

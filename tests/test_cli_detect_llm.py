@@ -373,6 +373,11 @@ class TestDatasets:
         made = coprop_command("examples", *composed, "--split", "train", "--out", train)
         assert made.exit_code == 0, made.output
         assert made.stdout.startswith(f"Written to {train}: 3 examples of 3 clips of composed")
+        again = ("examples", *composed, "--split", "train", "--out", train)
+        refused = coprop_command(*again)
+        assert refused.exit_code == 1
+        assert "is there already" in refused.stderr
+        assert coprop_command(*again, "--force").exit_code == 0
         model = llm(lambda asked, n: "A dog." if n is None else "[" + "1," * n + "]")
         command = ("compare-detectors", *composed, "--limit", "3", "--llm", "x")
         result = coprop_command(*command, "--examples", train, "--json")

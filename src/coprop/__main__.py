@@ -74,9 +74,10 @@ def main() -> None:
 
 def _run() -> int:
     _replace_closed_streams()
-    from coprop.utils.process import keep_freed_memory, loading
+    from coprop.utils.process import draw_into_files, keep_freed_memory, loading
 
     keep_freed_memory()
+    draw_into_files()
     with loading():
         from coprop.cli.app import app, exit_code
 

@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+import typer
+
 from coprop.cli import dataset_options
 from coprop.cli.common import DebugOption, VerboseOption, out_option, reported, say
 from coprop.cli.dataset_options import chosen_dataset
 from coprop.cli.progress import ProgressBars
+from coprop.errors import OutputError
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,7 @@ class ExamplesOptions:
     ]
     split: dataset_options.SplitOption = "train"
     control_points: dataset_options.ControlPointsOption = None
+    force: Annotated[bool, typer.Option("--force", help="Replace a FILE that is there.")] = False
     verbose: VerboseOption = 0
     debug: DebugOption = False
 
@@ -40,6 +44,10 @@ def examples(options: ExamplesOptions) -> None:
     with reported(debug=options.debug), ProgressBars(shown=True) as bars:
         from coprop.control_points.rcpg.example_building import build_examples
 
+        if options.out.exists() and not options.force:  # categories may have been added by hand
+            raise OutputError(
+                f"{options.out} is there already. Choose another name, or replace it with --force."
+            )
         clips = chosen_dataset(
             options.dataset, options.root, options.split, control_points=options.control_points
         )

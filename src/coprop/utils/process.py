@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -27,6 +28,11 @@ def loading() -> Iterator[None]:
         gc.freeze()
         if was_enabled:
             gc.enable()
+
+
+def draw_into_files() -> None:
+    """Lets matplotlib draw without a window: a backend that the caller has set may not be here."""
+    os.environ["MPLBACKEND"] = "agg"
 
 
 def keep_freed_memory() -> None:
