@@ -17,7 +17,7 @@ from tools.train_default.loop import LoopOptions, train
 from tools.train_default.sequences import VOID, SequenceOptions, random_sequence, random_size
 
 _WORST = 0.25  # of the pixels count: a small object's are drowned by the background's otherwise
-_FEWEST, _MOST = 4, 6  # frames of a sequence
+_FEWEST, _MOST = 4, 8  # frames of a sequence
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Sequences in which only sound can tell: what a keyframe shows falls silent, and sounds again.
 
-Half are composed of cut-outs, half are photographs that move.
+In half things move fast; the others are composed of cut-outs, or are photographs that move.
 
 A sequence begins with a keyframe in which some of the things in the picture sound. Control points
 would say when that changes; here none of them is known. So the propagator has to hear it: followed
@@ -25,17 +25,21 @@ from coprop.context import AudioWindows
 from coprop.types import Audio
 from tools.benchmark.keyframe_masks import as_segmented
 from tools.benchmark.library import SOURCE_RATE, Library, random_picture, random_recording
+from tools.benchmark.lively import LivelyScene, random_lively_scene
 from tools.benchmark.mixing import Schedule, random_schedule, render
 from tools.benchmark.photographs import MovingPhotograph, random_photograph
 from tools.benchmark.scene import Scene, random_scene, random_sprite
 
 VOID = 255
 _SIZES = ((145, 257), (193, 257), (241, 241), (193, 337), (257, 337), (257, 449))  # h, w in pixels
-_SIZE_SHARES = (0.1, 0.25, 0.1, 0.2, 0.15, 0.2)  # large frames are what is used, but cost most
-_PHOTOGRAPHS = 0.5
+_SIZE_SHARES = (0.2, 0.3, 0.1, 0.15, 0.1, 0.15)  # large frames are what is used, but cost most
+_LIVELY = 0.5
+_PHOTOGRAPHS = 0.5  # of the others
+_LOOK_ALIKE = 0.35  # how often one passes by something lively
 _LEAD_S = 1.0  # of sound before the keyframe: windows are centred
 _AMBIGUOUS_S = 0.06  # at a change a window holds as much of the one as of the other
 _BLUR_S = 0.04  # the longest exposure
+_LOOKS = 5  # of which a blurred frame is the mean
 _COMPOSED = 0.7  # of what is heard without pictures, as in sequences
 _AT_ONSET, _ONSET_S = 0.7, 0.25  # of the others, how often and how soon keyframes follow an onset
 
@@ -106,14 +110,16 @@ def random_sequence(
     library: Library, rng: np.random.Generator, size: tuple[int, int], options: SequenceOptions
 ) -> Sequence:
     """A sequence over 0.3 to 6 s, composed of the library's pictures and recordings."""
-    scene: Scene | MovingPhotograph
-    if library.photographs and rng.random() < _PHOTOGRAPHS:
+    times_s = _times_s(rng, options.num_frames)
+    scene: Scene | MovingPhotograph | LivelyScene
+    followed = [0]
+    if library.photographs and rng.random() < _LIVELY:
+        scene, groups = _lively(library, rng, size, times_s)
+    elif library.photographs and rng.random() < _PHOTOGRAPHS:
         scene, groups = _photograph(library, rng, size)
-        followed = [0]
     else:
         scene, groups = _composition(library, rng, size)
         followed = rng.permutation(len(groups))[: int(rng.integers(1, 3))].tolist()
-    times_s = _times_s(rng, options.num_frames)
     samples, schedule = _sound(library, rng, groups, followed, times_s)
     windows = AudioWindows(Audio(samples, SOURCE_RATE), options.sample_rate, options.window_s)
     identities = np.zeros(len(groups), dtype=np.uint8)
@@ -238,6 +244,30 @@ def _photograph(
     return random_photograph(rng, source, tuple(sprites), size=size, motion=motion), groups
 
 
+def _lively(
+    library: Library,
+    rng: np.random.Generator,
+    size: tuple[int, int],
+    times_s: NDArray[np.float64],
+) -> tuple[LivelyScene, list[str]]:
+    """Things that move fast, the first of them followed, and what they are."""
+    sources = [library.photographs[rng.integers(len(library.photographs))]]
+    if rng.random() < _LOOK_ALIKE:
+        sources.append(sources[0])
+    if rng.random() < 0.2:
+        sources.append(random_picture(library, rng, str(rng.choice(library.groups))))
+    groups = [s.group if s.group in library.groups else rng.choice(library.groups) for s in sources]
+    scene = random_lively_scene(
+        library,
+        rng,
+        sources,
+        size=size,
+        start_s=float(times_s[0]),
+        step_s=float(np.median(np.diff(times_s))),
+    )
+    return scene, [str(group) for group in groups]
+
+
 def _times_s(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
     """Of a video's frames, 0.04 to 1 s apart mostly, a few further; the keyframe is the first."""
     step_s = float(np.exp(rng.uniform(np.log(0.04), np.log(1.0))))
@@ -287,15 +317,15 @@ def _nothing_but_noise(
 
 
 def _show(
-    scene: Scene | MovingPhotograph, time_s: float, exposure_s: float
+    scene: Scene | MovingPhotograph | LivelyScene, time_s: float, exposure_s: float
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """The frame and the visible masks; with an exposure, blurred by what moves in it."""
     frame, masks = scene.render(time_s)
     if exposure_s == 0:
         return frame, masks
-    before, after = (scene.render(time_s + shift)[0] for shift in (-exposure_s / 2, exposure_s / 2))
-    mean = (frame.astype(np.float32) + before + after) / 3
-    return mean.astype(np.uint8), masks
+    shifts = np.linspace(-exposure_s / 2, exposure_s / 2, _LOOKS)
+    looks = [scene.render(time_s + float(shift))[0].astype(np.float32) for shift in shifts]
+    return np.mean(looks, axis=0).astype(np.uint8), masks
 
 
 def _paint(masks: NDArray[np.bool_], identities: NDArray[np.uint8]) -> NDArray[np.uint8]:
