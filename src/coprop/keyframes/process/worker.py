@@ -35,6 +35,7 @@ GREETING = b"coprop worker "  # begins a line, which ends with the number of the
 PROTOCOL = 1
 _LENGTH = struct.Struct(">I")
 _PLAIN = (bool, int, float, str, type(None))
+_MOST_NOTED = 1 << 20  # numbers of a buffer; more are weights in 8 bits, which no call changes
 _FRAMES_TOLD = 6  # of a traceback
 _LONGEST_LINE = 300  # characters of an error that are told; some list every key of a checkpoint
 _STDERR = 2  # the descriptor itself: the model may have replaced sys.stderr
@@ -268,10 +269,14 @@ class Model:
 
 
 def _copied(buffers: Any) -> Iterator[Any]:
-    """Each with its version and a copy, but those that have no values yet, or no version."""
+    """Each with its version and a copy, but those that have no values yet, or no version.
+
+    Large ones are left out, as in `coprop.keyframes.adapters.inference`.
+    """
     for buffer in buffers:
         with contextlib.suppress(RuntimeError, ValueError):
-            yield buffer, buffer._version, buffer.clone()
+            if buffer.numel() <= _MOST_NOTED:
+                yield buffer, buffer._version, buffer.clone()
 
 
 def chosen(output: Any, used: Sequence[str] | None) -> Any:
