@@ -7,6 +7,7 @@ Pattern Recognition 2020 (Apache-2.0). Batch normalisation is part of its convol
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -67,15 +68,18 @@ class U2Net(ReleasedNetwork):
         """
         check_frames(frames)
         x = self._normalised(frames)
+        encoders: list[Any] = [*self.encoders]
+        decoders: list[Any] = [*self.decoders]
         skips: list[Tensor] = []
-        for encoder in self.encoders:
-            skips.append(encoder(_halved(skips[-1]) if skips else x))
-        maps = [skips.pop()]
-        for decoder in self.decoders:
-            maps.append(decoder(_joined(maps[-1], skips.pop())))
-        maps.reverse()  # fine to coarse
-        sides = [side(each) for side, each in zip(self.sides, maps, strict=True)]
-        logits: Tensor = self.fuse(torch.cat([_resized(side, frames) for side in sides], 1))
+        for encoder in encoders:
+            skips.append(encoder(encoder.enter(_halved(skips[-1]) if skips else x)))
+        x = skips.pop()
+        seen = [self.sides[-1](x)]
+        # Entered first, since joined maps are the largest and needed for nothing else.
+        for decoder, side in zip(decoders, reversed(self.sides[:-1]), strict=True):
+            x = decoder(decoder.enter(_joined(x, skips.pop())))
+            seen.insert(0, side(x))  # fine to coarse
+        logits: Tensor = self.fuse(torch.cat([_resized(each, frames) for each in seen], 1))
         return logits
 
     def saliency(self, frames: Tensor) -> Tensor:
@@ -95,7 +99,10 @@ class U2Net(ReleasedNetwork):
 
 
 class _Pyramid(nn.Module):
-    """A small U inside a stage: its rungs are halved in size, the lowest is dilated instead."""
+    """A small U inside a stage: its rungs are halved in size, the lowest is dilated instead.
+
+    It takes what its own `enter` makes of the stage's input, which by then is let go of.
+    """
 
     def __init__(self, before: int, height: int) -> None:
         super().__init__()
@@ -109,12 +116,11 @@ class _Pyramid(nn.Module):
         )
         self.exact = 0  # how many of the last layers need float32
 
-    def forward(self, x: Tensor) -> Tensor:
-        entered: Tensor = self.enter(x)
+    def forward(self, entered: Tensor) -> Tensor:
         rungs: list[Tensor] = []
         for down in self.down:
             rungs.append(down(_halved(rungs[-1]) if rungs else entered))
-        x = self.lowest(rungs[-1])
+        x: Tensor = self.lowest(rungs[-1])
         for left, up in zip(range(len(self.up), 0, -1), self.up, strict=True):
             if left > self.exact:
                 x = up(_joined(x, rungs.pop()))
@@ -125,7 +131,7 @@ class _Pyramid(nn.Module):
 
 
 class _Dilated(nn.Module):
-    """A stage that is too small to be halved: its kernels are spread instead."""
+    """A stage that is too small to be halved: its kernels are spread instead; else a `_Pyramid`."""
 
     def __init__(self, before: int) -> None:
         super().__init__()
@@ -141,8 +147,7 @@ class _Dilated(nn.Module):
             ]
         )
 
-    def forward(self, x: Tensor) -> Tensor:
-        entered: Tensor = self.enter(x)
+    def forward(self, entered: Tensor) -> Tensor:
         rungs = [entered]
         for down in self.down:
             rungs.append(down(rungs[-1]))
