@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from coprop.cli.common import path_option
+from coprop.cli.common import option_name, path_option
 
 if TYPE_CHECKING:
     from coprop.cli.evaluate import EvalOptions
@@ -134,8 +134,7 @@ def predictions_for(options: RunOptions) -> Predictions | None:
 def _refuse_others(options: EvalOptions | RetimeOptions | RunOptions) -> None:
     for name in ("layout", "values", "every", "per_second", "max_distance", "missing"):
         if getattr(options, name, None) is not None:
-            option = f"--{name.replace('_', '-')}"
-            raise typer.BadParameter("it needs --predictions.", param_hint=option)
+            raise typer.BadParameter("it needs --predictions.", param_hint=option_name(name))
 
 
 def _given(options: EvalOptions | RetimeOptions | RunOptions) -> dict[str, Any]:

@@ -49,6 +49,18 @@ BoxOption = Annotated[
 ]
 
 
+def check_part(start: float | None, end: float | None) -> None:
+    """Refuses a part that ends before it begins.
+
+    Raises:
+        typer.BadParameter: it does.
+    """
+    if end is not None and end <= (start or 0.0):
+        raise typer.BadParameter(
+            f"{end:g} s is not after the start, at {start or 0.0:g} s.", param_hint="--end"
+        )
+
+
 def prompts_of(masks: list[str] | None, boxes: list[str] | None) -> list[Prompt]:
     """The prompts that the options describe.
 
