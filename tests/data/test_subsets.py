@@ -108,6 +108,14 @@ class TestMoc:
         with pytest.raises(DatasetError, match="MS3 test has no clip val-0, x"):
             moc(dataset, ["test-0", "x", "val-0"])
 
+    def test_clips_of_one_name(self) -> None:
+        class Twice(Dense):
+            def __len__(self) -> int:
+                return 2
+
+        with pytest.raises(DatasetError, match=r"the clips 0 and 1 of dense.* both called 'clip'"):
+            moc(Twice((1.0,)), ["clip"])
+
     def test_no_clip_changes(self) -> None:
         with pytest.raises(DatasetError, match="in no clip of dense is the sounding set known"):
             moc(Dense(()))

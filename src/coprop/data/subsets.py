@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from coprop.data.labelled import LabelledClip, LabelledDataset
+from coprop.data.labelled import LabelledClip, LabelledDataset, note_name
 from coprop.errors import DatasetError
 from coprop.types import SAME_S, WindowDetector
 from coprop.utils.checks import shown
@@ -65,12 +65,14 @@ def moc(dataset: LabelledDataset, names: Iterable[str] | None = None) -> Subset:
         A dataset named as the given one, with " moc".
 
     Raises:
-        DatasetError: a name that the dataset does not have, or no clip at all.
+        DatasetError: a name that the dataset does not have, or two clips have; or no clip at all.
     """
     wanted = None if names is None else set(names)
     kept: list[int] = []
+    index_of: dict[str, int] = {}
     for index in range(len(dataset)):
         clip = dataset[index]
+        note_name(index_of, clip.name, index, dataset.name)
         if clip.name in wanted if wanted is not None else clip.change_times_s:
             kept.append(index)
             if wanted is not None:
