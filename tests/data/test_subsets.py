@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import avsbench_folders as folders
@@ -89,6 +90,16 @@ class TestKeyFrames:
         assert key_frames(Dense((0.26, 0.3, 9.0))) == ((0, 0), (0, 2))
         assert key_frames(Dense((0.26, 1.0), bare=(0, 4))) == ((0, 2),)
         assert key_frames(Dense(()), flagged([1])) == ((0, 0), (0, 5))
+
+
+@pytest.mark.parametrize(("count", "said"), [(11, "fewer"), (13, "more")])
+def test_truths_that_are_not_as_many_as_frames_are_told(count: int, said: str) -> None:
+    class Odd(Dense):
+        def __getitem__(self, index: int, /) -> LabelledClip:
+            return replace(super().__getitem__(index), truth=[FrameTruth(MASK)] * count)
+
+    with pytest.raises(DatasetError, match=f"clip has {said} truths than frames"):
+        key_frames(Odd(()))
 
 
 class TestMoc:
