@@ -186,13 +186,11 @@ MinGapOption = Annotated[
     ),
 ]
 VideoTrackOption = Annotated[
-    int | None, track_option("Number of the track of pictures, from 0.", "the film")
+    int | None, track_option("Number of the video track, from 0.", "the film")
 ]
 AudioTrackOption = Annotated[
     int | None,
-    track_option(
-        "Number of the track of sound, from 0, where there are several.", "the default one"
-    ),
+    track_option("Number of the audio track, from 0.", "the default one"),
 ]
 DeviceOption = Annotated[
     str,

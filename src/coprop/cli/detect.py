@@ -77,7 +77,7 @@ class DetectOptions:
     llm_model: llm_options.LlmModelOption = None
     steps: Annotated[
         llm_options.Steps | None,
-        typer.Option(show_default="3", help="Prompts to the language model."),
+        typer.Option(show_default="3", help="How many prompts the language model gets."),
     ] = None
     examples: llm_options.ExamplesOption = None
     cache: llm_options.CacheOption = None

@@ -66,7 +66,10 @@ EveryOption = Annotated[
 PerSecondOption = Annotated[
     float | None,
     typer.Option(
-        min=_RAREST, metavar="N", show_default=False, help="So many predictions a second."
+        min=_RAREST,
+        metavar="N",
+        show_default=False,
+        help="How many predictions there are a second.",
     ),
 ]
 MaxDistanceOption = Annotated[

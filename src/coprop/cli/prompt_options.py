@@ -25,7 +25,11 @@ StartOption = Annotated[
 EndOption = Annotated[
     float | None,
     typer.Option(
-        "--end", min=0.0, metavar="SECONDS", show_default="its end", help="Where to end in it."
+        "--end",
+        min=0.0,
+        metavar="SECONDS",
+        show_default="its end",
+        help="Where to end in the video.",
     ),
 ]
 PromptOption = Annotated[
