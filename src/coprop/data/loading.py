@@ -65,7 +65,7 @@ def load_dataset(
     if control_points is not None:
         raise DatasetError(
             f"files of control points are for AVSBench, {name!r} knows its own changes; leave "
-            f"out {shown(control_points)}."
+            f"out {control_points}."
         )
     if name == "benchmark":
         return ComposedBenchmark(root, split, subset, classes)
