@@ -290,6 +290,13 @@ class TestErrors:
             ("--device", "meta"),
             ("--threshold", "2"),
             ("--min-gap", "-1"),
+            ("--min-gap", "inf"),
+            ("--max-segment", "inf"),
+            ("--max-segment", "1e-9"),
+            ("--gpus-per-worker", "inf"),
+            ("--start", "inf"),
+            ("--end", "0.5", "--start", "0.5"),
+            ("--end", "0"),
             ("--method", "magic"),
             ("--bogus",),
         ],
@@ -298,6 +305,7 @@ class TestErrors:
         result = coprop_command("run", clip, "--out", tmp_path / "out", *wrong)
         assert result.exit_code == 2
         assert wrong[0] in result.stderr
+        assert "None" not in result.stderr
         assert "Traceback" not in result.stderr
 
 

@@ -145,7 +145,7 @@ def test_json_is_all_that_is_printed(
         ({"--methods": ","}, "methods are one or more of nothing, everything"),
         ({"--root": "/no/such/folder"}, "manifest.jsonl does not exist"),
         ({"--dataset": "s4", "--root": "/no/such/folder"}, "/no/such/folder"),
-        ({"--control-points": "flags.jsonl", "--limit": None}, "control_points"),
+        ({"--control-points": "flags.jsonl", "--limit": None}, "leave out flags.jsonl"),
         ({"--split": "validation"}, "validation"),
     ],
 )

@@ -94,8 +94,12 @@ def test_they_need_no_keyframe_segmenter(clip: Path, tmp_path: Path) -> None:
         (["--missing", "skip"], 2, "it needs --predictions"),
         (["--predictions", "masks", "--every", "frame"], 0, ""),
         (["--predictions", "masks", "--every", "hour"], 2, "--every"),
-        (["--predictions", "masks", "--per-second", "0"], 1, "fps must be a number above 0"),
-        (["--predictions", "masks", "--every", "second", "--per-second", "5"], 1, "give one"),
+        (["--predictions", "masks", "--per-second", "0"], 2, "--per-second"),
+        (
+            ["--predictions", "masks", "--every", "second", "--per-second", "5"],
+            2,
+            "--every says how",
+        ),
         (
             ["--predictions", "four"],
             1,

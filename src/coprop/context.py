@@ -36,7 +36,7 @@ class FrameContext:
             falls, as in the benchmark's clips of T frames.
 
     Raises:
-        CoPropError: fewer than one frame, a spacing that is not positive, an unknown placement.
+        CoPropError: a number of frames or a spacing out of its range, or an unknown placement.
 
     Example:
         >>> FrameContext(3, 0.5, "last").times_s(4.0)

@@ -104,7 +104,7 @@ class Audio(Sealed):
     never_changes: ClassVar[bool] = True  # so that what is made of it may be kept
 
     def __post_init__(self) -> None:
-        rate = _rate("sample_rate", self.sample_rate)
+        rate = as_rate(self.sample_rate)
         samples = array_of("samples", self.samples, error=AudioError)
         if samples.ndim != 1 or samples.dtype.kind != "f":
             raise AudioError(
@@ -158,7 +158,7 @@ class Audio(Sealed):
 
     def resampled(self, sample_rate: int) -> Audio:
         """The same sound at another sample rate; each rate is made once, and kept with it."""
-        rate = _rate("sample_rate", sample_rate)
+        rate = as_rate(sample_rate)
         if rate == self.sample_rate:
             return self
         copies: dict[int, Audio] = vars(self).setdefault("_copies", {})
@@ -177,9 +177,14 @@ class Audio(Sealed):
         return Audio(sealed(samples), rate)
 
 
-def _rate(name: str, value: object) -> int:
+def as_rate(value: object) -> int:
+    """A sample rate in Hz as an int.
+
+    Raises:
+        AudioError: no whole number from 1 to 10,000,000.
+    """
     wanted = "a whole number of samples per second, from 1 to 10,000,000"
-    return whole(name, value, wanted, low=1, high=HIGHEST_RATE, error=AudioError)
+    return whole("sample_rate", value, wanted, low=1, high=HIGHEST_RATE, error=AudioError)
 
 
 def _check_samples(samples: NDArray[Any], rate: int) -> None:

@@ -227,3 +227,8 @@ def test_a_forked_process_uses_the_folder_too(tmp_path: Path) -> None:
     assert process.exitcode == 0
     words(model, "in the fork", "after")
     assert [asked[0].text for asked in llm.asked] == ["before", "after"]
+
+
+def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CoPropError, match=r"llm must be a LanguageModel.*str has no answer"):
+        CachedModel("http://localhost:8000", tmp_path)  # type: ignore[arg-type]

@@ -212,6 +212,8 @@ def test_bad_parameters_are_named(parameters: dict[str, float], message: str) ->
 def test_bad_embedding_parameters_are_named() -> None:
     with pytest.raises(CoPropError, match="window_s must be a positive"):
         ControlPointDetector.cosine(window_s=0.0)
+    with pytest.raises(CoPropError, match="window_s must be a positive"):
+        ControlPointDetector.novelty(window_s=0.0)
     with pytest.raises(CoPropError, match="sample_rate must be positive"):
         ControlPointDetector.novelty(mean_and_spread, sample_rate=0)
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from coprop import Audio, ControlPointDetector
+from coprop import Audio, ControlPointDetector, CoPropError
 from coprop.control_points.events.pieces import probabilities
 from coprop.control_points.events.tagger import as_tagger
 from coprop.control_points.events.words import AVSS, classes_of, vocabulary
@@ -151,3 +151,9 @@ class TestDetector:
         words = [set(own) for own in ControlPointDetector.events()(audio).categories or ()]
         assert len(words) == 3
         assert all(before != after for before, after in pairwise(words))
+
+
+@pytest.mark.parametrize("words", ["dog", []])
+def test_a_tagger_takes_a_list_of_words(words: object) -> None:
+    with pytest.raises(CoPropError, match="words must be"):
+        YamnetTagger(words)  # type: ignore[arg-type]

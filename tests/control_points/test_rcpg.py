@@ -22,6 +22,7 @@ from coprop.control_points.rcpg.prompts import EXAMPLE_BASED, TABLE_2B, Prompts
 from coprop.control_points.rcpg.trace import Trace
 from coprop.errors import LanguageModelError
 from coprop.types import Audio, ControlPoints
+from coprop.utils.brief import counted
 from scripted_models import RATE, Scripted, Served, hears_levels, stepped
 
 FLAGS = [1, 0, 0, 1, 0]
@@ -208,7 +209,8 @@ class TestFailures:
     def test_an_error_after_so_many_answers(self, retries: int) -> None:
         llm = Scripted(lambda asked, windows: "[1,0]")
         detector = ControlPointDetector.rcpg(llm, steps=1, retries=retries, on_failure="raise")
-        said = rf"in {retries + 1} answers; of the last, '\[1,0\]', its list has 2 entries, not 5"
+        asked = counted(retries + 1, "answer")
+        said = rf"in {asked}; of the last, '\[1,0\]', its list has 2 entries, not 5"
         with pytest.raises(LanguageModelError, match=said):
             detector(SOUND, windows=5)
         assert len(llm.calls) == retries + 1
@@ -336,6 +338,11 @@ class TestMany:
         ]
         assert [int(np.flatnonzero(points.flags)[1]) for points in results] == [1, 2, 3, 4, 5]
         assert seen == [("control points", done, 5) for done in range(1, 6)]
+
+    def test_one_track_alone_is_told_how(self) -> None:
+        detector = ControlPointDetector.rcpg(Scripted(lambda asked, windows: "[1]"), steps=1)
+        with pytest.raises(CoPropError, match=r"several tracks, got Audio.*call the detector"):
+            list(detector.detect_all(SOUND))  # type: ignore[arg-type]
 
     def test_step_by_step_in_batches(self) -> None:
         llm = Scripted(hears_levels)

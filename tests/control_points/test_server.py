@@ -358,7 +358,7 @@ def test_a_server_that_wants_minutes_is_not_waited_for(waits: list[float]) -> No
     busy = Reply({"error": "come back"}, 429, {"Retry-After": "100000"})
     with (
         ChatServer(lambda asked: busy) as server,
-        pytest.raises(LanguageModelError, match=r"in 1 tries; the last: status 429.*come back"),
+        pytest.raises(LanguageModelError, match=r"in 1 try; the last: status 429.*come back"),
     ):
         model(server).answer([said("?")])
     assert waits == []

@@ -147,8 +147,9 @@ class TestTimes:
         ],
     )
     def test_bad_flags(self, flags: list[object], message: str) -> None:
-        with pytest.raises(DatasetError, match=message):
+        with pytest.raises(DatasetError, match=message) as caught:
             control_points_from_flags(flags, 5.0)
+        assert not str(caught.value).startswith("flags: ")
 
     @pytest.mark.parametrize("duration_s", [0.0, -1.0, float("inf"), float("nan"), "5", None])
     def test_bad_duration(self, duration_s: Any) -> None:

@@ -63,8 +63,10 @@ def test_control_points(tmp_path: Path) -> None:
 @pytest.mark.parametrize("choice", [{"subset": "moc"}, {"classes": "seen"}])
 def test_parts_of_the_benchmark_alone(tmp_path: Path, choice: dict[str, Any]) -> None:
     folders.build_ms3(tmp_path)
+    ((option, value),) = choice.items()
     for name in ("ms3", "tools.benchmark:composed"):
-        with pytest.raises(DatasetError, match=f"only the dataset 'benchmark' .* '{name}' has not"):
+        said = f"only the dataset 'benchmark' .* '{name}' has not; leave out {option} '{value}'.$"
+        with pytest.raises(DatasetError, match=said):
             load_dataset(name, tmp_path, **choice)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import avsbench_folders as folders
@@ -91,6 +92,16 @@ class TestKeyFrames:
         assert key_frames(Dense(()), flagged([1])) == ((0, 0), (0, 5))
 
 
+@pytest.mark.parametrize(("count", "said"), [(11, "fewer"), (13, "more")])
+def test_truths_that_are_not_as_many_as_frames_are_told(count: int, said: str) -> None:
+    class Odd(Dense):
+        def __getitem__(self, index: int, /) -> LabelledClip:
+            return replace(super().__getitem__(index), truth=[FrameTruth(MASK)] * count)
+
+    with pytest.raises(DatasetError, match=f"clip has {said} truths than frames"):
+        key_frames(Odd(()))
+
+
 class TestMoc:
     def test_clips_that_change(self, tmp_path: Path) -> None:
         dataset: LabelledDataset = moc(MS3(folders.build_ms3(tmp_path)))
@@ -107,6 +118,14 @@ class TestMoc:
         dataset = MS3(folders.build_ms3(tmp_path))
         with pytest.raises(DatasetError, match="MS3 test has no clip val-0, x"):
             moc(dataset, ["test-0", "x", "val-0"])
+
+    def test_clips_of_one_name(self) -> None:
+        class Twice(Dense):
+            def __len__(self) -> int:
+                return 2
+
+        with pytest.raises(DatasetError, match=r"the clips 0 and 1 of dense.* both called 'clip'"):
+            moc(Twice((1.0,)), ["clip"])
 
     def test_no_clip_changes(self) -> None:
         with pytest.raises(DatasetError, match="in no clip of dense is the sounding set known"):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from coprop.encoders.log_mel import LogMel, log_mel, mel_filters, vggish_examples
-from coprop.errors import ShapeError
+from coprop.errors import CoPropError, ShapeError
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "vggish_logmel_golden.npz"
 
@@ -105,3 +105,11 @@ def test_filters_straight_in_hertz_equal_a_direct_computation():
 def test_samples_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ShapeError, match=r"must be \(B, n\)"):
         log_mel(torch.zeros(shape))
+
+
+def test_filters_that_cannot_be_are_refused() -> None:
+    for low, high in ((7500, 125), (-1, 7500), (float("nan"), 7500)):
+        with pytest.raises(CoPropError, match="there is no band from"):
+            mel_filters(16_000, 512, 64, low, high)
+    with pytest.raises(CoPropError, match="straight_in must be one of"):
+        mel_filters(16_000, 512, 64, 125, 7500, straight_in="bark")  # type: ignore[arg-type]

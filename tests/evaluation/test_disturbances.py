@@ -173,6 +173,14 @@ class TestOtherSounds:
         with pytest.raises(CoPropError, match="two clips or more, and small test has 1"):
             OtherSounds(Named(1))
 
+    def test_names_that_are_not_unique(self) -> None:
+        class Twins(Named):
+            def __getitem__(self, index: int, /) -> LabelledClip:
+                return replace(super().__getitem__(index), name=f"clip {index // 2}")
+
+        with pytest.raises(CoPropError, match=r"0 and 1 of small test.* both called 'clip 0'"):
+            OtherSounds(Twins())
+
     def test_clips_of_one_category_have_no_wrong_sound(self) -> None:
         with pytest.raises(CoPropError, match="every clip of small test hears what every other"):
             OtherSounds(SmallDataset())

@@ -16,7 +16,7 @@ from small_dataset import Keeping, SmallDataset, build, loud_is_red
 from coprop import ControlPointDetector, CoProp, CoPropError
 from coprop.control_points.language_models.base import Answer
 from coprop.data.labelled import FrameTruth, LabelledClip
-from coprop.errors import OutputError
+from coprop.errors import DatasetError, OutputError
 from coprop.evaluation.methods import (
     METHODS,
     Method,
@@ -336,6 +336,30 @@ def test_a_clip_that_cannot_be_scored_is_told_with_its_name(tmp_path: Path) -> N
     ):
         with pytest.raises(CoPropError, match=said):
             run(tmp_path / name, Odd(**changes), methods=small_methods(["alone"]))
+
+
+TWINS = "the clips 0 and 1 of small test, counted from 0, are both called 'twin'; give each a name"
+
+
+def test_clips_of_one_name_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=TWINS):
+        run(tmp_path, Odd(name="twin"), methods=small_methods(["nothing"]))
+
+
+def test_clips_of_one_name_that_two_processes_scored(tmp_path: Path) -> None:
+    dataset, barrier = Odd(name="twin"), threading.Barrier(2, timeout=60)
+    dataset.count = 2
+
+    def work(index: int) -> None:
+        options: dict[str, Any] = {"settings": SETTINGS, "processes": Shared(index, barrier)}
+        evaluate(dataset, small_methods(["nothing"]), EvaluationFolder(tmp_path), **options)
+
+    other = threading.Thread(target=work, args=(1,))
+    other.start()
+    with pytest.raises(DatasetError, match=TWINS):
+        work(0)
+    other.join()
+    assert not (tmp_path / "results.json").exists()
 
 
 @pytest.mark.usefixtures("small_pictures")

@@ -224,3 +224,12 @@ def test_names_guide_a_model_of_words() -> None:
         clip_of(4), noise(2.0), fps=2
     )
     assert told == [("sound 1", "Music"), ("sound 2", "Music")]
+
+
+def test_naming_takes_functions_and_control_points() -> None:
+    with pytest.raises(CoPropError, match="detector must be a function of the sound, got 5"):
+        naming(5)  # type: ignore[arg-type]
+    with pytest.raises(CoPropError, match="namer must be a function of the sound and a segment"):
+        naming(changes_at(1.0), 5)  # type: ignore[arg-type]
+    with pytest.raises(CoPropError, match="points must be ControlPoints, got 5"):
+        naming(lambda audio: 5)(noise(1.0))  # type: ignore[arg-type, return-value]

@@ -240,7 +240,11 @@ PICTURE, BLOCK = np.zeros((12, 16, 3), np.uint8), np.zeros(1600, np.float32)
         ({"frame": "frame.png"}, ShapeError, "array of numbers"),
         ({"samples": np.full(10, np.nan, np.float32)}, AudioError, "NaN"),
         ({"samples": np.full(10, 300.0, np.float32)}, AudioError, "peak of 300"),
-        ({"samples": np.zeros((2, 3, 4), np.float32)}, AudioError, r"\(n,\) or \(n, channels\)"),
+        (
+            {"samples": np.zeros((2, 3, 4), np.float32)},
+            AudioError,
+            r"\(n,\), \(n, channels\) or \(channels, n\)",
+        ),
         ({"samples": np.zeros((100, 2), np.float32)}, AudioError, "2 channels"),
         ({"samples": np.zeros((0, 50), np.float32)}, AudioError, "axis"),
         ({"samples": b"abc"}, AudioError, "numbers"),

@@ -8,6 +8,7 @@ import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -172,7 +173,7 @@ def test_not_media(tmp_path: Path) -> None:
         with pytest.raises(MediaError, match=str(path)):
             AudioFile(path, 16_000)
     path = write_wav(tmp_path / "good.wav", tone(8000, 0.6), 8000)
-    with pytest.raises(AudioError, match="must be positive"):
+    with pytest.raises(AudioError, match="must be a whole number of samples"):
         AudioFile(path, 0)
 
 
@@ -281,3 +282,12 @@ def test_float_sound_that_overshoots_is_as_it_was(tmp_path: Path, codec: str) ->
     sound = np.linspace(-8, 8, 4000, dtype=np.float32)[None]
     samples = AudioFile(write_wav(tmp_path / "a.wav", sound, 8000, codec)).read(0, 4000)
     np.testing.assert_array_equal(samples, Audio(sound[0], 8000).samples)
+
+
+@pytest.mark.parametrize("rate", [0, -1, 1.5, float("nan"), float("inf"), "x", 10**8])
+def test_a_rate_that_is_none_is_refused(tmp_path: Path, rate: Any) -> None:
+    path = write_wav(tmp_path / "a.wav", tone(8_000, 0.1), 8_000)
+    with pytest.raises(AudioError, match="sample_rate must be a whole number of samples"):
+        AudioFile(path, rate)
+    with AudioFile(path) as track, pytest.raises(AudioError, match="sample_rate must be a whole"):
+        track.resampled(rate)

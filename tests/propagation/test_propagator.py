@@ -373,6 +373,12 @@ def test_step_wants_a_state_of_its_own(
         small_factory(num_layers=2).step(given["frame"], given["audio"], state)
     with pytest.raises(ShapeError, match="output_size"):
         small.step(given["frame"], given["audio"], state, output_size=(0, 9))
+    for size in (5, "ab", (4, 5, 6), (4.5, 5), (None, 5)):
+        with pytest.raises(ShapeError, match="output_size must be"):
+            small.step(given["frame"], given["audio"], state, output_size=size)  # type: ignore[arg-type]
+    for count in (-1, "x", 1.5, float("nan")):
+        with pytest.raises(ShapeError, match="num_objects must be a whole number of objects"):
+            small.start(given["frame"], given["audio"], given["mask"], num_objects=count)  # type: ignore[arg-type]
     assert isinstance(state, PropagationState)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from coprop.assembly.defaults import SHORTEST_SEGMENT_S
 from coprop.inference.turns import MOST
 from coprop.keyframes.adapters.inference import network_of
 from coprop.keyframes.model import check_keyframe_model
@@ -14,14 +15,12 @@ from coprop.propagation.checks import check_propagator
 from coprop.utils.checks import check_function, number, whole
 from coprop.utils.precision import checked_device
 
-_SHORTEST_SEGMENT_S = 0.001  # no video shows more frames in a second
-
 
 def _longest(value: object) -> float | None:
-    wanted = f"a number of seconds, at least {_SHORTEST_SEGMENT_S}, or None for no limit"
+    wanted = f"a number of seconds, at least {SHORTEST_SEGMENT_S}, or None for no limit"
     if value is None:
         return None
-    return number("max_segment_s", value, wanted, low=_SHORTEST_SEGMENT_S)
+    return number("max_segment_s", value, wanted, low=SHORTEST_SEGMENT_S)
 
 
 def _edge(value: object) -> int:

@@ -50,7 +50,11 @@ class BenchOptions:
     frames: Annotated[
         int | None,
         typer.Option(
-            min=2, max=100_000, metavar="N", show_default="100; with --peer 8", help="How many."
+            min=2,
+            max=100_000,
+            metavar="N",
+            show_default="100; with --peer 8",
+            help="How many frames.",
         ),
     ] = None
     size: Annotated[
@@ -59,7 +63,7 @@ class BenchOptions:
             metavar="WIDTHxHEIGHT",
             show_default="1280x720; with --peer 465x465",
             callback=_checked_size,
-            help="Of the frames that are made.",
+            help="Size of the frames that are made.",
         ),
     ] = None
     device: common.DeviceOption = ""

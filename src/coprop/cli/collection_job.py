@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import typer
 
 from coprop.cli.collection_options import shard_of
-from coprop.cli.common import FAILED, checked_device, reported, say
+from coprop.cli.common import FAILED, checked_device, option_name, reported, say
 from coprop.cli.part_options import words_of
 from coprop.cli.progress import ProgressBars
 from coprop.utils.brief import counted
@@ -80,7 +80,7 @@ def _refuse_options(options: RunOptions) -> None:
         if getattr(options, name) is not None:
             hint = "; coprop retime does a whole run of them" if name == "predictions" else ""
             raise typer.BadParameter(
-                f"it goes with a single video{hint}.", param_hint=f"--{name.replace('_', '-')}"
+                f"it goes with a single video{hint}.", param_hint=option_name(name)
             )
     if options.gpus_per_worker is not None and options.ray is None:
         raise typer.BadParameter("it goes with --ray.", param_hint="--gpus-per-worker")

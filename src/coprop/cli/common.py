@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, redirect_stdout
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from coprop.__main__ import INTERRUPTED, SIGNALS
-from coprop.assembly.defaults import DEFAULT_MAX_SEGMENT_S
+from coprop.assembly.defaults import DEFAULT_MAX_SEGMENT_S, SHORTEST_SEGMENT_S
 from coprop.errors import CoPropError
 from coprop.utils.brief import first_line, text_of
 from coprop.utils.callables import place_in_named_code
@@ -31,11 +32,17 @@ _OF_THE_SYSTEM = {  # errors that no change of coprop's would prevent
 
 
 def command(body: Callable[[Any], None]) -> Callable[..., None]:
-    """A function of a dataclass as typer takes it: with a parameter for each field."""
+    """A function of a dataclass as typer takes it: with a parameter for each field.
+
+    Numbers that are not finite, which Python reads, are refused for all of them.
+    """
     (kind, *_) = get_type_hints(body).values()
     hints = get_type_hints(kind, include_extras=True)
 
     def call(**values: Any) -> None:
+        for name, value in values.items():
+            if isinstance(value, float) and not math.isfinite(value):
+                raise typer.BadParameter(f"{value} is not finite.", param_hint=option_name(name))
         body(kind(**values))
 
     call.__name__, call.__doc__, call.__annotations__ = body.__name__, body.__doc__, hints
@@ -44,6 +51,11 @@ def command(body: Callable[[Any], None]) -> Callable[..., None]:
         [each.replace(annotation=hints[name], kind=each.KEYWORD_ONLY) for name, each in given]
     )
     return call
+
+
+def option_name(field: str) -> str:
+    """The option that fills a field: ``max_segment`` is --max-segment."""
+    return f"--{field.replace('_', '-')}"
 
 
 def given_path(text: str | Path) -> Path:
@@ -83,9 +95,23 @@ def max_segment_option(default: str = f"{DEFAULT_MAX_SEGMENT_S:g}") -> Any:
         min=0.0,
         metavar="SECONDS",
         show_default=default,
+        callback=_segment_bound,
         help="Longest time between keyframes; 0 for keyframes at control points alone, as in "
         "the paper.",
     )
+
+
+def _segment_bound(seconds: float | None) -> float | None:
+    """Refuses what is shorter than the time from frame to frame.
+
+    Raises:
+        typer.BadParameter: it is.
+    """
+    if seconds and seconds < SHORTEST_SEGMENT_S:
+        raise typer.BadParameter(
+            f"{seconds:g} is too short; give at least {SHORTEST_SEGMENT_S}, or 0 for no limit."
+        )
+    return seconds
 
 
 def export_names(given: list[str] | None) -> list[str] | None:
@@ -160,13 +186,11 @@ MinGapOption = Annotated[
     ),
 ]
 VideoTrackOption = Annotated[
-    int | None, track_option("Number of the track of pictures, from 0.", "the film")
+    int | None, track_option("Number of the video track, from 0.", "the film")
 ]
 AudioTrackOption = Annotated[
     int | None,
-    track_option(
-        "Number of the track of sound, from 0, where there are several.", "the default one"
-    ),
+    track_option("Number of the audio track, from 0.", "the default one"),
 ]
 DeviceOption = Annotated[
     str,

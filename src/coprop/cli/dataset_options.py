@@ -54,7 +54,7 @@ DatasetOption = Annotated[
     ),
 ]
 RootOption = Annotated[Path, path_option(metavar="DIR", help="The dataset's folder.")]
-SplitOption = Annotated[str, typer.Option(help="Part of the dataset.")]
+SplitOption = Annotated[str, typer.Option(metavar="NAME", help="Part of the dataset.")]
 SubsetOption = Annotated[
     SubsetName,
     typer.Option(

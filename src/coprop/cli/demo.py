@@ -27,7 +27,13 @@ class DemoOptions:
     ] = "127.0.0.1"
     port: Annotated[
         int | None,
-        typer.Option(min=1, max=65_535, metavar="N", show_default="the first free one from 7860"),
+        typer.Option(
+            min=1,
+            max=65_535,
+            metavar="N",
+            show_default="the first free one from 7860",
+            help="Port to listen on.",
+        ),
     ] = None
     share: Annotated[
         bool,

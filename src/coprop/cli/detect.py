@@ -32,6 +32,21 @@ _OF_DETECTORS = ("method", "threshold", "min_gap", "words")
 _OF_MODELS = ("llm_model", "steps", "examples", "cache", "on_failure", "device", "trace")
 
 
+def _windows(count: int | None) -> int | None:
+    """Refuses more windows than detectors take.
+
+    Raises:
+        typer.BadParameter: they are more.
+    """
+    if count is None:
+        return None
+    from coprop.control_points.features import MOST_WINDOWS
+
+    if count > MOST_WINDOWS:
+        raise typer.BadParameter(f"{count} is more than {MOST_WINDOWS}.")
+    return count
+
+
 @dataclass(frozen=True)
 class DetectOptions:
     """The options of ``coprop detect``."""
@@ -49,6 +64,7 @@ class DetectOptions:
             min=1,
             metavar="N",
             show_default="a grid of 50 ms; with --llm, of 1 s",
+            callback=_windows,
             help="Divide the sound into N equal windows and give one flag for each, as AVSBench.",
         ),
     ] = None
@@ -61,7 +77,7 @@ class DetectOptions:
     llm_model: llm_options.LlmModelOption = None
     steps: Annotated[
         llm_options.Steps | None,
-        typer.Option(show_default="3", help="Prompts to the language model."),
+        typer.Option(show_default="3", help="How many prompts the language model gets."),
     ] = None
     examples: llm_options.ExamplesOption = None
     cache: llm_options.CacheOption = None

@@ -88,6 +88,7 @@ class EvalOptions:
         list[SoundName] | None,
         typer.Option(
             "--sound",
+            metavar="|".join(each.value for each in SoundName),
             show_default="own",
             help="Hear this too, in place of the clips' own sound: silence, white noise as loud as "
             "they are, or another clip's sound. May be given several times; everything is run "
@@ -97,10 +98,16 @@ class EvalOptions:
     mute: Annotated[bool, typer.Option("--mute", help="Short for --sound muted.")] = False
     max_segment: Annotated[float | None, max_segment_option("the model's")] = None
     tolerance: Annotated[
-        float, typer.Option(min=0.0, metavar="SECONDS", help="Of control points.")
+        float,
+        typer.Option(
+            min=0.0, metavar="SECONDS", help="How far a control point may be from the true one."
+        ),
     ] = 0.25
     near: Annotated[
-        int, typer.Option(min=1, metavar="FRAMES", help="What counts as near a change.")
+        int,
+        typer.Option(
+            min=1, metavar="FRAMES", help="Frames on either side of a change that count as near it."
+        ),
     ] = 1
     frames_per_batch: Annotated[
         int,

@@ -12,7 +12,7 @@ import typer
 from coprop.cli import common
 from coprop.cli.common import export_names, path_argument, path_option, reported, say
 from coprop.cli.progress import ProgressBars
-from coprop.cli.prompt_options import EndOption, StartOption
+from coprop.cli.prompt_options import EndOption, StartOption, check_part
 from coprop.export.targets import FOLDER, TARGETS
 from coprop.utils.brief import text_of
 
@@ -81,6 +81,7 @@ def export(options: ExportOptions) -> None:
     with reported(debug=options.debug, interrupted=lambda: stopped), bars:
         from coprop.result import Result
 
+        check_part(options.start, options.end)
         tracks: dict[str, Any] = {
             "video_track": options.video_track,
             "audio_track": options.audio_track,

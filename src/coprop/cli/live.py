@@ -66,14 +66,21 @@ class LiveOptions:
     ] = 1.0
     camera: Annotated[
         str,
-        typer.Option(metavar="NAME", show_default="the usual one", help="Such as /dev/video0."),
+        typer.Option(
+            metavar="NAME", show_default="the usual one", help="The camera, such as /dev/video0."
+        ),
     ] = ""
     microphone: Annotated[
-        str, typer.Option(metavar="NAME", show_default="the usual one", help="Such as hw:1.")
+        str,
+        typer.Option(
+            metavar="NAME", show_default="the usual one", help="The microphone, such as hw:1."
+        ),
     ] = ""
     size: Annotated[
         str,
-        typer.Option(metavar="WxH", show_default="the camera's own", help="Of its pictures."),
+        typer.Option(
+            metavar="WxH", show_default="the camera's own", help="Size of the camera's pictures."
+        ),
     ] = ""
     frame_rate: Annotated[
         float | None,
@@ -82,13 +89,16 @@ class LiveOptions:
             max=1000.0,
             metavar="RATE",
             show_default="30, or the file's",
-            help="Pictures a second, asked of the camera.",
+            help="Frames a second, asked of the camera.",
         ),
     ] = None
     seconds: Annotated[
         float | None,
         typer.Option(
-            min=0.0, metavar="SECONDS", show_default="Ctrl-C or the file's end", help="End after."
+            min=0.0,
+            metavar="SECONDS",
+            show_default="Ctrl-C or the file's end",
+            help="End after so many.",
         ),
     ] = None
     look_ahead: Annotated[

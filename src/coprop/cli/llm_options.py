@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from coprop.cli.common import checked_device, path_option
+from coprop.cli.common import checked_device, option_name, path_option
 
 if TYPE_CHECKING:
     from coprop.cli.compare_detectors import ComparisonOptions
@@ -116,4 +116,4 @@ def refuse_given(
     """
     for field in fields(options):
         if field.name in names and getattr(options, field.name) != field.default:
-            raise typer.BadParameter(why, param_hint=f"--{field.name.replace('_', '-')}")
+            raise typer.BadParameter(why, param_hint=option_name(field.name))

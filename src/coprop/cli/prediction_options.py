@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from coprop.cli.common import path_option
+from coprop.cli.common import option_name, path_option
 
 if TYPE_CHECKING:
     from coprop.cli.evaluate import EvalOptions
     from coprop.cli.retime import RetimeOptions
     from coprop.cli.run import RunOptions
     from coprop.keyframes.predictions import PredictionRun, Predictions
+
+
+_RAREST = 0.001  # predictions a second: one in a quarter of an hour
 
 
 class ValuesName(str, Enum):
@@ -62,7 +65,12 @@ EveryOption = Annotated[
 ]
 PerSecondOption = Annotated[
     float | None,
-    typer.Option(metavar="N", show_default=False, help="So many predictions a second."),
+    typer.Option(
+        min=_RAREST,
+        metavar="N",
+        show_default=False,
+        help="How many predictions there are a second.",
+    ),
 ]
 MaxDistanceOption = Annotated[
     float | None,
@@ -113,13 +121,19 @@ def predictions_for(options: RunOptions) -> Predictions | None:
     """The predictions of one video; of a run those of the clip that has the video's name.
 
     Raises:
-        typer.BadParameter: an option of predictions where there are none.
+        typer.BadParameter: an option of predictions where there are none, or two that say how
+            often there is one.
         PredictionError: see `Predictions` and `PredictionRun`.
     """
     from coprop.keyframes.predictions import Predictions
     from coprop.keyframes.predictions.sources import holds_folders
 
     path, every = options.predictions, options.every
+    if every is not None and options.per_second is not None:
+        raise typer.BadParameter(
+            "--every says how often there is a prediction, too; give one of them.",
+            param_hint="--per-second",
+        )
     if path is None or (every is None and options.per_second is None and holds_folders(path)):
         run = run_of(options)
         return None if run is None else run[options.video.stem]
@@ -134,8 +148,7 @@ def predictions_for(options: RunOptions) -> Predictions | None:
 def _refuse_others(options: EvalOptions | RetimeOptions | RunOptions) -> None:
     for name in ("layout", "values", "every", "per_second", "max_distance", "missing"):
         if getattr(options, name, None) is not None:
-            option = f"--{name.replace('_', '-')}"
-            raise typer.BadParameter("it needs --predictions.", param_hint=option)
+            raise typer.BadParameter("it needs --predictions.", param_hint=option_name(name))
 
 
 def _given(options: EvalOptions | RetimeOptions | RunOptions) -> dict[str, Any]:

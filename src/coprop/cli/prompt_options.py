@@ -25,7 +25,11 @@ StartOption = Annotated[
 EndOption = Annotated[
     float | None,
     typer.Option(
-        "--end", min=0.0, metavar="SECONDS", show_default="its end", help="Where to end in it."
+        "--end",
+        min=0.0,
+        metavar="SECONDS",
+        show_default="its end",
+        help="Where to end in the video.",
     ),
 ]
 PromptOption = Annotated[
@@ -47,6 +51,18 @@ BoxOption = Annotated[
         help="The same as a box, in pixels from the upper left. May be given several times.",
     ),
 ]
+
+
+def check_part(start: float | None, end: float | None) -> None:
+    """Refuses a part that ends before it begins.
+
+    Raises:
+        typer.BadParameter: it does.
+    """
+    if end is not None and end <= (start or 0.0):
+        raise typer.BadParameter(
+            f"{end:g} s is not after the start, at {start or 0.0:g} s.", param_hint="--end"
+        )
 
 
 def prompts_of(masks: list[str] | None, boxes: list[str] | None) -> list[Prompt]:

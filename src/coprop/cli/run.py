@@ -28,7 +28,7 @@ from coprop.cli.model_option import ModelOption
 from coprop.cli.part_options import pipeline_for
 from coprop.cli.prediction_options import predictions_for, predictions_option
 from coprop.cli.progress import ProgressBars
-from coprop.cli.prompt_options import pictures_of, prompts_of
+from coprop.cli.prompt_options import check_part, pictures_of, prompts_of
 from coprop.cli.summary import summary
 from coprop.errors import MissingAudioError, OutputError
 from coprop.export.targets import FOLDER, TARGETS, remove_exports
@@ -189,11 +189,13 @@ def check_input(options: RunOptions) -> None:
     """Refuses what is no video, or has no sound, before the weights are loaded.
 
     Raises:
+        typer.BadParameter: its part ends before it begins.
         MediaError: the video cannot be read.
         MissingAudioError: there is no sound in it, nor from elsewhere.
     """
     from coprop.media.reader import VideoFile
 
+    check_part(options.start, options.end)
     own = options.audio_track if options.audio is None else None
     video = VideoFile(options.video, track=options.video_track, audio_track=own)
     if not video.has_audio and options.audio is None:

@@ -48,7 +48,7 @@ class Resume(str, Enum):
 class TrainOptions:
     """The options of ``coprop train``."""
 
-    stage: Annotated[TrainedModel, typer.Argument(show_default=False, help="Which model.")]
+    stage: Annotated[TrainedModel, typer.Argument(show_default=False, help="Which model to train.")]
     config: Annotated[
         str,
         typer.Option(
@@ -76,7 +76,9 @@ class TrainOptions:
         Resume,
         typer.Option(help="automatic: go on from the last checkpoint in DIR, if there is one."),
     ] = Resume.never
-    split: Annotated[str, typer.Option(help="Part of the dataset to train on.")] = "train"
+    split: Annotated[str, typer.Option(metavar="NAME", help="Part of the dataset to train on.")] = (
+        "train"
+    )
     subset: dataset_options.SubsetOption = dataset_options.SubsetName.all
     classes: dataset_options.SeenClassesOption = dataset_options.SeenClasses.all
     limit: dataset_options.LimitOption = None

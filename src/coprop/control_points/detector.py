@@ -70,7 +70,7 @@ class ControlPointDetector:
         min_gap_s: the shortest time between two changes, in seconds; 0 for none.
 
     Raises:
-        CoPropError: a threshold outside [0, 1] or a negative or infinite gap.
+        CoPropError: no such function, a threshold outside [0, 1], or a negative or infinite gap.
     """
 
     def __init__(
@@ -116,17 +116,17 @@ class ControlPointDetector:
         Args:
             embed: (n, m) float32 samples at ``sample_rate`` to (n, d) embeddings.
             sample_rate: the rate that ``embed`` takes, in Hz; None for the track's own.
-            window_s: length of the windows given to ``embed``, in seconds.
+            window_s: length of the windows given to ``embed``, in seconds, from 0.05 to 3600.
             threshold: in [0, 1]; None for the fitted one, or 0.3 with ``embed``.
             min_gap_s: the shortest time between two changes, in seconds.
 
         Raises:
             CoPropError: a parameter outside its range.
         """
+        embedding = _embeddings.Embedding(embed, sample_rate, window_s)
         if embed is None:
             score, usual = _novelty.novelty_scores, NOVELTY_THRESHOLD
         else:
-            embedding = _embeddings.Embedding(embed, sample_rate, window_s)
             score, usual = embedding.novelty_scores, EMBEDDING_THRESHOLD
         chosen = usual if threshold is None else threshold
         chances = edge_chances if embed is None else None
@@ -152,7 +152,7 @@ class ControlPointDetector:
             embed: (n, m) float32 samples at ``sample_rate`` to (n, d) embeddings; None for the mean
                 of the window's log-mel bands.
             sample_rate: the rate that ``embed`` takes, in Hz; None for the track's own.
-            window_s: window length on the fine grid, in seconds.
+            window_s: window length on the fine grid, in seconds, from 0.05 to 3600.
             threshold: in [0, 1], on 1 - cosine similarity (distances above 1 count as 1); None for
                 0.025, fitted to the log-mel bands, or 0.3 with ``embed``.
             min_gap_s: the shortest time between two changes, in seconds.
@@ -190,7 +190,8 @@ class ControlPointDetector:
             llm: the model; or a server's URL, a folder, or a name on the hub.
             steps: how many prompts.
             examples: annotated examples, or their JSON-lines file.
-            window_s: length of the windows where their number is not given, in seconds.
+            window_s: about how long windows are where their number is not given, in seconds, from
+                0.05 to 3600.
             num_examples: how many examples are shown, at most.
             hear_examples: send their sounds along.
             prompts: other words than the paper's.
@@ -279,7 +280,8 @@ class ControlPointDetector:
 
         Raises:
             AudioError: no sound.
-            CoPropError: windows below 1, or a score function that breaks its contract.
+            CoPropError: windows below 1 or above a million, or a score function that breaks its
+                contract.
         """
         audio = as_track(audio)
         if windows is not None:

@@ -27,10 +27,10 @@ class Embedding:
         embed: (n, m) samples to (n, d); None for the mean of the log-mel bands over the window,
             in dB above -80.
         sample_rate: the rate that ``embed`` takes, in Hz; None for the track's own.
-        window_s: window length on the fine grid, in seconds.
+        window_s: window length on the fine grid, in seconds, from 0.05 to 3600.
 
     Raises:
-        CoPropError: a window or sample rate that is not positive.
+        CoPropError: no such function, or a window or sample rate out of its range.
     """
 
     def __init__(self, embed: Embed | None, sample_rate: int | None, window_s: float) -> None:

@@ -85,7 +85,7 @@ def control_points_from_flags(flags: ArrayLike, duration_s: float) -> tuple[floa
     Raises:
         DatasetError: flags of another form, or a duration that is not positive.
     """
-    checked = _as_flags(flags, "flags")
+    checked = _as_flags(flags)
     wanted = "a positive number of seconds"
     duration_s = number("duration_s", duration_s, wanted, above=0, error=DatasetError)
     step_s = duration_s / len(checked)
@@ -122,7 +122,7 @@ def read_control_points(path: AnyPath) -> dict[str, NDArray[np.bool_]]:
             raise DatasetError(f"{where} is {line.strip()[:80]}; {_FORM}.")
         if row["clip"] in found:
             raise DatasetError(f"{where} has the clip {row['clip']!r} a second time; keep one.")
-        found[row["clip"]] = _as_flags(row["flags"], where)
+        found[row["clip"]] = _as_flags(row["flags"], f"{where}: ")
     return found
 
 
@@ -141,7 +141,7 @@ def write_control_points(path: AnyPath, flags: Mapping[str, ArrayLike]) -> None:
     if unnamed:
         raise DatasetError(f"clips must be named by text, got {shown(unnamed[0])}.")
     rows = [
-        {"clip": clip, "flags": _as_flags(own, f"clip {clip!r}").astype(int).tolist()}
+        {"clip": clip, "flags": _as_flags(own, f"clip {clip!r}: ").astype(int).tolist()}
         for clip, own in flags.items()
     ]
     JsonLines(as_path("path", path, error=OutputError), remedy="Write it anew.").replace(rows)
@@ -173,17 +173,17 @@ def _overlap(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
     return float((first & second).sum() / (first | second).sum())
 
 
-def _as_flags(flags: ArrayLike, where: str) -> NDArray[np.bool_]:
+def _as_flags(flags: ArrayLike, where: str = "") -> NDArray[np.bool_]:
     try:
         array = array_of("flags", flags)
     except CoPropError:
         array = np.empty(0)
     if array.ndim != 1 or not array.size or array.dtype.kind not in "bui":
-        raise DatasetError(f"{where}: flags must be a list of 0 and 1, one for each frame.")
+        raise DatasetError(f"{where}flags must be a list of 0 and 1, one for each frame.")
     if not np.isin(array, (0, 1)).all():
-        raise DatasetError(f"{where}: flags are 0 or 1, got {array.tolist()}.")
+        raise DatasetError(f"{where}flags are 0 or 1, got {array.tolist()}.")
     if not array[0]:
         raise DatasetError(
-            f"{where}: the first flag must be 1, since the first frame always is a key frame."
+            f"{where}the first flag must be 1, since the first frame always is a key frame."
         )
     return array.astype(bool)

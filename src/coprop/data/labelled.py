@@ -46,7 +46,7 @@ class LabelledClip(Brief):
     have ``__getitem__``; others are gone through.
 
     Args:
-        name: unique in the dataset.
+        name: of no other clip of the dataset; sounds and predictions are found by it.
         frames: the frames, in order of time.
         audio: the sound.
         truth: one for each frame.
@@ -83,6 +83,26 @@ class LabelledClip(Brief):
             raise DatasetError(
                 f"the sound of {self.name} must be an Audio, got {shown(self.audio)}."
             )
+
+
+def note_name(index_of: dict[str, int], name: str, index: int, dataset: str) -> None:
+    """Notes a clip's number by its name.
+
+    Args:
+        index_of: what has been noted so far.
+        name: of the clip.
+        index: its number in the dataset.
+        dataset: the dataset's name, for the error.
+
+    Raises:
+        DatasetError: another clip has this name.
+    """
+    first = index_of.setdefault(name, index)
+    if first != index:
+        raise DatasetError(
+            f"the clips {first} and {index} of {dataset}, counted from 0, are both called "
+            f"{shown(name)}; give each a name of its own."
+        )
 
 
 class LabelledDataset(Protocol):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal, cast, get_args
 
 from coprop.errors import DatasetError
 from coprop.utils.callables import function_named
-from coprop.utils.checks import whole
+from coprop.utils.checks import shown, whole
 from coprop.utils.paths import AnyPath, as_path
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def load_dataset(
             a `pathlib.Path`, the split and ``limit``, and returns a `LabelledDataset`. Modules are
             looked for in the current folder too.
         root: its folder.
-        split: "train", "val" or "test"; "benchmark" has "validation" and no "val".
+        split: "train", "val" or "test"; of "benchmark" "validation" too, which is its "val".
         control_points: flags that were annotated by hand, for AVSBench; see `S4`.
         subset: "s4", "m3" or "moc" of "benchmark"; None for all.
         classes: "seen" or "unseen" in training, of "benchmark"; see `ComposedBenchmark`.
@@ -51,17 +51,21 @@ def load_dataset(
     from coprop.data.benchmark_reader import ComposedBenchmark
 
     check_name(name)
-    if name != "benchmark" and (subset is not None or classes != "all"):
+    chosen = {"subset": subset} if subset is not None else {}
+    chosen |= {"classes": classes} if classes != "all" else {}
+    if name != "benchmark" and chosen:
+        given = " and ".join(f"{option} {shown(value)}" for option, value in chosen.items())
         raise DatasetError(
             f"only the dataset 'benchmark' has subsets and classes to choose from, {name!r} has "
-            f"not; leave out subset={subset!r} and classes={classes!r}."
+            f"not; leave out {given}."
         )
     readers = {"s4": S4, "ms3": MS3, "avss": AVSS}
     if name in readers:
         return readers[name](root, split, control_points=control_points)
     if control_points is not None:
         raise DatasetError(
-            f"control_points= are for AVSBench, {name!r} knows its own changes; leave them out."
+            f"files of control points are for AVSBench, {name!r} knows its own changes; leave "
+            f"out {control_points}."
         )
     if name == "benchmark":
         return ComposedBenchmark(root, split, subset, classes)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable
+from itertools import zip_longest
 
 import numpy as np
 
-from coprop.data.labelled import LabelledClip, LabelledDataset
+from coprop.data.labelled import LabelledClip, LabelledDataset, note_name
 from coprop.errors import DatasetError
 from coprop.types import SAME_S, WindowDetector
 from coprop.utils.checks import shown
@@ -22,7 +23,7 @@ class Subset:
         name: of the subset, as reports name it.
 
     Raises:
-        DatasetError: no index, or one that the dataset does not have.
+        DatasetError: no index, no whole number, or one that the dataset does not have.
     """
 
     def __init__(self, dataset: LabelledDataset, indices: Iterable[int], name: str) -> None:
@@ -65,12 +66,14 @@ def moc(dataset: LabelledDataset, names: Iterable[str] | None = None) -> Subset:
         A dataset named as the given one, with " moc".
 
     Raises:
-        DatasetError: a name that the dataset does not have, or no clip at all.
+        DatasetError: a name that the dataset does not have, or two clips have; or no clip at all.
     """
     wanted = None if names is None else set(names)
     kept: list[int] = []
+    index_of: dict[str, int] = {}
     for index in range(len(dataset)):
         clip = dataset[index]
+        note_name(index_of, clip.name, index, dataset.name)
         if clip.name in wanted if wanted is not None else clip.change_times_s:
             kept.append(index)
             if wanted is not None:
@@ -80,7 +83,8 @@ def moc(dataset: LabelledDataset, names: Iterable[str] | None = None) -> Subset:
     if not kept:
         raise DatasetError(
             f"in no clip of {dataset.name} is the sounding set known to change. Binary masks tell "
-            "only where all falls silent or begins; give names=, or the dataset control_points=."
+            "only where all falls silent or begins; give the names of clips, or the dataset "
+            "a file of control points."
         )
     return Subset(dataset, kept, f"{dataset.name} moc")
 
@@ -101,6 +105,9 @@ def key_frames(
 
     Returns:
         Pairs of a clip's index and a frame's index in it, in increasing order.
+
+    Raises:
+        DatasetError: a clip that cannot be read, or with more or fewer truths than frames.
     """
     return tuple(
         (index, frame)
@@ -111,7 +118,12 @@ def key_frames(
 
 def _key_frames(clip: LabelledClip, detector: WindowDetector | None) -> list[int]:
     times_s, annotated = [], []
-    for frame, truth in zip(clip.frames, clip.truth, strict=True):
+    for frame, truth in zip_longest(clip.frames, clip.truth):
+        if frame is None or truth is None:
+            raise DatasetError(
+                f"{clip.name} has {'more' if frame is None else 'fewer'} truths than frames; give "
+                "one for each."
+            )
         times_s.append(frame.time_s)
         annotated.append(truth.labels is not None)
     if detector is None:

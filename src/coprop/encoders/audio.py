@@ -8,7 +8,7 @@ from typing import Protocol
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from coprop.encoders.log_mel import EXAMPLE_SAMPLES, SAMPLE_RATE, LogMel
+from coprop.encoders.log_mel import EXAMPLE_SAMPLES, SAMPLE_RATE, LogMel, check_samples
 
 
 class AudioEncoder(Protocol):
@@ -31,7 +31,12 @@ class AudioEncoder(Protocol):
 
 
 def fit_window(samples: Tensor, length: int) -> Tensor:
-    """(B, n) -> (B, length): the middle of longer sound, or shorter sound and zeros after it."""
+    """(B, n) -> (B, length): the middle of longer sound, or shorter sound and zeros after it.
+
+    Raises:
+        ShapeError: samples of another shape or dtype.
+    """
+    check_samples(samples)
     start = max((samples.shape[-1] - length) // 2, 0)
     samples = samples[..., start : start + length]
     return F.pad(samples, (0, length - samples.shape[-1]))

@@ -13,7 +13,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from coprop.errors import ShapeError
+from coprop.errors import CoPropError, ShapeError
+from coprop.utils.checks import check_choice, shown
 
 SAMPLE_RATE = 16_000
 EXAMPLE_FRAMES = 96
@@ -45,13 +46,9 @@ class LogMel(nn.Module):
         There are ``1 + (n - 400) // 160`` frames, and none where n < 400.
 
         Raises:
-            ShapeError: samples that are not two-dimensional.
+            ShapeError: samples of another shape or dtype.
         """
-        if samples.ndim != 2:
-            raise ShapeError(
-                f"samples must be (B, n), got {tuple(samples.shape)}; add a batch axis with "
-                "samples[None], and average the channels of stereo sound."
-            )
+        check_samples(samples)
         filters = self.filters if self.filters.dtype == torch.float64 else self.filters.float()
         if samples.shape[1] < _WINDOW:
             return filters.new_zeros(samples.shape[0], 0, _BANDS)
@@ -63,8 +60,9 @@ class LogMel(nn.Module):
 def log_mel(samples: Tensor) -> Tensor:
     """(B, n) samples at 16 kHz -> (B, frames, 64), in float64 where they are float64.
 
-    For single use; `LogMel` keeps the filters.
+    For single use; `LogMel` keeps the filters. What is raised is as there.
     """
+    check_samples(samples)
     with torch.device("cpu"):  # Apple's GPU cannot make the filters
         front_end = LogMel(torch.float64 if samples.dtype == torch.float64 else torch.float32)
     return front_end.to(samples.device).forward(samples)
@@ -101,10 +99,16 @@ def mel_filters(
         straight_in: the scale on which the triangles' sides are straight: "mel" as VGGish has
             them, or "hertz" as librosa has them.
 
+    Raises:
+        CoPropError: another scale, or no 0 <= ``low_hz`` < ``high_hz``.
+
     Returns:
         (fft_size // 2 + 1, bands) float64; ``spectrum @ filters`` applies them. Filters of equal
         weight, librosa's ``norm=1``, are ``filters / filters.sum(0)``.
     """
+    check_choice("straight_in", straight_in, ("mel", "hertz"))
+    if not 0 <= low_hz < high_hz:
+        raise CoPropError(f"there is no band from {low_hz} to {high_hz} Hz; give 0 or more first.")
     low, high = (math.log1p(hertz / _MEL_CORNER_HZ) for hertz in (low_hz, high_hz))
     # Not torch.linspace: once transformers has loaded a model, it ignores the device in force.
     edges = low + torch.arange(bands + 2, dtype=torch.float64) * ((high - low) / (bands + 1))
@@ -117,6 +121,22 @@ def mel_filters(
     rising = (bins[:, None] - lower) / (centre - lower)
     falling = (upper - bins[:, None]) / (upper - centre)
     return torch.minimum(rising, falling).clamp_min(0)
+
+
+def check_samples(samples: object, *, least: int = 0) -> None:
+    """Raises ShapeError for what is not (B, n) floating-point samples, n at least ``least``."""
+    if not isinstance(samples, Tensor) or samples.ndim != 2 or samples.shape[1] < least:
+        given = tuple(samples.shape) if isinstance(samples, Tensor) else shown(samples)
+        raise ShapeError(
+            f"samples must be (B, n){f' with n at least {least}' if least else ''}, got {given}; "
+            "give a tensor, add a batch axis with samples[None], and average the channels of "
+            "stereo sound."
+        )
+    if not samples.is_floating_point():
+        raise ShapeError(
+            f"samples must be floating-point in [-1, 1], got {samples.dtype}; divide 16-bit "
+            "integers by 32768."
+        )
 
 
 def _magnitudes(samples: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from coprop.checkpoints.undrawn import to_be_filled
 from coprop.checkpoints.weights import load_state_dict, read_state_dict
 from coprop.encoders.convolution import convolve
 from coprop.errors import CheckpointError, ShapeError
+from coprop.utils.checks import shown
 from coprop.utils.paths import AnyPath, as_path
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
@@ -115,9 +116,11 @@ def dequantise(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def check_frames(frames: Tensor) -> None:
     """Raises ShapeError for what is not (B, 3, H, W) floating-point frames, none of them empty."""
-    if frames.ndim != 4 or frames.shape[1] != 3 or 0 in frames.shape[2:]:
+    fits = isinstance(frames, Tensor) and frames.ndim == 4 and frames.shape[1] == 3
+    if not fits or 0 in frames.shape[2:]:
+        given = tuple(frames.shape) if isinstance(frames, Tensor) else shown(frames)
         raise ShapeError(
-            f"frames must be (B, 3, H, W), got {tuple(frames.shape)}; add a batch axis with "
+            f"frames must be (B, 3, H, W), got {given}; give a tensor, add a batch axis with "
             "frames[None], and move the channels of (H, W, 3) to the front."
         )
     if not frames.is_floating_point():

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from coprop.encoders.audio import fit_window
-from coprop.encoders.log_mel import mel_filters
+from coprop.encoders.log_mel import check_samples, mel_filters
 
 _FFT, _HOP, _BANDS, _FRAMES = 2048, 1024, 96, 100
 _LARGEST_LOG_MEL = 9.457798957824707  # over the network's own training set
@@ -57,7 +57,7 @@ class SoundEffectsEncoder(nn.Module):
         return self._map(self.log_mel(samples)).flatten(2).transpose(1, 2)
 
     def steps(self, samples: Tensor, peak: float | None = None) -> Tensor:
-        """(B, n) of any length -> (B, S, 1216): what each stage makes of each 46 ms of the sound.
+        """(B, n), n >= 1 -> (B, S, 1216): what each stage makes of each 46 ms of the sound.
 
         Step k is centred on sample 2048 k + 512, and S is n / 2048, rounded up. The whole is scaled
         to a peak of one. In this order: log-mel bands, the second stage's mean and maximum over
@@ -66,7 +66,11 @@ class SoundEffectsEncoder(nn.Module):
         Args:
             samples: the sound.
             peak: of the sound that the samples are a part of; None for their own.
+
+        Raises:
+            ShapeError: samples of another shape or dtype, or none.
         """
+        check_samples(samples, least=1)
         count = -(-samples.shape[1] // self.samples_per_step)
         padded = -(-count // _STEPS_PER_TOKEN) * _STEPS_PER_TOKEN * self.samples_per_step
         log_mel = self._spectrogram(F.pad(samples, (_HOP, padded - samples.shape[1])), peak)

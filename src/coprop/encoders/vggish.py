@@ -61,7 +61,13 @@ class VGGish(nn.Module):
         return encoder.float()
 
     def tokens(self, samples: Tensor) -> Tensor:
-        """(B, n) -> (B, 24, 512), at least 0: 6 steps in time by 4 in frequency, time first."""
+        """(B, n) -> (B, 24, 512), at least 0: 6 steps in time by 4 in frequency, time first.
+
+        Of longer sound the middle `window_s` is heard; zeros follow shorter sound.
+
+        Raises:
+            ShapeError: samples of another shape or dtype.
+        """
         spectrogram = self.log_mel(fit_window(samples, EXAMPLE_SAMPLES)).unsqueeze(1)
         features: Tensor = self.features(spectrogram.to(next(self.features.parameters())))
         return features.flatten(2).transpose(1, 2)

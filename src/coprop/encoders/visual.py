@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from coprop.checkpoints.weights import load_state_dict, read_state_dict
+from coprop.encoders.released import check_frames
 from coprop.errors import CoPropError
 from coprop.utils.paths import AnyPath
 
@@ -82,7 +83,12 @@ class VisualEncoder(nn.Module):
         load_state_dict(self.network, state, str(path))
 
     def forward(self, frames: Tensor) -> list[Tensor]:
-        """(B, 3, H, W) RGB in [0, 1] -> four maps (B, channels[i], ~H / s, ~W / s), fine first."""
+        """(B, 3, H, W) RGB in [0, 1] -> four maps (B, channels[i], ~H / s, ~W / s), fine first.
+
+        Raises:
+            ShapeError: frames of another shape, or not floats.
+        """
+        check_frames(frames)
         features: list[Tensor] = self.network((frames - self.mean) / self.std)
         return features[-_LEVELS:]
 

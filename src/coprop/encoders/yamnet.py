@@ -15,7 +15,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from coprop.encoders.audio import fit_window
-from coprop.encoders.log_mel import EXAMPLE_FRAMES, EXAMPLE_SAMPLES, SAMPLE_RATE, LogMel
+from coprop.encoders.log_mel import (
+    EXAMPLE_FRAMES,
+    EXAMPLE_SAMPLES,
+    SAMPLE_RATE,
+    LogMel,
+    check_samples,
+)
 from coprop.encoders.released import WEIGHTS, ConvReLU6, ReleasedNetwork
 from coprop.errors import CoPropError, ShapeError
 from coprop.utils.checks import number
@@ -95,7 +101,7 @@ class YAMNet(ReleasedNetwork):
 
         Of longer sound the middle `window_s` is heard; zeros follow shorter sound.
         """
-        _check_samples(samples)
+        check_samples(samples, least=1)
         patches = self.log_mel(fit_window(samples, EXAMPLE_SAMPLES))
         return self.maps(patches).flatten(2).transpose(1, 2)
 
@@ -105,7 +111,7 @@ class YAMNet(ReleasedNetwork):
 
     def patches(self, samples: Tensor, *, hop_s: float = 0.48) -> Tensor:
         """(B, n) -> (B, patches, 96, 64) `log_mel` of each patch; errors as of `scores`."""
-        _check_samples(samples)
+        check_samples(samples, least=1)
         hop = _frames_per_hop(hop_s)
         beyond = max(samples.shape[1] - EXAMPLE_SAMPLES, 0)
         count = 1 + -(-beyond // (hop * _FRAME_SAMPLES))
@@ -149,7 +155,7 @@ class FineYAMNet(YAMNet):
 
         Of longer sound the middle `window_s` is heard; zeros follow shorter sound.
         """
-        _check_samples(samples)
+        check_samples(samples, least=1)
         patches = self.log_mel(fit_window(samples, EXAMPLE_SAMPLES))
         middle = self.layers[:_FINE_LAYERS](patches.unsqueeze(1).to(self.classifier.weight.dtype))
         last = F.interpolate(self.layers[_FINE_LAYERS:](middle), scale_factor=2.0, mode="nearest")
@@ -172,19 +178,6 @@ def _class_rows() -> list[dict[str, str]]:
     path = WEIGHTS / YAMNet.folder / "classes.csv"
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
-
-
-def _check_samples(samples: Tensor) -> None:
-    if samples.ndim != 2 or samples.shape[1] == 0:
-        raise ShapeError(
-            f"samples must be (B, n) with n at least 1, got {tuple(samples.shape)}; add a batch "
-            "axis with samples[None], and average the channels of stereo sound."
-        )
-    if not samples.is_floating_point():
-        raise ShapeError(
-            f"samples must be floating-point in [-1, 1], got {samples.dtype}; divide 16-bit "
-            "integers by 32768."
-        )
 
 
 def _frames_per_hop(hop_s: float) -> int:

@@ -15,7 +15,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from coprop.data.labelled import LabelledClip, LabelledDataset
+from coprop.data.labelled import LabelledClip, LabelledDataset, note_name
 from coprop.errors import CoPropError
 from coprop.types import LOUDEST, Audio
 
@@ -87,7 +87,7 @@ class OtherSounds:
         dataset: every clip of it is read once.
 
     Raises:
-        CoPropError: fewer than two clips, or none that could have another's sound.
+        CoPropError: fewer than two clips, two of one name, or none that could have another's sound.
     """
 
     def __init__(self, dataset: LabelledDataset) -> None:
@@ -101,7 +101,8 @@ class OtherSounds:
         words: dict[str, ClipWords] = {}
         for index in range(len(dataset)):  # one clip's sound in memory at a time
             clip = dataset[index]
-            self._index_of[clip.name], words[clip.name] = index, ClipWords.of(clip)
+            note_name(self._index_of, clip.name, index, dataset.name)
+            words[clip.name] = ClipWords.of(clip)
         self.partner_of = partners(words)
         """The name of the clip whose sound each has, by name; None where none is fit."""
         if not any(self.partner_of.values()):

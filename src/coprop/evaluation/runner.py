@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
-from coprop.data.labelled import LabelledClip, LabelledDataset
+from coprop.data.labelled import LabelledClip, LabelledDataset, note_name
 from coprop.errors import CoPropError
 from coprop.evaluation.disturbances import (
     OTHER,
@@ -88,8 +88,8 @@ def evaluate(
         what results.json holds, in the first process; None in others.
 
     Raises:
-        CoPropError: an empty dataset, a clip that cannot be read, with its name, an unknown sound,
-            or no clip whose sound another could have.
+        CoPropError: an empty dataset, a clip that cannot be read, with its name, two clips of one
+            name, an unknown sound, or no clip whose sound another could have.
         OutputError: the folder belongs to another evaluation, is damaged, cannot be written, or is
             being written by others.
     """
@@ -129,7 +129,7 @@ class _Evaluation:
 
     def score_missing(
         self,
-        done: Collection[int],
+        done: Mapping[int, dict[str, Any]],
         disturbed: dict[str, Disturbance],
         processes: Processes,
         progress: Progress | None,
@@ -138,8 +138,10 @@ class _Evaluation:
         total = len(self.dataset)
         missing = [i for i in range(total) if i not in done]
         mine = missing[processes.process_index :: processes.num_processes]
+        index_of = {row["clip"]: index for index, row in done.items()}
         for left, index in zip(reversed(range(len(mine))), mine, strict=True):
             clip = self.dataset[index]
+            note_name(index_of, clip.name, index, self.dataset.name)
             with told_with(clip):
                 row = self._row(index, clip, disturbed)
             self.folder.append(row, processes.process_index)
@@ -171,6 +173,9 @@ class _Evaluation:
         """Sums up the rows of all processes."""
         found = self.folder.rows()
         rows = [found[i] for i in range(len(self.dataset)) if i in found]
+        index_of: dict[str, int] = {}
+        for index, row in found.items():  # of other processes, too
+            note_name(index_of, row["clip"], index, self.dataset.name)
         try:
             results, timings = self._results(rows), self._timings(rows)
             texts = {

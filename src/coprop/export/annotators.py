@@ -70,7 +70,7 @@ def _cvat_mask(seen: SeenObject) -> str:
 def write_label_studio(recording: Recording, path: Path) -> None:
     """``tasks.json``, a task with the objects' boxes and the timeline, and ``config.xml``.
 
-    Frames count from 1, and boxes are per cents of the frame, as Label Studio has them.
+    Frames count from 1, and boxes are percentages of the frame, as Label Studio has them.
     """
     task = {
         "data": {

@@ -17,11 +17,13 @@ from coprop.keyframes.audio import classes_heard
 from coprop.keyframes.vocabulary import shares
 from coprop.silence import is_silent, quiet_blocks
 from coprop.types import AudioTrack, ControlPoints, Segment
+from coprop.utils.checks import check_function, shown
 from coprop.values.categories import Category, as_categories
 from coprop.values.given_sound import GivenSound, as_track
 
 _LEAST = 0.1  # probability of what is named at all
 _MOST = 3  # names
+_NAMER = "a function of the sound and a segment of it that returns a tuple of Category"
 
 
 class SoundNamer(Protocol):
@@ -110,7 +112,13 @@ def naming(
     Args:
         detector: finds the control points.
         namer: says what is heard from each to the next.
+
+    Raises:
+        CoPropError: one of them is no such function; from the detector that is returned, what
+            `name_sounds` raises.
     """
+    check_function("detector", detector, ("audio",), "a function of the sound")
+    check_function("namer", namer, ("audio", "segment"), _NAMER)
 
     def detect(audio: AudioTrack) -> ControlPoints:
         return name_sounds(detector(audio), audio, namer)
@@ -132,8 +140,13 @@ def name_sounds(
         namer: says what is heard.
 
     Raises:
+        CoPropError: no control points, or no such function.
+        AudioError: no sound.
         ModelOutputError: the namer returns anything but categories.
     """
+    if not isinstance(points, ControlPoints):
+        raise CoPropError(f"points must be ControlPoints, got {shown(points)}.")
+    check_function("namer", namer, ("audio", "segment"), _NAMER)
     audio = as_track(audio)
     quiet = quiet_blocks(audio)
     named: list[tuple[Category, ...]] = []

@@ -46,8 +46,8 @@ class TextGuided(Deaf):
             raise CoPropError(
                 "a text-guided segmenter needs words for what sounds, but the detector gave none; "
                 "use a detector that fills ControlPoints.categories, such as "
-                "ControlPointDetector.events(), or let another's be named by "
-                "coprop.keyframes.naming.naming(detector)."
+                "ControlPointDetector.events(), or put yours into "
+                "coprop.keyframes.naming.naming(detector), which names what is heard."
             )
         return self.categories
 

@@ -104,7 +104,9 @@ class SoundIntake:
         elif array.ndim == 2:
             array = self._channels_first(array)
         else:
-            raise AudioError(f"samples must be (n,) or (n, channels), got {shown(samples)}.")
+            raise AudioError(
+                f"samples must be (n,), (n, channels) or (channels, n), got {shown(samples)}."
+            )
         if self._channels not in (None, len(array)):
             raise AudioError(
                 f"this block of samples has {len(array)} channels, those before it "

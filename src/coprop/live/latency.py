@@ -22,7 +22,7 @@ class Latency:
         median_s, percentile_95_s: waiting and computing together.
         waiting_median_s, waiting_95_s: until the sound that the session looks ahead to had come in,
             on the clock of the stream.
-        computing_median_s, computing_95_s: from then on, on the clock on the wall.
+        computing_median_s, computing_95_s: from then on, by the wall clock.
         masks: how many have been made since the beginning.
     """
 

@@ -145,7 +145,7 @@ class LiveSession:
 
         Args:
             frame: (H, W, 3) array, (3, H, W) tensor or PIL image, all of one size.
-            samples: (n,) or (n, channels) float in [-1, 1] or signed integers.
+            samples: (n,), (n, channels) or (channels, n) float in [-1, 1] or signed integers.
             time_s: when the frame is shown, in seconds since the first sample; by default frames
                 follow one another at the frame rate.
             number: of the frame, from 0, where a camera counts those that are lost as well.

@@ -1,4 +1,4 @@
-"""What is played live: a file on the clock on the wall, or a camera and a microphone."""
+"""What is played live: a file in real time, or a camera and a microphone."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from coprop.errors import MediaError, OutputError
 from coprop.media.resample import BLOCK, Resampler
 from coprop.media.sound_blocks import SoundBlocks
 from coprop.media.streams import Contents
-from coprop.types import Progress
+from coprop.types import Progress, as_rate
 from coprop.utils.brief import brief, counted, first_line
 from coprop.utils.checks import check_progress
 from coprop.utils.paths import AnyPath
@@ -41,7 +41,8 @@ class AudioFile:
     Raises:
         MissingAudioError: no audio track.
         MediaError: not a media file, or no sound in it can be decoded.
-        AudioError: samples that are NaN or infinite, or a sample rate that is not positive.
+        AudioError: samples that are NaN or infinite, or a sample rate that is no whole
+            number from 1 to 10,000,000.
         OutputError: the folder for temporary files is full.
     """
 
@@ -55,10 +56,11 @@ class AudioFile:
         progress: Progress | None = None,
     ) -> None:
         check_progress(progress)
+        rate = None if sample_rate is None else as_rate(sample_rate)
         blocks = SoundBlocks(source)
         self.path = blocks.path
         own = blocks.sample_rate
-        self._fill(_mono(blocks), own, own if sample_rate is None else sample_rate, progress)
+        self._fill(_mono(blocks), own, own if rate is None else rate, progress)
         blocks.warn_if_cut_short()
 
     def __repr__(self) -> str:
@@ -102,7 +104,9 @@ class AudioFile:
 
         Raises:
             MediaError: the track has been closed.
+            AudioError: no such rate.
         """
+        sample_rate = as_rate(sample_rate)
         if sample_rate == self._sample_rate:
             return self
         with self._converting:

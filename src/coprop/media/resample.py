@@ -26,7 +26,7 @@ class Resampler:
         to_rate: samples per second of what comes out, in Hz.
 
     Raises:
-        AudioError: a rate that is not positive.
+        AudioError: a rate that is not from 1 to 10,000,000.
     """
 
     def __init__(self, from_rate: int, to_rate: int) -> None:

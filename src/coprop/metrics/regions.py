@@ -54,6 +54,9 @@ class Jaccard(_JaccardSums):
     Args:
         protocol: "avsbench", "dataset" or "strict".
         selection: which frames count.
+
+    Raises:
+        CoPropError: an unknown protocol or selection; from updates, what `jaccard` rejects.
     """
 
     def __init__(
@@ -130,6 +133,10 @@ class FMeasure(FrameMetric):
             several clips, give these clips in one update. None takes all frames, of all updates,
             as one batch.
         selection: which frames count.
+
+    Raises:
+        CoPropError: an unknown protocol or selection, or batches that `f_measure` refuses; from
+            updates, what it rejects.
     """
 
     curve_sum: Tensor

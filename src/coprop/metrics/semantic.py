@@ -22,17 +22,7 @@ from coprop.utils.checks import check_choice
 
 
 class _SemanticMetric(FrameMetric):
-    """The sums of J and F of classes.
-
-    Args:
-        num_classes: C, background included; 71 in AVSBench-Semantic.
-        protocol: "avsbench", frame by frame (`semantic_sums`), or "dataset", as CAVP does
-            (`class_counts`).
-        classes: which classes the mean is taken over; see `Classes`.
-        include_unseen: whether classes seen nowhere count as 0; None as the protocol has it: they
-            do, except for F in "dataset".
-        selection: which frames count.
-    """
+    """The sums of J and F of classes; `SemanticJaccard` says what the arguments are."""
 
     jaccard_sum: Tensor
     f_measure_sum: Tensor
@@ -92,8 +82,18 @@ class _SemanticMetric(FrameMetric):
 class SemanticJaccard(_SemanticMetric):
     """Mean J over classes, or over those that ``classes`` and ``include_unseen`` leave.
 
-    Args are those of the base class: num_classes (background included; 71 in AVSBench-Semantic),
-    protocol ("avsbench" or "dataset"), classes, include_unseen, selection.
+    Args:
+        num_classes: C, background included; 71 in AVSBench-Semantic.
+        protocol: "avsbench", frame by frame (`semantic_sums`), or "dataset", as CAVP does
+            (`class_counts`).
+        classes: which classes the mean is taken over; see `Classes`.
+        include_unseen: whether classes seen nowhere count as 0; None as the protocol has it: they
+            do, except for F in "dataset".
+        selection: which frames count.
+
+    Raises:
+        CoPropError: an unknown protocol, selection of classes or frames, or no number of classes;
+            from updates, what `semantic_sums` rejects.
     """
 
     def compute(self) -> Tensor:
@@ -102,7 +102,7 @@ class SemanticJaccard(_SemanticMetric):
 
 
 class SemanticFMeasure(_SemanticMetric):
-    """Mean F over classes with beta squared 0.3; args are those of `SemanticJaccard`."""
+    """Mean F over classes with beta squared 0.3; args and errors are those of `SemanticJaccard`."""
 
     def compute(self) -> Tensor:
         """Scalar float64 in [0, 1]; NaN where there is no class to average."""

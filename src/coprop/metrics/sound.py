@@ -35,6 +35,10 @@ class AlignmentRate(FrameMetric):
         form: "identity" (`aligned_by_identity`), where objects are told apart; or "mask"
             (`aligned_by_mask`). Both with the thresholds that are their defaults.
         selection: which frames count.
+
+    Raises:
+        CoPropError: an unknown form or selection; from updates, what those functions reject, or no
+            objects for "identity".
     """
 
     def __init__(

@@ -124,6 +124,9 @@ class OnsetError(_EventError):
 
     Args:
         limit_s: seconds that the two of a pair may be apart, at least 0.
+
+    Raises:
+        CoPropError: a negative limit; from updates, what `event_errors` rejects.
     """
 
     kind = "onset"

@@ -8,7 +8,7 @@ values are known to be right are not read either, where `values_known` says so.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -23,6 +23,7 @@ from coprop.propagation.memory import PropagationState
 from coprop.types import HIGHEST_RATE
 from coprop.utils.checks import (
     array_of,
+    as_number,
     check_made,
     is_plain,
     looks_like_probabilities,
@@ -214,10 +215,13 @@ def check_state(state: PropagationState, frame: Tensor, config: PropagatorConfig
         )
 
 
-def check_output_size(size: tuple[int, int] | None) -> None:
+def check_output_size(size: object) -> None:
     """Raise ShapeError unless None or a (height, width) of at least one pixel."""
-    if size is not None and (len(size) != 2 or min(size) < 1):
-        raise ShapeError(f"output_size must be (height, width) in pixels, got {size}.")
+    if size is None:
+        return
+    sides = tuple(map(as_number, size)) if isinstance(size, Sequence) else ()
+    if len(sides) != 2 or not all(isinstance(side, int) and side >= 1 for side in sides):
+        raise ShapeError(f"output_size must be (height, width) in pixels, got {size!r:.60}.")
 
 
 def check_clip(frames: Tensor, audio: Tensor | None) -> None:
@@ -252,8 +256,9 @@ def check_audio(audio: Tensor | None, batch: int, sample_rate: int) -> None:
 
 def check_mask(mask: Tensor, batch: int, num_objects: int | None) -> None:
     """Raise ShapeError unless labels (B, H, W) or probabilities (B, K + 1, H, W), of `as_mask`."""
-    if num_objects is not None and num_objects < 0:
-        raise ShapeError(f"num_objects must not be negative, got {num_objects}.")
+    if num_objects is not None:
+        wanted = "a whole number of objects, 0 or more"
+        whole("num_objects", num_objects, wanted, low=0, high=2**31, error=ShapeError)
     if mask.ndim not in (3, 4) or 0 in mask.shape:
         raise ShapeError(
             "a mask must be labels (B, H, W) or probabilities (B, K + 1, H, W), got "

@@ -101,7 +101,7 @@ class PropagatorConfig:
             and all(type(level) is int for level in levels)
             and set(levels) <= _LEVELS
             and len(set(levels)) == len(levels),
-            f"insert_levels takes different levels out of 1, 2, 3 and 4, got {shown(levels)}.",
+            f"insert_levels takes different levels out of 1, 2, 3 and 4, got {levels!r:.60}.",
         )
         # JSON has no tuples, so a stored configuration brings a list.
         object.__setattr__(self, "insert_levels", tuple(levels))
@@ -110,7 +110,7 @@ class PropagatorConfig:
         _require(
             type(self.sound_gate) is bool and not (self.sound_gate and not levels),
             "sound_gate is True or False, and True only where insert_levels are not empty; got "
-            f"{shown(self.sound_gate)}, with insert_levels {shown(levels)}.",
+            f"{shown(self.sound_gate)}, with insert_levels {levels!r:.60}.",
         )
 
     def _check_sizes(self) -> None:

@@ -226,7 +226,7 @@ class AudioInsertPropagator(PretrainedModel):
         *,
         num_objects: int | None = None,
     ) -> PropagationState:
-        """Make the frame just stepped to a further reference, for new objects or better masks.
+        """Take the frame just stepped to as a further reference, for new objects or better masks.
 
         Args:
             frame: the frame that `step` was last given.

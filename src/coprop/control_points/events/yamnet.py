@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from coprop.control_points.events.tagger import check_words
 from coprop.control_points.events.words import check_known, classes_of
 from coprop.encoders.yamnet import YAMNet, class_names
 
@@ -26,7 +27,7 @@ class YamnetTagger:
         known_only: leave out words that nothing is heard of, instead of refusing them.
 
     Raises:
-        CoPropError: nothing is heard of a word.
+        CoPropError: nothing is heard of a word, or no list of words.
     """
 
     sample_rate = YAMNet.sample_rate
@@ -37,6 +38,7 @@ class YamnetTagger:
     blur_s = 0.2
 
     def __init__(self, words: Sequence[str], *, known_only: bool = False) -> None:
+        words = check_words("words", words)
         classes = classes_of(words)
         if known_only:
             words = [word for word in words if classes[word]]

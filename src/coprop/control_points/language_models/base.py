@@ -9,8 +9,9 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from coprop.errors import LanguageModelError
+from coprop.errors import CoPropError, LanguageModelError
 from coprop.utils.brief import Brief
+from coprop.utils.checks import as_number, shown
 
 LLM_SAMPLE_RATE = 16_000
 """Of all sound that is handed to language models, in Hz."""
@@ -83,6 +84,30 @@ class LanguageModel(Protocol):
             LanguageModelError: it cannot be asked, or does not answer.
         """
         ...
+
+
+def checked_model(llm: LanguageModel) -> LanguageModel:
+    """A language model that has what `LanguageModel` says.
+
+    Raises:
+        CoPropError: it lacks something.
+    """
+    for name in ("answer", "answer_flags"):
+        if not callable(getattr(llm, name, None)):
+            raise CoPropError(
+                "llm must be a LanguageModel, or a server's URL, a folder or a name on the hub as "
+                f"text; {type(llm).__name__} has no {name}()."
+            )
+    if not isinstance(getattr(llm, "name", None), str):
+        raise CoPropError(f"name of {type(llm).__name__} must be text, as answers are kept by it.")
+    wanted = "a positive number of seconds, the longest sound that the model hears"
+    given = getattr(llm, "max_audio_s", None)
+    longest_s = as_number(given)
+    if longest_s is None or not longest_s > 0:
+        raise CoPropError(
+            f"max_audio_s of {type(llm).__name__} must be {wanted}, got {shown(given)}."
+        )
+    return llm
 
 
 def messages(dialogue: Dialogue, model: str, max_audio_s: float) -> list[dict[str, Any]]:

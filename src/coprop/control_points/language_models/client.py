@@ -174,9 +174,10 @@ class Server:
         else:
             cause = error.__cause__ or error
             last = f"{type(cause).__name__}: {quoted(str(cause))}"
-        tries = int(error.request.headers.get("x-stainless-retry-count", self.retries)) + 1
+        again = int(error.request.headers.get("x-stainless-retry-count", self.retries))
+        tried = f"{again + 1} tries" if again else "1 try"
         return (
-            f"{url} gave no usable answer in {tries} tries; the last: {last}. See whether the "
+            f"{url} gave no usable answer in {tried}; the last: {last}. See whether the "
             "server runs there and is not overloaded; timeout_s and retries make more allowance, "
             "concurrency asks less of it at a time."
         )

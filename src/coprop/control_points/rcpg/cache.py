@@ -12,7 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
-from coprop.control_points.language_models.base import Answer, Dialogue, LanguageModel
+from coprop.control_points.language_models.base import (
+    Answer,
+    Dialogue,
+    LanguageModel,
+    checked_model,
+)
 from coprop.errors import LanguageModelError, OutputError
 from coprop.storage.files import parse_json
 from coprop.utils.brief import first_line
@@ -42,14 +47,14 @@ class CachedModel:
         batch_size: how many dialogues the model is asked in one call.
 
     Raises:
-        CoPropError: a batch size below 1.
+        CoPropError: no language model, or a batch size below 1.
         OutputError: the folder cannot be used as a cache.
     """
 
     def __init__(self, llm: LanguageModel, directory: AnyPath, *, batch_size: int = 8) -> None:
         wanted = "at least 1, a whole number"
         self.batch_size = whole("batch_size", batch_size, wanted, low=1, high=sys.maxsize)
-        self.llm = llm
+        self.llm = checked_model(llm)
         self.directory = as_path("directory", directory)
         self._store = _Store(self.directory)
 

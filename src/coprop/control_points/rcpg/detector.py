@@ -12,7 +12,7 @@ from typing import Literal, cast
 from coprop.control_points.embeddings import LONGEST_WINDOW_S
 from coprop.control_points.features import MOST_WINDOWS, STEP_S
 from coprop.control_points.language_models import language_model
-from coprop.control_points.language_models.base import LanguageModel
+from coprop.control_points.language_models.base import LanguageModel, checked_model
 from coprop.control_points.rcpg.chunks import windows_of
 from coprop.control_points.rcpg.dialogue import (
     DialogueOptions,
@@ -27,7 +27,7 @@ from coprop.control_points.rcpg.trace import Trace
 from coprop.control_points.rcpg.tracks import ChunkedTrack, FlagsAndScores, plan_track
 from coprop.errors import CoPropError, LanguageModelError
 from coprop.types import AudioTrack, ControlPoints, Progress, WindowDetector
-from coprop.utils.brief import brief
+from coprop.utils.brief import brief, counted
 from coprop.utils.checks import as_number, number, shown, whole
 from coprop.utils.paths import AnyPath, is_path
 from coprop.values.given_sound import GivenSound, as_track
@@ -53,8 +53,8 @@ class RCPGDetector:
         llm: the model, see `LanguageModel`; or a string, see `language_model`.
         steps: 1 or 3.
         examples: annotated examples, or their JSON-lines file; needs three steps.
-        window_s: length of the windows, about, in seconds, where their number is not given: the
-            track is divided into the number of equal windows that comes nearest.
+        window_s: about how long windows are where their number is not given, in seconds, from
+            0.05 to 3600: the track is divided into the number of equal windows that comes nearest.
         num_examples: how many examples are shown, at most.
         hear_examples: send the examples' sounds along. Those longer than the model hears are then
             left out.
@@ -103,7 +103,7 @@ class RCPGDetector:
         if isinstance(examples, (str, os.PathLike)):
             examples = ExampleStore.load(examples)
         usual = TABLE_2B if examples is None else EXAMPLE_BASED
-        self.llm = language_model(llm) if isinstance(llm, str) else _checked_model(llm)
+        self.llm = language_model(llm) if isinstance(llm, str) else checked_model(llm)
         self.options = DialogueOptions(
             steps=steps,
             prompts=prompts or usual,
@@ -250,6 +250,10 @@ def _with_windows(
     audios: Iterable[GivenSound], windows: int | Sequence[int | None] | None
 ) -> Iterator[tuple[GivenSound, int | None]]:
     """Each track with its number of windows: one for all, or as many as there are tracks."""
+    if not isinstance(audios, Iterable):
+        raise CoPropError(
+            f"audios must be several tracks, got {shown(audios)}; for one, call the detector."
+        )
     if windows is None or not isinstance(windows, Iterable):
         yield from ((audio, windows) for audio in audios)
         return
@@ -297,7 +301,7 @@ def _failure(source: str, model: str, result: DialogueResult) -> str:
     tries = sum(step.problem is not None for step in trace.steps)
     return (
         f"{source}: {model} gave no usable list for {trace.start_s:.2f} to {trace.end_s:.2f} s in "
-        f"{tries} answers; of the last, {last.answer[:60]!r}, {last.problem}."
+        f"{counted(tries, 'answer')}; of the last, {last.answer[:60]!r}, {last.problem}."
     )
 
 
@@ -315,23 +319,3 @@ def _check_options(steps: object, examples: object, prompts: object) -> None:
         raise CoPropError(
             "examples are found by the category that the second of three steps names; use steps=3."
         )
-
-
-def _checked_model(llm: LanguageModel) -> LanguageModel:
-    """A language model that has what `LanguageModel` says."""
-    for name in ("answer", "answer_flags"):
-        if not callable(getattr(llm, name, None)):
-            raise CoPropError(
-                "llm must be a LanguageModel, or a server's URL, a folder or a name on the hub as "
-                f"text; {type(llm).__name__} has no {name}()."
-            )
-    if not isinstance(getattr(llm, "name", None), str):
-        raise CoPropError(f"name of {type(llm).__name__} must be text, as answers are kept by it.")
-    wanted = "a positive number of seconds, the longest sound that the model hears"
-    given = getattr(llm, "max_audio_s", None)
-    longest_s = as_number(given)
-    if longest_s is None or not longest_s > 0:
-        raise CoPropError(
-            f"max_audio_s of {type(llm).__name__} must be {wanted}, got {shown(given)}."
-        )
-    return llm

@@ -35,8 +35,8 @@ class NetworkAdapter(ABC):
         mode: which frames networks for five at a time are given
             (`coprop.keyframes.adapters.batching.Mode`).
         placement: where the keyframe lies, in the mode "window".
-        size: frames are resized to this height and width, multiples of 32; None for those of the
-            network's own loader.
+        size: frames are resized to this height and width, for most networks multiples of 32; None
+            for those of the network's own loader.
         resize: how they get to that size; None for its own loader's way.
         audio_span: which sound goes with a frame: "frame", "segment" or, as AVSBench's scripts
             pair them, "example".

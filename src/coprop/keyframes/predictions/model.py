@@ -152,7 +152,8 @@ class Predictions(Deaf):
                 f"no prediction is near the keyframe at {moment.time_s:.3f} s: of "
                 f"{counted(len(self), 'prediction')}{f' in {name}' if name else ''} the nearest is "
                 f"{far_s:.3f} s away, and max_distance_s is {self.max_distance_s:g}. "
-                'Give a larger one, or missing="empty" or "skip".'
+                'Give a larger one, or missing="empty" or "skip" (on the command line, '
+                "--max-distance and --missing)."
             )
         return PredictedFrame(self, None) if self.missing == "empty" else None
 

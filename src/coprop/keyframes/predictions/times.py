@@ -24,7 +24,9 @@ Every = Literal["second", "frame"]
 
 _FRAME_S = 1 / 25  # how long a frame lasts before a second one is seen
 _SLACK_S = 1.0  # so far may the last prediction lie beyond the clip's end
-_HOW = 'every="second", every="frame", fps= or times_s='
+_HOW = (
+    'every="second", every="frame", fps= or times_s= (on the command line, --every or --per-second)'
+)
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,10 @@ _FEW = 16  # no more classes are in one picture, as a rule
 _MANY = 64  # different values are in most soft masks, and in no label map
 _ROUNDING = 1e-3  # as much do resizing and half precision leave [0, 1]
 _SUM = 1e-2  # as far may the probabilities of all classes sum beyond one, in half precision
-_SAY = 'say what they are: values="mask", "labels", "probabilities" or "logits"'
+_SAY = (
+    'say what they are: values="mask", "labels", "probabilities" or "logits" (on the command line, '
+    "--values)"
+)
 
 
 @dataclass(frozen=True, eq=False)
