@@ -60,6 +60,16 @@ def test_labels_choose_parts(avss: Path) -> None:
     assert AVSS(avss, labels=("v1s", "v1m")).name == "AVSS test v1s+v1m"
 
 
+def test_a_uid_of_two_parts_names_no_clip_by_itself(avss: Path) -> None:
+    (avss / "v1m" / "test_v1m").rename(avss / "v1m" / "test_v2")
+    rows = [("test_v2", "v2", "test"), ("test_v2", "v1m", "test"), ("test_v1s", "v1s", "test")]
+    folders.write_csv(avss / "metadata.csv", "uid,label,split", rows)
+    dataset = AVSS(avss)
+    names = [dataset[index].name for index in range(len(dataset))]
+    assert names == ["v2/test_v2", "v1m/test_v2", "test_v1s"]
+    assert AVSS(avss, labels=("v2",))[0].name == "test_v2"
+
+
 def test_columns_are_found_by_name(avss: Path) -> None:
     rows = [("test_v2", "v2", "test"), ("test_v1m", "v1m", "test")]
     folders.write_csv(avss / "metadata.csv", "uid,label,split", rows)

@@ -5,6 +5,7 @@ Layout and colours as the loaders of github.com/OpenNLPLab/AVSBench and its succ
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
 from functools import cached_property
 from pathlib import Path
@@ -50,6 +51,7 @@ class AVSS(AVSBench):
 
     Class 0 is the background. ``categories`` names the classes in a clip's masks, where
     ``label2idx.json`` is there. In training clips of v1s only the first frame is annotated.
+    Clips are called by their uid; where two parts have the same one, by both, such as "v1s/uid".
 
     Args:
         root: the folder that holds ``metadata.csv`` and the folders ``v1s``, ``v1m`` and ``v2``,
@@ -93,6 +95,11 @@ class AVSS(AVSBench):
         whole = set(labels) == set(AVSS_LABELS)
         name = f"AVSS {split}" if whole else f"AVSS {split} {'+'.join(labels)}"
         super().__init__(name, kept, control_points, (row[0] for row in rows))
+        counts = Counter(entry.name for entry in kept)
+        self._ambiguous = {uid for uid, count in counts.items() if count > 1}
+
+    def _name(self, entry: Entry) -> str:
+        return f"{entry.part}/{entry.name}" if entry.name in self._ambiguous else entry.name
 
     def _files(self, entry: Entry) -> ClipFiles:
         folder, numbers = self._folder / entry.part / entry.name, range(entry.num_frames)
