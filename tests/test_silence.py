@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -183,6 +183,19 @@ def test_one_bark_in_a_minute_of_rumble(snr_db: float) -> None:
     np.testing.assert_allclose(found, [(36.0, 36.2)], atol=0.02)
 
 
+@pytest.mark.parametrize("start_s", [0.0, 3.0])
+@pytest.mark.parametrize("length_s", [0.05, 0.25, 0.5])
+@pytest.mark.parametrize("level_db", [-40.0, -35.0])
+def test_a_moment_of_digital_silence_makes_no_sound_of_the_room(
+    start_s: float, length_s: float, level_db: float
+) -> None:
+    """As before an encoder's first packet, or where one is lost."""
+    audio = over_background([(5.0, 5.2)], level_db, seconds=10.0)
+    samples, rate = audio.samples.copy(), audio.sample_rate
+    samples[round(start_s * rate) : round((start_s + length_s) * rate)] = 0.0
+    np.testing.assert_allclose(spans(Audio(samples, rate)), [(5.0, 5.2)], atol=0.02)
+
+
 @pytest.mark.parametrize("rate", [96_000, 192_000])
 def test_what_is_too_high_for_ears_is_no_sound(rate: int) -> None:
     bursts = [(0.9, 1.1), (2.6, 2.7)]
@@ -205,6 +218,7 @@ def test_levels_are_of_what_a_straight_line_leaves() -> None:
 
 
 @settings(deadline=None, max_examples=25)
+@example(samples=1, rate=8000)
 @given(samples=st.integers(1, 45 * RATE), rate=st.sampled_from([8000, 11_025, 44_100]))
 def test_one_flag_for_every_block(samples: int, rate: int) -> None:
     quiet = quiet_blocks(Audio(np.tile([0.1, -0.1], samples).astype(np.float32), rate))

@@ -204,6 +204,7 @@ def window_levels_db(
     count = (ends - starts).astype(np.float64)
     power = squares / count - (sums / count) ** 2
     drift = moments - sums * (starts + ends - 1) / 2  # the line's slope, times count^3 / 12
+    drift[count < 3] = 0  # two samples are a line, whatever they are
     power -= 12 * (drift / count) ** 2 / np.maximum(count**2 - 1, 1)
     return np.asarray(10 * np.log10(np.maximum(power, 10 ** (_FLOOR_DB / 10))))
 
@@ -225,7 +226,14 @@ def _thresholds_db(levels: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _threshold_db(levels: NDArray[np.float64]) -> float:
-    """The level that splits levels best into two classes; -inf where they are one (Otsu, 1979)."""
+    """The level that splits levels best into two classes; -inf where they are one (Otsu, 1979).
+
+    Digital silence that is shorter than a pause, before an encoder's first packet or where one is
+    lost, is no class: it lies so far below a room's noise that all of that would be sound.
+    """
+    never_heard = levels < _NEVER_HEARD_DB
+    if np.count_nonzero(never_heard) * BLOCK_S < SHORTEST_SILENCE_S - _SAME_S:
+        levels = levels[~never_heard]
     ordered = np.sort(levels)
     count = len(ordered)
     if count < 2:
