@@ -231,9 +231,6 @@ def _threshold_db(levels: NDArray[np.float64]) -> float:
     Digital silence that is shorter than a pause, before an encoder's first packet or where one is
     lost, is no class: it lies so far below a room's noise that all of that would be sound.
     """
-    never_heard = levels < _NEVER_HEARD_DB
-    if np.count_nonzero(never_heard) * BLOCK_S < SHORTEST_SILENCE_S - _SAME_S:
-        levels = levels[~never_heard]
     ordered = np.sort(levels)
     count = len(ordered)
     if count < 2:
@@ -242,6 +239,9 @@ def _threshold_db(levels: NDArray[np.float64]) -> float:
     sums = np.cumsum(ordered)
     low, high = sums[:-1] / lower, (sums[-1] - sums[:-1]) / (count - lower)
     split = int(np.argmax(lower * (count - lower) * (high - low) ** 2))
+    never_heard = int(np.searchsorted(ordered, _NEVER_HEARD_DB))
+    if split < never_heard < round(SHORTEST_SILENCE_S / BLOCK_S):
+        return _threshold_db(levels[levels >= _NEVER_HEARD_DB])
     apart_db, threshold_db = high[split] - low[split], float(ordered[split : split + 2].mean())
     two = apart_db >= _TWO_CLASSES_DB
     two |= apart_db >= _STEPPED_CLASSES_DB and _steps(levels, threshold_db)
@@ -264,8 +264,12 @@ def _sounds(heard: NDArray[np.bool_], goes_on: bool) -> NDArray[np.bool_]:
     apart = (starts[1:] - stops[:-1]) * BLOCK_S >= _GAP_S - _SAME_S
     starts, stops = starts[np.append(True, apart)], stops[np.append(apart, True)]
     long_enough = (stops - starts) * BLOCK_S >= SHORTEST_SOUND_S - _SAME_S
-    if goes_on or stops[0] - starts[0] == len(heard):  # the track itself may be as short as a click
-        long_enough[-1] |= stops[-1] == len(heard)
+    # What the track cuts off may be longer, if a sound is so near that it belongs to it.
+    near = (starts[1:] - stops[:-1]) * BLOCK_S < SHORTEST_SILENCE_S - _SAME_S
+    after = np.append(near & long_enough[1:], False)
+    before = np.append(False, near & long_enough[:-1])
+    first, last = starts == 0, stops == len(heard)
+    long_enough = long_enough | first & (after | last) | last & (before | goes_on)
     echo = round((_WINDOW_S - BLOCK_S) / BLOCK_S + 0.5)
     ends = np.where(stops < len(heard), np.maximum(stops - echo, starts), stops)
     steps = np.zeros(len(heard) + 1, dtype=np.intp)
