@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from coprop import Audio, ControlPointDetector, Segment
-from coprop.silence import BLOCK_S, heard_spans, is_silent, quiet_blocks, silence_edges_s
+from coprop.silence import (
+    BLOCK_S,
+    block_levels_db,
+    heard_spans,
+    is_silent,
+    quiet_blocks,
+    quiet_levels,
+    silence_edges_s,
+)
 
 RATE = 8000
 
@@ -135,13 +143,82 @@ def test_the_background_is_that_of_the_scene() -> None:
     np.testing.assert_allclose(found, [*whisper, *concert], atol=0.03)
 
 
-def test_a_click_is_no_sound() -> None:
+@pytest.mark.parametrize("start", [0, RATE, 2 * RATE - 64])
+def test_a_click_is_no_sound(start: int) -> None:
+    """Where a recording was switched on or off, too."""
     samples = np.zeros(2 * RATE, dtype=np.float32)
-    samples[RATE : RATE + 8] = 0.9
+    samples[start : start + 64] = 0.9
     assert quiet_blocks(Audio(samples, RATE)).all()
 
 
+def test_a_track_as_short_as_a_click_is_heard() -> None:
+    assert not quiet_blocks(sound((0.03, 0.5))).any()
+
+
+def test_what_has_just_begun_is_no_click_while_the_sound_goes_on() -> None:
+    levels_db = block_levels_db(sound((1.0, 0.0), (0.02, 0.5)))
+    assert quiet_levels(levels_db).all()
+    assert np.flatnonzero(~quiet_levels(levels_db, goes_on=True)).tolist() == [100, 101]
+
+
+@pytest.mark.parametrize("hertz", [0.5, 2.0, 5.0, 10.0, 15.0])
+def test_what_is_too_low_for_ears_is_no_sound(hertz: float) -> None:
+    """A hand on the microphone, or an offset that drifts, as loud as the bursts themselves."""
+    bursts = [(start, start + 0.2) for start in (0.9, 2.613, 4.407, 6.5)]
+    audio = over_background(bursts, -60.0)
+    rumble = 0.2 * np.sin(2 * np.pi * hertz * np.arange(audio.num_samples) / audio.sample_rate)
+    found = spans(Audio((audio.samples + rumble).astype(np.float32), audio.sample_rate))
+    np.testing.assert_allclose(found, bursts, atol=BLOCK_S + 0.001)
+
+
+@pytest.mark.parametrize("snr_db", [18, 25])
+def test_one_bark_in_a_minute_of_rumble(snr_db: float) -> None:
+    """Noise that falls by 6 dB an octave, as a motor or wind far away leaves it."""
+    rng, length = np.random.default_rng(0), 60 * RATE
+    spectrum = np.fft.rfft(rng.standard_normal(length))
+    noise = np.fft.irfft(spectrum / np.maximum(np.arange(len(spectrum)) / 60, 20.0))
+    samples = noise / noise.std() * 10 ** ((-20 - snr_db) / 20)
+    samples[36 * RATE :][: RATE // 5] += 0.1 * rng.standard_normal(RATE // 5)
+    found = spans(Audio(samples.astype(np.float32), RATE))
+    np.testing.assert_allclose(found, [(36.0, 36.2)], atol=0.02)
+
+
+@pytest.mark.parametrize("start_s", [0.0, 3.0])
+@pytest.mark.parametrize("length_s", [0.05, 0.25, 0.5])
+@pytest.mark.parametrize("level_db", [-40.0, -35.0])
+def test_a_moment_of_digital_silence_makes_no_sound_of_the_room(
+    start_s: float, length_s: float, level_db: float
+) -> None:
+    """As before an encoder's first packet, or where one is lost."""
+    audio = over_background([(5.0, 5.2)], level_db, seconds=10.0)
+    samples, rate = audio.samples.copy(), audio.sample_rate
+    samples[round(start_s * rate) : round((start_s + length_s) * rate)] = 0.0
+    np.testing.assert_allclose(spans(Audio(samples, rate)), [(5.0, 5.2)], atol=0.02)
+
+
+@pytest.mark.parametrize("rate", [96_000, 192_000])
+def test_what_is_too_high_for_ears_is_no_sound(rate: int) -> None:
+    bursts = [(0.9, 1.1), (2.6, 2.7)]
+    audio = over_background(bursts, -60.0, seconds=4.0, rate=rate)
+    time = np.arange(audio.num_samples) / rate
+    whistle = 0.2 * np.sin(2 * np.pi * 40_000 * time) * (np.abs(time - 1.8) < 0.3)
+    found = spans(Audio((audio.samples + whistle).astype(np.float32), rate))
+    np.testing.assert_allclose(found, bursts, atol=BLOCK_S + 0.001)
+
+
+def test_levels_are_of_what_a_straight_line_leaves() -> None:
+    rng = np.random.default_rng(0)
+    samples = 0.1 * rng.standard_normal(RATE) + np.linspace(-0.3, 0.6, RATE)
+    levels_db = block_levels_db(Audio(samples.astype(np.float32), RATE))
+    for block in (0, 1, 50, 99):
+        window = samples[max((block + 1) * 80 - 200, 0) : (block + 1) * 80]
+        clock = np.arange(len(window))
+        rest = window - np.polyval(np.polyfit(clock, window, 1), clock)
+        assert levels_db[block] == pytest.approx(10 * np.log10(np.mean(rest**2)), abs=0.01)
+
+
 @settings(deadline=None, max_examples=25)
+@example(samples=1, rate=8000)
 @given(samples=st.integers(1, 45 * RATE), rate=st.sampled_from([8000, 11_025, 44_100]))
 def test_one_flag_for_every_block(samples: int, rate: int) -> None:
     quiet = quiet_blocks(Audio(np.tile([0.1, -0.1], samples).astype(np.float32), rate))

@@ -46,6 +46,7 @@ _SAME_S = 1e-9  # times that differ by less, by rounding, are the same
 _SCENE_S = 20.0  # the background is that of this stretch: as long as AVSBench's clips and more
 _SCENE_STEP_S = 5.0  # from one stretch to the next; between their middles it is interpolated
 _PIECE_S = 5  # seconds read at a time
+_HIGHEST_RATE, _AUDIBLE_RATE = 48_000, 44_100  # Hz; the detector hears the second
 
 # Of tracks that never change, as long as they live.
 _LEVELS_DB: WeakKeyDictionary[AudioTrack, NDArray[np.float64]] = WeakKeyDictionary()
@@ -54,11 +55,11 @@ _LEVELS_DB: WeakKeyDictionary[AudioTrack, NDArray[np.float64]] = WeakKeyDictiona
 def quiet_blocks(track: GivenSound) -> NDArray[np.bool_]:
     """(T,) True for each 10 ms in which nothing is heard.
 
-    A constant offset is no sound. Quiet is what is below -60 dB of full scale, and what belongs to
-    the background of the 20 s around it: the lower of two classes of levels, if their means are at
-    least 10 dB apart, or 7 dB with a step, and its mean is below -21 dB. A stretch whose levels are
-    of one class, such as steady noise, is judged by those of the whole track, and where that is of
-    one class too, all of it is heard.
+    An offset is no sound, nor is one that drifts, nor what is too high for ears. Quiet is what is
+    below -60 dB of full scale, and what belongs to the background of the 20 s around it: the lower
+    of two classes of levels, if their means are at least 10 dB apart, or 7 dB with a step, and its
+    mean is below -21 dB. A stretch whose levels are of one class, such as steady noise, is judged
+    by those of the whole track, and where that is of one class too, all of it is heard.
     """
     known: NDArray[np.bool_] | None = getattr(track, "quiet", None)
     if known is not None:  # of a part of a clip, by what is in it
@@ -66,21 +67,23 @@ def quiet_blocks(track: GivenSound) -> NDArray[np.bool_]:
     levels_db = block_levels_db(track)
     if not levels_db.size:
         return np.ones(1, dtype=bool)
-    return quiet_levels(levels_db, getattr(track, "background_db", -np.inf))
+    background_db = getattr(track, "background_db", -np.inf)
+    return quiet_levels(levels_db, background_db, goes_on=getattr(track, "goes_on", False))
 
 
 def quiet_levels(
-    levels_db: NDArray[np.float64], background_db: float = -np.inf
+    levels_db: NDArray[np.float64], background_db: float = -np.inf, *, goes_on: bool = False
 ) -> NDArray[np.bool_]:
     """(T,) as `quiet_blocks` has it, of the (T,) levels of `block_levels_db`, at least one.
 
     Args:
         levels_db: the levels.
         background_db: what told sound from background before, for levels of one class.
+        goes_on: whether more of the sound follows, so that what has just begun is no click yet.
     """
     thresholds_db = _thresholds_db(levels_db)
     thresholds_db = np.where(np.isfinite(thresholds_db), thresholds_db, background_db)
-    return np.logical_not(_sounds(levels_db >= np.maximum(thresholds_db, _NEVER_HEARD_DB)))
+    return ~_sounds(levels_db >= np.maximum(thresholds_db, _NEVER_HEARD_DB), goes_on)
 
 
 def background_level_db(levels_db: NDArray[np.float64]) -> float:
@@ -146,7 +149,10 @@ def is_silent(quiet: NDArray[np.bool_], segment: Segment) -> bool:
 
 
 def block_levels_db(track: GivenSound) -> NDArray[np.float64]:
-    """(T,) levels of the 25 ms that end with each block, in dB of full scale, offset taken out."""
+    """(T,) levels of the 25 ms that end with each block, in dB of full scale, offset taken out.
+
+    Of a track of more than 48 kHz, of what is below 22 kHz in it.
+    """
     track = as_track(track)
     known: NDArray[np.float64] | None = getattr(track, "levels_db", None)
     if known is not None:  # sound that is still coming in is measured as it comes
@@ -155,12 +161,22 @@ def block_levels_db(track: GivenSound) -> NDArray[np.float64]:
     keeps = getattr(track, "never_changes", False) is True
     kept = _LEVELS_DB.get(track) if keeps else None
     if kept is None:
-        pieces = range(0, track.num_samples, _PIECE_S * track.sample_rate)
-        levels_db = [_levels_db(track, start) for start in pieces]
+        sound = track.resampled(measured_rate(track.sample_rate))
+        pieces = range(0, sound.num_samples, _PIECE_S * sound.sample_rate)
+        levels_db = [_levels_db(sound, start) for start in pieces]
         kept = sealed(np.concatenate(levels_db or [np.zeros(0)]))
         if keeps:
             _LEVELS_DB[track] = kept
     return kept
+
+
+def measured_rate(sample_rate: int) -> int:
+    """The rate in Hz at which levels are measured: recordings at 96 kHz may hold what nobody hears.
+
+    >>> measured_rate(16_000), measured_rate(192_000)
+    (16000, 44100)
+    """
+    return sample_rate if sample_rate <= _HIGHEST_RATE else _AUDIBLE_RATE
 
 
 def _levels_db(track: AudioTrack, start: int) -> NDArray[np.float64]:
@@ -176,13 +192,20 @@ def _levels_db(track: AudioTrack, start: int) -> NDArray[np.float64]:
 def window_levels_db(
     samples: NDArray[np.float64], ends: NDArray[np.intp], rate: int
 ) -> NDArray[np.float64]:
-    """(n,) levels in dB of the 25 ms of samples that end at each of the (n,) positions."""
+    """(n,) levels in dB of the 25 ms of samples that end at each of the (n,) positions.
+
+    An offset and a drift, the straight line that fits the 25 ms best, are taken out.
+    """
     starts = np.maximum(ends - max(round(_WINDOW_S * rate), 1), 0)
     samples = samples - samples.mean()  # or a large offset would cost the squares their digits
-    sums, squares = (np.append(0.0, np.cumsum(values)) for values in (samples, samples**2))
-    count = ends - starts
-    mean = (sums[ends] - sums[starts]) / count
-    power = (squares[ends] - squares[starts]) / count - mean**2
+    products = samples, samples**2, np.arange(len(samples)) * samples
+    running = (np.append(0.0, np.cumsum(values)) for values in products)
+    sums, squares, moments = (values[ends] - values[starts] for values in running)
+    count = (ends - starts).astype(np.float64)
+    power = squares / count - (sums / count) ** 2
+    drift = moments - sums * (starts + ends - 1) / 2  # the line's slope, times count^3 / 12
+    drift[count < 3] = 0  # two samples are a line, whatever they are
+    power -= 12 * (drift / count) ** 2 / np.maximum(count**2 - 1, 1)
     return np.asarray(10 * np.log10(np.maximum(power, 10 ** (_FLOOR_DB / 10))))
 
 
@@ -203,7 +226,11 @@ def _thresholds_db(levels: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _threshold_db(levels: NDArray[np.float64]) -> float:
-    """The level that splits levels best into two classes; -inf where they are one (Otsu, 1979)."""
+    """The level that splits levels best into two classes; -inf where they are one (Otsu, 1979).
+
+    Digital silence that is shorter than a pause, before an encoder's first packet or where one is
+    lost, is no class: it lies so far below a room's noise that all of that would be sound.
+    """
     ordered = np.sort(levels)
     count = len(ordered)
     if count < 2:
@@ -212,6 +239,9 @@ def _threshold_db(levels: NDArray[np.float64]) -> float:
     sums = np.cumsum(ordered)
     low, high = sums[:-1] / lower, (sums[-1] - sums[:-1]) / (count - lower)
     split = int(np.argmax(lower * (count - lower) * (high - low) ** 2))
+    never_heard = int(np.searchsorted(ordered, _NEVER_HEARD_DB))
+    if split < never_heard < round(SHORTEST_SILENCE_S / BLOCK_S):
+        return _threshold_db(levels[levels >= _NEVER_HEARD_DB])
     apart_db, threshold_db = high[split] - low[split], float(ordered[split : split + 2].mean())
     two = apart_db >= _TWO_CLASSES_DB
     two |= apart_db >= _STEPPED_CLASSES_DB and _steps(levels, threshold_db)
@@ -226,7 +256,7 @@ def _steps(levels: NDArray[np.float64], threshold_db: float) -> bool:
     return bool(np.max(np.abs(levels[after] - levels[before]), initial=0.0) >= _STEP_DB)
 
 
-def _sounds(heard: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _sounds(heard: NDArray[np.bool_], goes_on: bool) -> NDArray[np.bool_]:
     """(T,) with its gaps, without what is too short, and what hears only what has ended before."""
     starts, stops = _runs(heard)
     if not starts.size:
@@ -234,7 +264,12 @@ def _sounds(heard: NDArray[np.bool_]) -> NDArray[np.bool_]:
     apart = (starts[1:] - stops[:-1]) * BLOCK_S >= _GAP_S - _SAME_S
     starts, stops = starts[np.append(True, apart)], stops[np.append(apart, True)]
     long_enough = (stops - starts) * BLOCK_S >= SHORTEST_SOUND_S - _SAME_S
-    long_enough |= (starts == 0) | (stops == len(heard))  # cut off
+    # What the track cuts off may be longer, if a sound is so near that it belongs to it.
+    near = (starts[1:] - stops[:-1]) * BLOCK_S < SHORTEST_SILENCE_S - _SAME_S
+    after = np.append(near & long_enough[1:], False)
+    before = np.append(False, near & long_enough[:-1])
+    first, last = starts == 0, stops == len(heard)
+    long_enough = long_enough | first & (after | last) | last & (before | goes_on)
     echo = round((_WINDOW_S - BLOCK_S) / BLOCK_S + 0.5)
     ends = np.where(stops < len(heard), np.maximum(stops - echo, starts), stops)
     steps = np.zeros(len(heard) + 1, dtype=np.intp)

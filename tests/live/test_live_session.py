@@ -9,13 +9,14 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from coprop import CoProp, CoPropError, FrameMask
+from coprop import Audio, CoProp, CoPropError, FrameMask
 from coprop.context import AudioWindows
 from coprop.errors import AudioError, MediaError, ShapeError
 from coprop.keyframes.adapters import CallableSegmenter
 from coprop.keyframes.model import FrameContext
 from coprop.live.session import LiveSession
-from coprop.live.sound import KEPT_S, LiveSound
+from coprop.live.sound import KEPT_S, LevelMeter, LiveSound
+from coprop.silence import block_levels_db
 from pipeline_samples import Recorder, Shifter, changes_at, clip_of, noise, positions, ramp
 
 RATE, FPS = 8000, 5
@@ -205,6 +206,27 @@ def test_changes_are_found_as_in_the_whole_sound() -> None:
     masks = pushed(session, clip_of(25), sound)
     assert session.control_points.change_times_s == pytest.approx((2.0, 4.0), abs=0.15)
     assert [mask.index for mask in masks if mask.is_keyframe] == [0, 10]
+
+
+@pytest.mark.parametrize("rate", [8000, 48_000, 96_000])
+def test_levels_are_those_of_the_whole_sound(rate: int) -> None:
+    """Without a drift, and without what is too high for ears: a whistle of 40 kHz."""
+    clock = np.arange(3 * rate) / rate
+    rng = np.random.default_rng(0)
+    sound = 0.01 * rng.standard_normal(len(clock)) + 0.2 * np.sin(2 * np.pi * 5 * clock)
+    if rate == 96_000:
+        sound += 0.2 * np.sin(2 * np.pi * 40_000 * clock)
+    sound = sound.astype(np.float32)
+    live = LiveSound(rate)
+    meter = LevelMeter(live)
+    for start in range(0, len(sound), 777):
+        live.feed(sound[start : start + 777])
+        live.hear_until(min(start + 777, len(sound)) / rate - 0.005)
+        meter.update()
+    found = meter.recent().levels_db
+    assert len(found) >= 298
+    np.testing.assert_allclose(found, block_levels_db(Audio(sound, rate))[: len(found)], atol=0.1)
+    assert np.abs(found + 40).max() < 4
 
 
 def test_latency_is_told() -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from coprop.media.part import Stretch
 from coprop.media.resample import Resampler
-from coprop.silence import BLOCK_S, background_level_db, window_levels_db
+from coprop.silence import BLOCK_S, background_level_db, measured_rate, window_levels_db
 from coprop.types import LOUDEST
 
 KEPT_S = 40.0
@@ -158,13 +158,14 @@ class LevelMeter:
 
     def update(self) -> None:
         """Measures what may be heard by now."""
-        rate, count = self._sound.sample_rate, int(self._sound.duration_s / BLOCK_S + 1e-6)
+        sound = self._sound.resampled(measured_rate(self._sound.sample_rate))
+        rate, count = sound.sample_rate, int(sound.duration_s / BLOCK_S + 1e-6)
         if count <= self._count:
             return
         first = max(self._count, count - (self._levels_db.maxlen or 0))
         ends = np.round(np.arange(first + 1, count + 1) * BLOCK_S * rate).astype(np.intp)
         before = max(round(first * BLOCK_S * rate) - max(round(_LEVEL_S * rate), 1), 0)
-        samples = self._sound.read(before, int(ends[-1])).astype(np.float64)
+        samples = sound.read(before, int(ends[-1])).astype(np.float64)
         self._levels_db.extend(window_levels_db(samples, ends - before, rate).tolist())
         self._count = count
         if count - self._looked_at >= _FRESH_S / BLOCK_S:
@@ -207,6 +208,11 @@ class RecentSound(Stretch):
     ) -> None:
         super().__init__(sound, start_s, end_s)
         self.levels_db, self.background_db = levels_db, background_db
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether more of the sound follows, or may."""
+        return self.sound.is_growing or self.sound.end_s >= self.end_s + BLOCK_S
 
     def resampled(self, sample_rate: int) -> RecentSound:
         """The same stretch at another rate."""
