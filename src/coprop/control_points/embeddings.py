@@ -9,8 +9,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from coprop.control_points.features import FRAMES_PER_STEP, STEP_S, log_mel, num_steps
 from coprop.errors import CoPropError
-from coprop.types import HIGHEST_RATE, AudioTrack
+from coprop.types import AudioTrack
 from coprop.utils.checks import array_of, check_function, number, whole
+from coprop.values.audio import HIGHEST_RATE
 
 Embed = Callable[[NDArray[np.float32]], ArrayLike]
 """(n, m) float32 samples of n windows to (n, d) finite embeddings."""

@@ -11,8 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from coprop.errors import AudioError, MediaError, ShapeError
 from coprop.media.frames import as_image, kept
 from coprop.media.reader import Frame
-from coprop.types import HIGHEST_RATE, SAME_S, Audio
+from coprop.types import SAME_S, Audio
 from coprop.utils.checks import array_of, index, number, shown, whole
+from coprop.values.audio import HIGHEST_RATE
 from coprop.values.mixdown import Mixdown
 
 HIGHEST_FRAME_RATE = 1000.0

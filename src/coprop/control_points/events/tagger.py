@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from coprop.errors import CoPropError, ModelOutputError
-from coprop.types import HIGHEST_RATE
 from coprop.utils.checks import array_of, number, shown, whole
+from coprop.values.audio import HIGHEST_RATE
 
 PIECE_S = 30.0
 """Seconds that a tagger hears at once where it does not say: what most audio models take."""
