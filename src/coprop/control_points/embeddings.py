@@ -16,9 +16,9 @@ from coprop.values.audio import HIGHEST_RATE
 Embed = Callable[[NDArray[np.float32]], ArrayLike]
 """(n, m) float32 samples of n windows to (n, d) finite embeddings."""
 
-_BATCH_S = 30.0
-_CONTEXT_S = 2.0
-LONGEST_WINDOW_S = 3600
+_BATCH_S = 30.0  # of sound at once, so that memory does not grow with the track
+_CONTEXT_S = 2.0  # of sound on either side of a step, over which embeddings are averaged
+LONGEST_WINDOW_S = 3600  # an hour: what is longer was meant in another unit
 
 
 class Embedding:

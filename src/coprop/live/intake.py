@@ -19,7 +19,7 @@ from coprop.values.mixdown import Mixdown
 HIGHEST_FRAME_RATE = 1000.0
 """Frames a second; no camera that is looked at live shows more."""
 
-_MOST_CHANNELS = 32
+_MOST_CHANNELS = 32  # an axis that is longer holds samples
 
 
 class FrameIntake:
