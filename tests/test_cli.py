@@ -313,7 +313,7 @@ SLOW = """
 import signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from coprop import CoProp
-from coprop.cli import main
+from coprop.__main__ import main
 from cheap_pipeline import Copying, red
 
 class Slow(Copying):

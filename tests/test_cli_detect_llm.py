@@ -298,7 +298,7 @@ class TestFolder:
 SLOW = """
 import sys, time
 from pathlib import Path
-from coprop.cli import main
+from coprop.__main__ import main
 from coprop.control_points import language_models
 from scripted_models import Scripted, hears_levels
 

@@ -157,12 +157,12 @@ def test_training_samples_go_to_spawned_workers() -> None:
     """macOS and Windows start workers anew and send them the samples; Linux forks them."""
     from coprop.training.recipes import KeyframeRecipe, PropagatorRecipe, read_recipe
     from coprop.training.samples import KeyframeSamples, SampleOptions, join_keyframes
-    from coprop.training.session import _ignore_interrupts
+    from coprop.training.stopping import ignore_interrupts
 
     for kind, name in ((KeyframeRecipe, "keyframes"), (PropagatorRecipe, "propagator")):
         recipe = read_recipe(kind, name, f"{name}_composed", [])  # type: ignore[type-var]
         assert pickle.loads(pickle.dumps(recipe)) == recipe
-    for part in (KeyframeSamples, SampleOptions, join_keyframes, _ignore_interrupts):
+    for part in (KeyframeSamples, SampleOptions, join_keyframes, ignore_interrupts):
         assert pickle.loads(pickle.dumps(part)) is part
 
 

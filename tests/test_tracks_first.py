@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from coprop import Audio, CoProp, CoPropError, KeyframeSegmenter
+from coprop.inference.tracks import HeldMask, Tracks
 from coprop.keyframes.audio import AudioEvidence
 from coprop.keyframes.candidates import Candidate, candidates_in, overlap
 from coprop.keyframes.grounded import GroundedNetwork
 from coprop.media.clip import Clip
 from coprop.pipeline import WEIGHTS
-from coprop.tracks_first import HeldMask, Tracks, tracks_first
 from coprop.tracks_first import _followed as followed
+from coprop.tracks_first import tracks_first
 from coprop.types import FrameMask
 from pipeline_samples import RATE, Shifter, changes_at, clip_of, left_half
 

@@ -1,55 +1,9 @@
 """``python -m coprop`` and the command ``coprop``: signals are answered before anything loads."""
 
 import os
-import signal
 import sys
-from contextlib import suppress
-from types import FrameType
 
-INTERRUPTED = 130
-
-
-class _Signals:
-    """Ctrl-C, SIGTERM, SIGHUP and Ctrl-Break of Windows end a command with 130 and one line.
-
-    They do so whenever they come.
-
-    While modules load, the process ends at once: an exception could end up anywhere in them. From
-    the first work on, it is a KeyboardInterrupt, so that what was begun is left whole.
-    """
-
-    def __init__(self) -> None:
-        self.working = False
-        self.came = False
-        self._taken: list[int] = []
-
-    def take(self) -> None:
-        for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
-            number = getattr(signal, name, None)
-            # What the caller ignores stays ignored: nohup, and jobs in a script's background.
-            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
-                signal.signal(number, self._answer)
-                self._taken.append(number)
-
-    def done(self) -> None:
-        """The command has ended and said so; while Python puts itself away, none matters."""
-        self.working = False
-        for number in self._taken:
-            signal.signal(number, signal.SIG_IGN)
-        # An interrupt that passed through text which a library executes (dataclasses do) is noted
-        # by Python, which would end by the signal although it was answered; this takes it back.
-        exec("")
-
-    def _answer(self, number: int, frame: FrameType | None) -> None:
-        first, self.came = not self.came, True
-        if self.working:
-            raise KeyboardInterrupt
-        if first:
-            _say("interrupted.")
-        os._exit(INTERRUPTED)
-
-
-SIGNALS = _Signals()
+from coprop.utils.signals import INTERRUPTED, SIGNALS, say_at_once
 
 
 def main() -> None:
@@ -59,13 +13,13 @@ def main() -> None:
     try:
         code = _run()
     except KeyboardInterrupt:
-        _say("interrupted.")
+        say_at_once("interrupted.")
         code = INTERRUPTED
     except BaseException:
         if not SIGNALS.came:
             raise
         # A library has made another error of the interrupt.
-        _say("interrupted.")
+        say_at_once("interrupted.")
         code = INTERRUPTED
     finally:
         SIGNALS.done()
@@ -91,7 +45,7 @@ def _run() -> int:
         if error.filename is not None:
             raise
         _forget_stdout()
-        _say(f"cannot write to standard output: {error.strerror or error}.")
+        say_at_once(f"cannot write to standard output: {error.strerror or error}.")
         return 1
     return code
 
@@ -115,13 +69,5 @@ def _forget_stdout() -> None:
         sys.stdout = None
 
 
-def _say(text: str) -> None:
-    with suppress(OSError):
-        os.write(2, f"coprop: {text}\n".encode(errors="backslashreplace"))
-
-
 if __name__ == "__main__":
-    # By its own name: run as "__main__" this is a second module, whose SIGNALS nobody else knows.
-    from coprop.__main__ import main as command
-
-    command()
+    main()

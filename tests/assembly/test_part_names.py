@@ -9,8 +9,8 @@ import pytest
 
 from coprop.assembly.families import FAMILIES, family_for, read_config
 from coprop.assembly.known import NAMES, hub_ids, listed_models
-from coprop.assembly.loading import load_part
 from coprop.assembly.names import SLOTS, PartName, Slot, part_name
+from coprop.assembly.parts import load_part
 from coprop.errors import CheckpointError, CoPropError
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from coprop import CoProp
-from coprop.assembly.loading import load_masking
+from coprop.assembly.parts import load_masking
 from coprop.control_points.events.detector import EventDetector
 from coprop.errors import CheckpointError, CoPropError
 from coprop.propagation.sam2 import Sam2Propagator

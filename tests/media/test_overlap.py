@@ -17,7 +17,7 @@ from coprop.media.clip import Clip
 from coprop.media.overlap import HELD, Behind, ahead
 from coprop.media.reader import VideoFile
 from coprop.media.writer import ResultWriter
-from coprop.result import save
+from coprop.results.writing import save
 from pipeline_samples import Recorder, Shifter, changes_at, noise
 from small_clips import write_clip
 

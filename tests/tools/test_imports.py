@@ -5,9 +5,11 @@ from __future__ import annotations
 import ast
 import importlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 BELOW = {
@@ -19,6 +21,10 @@ BELOW = {
     "paper": {"benchmark", "bench"},
 }
 """The folders of tools/ that each may import."""
+LATE = {("types", "media"), ("result", "export")}
+"""Arrows back that are taken in a call alone: a method that hands on to what stands above."""
+Nodes = Callable[[ast.AST], Iterator[ast.AST]]
+ALL, LOADED = ast.walk, ast.iter_child_nodes
 
 
 def modules() -> dict[str, Path]:
@@ -31,11 +37,17 @@ def modules() -> dict[str, Path]:
     return found
 
 
-def imports(path: Path, known: dict[str, Path], *, deferred: bool) -> Iterator[str]:
-    """Modules that a file imports; without ``deferred``, when it is loaded itself."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    nodes = ast.walk(tree) if deferred else iter(tree.body)
-    for node in nodes:
+def called(node: ast.AST) -> Iterator[ast.AST]:
+    """All of a module that is ever run: type checkers alone read the rest."""
+    for child in ast.iter_child_nodes(node):
+        if not (isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"):
+            yield child
+            yield from called(child)
+
+
+def imports(path: Path, known: dict[str, Path], nodes: Nodes) -> Iterator[str]:
+    """Modules that a file imports: in `ALL` of it, when it is `LOADED`, or when `called` too."""
+    for node in nodes(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name in known)
         elif isinstance(node, ast.ImportFrom) and node.module is not None:
@@ -62,7 +74,7 @@ def test_the_package_imports_no_tool() -> None:
     known = modules()
     for name, path in known.items():
         if name.startswith("coprop"):
-            assert not [own for own in imports(path, known, deferred=True) if own[:5] == "tools"]
+            assert not [own for own in imports(path, known, ALL) if own[:5] == "tools"]
 
 
 def test_tools_import_one_way() -> None:
@@ -70,27 +82,32 @@ def test_tools_import_one_way() -> None:
     for name, path in known.items():
         if name.startswith("tools."):
             folder = name.split(".")[1]
-            for own in imports(path, known, deferred=True):
+            for own in imports(path, known, ALL):
                 other = own.split(".")[1:2]
                 assert own.startswith("coprop") or {*other} <= {folder, *BELOW[folder]}, (name, own)
 
 
 def test_no_circle() -> None:
     known = modules()
-    graph = {name: set(imports(path, known, deferred=False)) for name, path in known.items()}
+    graph = {name: set(imports(path, known, LOADED)) for name, path in known.items()}
     assert len(graph["tools.benchmark.folder"]) > 10
     order = [*TopologicalSorter(graph).static_order()]  # raises CycleError
     assert len(order) == len(known)
 
 
-def test_rooms_of_the_package_import_one_way() -> None:
+@pytest.mark.parametrize(("nodes", "late"), [(LOADED, set()), (called, LATE)])
+def test_rooms_of_the_package_import_one_way(nodes: Nodes, late: set[tuple[str, str]]) -> None:
     """A folder, or a module at the top, is loaded by none that it loads itself."""
     known = {name: path for name, path in modules().items() if name.startswith("coprop.")}
+    arrows = {
+        (room(name), room(own))
+        for name, path in known.items()
+        for own in imports(path, known, nodes)
+    }
+    assert arrows & LATE == late
     graph: dict[str, set[str]] = {}
-    for name, path in known.items():
-        for own in imports(path, known, deferred=False):
-            graph.setdefault(room(name), set()).add(room(own))
-    graph = {name: below - {name} for name, below in graph.items()}
+    for above, below in arrows - LATE:
+        graph.setdefault(above, set()).update({below} - {above})
     assert graph["tracking"] >= {"context", "inference", "keyframes", "types"}
     assert not graph["tracking"] & {"pipeline", "cli"}
     list(TopologicalSorter(graph).static_order())  # raises CycleError

@@ -18,7 +18,8 @@ from small_training import keyframe_recipe, propagator_recipe, session_of
 from coprop.data.avsbench_object import MS3
 from coprop.errors import CheckpointError, CoPropError, OutputError
 from coprop.training.run_folder import RunFolder
-from coprop.training.session import TrainingSession, WeightAverage
+from coprop.training.session import TrainingSession
+from coprop.training.weight_average import WeightAverage
 from started import Started
 
 

@@ -215,7 +215,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--sources", type=Path, nargs="+", default=[])
-    parser.add_argument("--split", default="test", choices=["train", "test"])
+    parser.add_argument("--split", default="test", choices=["train", "validation", "test"])
     parser.add_argument("--clips", type=int, default=200, help="composed clips")
     parser.add_argument("--short", type=int, default=60, help="clips of short sounds")
     parser.add_argument("--sounding", type=Path, help="JSON with what sounds when in real clips")

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from coprop.__main__ import SIGNALS
 from coprop.cli.app import exit_code
 from coprop.cli.common import (
     FAILED,
@@ -26,6 +25,7 @@ from coprop.cli.common import (
 from coprop.cli.data import print_some
 from coprop.cli.dataset_options import SubsetName
 from coprop.cli.progress import ProgressBars
+from coprop.utils.signals import SIGNALS
 
 if TYPE_CHECKING:
     from tools.benchmark.disjoint import DisjointReport

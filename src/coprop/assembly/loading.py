@@ -1,4 +1,4 @@
-"""From a name to a part of a pipeline: the one place where names become models."""
+"""From names and folders to models: the one place where they are loaded."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from coprop.assembly.families import FAMILIES, PARTS, family_for, is_pipeline, read_config
+from coprop.assembly.families import FAMILIES, PARTS, family_for, read_config
 from coprop.assembly.names import Slot, part_name
 from coprop.checkpoints.hub import fetched, fetched_model, is_hub_id
 from coprop.errors import CheckpointError, CoPropError
-from coprop.utils.paths import AnyPath, is_path
+from coprop.utils.paths import AnyPath
 
 if TYPE_CHECKING:
     from coprop.control_points.events.words import Words
@@ -53,22 +53,11 @@ class PartOptions:
         return {name: value for name, value in given.items() if value is not None}
 
 
-_DEFAULT_OPTIONS = PartOptions()
-_MASKING: tuple[Slot, ...] = ("segmenter", "propagator")
-_BOTH = "sam3_video"  # the model type of what fits both
 _TOLD = ("text", "sam3")  # loaders of what is told words and masks by itself
 
 
-def load_part(
-    slot: Slot, name: AnyPath, options: PartOptions = _DEFAULT_OPTIONS, *, inner: bool = False
-) -> Any:
-    """The part of a pipeline that a name stands for.
-
-    Args:
-        slot: which part.
-        name: see `coprop.assembly.names`.
-        options: what goes with it.
-        inner: a pipeline names it as its part; pipelines name no others, which could go on forever.
+def load_model(slot: Slot, name: AnyPath, options: PartOptions) -> Any:
+    """The part that a name stands for, where that is no whole pipeline's.
 
     Raises:
         CheckpointError: nothing has that name, it cannot be fetched, or it is another part.
@@ -79,43 +68,21 @@ def load_part(
     if named.kind != "model":
         return _load(slot, named.kind, named.places, options)
     place = named.places[0]
-    folder = described(place, options)
-    config = read_config(folder, place)
-    if is_pipeline(folder, config) and not inner:
-        from coprop.assembly.saved import SavedPipeline
-
-        return SavedPipeline(place, folder, config or {}).part(slot, options)
-    loader = family_for(slot, folder, config, place).loader
-    return _load(slot, loader, (place,), options)
+    return load_folder(slot, described(place, options), options, place)
 
 
-def load_masking(
-    segmenter: Any, propagator: Any, options: PartOptions = _DEFAULT_OPTIONS
-) -> tuple[Any, Any]:
-    """What masks keyframes and what carries masks on, each given or named; None stays None.
+def load_folder(slot: Slot, folder: Path, options: PartOptions, place: str | None = None) -> Any:
+    """The part that is in a folder, by its config.json.
 
-    One SAM 3 that is named for both is read once.
+    Args:
+        slot: which part.
+        folder: where its config.json is.
+        options: what goes with it.
+        place: its hub id, where the folder may hold no more than the config.json.
     """
-    named = {"segmenter": segmenter, "propagator": propagator}
-    names = [part_name(slot, given) for slot in _MASKING if is_path(given := named[slot])]
-    if len(names) == len(_MASKING) and names[0].places == names[1].places and names[0].places:
-        place = names[0].places[0]
-        config = read_config(described(place, options), place) or {}
-        if config.get("model_type") == _BOTH:
-            pair: Any = import_module("coprop.sam3_pair").sam3_pair
-            masks, carries = pair(whole(place, options), device=options.device)
-            return masks, carries
-    made = {
-        slot: load_part(slot, given, options) if is_path(given := named[slot]) else given
-        for slot in _MASKING
-    }
-    return made["segmenter"], made["propagator"]
-
-
-def load_folder(slot: Slot, folder: Path, options: PartOptions) -> Any:
-    """The part that is in a folder on this machine, by its config.json."""
-    family = family_for(slot, folder, read_config(folder, str(folder)), str(folder))
-    return _load(slot, family.loader, (str(folder),), options)
+    place = str(folder) if place is None else place
+    family = family_for(slot, folder, read_config(folder, place), place)
+    return _load(slot, family.loader, (place,), options)
 
 
 def described(place: str, options: PartOptions) -> Path:

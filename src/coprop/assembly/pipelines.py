@@ -12,8 +12,9 @@ import torch
 from torch import nn
 
 from coprop.assembly.defaults import DEFAULT_MAX_SEGMENT_S
-from coprop.assembly.loading import PartOptions, load_masking, load_part
+from coprop.assembly.loading import PartOptions
 from coprop.assembly.names import Slot
+from coprop.assembly.parts import load_masking, load_part
 from coprop.assembly.told import usual_detector, with_words
 from coprop.checkpoints.hub_mixin import HubMixin
 from coprop.errors import CoPropError

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from coprop.assembly.defaults import DEFAULT_MAX_SEGMENT_S, DEFAULT_WORKING_EDGE
 from coprop.assembly.families import PARTS, is_pipeline, read_config
-from coprop.assembly.loading import PartOptions, described, inside, load_folder, load_part
+from coprop.assembly.loading import PartOptions, described, inside, load_folder, load_model
 from coprop.assembly.names import BUILT_IN, SLOTS, Slot, part_name
 from coprop.checkpoints.hub import is_hub_id
 from coprop.checkpoints.weights import has_file
@@ -109,7 +109,8 @@ class SavedPipeline:
         name, own = self._named(slot)
         options = _merged(own, options)
         if name != PARTS[slot]:
-            return load_part(slot, name, replace(options, revision=None), inner=True)
+            # Not that of another pipeline, which could name a third one, and so on forever.
+            return load_model(slot, name, replace(options, revision=None))
         folder = inside(self.place, name, options)
         if not has_file(folder / "config.json"):
             raise CheckpointError(

@@ -208,7 +208,7 @@ class Segment:
         self, path: Path, part: Path, progress: Progress | None
     ) -> tuple[dict[str, Any], float | None]:
         from coprop.media.clip import Clip
-        from coprop.result import save
+        from coprop.results.writing import save
 
         with Clip(path, **self._tracks, progress=progress) as clip:
             points = self.pipeline.detect(clip.audio)

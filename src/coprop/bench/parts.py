@@ -19,7 +19,7 @@ from coprop.errors import CoPropError
 from coprop.media.clip import Clip
 from coprop.pipeline import CoProp
 from coprop.propagation.propagator import AudioInsertPropagator
-from coprop.result import save
+from coprop.results.writing import save
 from coprop.utils.paths import AnyPath
 
 # What the network's methods are part of; `attention` is what is left of `propagate` without the

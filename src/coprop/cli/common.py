@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from coprop.__main__ import INTERRUPTED, SIGNALS
 from coprop.assembly.defaults import DEFAULT_MAX_SEGMENT_S, SHORTEST_SEGMENT_S
 from coprop.errors import CoPropError
 from coprop.utils.brief import first_line, text_of
 from coprop.utils.callables import place_in_named_code
+from coprop.utils.signals import INTERRUPTED, SIGNALS
 
 if TYPE_CHECKING:
     import torch

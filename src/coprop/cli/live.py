@@ -150,7 +150,10 @@ def live(options: LiveOptions) -> None:
         check_options(options)
         inputs = () if options.file is None else (options.file,)
         check_folder(options.out, inputs, force=options.force)
-        content = _recorded(options)
+        if options.file is None:
+            content = _recorded_devices(options)
+        else:
+            content = _recorded_file(options, options.file)
     if options.as_json:
         from coprop.storage.files import one_a_line
 
@@ -180,32 +183,33 @@ def check_options(options: LiveOptions) -> None:
         )
 
 
-def _recorded(options: LiveOptions) -> dict[str, Any]:
+def _recorded_devices(options: LiveOptions) -> dict[str, Any]:
     from coprop.live.recording import record
+    from coprop.live.sources import Devices
 
-    if options.file is None:
-        from coprop.live.sources import Devices
+    rate = options.frame_rate or _FRAME_RATE
+    with Devices(options.camera, options.microphone, options.size, rate) as devices:
+        session = pipeline_for(options, None).live(
+            rate, devices.sample_rate, look_ahead_s=options.look_ahead
+        )
+        return record(
+            session,
+            _until(devices, options.seconds),
+            options.out,
+            sound=session.sound,
+            name=options.camera or "camera",
+            force=options.force,
+            told=_teller(options),
+        )
 
-        rate = options.frame_rate or _FRAME_RATE
-        devices = Devices(options.camera, options.microphone, options.size, rate)
-        with devices:
-            session = pipeline_for(options, None).live(
-                rate, devices.sample_rate, look_ahead_s=options.look_ahead
-            )
-            return record(
-                session,
-                _until(devices, options.seconds),
-                options.out,
-                sound=session.sound,
-                name=options.camera or "camera",
-                force=options.force,
-                told=_teller(options),
-            )
+
+def _recorded_file(options: LiveOptions, file: Path) -> dict[str, Any]:
+    from coprop.live.recording import record
     from coprop.live.sources import played
     from coprop.media.clip import Clip
     from coprop.media.reader import VideoFile
 
-    with Clip(options.file) as clip:
+    with Clip(file) as clip:
         known = clip.frames.frame_rate if isinstance(clip.frames, VideoFile) else None
         session = pipeline_for(options, None).live(
             float(known or _FRAME_RATE), clip.audio.sample_rate, look_ahead_s=options.look_ahead

@@ -166,7 +166,8 @@ def detector_for(
         device: where a model computes.
         offline: whether nothing may be fetched.
     """
-    from coprop.assembly.loading import PartOptions, load_part
+    from coprop.assembly.loading import PartOptions
+    from coprop.assembly.parts import load_part
     from coprop.assembly.told import usual_detector, with_words
 
     options = PartOptions(
@@ -187,7 +188,8 @@ def pipeline_for(options: RunOptions | LiveOptions, predictions: Predictions | N
         typer.BadParameter: options that exclude one another, or a device that is not there.
         CoPropError: parts that cannot be had.
     """
-    from coprop.assembly.loading import PartOptions, load_masking
+    from coprop.assembly.loading import PartOptions
+    from coprop.assembly.parts import load_masking
     from coprop.pipeline import DEFAULT_MAX_SEGMENT_S, CoProp
     from coprop.utils.precision import as_dtype
 

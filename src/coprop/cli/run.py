@@ -264,7 +264,7 @@ def _pipeline(options: RunOptions) -> CoProp:
 def _process(options: RunOptions, pipeline: CoProp, bars: ProgressBars) -> dict[str, Any]:
     from coprop.media.clip import Clip
     from coprop.prompts import Prompts
-    from coprop.result import save
+    from coprop.results.writing import save
 
     tracks = _tracks(options)
     prompts = Prompts(prompts_of(options.prompt, options.box))

@@ -9,15 +9,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from coprop.control_points.features import FRAMES_PER_STEP, STEP_S, log_mel, num_steps
 from coprop.errors import CoPropError
-from coprop.types import HIGHEST_RATE, AudioTrack
+from coprop.types import AudioTrack
 from coprop.utils.checks import array_of, check_function, number, whole
+from coprop.values.audio import HIGHEST_RATE
 
 Embed = Callable[[NDArray[np.float32]], ArrayLike]
 """(n, m) float32 samples of n windows to (n, d) finite embeddings."""
 
-_BATCH_S = 30.0
-_CONTEXT_S = 2.0
-LONGEST_WINDOW_S = 3600
+_BATCH_S = 30.0  # of sound at once, so that memory does not grow with the track
+_CONTEXT_S = 2.0  # of sound on either side of a step, over which embeddings are averaged
+LONGEST_WINDOW_S = 3600  # an hour: what is longer was meant in another unit
 
 
 class Embedding:

@@ -26,7 +26,7 @@ from coprop.utils.paths import AnyPath, as_path
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-NUM_AVSS_CLASSES = 71
+NUM_AVSS_CLASSES = 71  # the background and 70 things
 
 ReadLabels = Callable[[Path], NDArray[np.uint8]]
 """A mask file's labels, (H, W) uint8."""

@@ -22,7 +22,7 @@ CLASS_NAMES = (
 )
 """PASCAL VOC's, in the order of the logits."""
 
-_STRIDE = 16
+_STRIDE = 16  # of its coarsest features
 # Channels, blocks, stride of the first and dilation of each stage. The last two would have strides
 # of 2 and 1 in a classifier; here the map stays at stride 16 and the last kernels are spread.
 _STAGES = (

@@ -16,12 +16,13 @@ from torch import Tensor, nn
 from coprop.errors import CoPropError, ShapeError
 from coprop.utils.checks import check_choice, shown
 
+# As in VGGish's own code: its weights are of no use with others.
 SAMPLE_RATE = 16_000
 EXAMPLE_FRAMES = 96
 EXAMPLE_SAMPLES = 15_600  # 96 frames: 95 hops and one window
 _WINDOW, _HOP, _FFT = 400, 160, 512
 _BANDS, _LOW_HZ, _HIGH_HZ = 64, 125.0, 7500.0
-_OFFSET = 0.01
+_OFFSET = 0.01  # the logarithm of silence is finite
 _MEL_CORNER_HZ = 700.0  # HTK's mel scale is 1127 ln(1 + f / 700); equal distances need no factor
 
 

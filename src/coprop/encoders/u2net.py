@@ -17,7 +17,7 @@ from coprop.encoders.convolution import ConvReLU
 from coprop.encoders.released import ReleasedNetwork, check_frames
 from coprop.utils.precision import in_float32
 
-_SIZE = 320
+_SIZE = 320  # pixels of a side, to which its own code resizes frames
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _WIDTH, _NARROW = 64, 16
 _HEIGHTS = (7, 6, 5, 4)  # of the U's inside the first four stages; the deeper two do not pool

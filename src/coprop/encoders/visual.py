@@ -15,7 +15,7 @@ from coprop.utils.paths import AnyPath
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """The colours of ImageNet, by which most image encoders were trained to be normalised."""
 
-_LEVELS = 4
+_LEVELS = 4  # the deepest of a network's maps, those at strides of 4 to 32
 
 # The stages that the PVTv2 release numbers from 1 are nested modules in timm, numbered from 0.
 _RELEASED_NAMES = re.compile(r"^(patch_embed|block|norm)([1-4])\.")

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from coprop.data.labelled import LabelledClip, LabelledDataset, note_name
 from coprop.errors import CoPropError
-from coprop.types import LOUDEST, Audio
+from coprop.types import Audio
+from coprop.values.audio import LOUDEST
 
 HeardSound = Literal["own", "muted", "noise", "other"]
 """What is heard: the clip's own sound, silence, white noise, or another clip's sound."""

@@ -23,7 +23,7 @@ from coprop.media.overlay import BT709, ENCODERS, LIMITED_RANGE
 from coprop.media.sound import AAC_RATES
 from coprop.media.timed_video import TimedVideo
 
-FULL_RANGE = 2
+FULL_RANGE = 2  # FFmpeg's number for levels from 0 to 255
 MATROSKA_TIME_BASE = Fraction(1, 1000)
 """Matroska, WebM too, counts in milliseconds."""
 

@@ -13,6 +13,11 @@ from coprop.keyframes.layers import conv_block, resized
 from coprop.keyframes.mask_fusion import with_released
 from coprop.keyframes.visual import PYRAMID, VisualEvidence
 
+# The sizes of the weights that come with the package.
+_WIDTH = 48  # channels
+_CUES = 5  # channels of evidence, see `MaskDecoder.decode`
+_HEADS = 4  # of the attention that spreads them
+
 _MOVES = 0.5  # of a place: as surely as not
 _LEAST = 1e-4  # probability: its logit is finite
 _LEAST_PRESENCE = 0.05  # of a group: it may be there without a score
@@ -23,20 +28,16 @@ class MaskDecoder(nn.Module):
 
     It is told where evidence for what sounds was seen and where for other things, but never for
     what: it works the same for all groups.
-
-    Args:
-        width: channels.
-        cues: channels of evidence, see `decode`.
     """
 
-    def __init__(self, width: int = 48, cues: int = 5) -> None:
+    def __init__(self) -> None:
         super().__init__()
         fine, middle, coarse = PYRAMID
-        self.spread = _Spread(coarse, width, cues)
-        self.at_16 = conv_block(coarse + 2 * cues, 2 * width)
-        self.at_8 = conv_block(2 * width + middle + cues, width)
-        self.at_4 = conv_block(width + fine + cues, width // 2)
-        self.mask = nn.Conv2d(width // 2, 1, 1)
+        self.spread = _Spread(coarse)
+        self.at_16 = conv_block(coarse + 2 * _CUES, 2 * _WIDTH)
+        self.at_8 = conv_block(2 * _WIDTH + middle + _CUES, _WIDTH)
+        self.at_4 = conv_block(_WIDTH + fine + _CUES, _WIDTH // 2)
+        self.mask = nn.Conv2d(_WIDTH // 2, 1, 1)
 
     def forward(self, visual: VisualEvidence, groups: Tensor, other: Tensor) -> Tensor:
         """(K, 1, h / 4, w / 4) logits of "this pixel sounds".
@@ -100,21 +101,21 @@ class MaskDecoder(nn.Module):
 class _Spread(nn.Module):
     """Attention over the picture that carries cues to every place that looks alike."""
 
-    def __init__(self, channels: int, width: int, cues: int, heads: int = 4) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
-        self.heads = heads
+        # Each head's queries and keys have half the width.
         self.query_key = nn.Sequential(
-            nn.GroupNorm(1, channels), nn.Conv2d(channels, 2 * width * heads // 2, 1)
+            nn.GroupNorm(1, channels), nn.Conv2d(channels, 2 * _HEADS * _WIDTH // 2, 1)
         )
-        self.mix = nn.Conv2d(heads * cues, cues, 1)
+        self.mix = nn.Conv2d(_HEADS * _CUES, _CUES, 1)
 
     def forward(self, features: Tensor, cues: Tensor) -> Tensor:
         h, w = features.shape[-2:]
         query, key = (
-            rearrange(x, "k (heads c) h w -> k heads (h w) c", heads=self.heads)
+            rearrange(x, "k (heads c) h w -> k heads (h w) c", heads=_HEADS)
             for x in self.query_key(features).chunk(2, dim=1)
         )
-        value = repeat(cues, "k c h w -> k heads (h w) c", heads=self.heads)
+        value = repeat(cues, "k c h w -> k heads (h w) c", heads=_HEADS)
         # On CPUs attention takes a fifth of the time where values are as wide as keys.
         wide = F.pad(value, (0, key.shape[-1] - value.shape[-1]))
         spread = F.scaled_dot_product_attention(query, key, wide)[..., : value.shape[-1]]

@@ -13,7 +13,6 @@ from coprop.context import ALONE as ALONE
 from coprop.context import FrameContext as FrameContext
 from coprop.context import Placement as Placement
 from coprop.errors import CoPropError, ModelOutputError, ShapeError
-from coprop.types import HIGHEST_RATE
 from coprop.utils.checks import (
     check_choice,
     check_made,
@@ -23,6 +22,7 @@ from coprop.utils.checks import (
     shown,
     whole,
 )
+from coprop.values.audio import HIGHEST_RATE
 
 AudioSpan = Literal["frame", "segment", "whole", "example"]
 """Which sound goes with a frame, of the model's own length ``window_s``.

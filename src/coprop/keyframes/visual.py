@@ -38,6 +38,7 @@ DEEPLAB = 2
 _PATCHES_COUNT, _TOOLS_COUNT = 0.5, 0.3
 
 _FINAL = 1280  # channels of its last map
+_WIDTH = 96  # channels of what surrounds a place, in the weights that come with the package
 _IMAGENET_CLASSES = 1000
 _STRIDE = 32  # of the classifier's last map
 _SMALL_SIDE = 256  # pixels of the small frame's shorter side: a window sees nearly all of it
@@ -200,12 +201,12 @@ class VisualRecognizer(nn.Module):
 class _PatchClassifier(nn.Module):
     """Classifies places at half the stride, by what surrounds each."""
 
-    def __init__(self, outcomes: int, width: int = 96) -> None:
+    def __init__(self, outcomes: int) -> None:
         super().__init__()
         self.coarse = nn.Conv2d(_FINAL, outcomes, 1)
-        self.context = nn.Conv2d(_FINAL, width, 1)
-        self.around = conv_block(width + PYRAMID[-1], width)
-        self.fine = nn.Conv2d(width, outcomes, 1)
+        self.context = nn.Conv2d(_FINAL, _WIDTH, 1)
+        self.around = conv_block(_WIDTH + PYRAMID[-1], _WIDTH)
+        self.fine = nn.Conv2d(_WIDTH, outcomes, 1)
 
     def forward(self, features: Tensor, finer: Tensor) -> Tensor:
         around = self.around(torch.cat([resized(self.context(features), finer), finer], dim=1))

@@ -11,14 +11,15 @@ from numpy.typing import ArrayLike, NDArray
 from coprop.errors import AudioError, MediaError, ShapeError
 from coprop.media.frames import as_image, kept
 from coprop.media.reader import Frame
-from coprop.types import HIGHEST_RATE, SAME_S, Audio
+from coprop.types import SAME_S, Audio
 from coprop.utils.checks import array_of, index, number, shown, whole
+from coprop.values.audio import HIGHEST_RATE
 from coprop.values.mixdown import Mixdown
 
 HIGHEST_FRAME_RATE = 1000.0
 """Frames a second; no camera that is looked at live shows more."""
 
-_MOST_CHANNELS = 32
+_MOST_CHANNELS = 32  # an axis that is longer holds samples
 
 
 class FrameIntake:

@@ -12,7 +12,7 @@ from coprop.live.sources import Moment
 from coprop.media.overlap import Behind
 from coprop.media.reader import Frame
 from coprop.media.writer import ResultWriter
-from coprop.result import Report
+from coprop.results.writing import Report
 from coprop.types import AudioTrack, FrameMask
 
 

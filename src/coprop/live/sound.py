@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from coprop.media.part import Stretch
 from coprop.media.resample import Resampler
 from coprop.silence import BLOCK_S, background_level_db, measured_rate, window_levels_db
-from coprop.types import LOUDEST
+from coprop.values.audio import LOUDEST
 
 KEPT_S = 40.0
 """Seconds of sound that are kept: what models hear with a frame, 10 s, with frames that come 10 s

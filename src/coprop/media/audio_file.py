@@ -17,10 +17,11 @@ from coprop.errors import MediaError, OutputError
 from coprop.media.resample import BLOCK, Resampler
 from coprop.media.sound_blocks import SoundBlocks
 from coprop.media.streams import Contents
-from coprop.types import Progress, as_rate
+from coprop.types import Progress
 from coprop.utils.brief import brief, counted, first_line
 from coprop.utils.checks import check_progress
 from coprop.utils.paths import AnyPath
+from coprop.values.audio import as_rate
 from coprop.values.mixdown import Mixdown
 
 

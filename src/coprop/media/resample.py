@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coprop.errors import AudioError
-from coprop.types import HIGHEST_RATE
+from coprop.values.audio import HIGHEST_RATE
 
 BLOCK = 1 << 16
 """Samples handled at once where sound is processed piece by piece."""

@@ -19,9 +19,9 @@ from coprop.media.container import announced_sound, index_end, open_media, state
 from coprop.media.resample import BLOCK
 from coprop.media.stamps import in_order
 from coprop.media.streams import Contents, look_into
-from coprop.types import LOUDEST, full_scale
 from coprop.utils.brief import one_line
 from coprop.utils.paths import AnyPath, as_path
+from coprop.values.audio import LOUDEST, full_scale
 
 logger = logging.getLogger(__name__)
 

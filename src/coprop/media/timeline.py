@@ -22,10 +22,10 @@ SEGMENT_COLOURS = ("#f4efdf", "#e9e0c4")  # one after the other; where there is 
 
 _WIDTH, _ALONE, _EACH = 12.0, 4.4, 2.3  # inches: of the picture, high with one row, and with more
 _ABOVE, _BELOW, _GAP, _LEFT, _RIGHT = 0.5, 0.5, 0.4, 0.85, 0.25  # inches around the rows
-_DPI = 120
+_DPI = 120  # 1440 pixels wide
 _MARKS_A_ROW = 80  # keyframes or control points beside one another, 16 pixels each
 _MOST_ROWS = 12  # a picture of some 3900 pixels; what is denser gets smaller marks
-_MINUTES_FROM_S = 120.0
+_MINUTES_FROM_S = 120.0  # up to two minutes, plain seconds are as soon read
 _COLUMN_S, _COLUMNS = 0.05, (1600, 20_000)  # of the waveform: a pixel's width in a row, in bounds
 _NAME_MARGIN = 3  # pixels between a name and its segment's ends
 _NAME_TOP = 0.96  # of the axes' height

@@ -20,7 +20,6 @@ from coprop.errors import AudioError, CoPropError, ModelOutputError, ShapeError
 from coprop.propagation.config import PropagatorConfig
 from coprop.propagation.masks import VOID, Size
 from coprop.propagation.memory import PropagationState
-from coprop.types import HIGHEST_RATE
 from coprop.utils.checks import (
     array_of,
     as_number,
@@ -31,6 +30,7 @@ from coprop.utils.checks import (
     shown,
     whole,
 )
+from coprop.values.audio import HIGHEST_RATE
 
 _WHOLE = frozenset({torch.uint8, torch.int16, torch.int32, torch.int64})  # that hold 255
 _UNSIGNED = frozenset({torch.uint16, torch.uint32, torch.uint64})  # with which torch does not count

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from coprop.errors import CoPropError
-from coprop.result import ClipWriter
+from coprop.results.writing import ClipWriter
 from coprop.types import ControlPoints, FrameMask, Segment
 from coprop.utils.paths import AnyPath
 

@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import logging
 import math
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 
 from coprop.errors import CoPropError
 from coprop.training.recipes import Recipe
 from coprop.training.run_folder import Recorder, RunFolder, read_checkpoint, write_checkpoint
 from coprop.training.samples import ClipSamples, Sample
+from coprop.training.stopping import StopSignals, ignore_interrupts
+from coprop.training.weight_average import WeightAverage
 from coprop.types import Progress
 from coprop.utils.brief import one_line
 
@@ -227,7 +225,7 @@ class TrainingSession:
                 batch_sampler=numbers,
                 collate_fn=self.task.collate,
                 num_workers=self.recipe.workers,
-                worker_init_fn=_ignore_interrupts,
+                worker_init_fn=ignore_interrupts,
                 pin_memory=self.accelerator.device.type == "cuda",
             )
         )
@@ -284,79 +282,6 @@ class TrainingSession:
             yield
 
 
-class WeightAverage(AveragedModel):
-    """An exponential moving average of parameters (AOT's), which is what a training hands over.
-
-    The decay rises with the updates n, (1 + n) / (10 + n), until it is 1 - 1 / ``steps``: so the
-    first weights, which are worse, are soon forgotten.
-
-    Args:
-        parameters: those that are trained, by which the average begins.
-        steps: about how many the average is over.
-    """
-
-    def __init__(self, parameters: nn.ParameterList, steps: float) -> None:
-        highest = 1 - 1 / max(steps, 1.0)
-
-        def update(averages: Sequence[Tensor], values: Sequence[Tensor], updates: Any) -> None:
-            decay = min(highest, (1 + int(updates)) / (10 + int(updates)))
-            for average, value in zip(averages, values, strict=True):
-                average.lerp_(value, 1 - decay)
-
-        super().__init__(parameters, multi_avg_fn=update)
-        self.n_averaged += 1  # PyTorch would forget the first weights at the first update
-
-    @contextmanager
-    def applied(self, parameters: nn.ParameterList) -> Iterator[None]:
-        """The parameters change places with their averages while the context lasts."""
-        self._swap(parameters)
-        try:
-            yield
-        finally:
-            self._swap(parameters)
-
-    def load_state_dict(self, state_dict: Any, strict: bool = True, assign: bool = False) -> Any:
-        """Restores what `state_dict` gave, of this version or of earlier ones."""
-        if "averages" in state_dict:
-            averages = state_dict["averages"].values()  # in the order of the parameters
-            state_dict = {f"module.{n}": average for n, average in enumerate(averages)} | {
-                "n_averaged": torch.tensor(int(state_dict["updates"]) + 1)
-            }
-        return super().load_state_dict(state_dict, strict, assign)
-
-    def _swap(self, parameters: nn.ParameterList) -> None:
-        for average, parameter in zip(self.parameters(), parameters, strict=True):
-            average.data, parameter.data = parameter.data, average.data
-
-
-class StopSignals:
-    """Takes SIGINT and SIGTERM as a wish to stop, while the context lasts; see ``came``.
-
-    The step that is under way is then finished and saved. A second SIGINT interrupts it. Launchers
-    of several processes send SIGTERM after the SIGINT that the terminal sent to all. Outside the
-    main thread, where Python has no handlers, signals stay as they are.
-    """
-
-    def __init__(self) -> None:
-        self.came = False
-        self._before: dict[int, Any] = {}
-
-    def __enter__(self) -> StopSignals:
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._receive)
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _receive(self, number: int, frame: FrameType | None) -> None:
-        if self.came and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        self.came = True
-
-
 def make_accelerator(recipe: Recipe, *, cpu: bool) -> Accelerator:
     """What runs the training: on the GPUs that ``accelerate launch`` gives, or on the CPU.
 
@@ -371,8 +296,3 @@ def make_accelerator(recipe: Recipe, *, cpu: bool) -> Accelerator:
         raise CoPropError(
             f'precision "{recipe.precision}" is not possible here: {error} "no" always is.'
         ) from error
-
-
-def _ignore_interrupts(worker: int) -> None:
-    """For processes that read data: Ctrl-C reaches them too, but the training stops them itself."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from coprop.errors import AudioError
-from coprop.types import Audio, AudioTrack
 from coprop.utils.checks import as_number, shown
 from coprop.utils.paths import is_opened, is_path
+from coprop.values.audio import Audio, AudioTrack
 
 GivenSound = AudioTrack | tuple[Any, int] | Mapping[str, Any]
 """An `Audio` or another track; ``(waveform, sample_rate)``; or ``{"array": waveform,

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from coprop.errors import CoPropError, ModelOutputError
-from coprop.types import HIGHEST_RATE
 from coprop.utils.checks import array_of, number, shown, whole
+from coprop.values.audio import HIGHEST_RATE
 
 PIECE_S = 30.0
 """Seconds that a tagger hears at once where it does not say: what most audio models take."""
@@ -21,7 +21,7 @@ CONTEXT_S = 2.0
 THRESHOLD = 0.5
 """Probability from which a word counts as heard, where the tagger does not say."""
 
-_LONGEST_S = 3600.0
+_LONGEST_S = 3600.0  # an hour: what is longer was meant in another unit
 _FORM = (
     "a tagger has words (texts), sample_rate (Hz) and step_s (seconds), and is called with (n,) "
     "float32 samples to return (steps, words) probabilities"

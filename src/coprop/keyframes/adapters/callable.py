@@ -25,8 +25,8 @@ from coprop.keyframes.model import (
     as_logits,
     check_input,
 )
-from coprop.types import HIGHEST_RATE
 from coprop.utils.checks import check_choice, check_function, number, whole
+from coprop.values.audio import HIGHEST_RATE
 
 AudioForm = Literal["samples", "log_mel", "embedding", "wav_path"]
 """The form in which a function takes the sound of N frames.

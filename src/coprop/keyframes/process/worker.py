@@ -49,8 +49,9 @@ class Channel:
     its start: who receives one has copied them before the other sends again.
     """
 
-    def __init__(self, source: Any, sink: Any, memory: Any = None) -> None:
-        self._source, self._sink, self.memory = source, sink, memory
+    def __init__(self, source: Any, sink: Any) -> None:
+        self._source, self._sink = source, sink
+        self.memory: Any = None  # agreed on over the streams
 
     def send(self, body: object, arrays: Sequence[Any] = ()) -> None:
         """Sends what JSON holds, and contiguous arrays of numpy with it."""
