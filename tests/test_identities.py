@@ -19,9 +19,11 @@ FPS, EACH = 5, 10  # frames of a segment
 def made(
     order: str, *, seed: int = 0, colours: bool = True, apart: int = 30, drift: float = 0.3
 ) -> Result:
-    """Two squares that drift, A and B; in each segment one is masked, with ragged edges."""
+    """Squares that drift, A, B and C between them; in each segment one is masked, raggedly."""
     rng = np.random.default_rng(seed)
-    places = {"A": rng.uniform(4, 10, 2), "B": rng.uniform(4, 10, 2) + np.array([0, apart])}
+    places = {"A": rng.uniform(4, 10, 2)}
+    places["B"] = places["A"] + np.array([0, apart])
+    places["C"] = places["A"] + np.array([0, apart // 3])
     paint = {"A": (200, 40, 40), "B": (40, 60, 210) if colours else (200, 40, 40)}
     frames, masks = [], []
     for i in range(len(order) * EACH):
@@ -53,6 +55,13 @@ def test_who_sounds_again_is_who_sounded_before() -> None:
 
 def test_place_alone_tells() -> None:
     assert numbers(made("ABA", colours=False)) == [1, 2, 1]
+
+
+def test_of_several_that_which_fits_best() -> None:
+    # Two of twelve columns off A, four off B.
+    result = made("ABC", colours=False, apart=6, drift=0)
+    assert numbers(result, overlap=0.35) == [1, 2, 1]
+    assert numbers(made("BAC", colours=False, apart=6, drift=0), overlap=0.35) == [1, 2, 2]
 
 
 def test_what_is_elsewhere_or_looks_otherwise_is_another() -> None:

@@ -132,3 +132,30 @@ def test_where_the_words_name_nothing_that_sounds_the_sound_decides_alone() -> N
     seen, sound = row(dog=0.9), heard(dog=0.6)
     assert among(seen, sound) == [DOG]
     assert among(seen, sound, TOOL) == [DOG]
+
+
+def visual(*presence: float, patches: float = 0.0, standing_out: float = 0.0) -> VisualEvidence:
+    """A picture of which the dog's cues of presence are given."""
+    scores = torch.zeros(1, 4, 3)
+    scores[0, DOG] = torch.tensor(presence)
+    place = torch.full((1, 1, 16, 16), standing_out)
+    own = torch.zeros(1, 4)
+    own[0, DOG] = patches
+    voc = torch.zeros(1, 4, 16, 16)
+    return VisualEvidence((), torch.zeros(1, 5, 4, 4), scores, own, voc, place, place, place)
+
+
+@pytest.mark.parametrize(
+    ("cues", "chance"), [((0, 0, 0), 0.018), ((1, 0, 0), 0.5), ((1, 0.5, 0), 0.881)]
+)
+def test_cues_of_presence_add_up_to_log_odds(cues: tuple[float, ...], chance: float) -> None:
+    sources = SourceSelector(4)  # untrained: four for each cue, less four
+    assert float(sources.seen(visual(*cues))[0, DOG]) == pytest.approx(chance, abs=1e-3)
+    assert float(sources.seen(visual(*cues, patches=0.95))[0, DOG]) == pytest.approx(0.95)
+
+
+def test_what_is_recognised_is_nothing_unknown() -> None:
+    sources, sound = SourceSelector(4, off_screen=0.1), heard(tool=0.8)
+    sources.overlooked.fill_(0.5)
+    assert sources(visual(0, 0, 0, standing_out=1.0), sound).other.tolist() == [1.0]
+    assert sources(visual(1, 1, 0, standing_out=1.0), sound).other.tolist() == [0.0]
