@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import weakref
+
 import numpy as np
 import pytest
 import torch
 from released_golden import frames, golden
+from torch import Tensor
 
+from coprop.encoders import u2net as module
 from coprop.encoders.u2net import U2Net
 from coprop.errors import ShapeError
 
@@ -109,3 +113,22 @@ def test_integers_are_refused(u2net: U2Net) -> None:
     for method in (u2net, u2net.saliency):
         with pytest.raises(ShapeError, match=r"got torch\.uint8; divide uint8 frames by 255"):
             method(torch.zeros(1, 3, 8, 8, dtype=torch.uint8))
+
+
+def test_what_a_decoder_enters_by_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Two maps joined are the largest of all, and a module holds what it is given until it returns.
+    joined: list[weakref.ref[Tensor]] = []
+    kept: list[bool] = []
+
+    def noted(x: Tensor, rung: Tensor) -> Tensor:
+        both = join(x, rung)
+        joined.append(weakref.ref(both))
+        return both
+
+    join = module._joined
+    monkeypatch.setattr(module, "_joined", noted)
+    network = U2Net().eval()
+    for decoder in network.decoders:
+        decoder.register_forward_pre_hook(lambda *_: kept.append(joined[-1]() is not None))
+    network(torch.rand(1, 3, 64, 64))
+    assert kept == [False] * len(network.decoders)
