@@ -1,6 +1,6 @@
 """Sequences in which only sound can tell: what a keyframe shows falls silent, and sounds again.
 
-In some things move fast; the others are composed of cut-outs, or are photographs that move.
+In some, things move fast; the others are composed of cut-outs, or are photographs that move.
 
 A sequence begins with a keyframe in which some of the things in the picture sound. Control points
 would say when that changes; here none of them is known. So the propagator has to hear it: followed

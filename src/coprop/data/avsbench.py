@@ -94,7 +94,7 @@ class AVSBench:
         truth = Truths(files.masks, self._read_labels)
         labels = [frame.labels for frame in truth if frame.labels is not None]
         return LabelledClip(
-            name=self._name(entry),
+            name=files.name,
             frames=Pictures(files.frames),
             audio=read_sound(files.audio),
             truth=truth,
@@ -109,9 +109,6 @@ class AVSBench:
         else:
             flags = key_frame_flags(labels) if len(labels) == entry.num_frames else None
         return None if flags is None else control_points_from_flags(flags, entry.num_frames)
-
-    def _name(self, entry: Entry) -> str:
-        return entry.name
 
     def _files(self, entry: Entry) -> ClipFiles:
         raise NotImplementedError

@@ -98,15 +98,13 @@ class AVSS(AVSBench):
         counts = Counter(entry.name for entry in kept)
         self._ambiguous = {uid for uid, count in counts.items() if count > 1}
 
-    def _name(self, entry: Entry) -> str:
-        return f"{entry.part}/{entry.name}" if entry.name in self._ambiguous else entry.name
-
     def _files(self, entry: Entry) -> ClipFiles:
         folder, numbers = self._folder / entry.part / entry.name, range(entry.num_frames)
         masks = [folder / "labels_rgb" / f"{i}.png" for i in numbers]
         partly = self._split == "train" and entry.part == "v1s"
+        ambiguous = entry.name in self._ambiguous
         return ClipFiles(
-            name=entry.name,
+            name=f"{entry.part}/{entry.name}" if ambiguous else entry.name,
             frames=tuple(folder / "frames" / f"{i}.jpg" for i in numbers),
             masks=first_at_least(masks) if partly else tuple(masks),
             audio=folder / "audio.wav",
